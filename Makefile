@@ -1,0 +1,52 @@
+# Every target sets up what it needs: on a fresh machine `make bench` or `make test` is the only command.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+SOURCES := targets scenarios harness reports tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup bench smoke test check format lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: $(STAMP) ## Build .venv from requirements.lock
+
+# The stamp is written last: an interrupted installation is taken up again by the next call.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	    { echo "loopmark needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+bench: $(STAMP) ## Measure sync against async (about 6 minutes) and write results/latest/report/index.html
+	$(BIN)/loopmark run --profile quick
+
+smoke: $(STAMP) ## The same in under a minute: does everything work here?
+	$(BIN)/loopmark run --profile smoke
+
+test: $(STAMP) ## Run all tests
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## Lint and type-check
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix-only $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+lock: ## Resolve the dependencies again and write requirements.lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)-lock/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	    --generate-hashes --upgrade --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
+	    --custom-compile-command 'make lock' --output-file requirements.lock
+	rm -rf $(VENV)-lock
+
+clean: ## Remove the environment and caches, keep results/
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

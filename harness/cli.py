@@ -1,0 +1,333 @@
+"""The command line: the only place that prints and sets the exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from harness import __version__
+from harness.drivers.catalog import DRIVERS
+from harness.errors import UserError, unknown_name
+from harness.plan import KnownNames, Plan, cells_of, parse_plan, planned_seconds, select
+from harness.store import LATEST, RunFolder
+from harness.vocabulary.cell import Cell
+from harness.vocabulary.result import RunResults
+from scenarios.catalog import SCENARIOS
+from targets.catalog import VARIANTS
+
+EXIT_OK = 0
+EXIT_INVALID = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+DEFAULT_OUT = Path("results")
+DEFAULT_PROFILE = "quick"
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class _Commands(click.Group):
+    """Turns errors that are for users into one line and exit code 2."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            _fail(unknown_name("command", args[0], self.commands))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            _fail(str(error))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="loopmark")
+def main() -> None:
+    """Measure what async buys a Python web service.
+
+    Exit codes: 0 when every cell is valid, 1 when a cell is not or an answer is wrong, 2 when the
+    command or a file it names cannot be used, 130 when interrupted.
+    """
+
+
+@main.command()
+@click.argument("plan", required=False, type=click.Path(path_type=Path))
+@click.option("--profile", metavar="NAME", help="Shipped plan: smoke, quick (default) or full.")
+@click.option("--only", metavar="PATTERN", help="Only cells whose name contains or matches this.")
+@click.option(
+    "--out",
+    "out_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_OUT,
+    show_default=True,
+    help="Where run folders go.",
+)
+def run(plan: Path | None, profile: str | None, only: str | None, out_folder: Path) -> None:
+    """Measure a PLAN (a TOML file) or a shipped profile, and write a report.
+
+    The run folder is OUT/<run-id>; OUT/latest points to the newest. Names of cells are
+    scenario/target/load/driver: see `loopmark list --cells`.
+    """
+    from harness import run as running  # noqa: PLC0415 - half a second that --help need not take
+    from harness.preflight import require_open_files  # noqa: PLC0415
+    from harness.progress import ProgressBar  # noqa: PLC0415
+
+    parsed, text = _plan(plan, profile)
+    cells = select(cells_of(parsed), only)
+    require_open_files(max(cell.load.concurrency for cell in cells))
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    started = time.monotonic()
+    request = running.RunRequest(running.new_run_id(parsed), parsed, text, cells)
+    folder = RunFolder.create(out_folder, request.run_id)
+    _say_what_is_coming(cells, folder)
+    try:
+        with ProgressBar(err, cells) as bar:
+            record = running.carry_out(request, folder, bar)
+    except KeyboardInterrupt:
+        err.print("interrupted before anything was measured")
+        sys.exit(EXIT_INTERRUPTED)
+    results = _conclude(folder)
+    took = time.monotonic() - started
+    share = f"{took / record.planned_s:.2f} x the {record.planned_s:.0f} s planned for measuring"
+    out.print(Text(f"Wall time {took:.0f} s, {share}."))
+    _exit_as(results)
+
+
+@main.command(name="list")
+@click.option("--cells", is_flag=True, help="Also the cells of a profile.")
+@click.option("--profile", metavar="NAME", default=DEFAULT_PROFILE, show_default=True)
+def list_(*, cells: bool, profile: str) -> None:
+    """List targets, scenarios, drivers and profiles."""
+    _print_rows("Targets", ((v.name, v.description) for v in VARIANTS.values()))
+    _print_rows("Scenarios", ((s.name, s.title) for s in SCENARIOS.values()))
+    _print_rows("Drivers", ((name, module) for name, module in DRIVERS.items()))
+    _print_rows("Profiles", ((name, _profile_line(name)) for name in _profiles()))
+    if cells:
+        plan, _ = _plan(None, profile)
+        _print_rows(
+            f"Cells of {profile}",
+            ((c.name, f"{c.rounds} x {c.load.planned_s:g} s") for c in cells_of(plan)),
+        )
+
+
+@main.command()
+@click.argument("targets", nargs=-1)
+@click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this one.")
+def verify(targets: tuple[str, ...], scenarios: tuple[str, ...]) -> None:
+    """Check the answers of TARGETS (default: all) without timing anything."""
+    from harness.verification import verify as verdicts  # noqa: PLC0415 - as above
+
+    _require_known("target", targets, VARIANTS)
+    _require_known("scenario", scenarios, SCENARIOS)
+    wrong = 0
+    for verdict in verdicts(targets or tuple(VARIANTS), scenarios or tuple(SCENARIOS)):
+        mark = "[green]right[/]" if not verdict.problem else "[red]WRONG[/]"
+        out.print(f"{mark}  {verdict.target:<16} {verdict.scenario}")
+        if verdict.problem:
+            wrong += 1
+            out.print(Text(verdict.problem, "red"), soft_wrap=True)
+    sys.exit(EXIT_INVALID if wrong else EXIT_OK)
+
+
+@main.command()
+@click.argument("variant")
+@click.option("--port", type=click.IntRange(1, 65535), help="To listen on; default: a free one.")
+def serve(variant: str, port: int | None) -> None:
+    """Run one reference target with its database, to try by hand or with any client."""
+    from harness.serving import served  # noqa: PLC0415 - as above
+    from harness.target_process import TargetFailedError  # noqa: PLC0415
+
+    _require_known("target", (variant,), VARIANTS)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        with served(variant, port) as (target, token, facts):
+            database = "embedded PostgreSQL" if facts.embedded else facts.url
+            out.print(
+                f"{variant} at [bold]{target.base_url}[/], {escape(database)} {facts.version}"
+            )
+            out.print(f"Documentation of the endpoints: {target.base_url}/docs")
+            out.print("Try, in another terminal:")
+            path = "/api/v2/users/1"
+            out.print(
+                f"  curl -H 'Authorization: Bearer {token}' {target.base_url}{path}", soft_wrap=True
+            )
+            out.print("Ctrl-C ends it.")
+            while target.is_alive:
+                time.sleep(0.2)
+            err.print(Text(f"{variant} ended by itself:\n{target.stderr_tail}", "red"))
+            sys.exit(EXIT_INVALID)
+    except TargetFailedError as error:
+        err.print(Text(f"{error}\n{error.stderr_tail}", "red"))
+        sys.exit(EXIT_INVALID)
+    except KeyboardInterrupt:
+        err.print("ended")
+
+
+@main.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--format",
+    "format_",
+    metavar="FORMAT",
+    default="html",
+    show_default=True,
+    help="html (written to RUN/report/), or md, csv, json (printed).",
+)
+@click.option(
+    "--out",
+    "out_folder",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_OUT,
+    show_default=True,
+    help="Where RUN is looked up by its id.",
+)
+def report(run_folder: Path | None, format_: str, out_folder: Path) -> None:
+    """Analyse RUN again and show it; RUN is a folder or a run id (default: the latest)."""
+    from reports.catalog import FORMATS  # noqa: PLC0415 - matplotlib takes its time
+
+    _require_known("format", (format_,), FORMATS)
+    folder = _find_run(run_folder, out_folder)
+    from harness.analysis import analyse  # noqa: PLC0415 - as above
+
+    results = analyse(folder)
+    if format_ == "html":
+        out.print(Text(str(_write_html(folder, results))), soft_wrap=True)
+    else:
+        click.echo(FORMATS[format_](results), nl=False)
+
+
+@main.command()
+def doctor() -> None:
+    """Look at what a run needs on this machine, and say what to do about it."""
+    from harness.preflight import diagnose  # noqa: PLC0415 - as above
+
+    marks = {
+        "ok": "[green]ok      [/]",
+        "warning": "[yellow]warning [/]",
+        "problem": "[red]problem [/]",
+    }
+    problems = 0
+    for finding in diagnose():
+        problems += finding.level == "problem"
+        out.print(f"{marks[finding.level]}{escape(finding.what)}", soft_wrap=True)
+        if finding.advice:
+            out.print(f"        -> {escape(finding.advice)}", soft_wrap=True)
+    sys.exit(EXIT_INVALID if problems else EXIT_OK)
+
+
+def _conclude(folder: RunFolder) -> RunResults:
+    """Analyse, report and show a run that has ended."""
+    from harness.analysis import analyse  # noqa: PLC0415 - as above
+    from reports import terminal  # noqa: PLC0415
+
+    with err.status("summarising", spinner="dots"):
+        results = analyse(folder)
+        page = _write_html(folder, results)
+    out.print(terminal.render(results))
+    out.print(Text(f"Report: {page}"), soft_wrap=True)
+    return results
+
+
+def _write_html(folder: RunFolder, results: RunResults) -> Path:
+    from reports import html  # noqa: PLC0415 - as above
+
+    folder.report.mkdir(exist_ok=True)
+    page = folder.report / "index.html"
+    page.write_text(html.render(results), encoding="utf-8")
+    return page
+
+
+def _plan(path: Path | None, profile: str | None) -> tuple[Plan, str]:
+    if path is not None and profile is not None:
+        raise UserError("name a plan file or a --profile, not both")
+    known = KnownNames(SCENARIOS.keys(), VARIANTS.keys(), DRIVERS.keys())
+    if path is not None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            hint = f"; for the shipped plan: --profile {path}" if str(path) in _profiles() else ""
+            raise UserError(f"cannot read the plan {path}: {reason}{hint}") from None
+        return parse_plan(text, str(path), known), text
+    name = profile or DEFAULT_PROFILE
+    _require_known("profile", (name,), _profiles())
+    text = (files("scenarios") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
+    return parse_plan(text, f"{name}.toml", known), text
+
+
+def _profiles() -> list[str]:
+    plans = (files("scenarios") / "plans").iterdir()
+    names = {plan.name.removesuffix(".toml") for plan in plans if plan.name.endswith(".toml")}
+    order = ["smoke", "quick", "full"]
+    return sorted(names, key=lambda name: (order.index(name) if name in order else 9, name))
+
+
+def _profile_line(name: str) -> str:
+    plan, _ = _plan(None, name)
+    cells = cells_of(plan)
+    minutes = planned_seconds(cells) / 60
+    return f"{plan.title} ({len(cells)} cells, {minutes:.1f} minutes of measuring)"
+
+
+def _find_run(named: Path | None, out_folder: Path) -> RunFolder:
+    path = out_folder / LATEST if named is None else named
+    if not path.exists() and (out_folder / path).exists():
+        path = out_folder / path
+    if not path.exists():
+        runs = [p.name for p in out_folder.glob("*/") if (p / "run.json").exists()]
+        if named is None or not runs:
+            raise UserError(f"there is no run at {path}; make one with `loopmark run`")
+        raise UserError(unknown_name("run", str(named), runs))
+    return RunFolder.existing(path)
+
+
+def _require_known(kind: str, names: Sequence[str], known: Any) -> None:  # noqa: ANN401
+    for name in names:
+        if name not in known:
+            raise UserError(unknown_name(kind, name, known))
+
+
+def _say_what_is_coming(cells: Sequence[Cell], folder: RunFolder) -> None:
+    rounds = sum(cell.rounds for cell in cells)
+    minutes = planned_seconds(cells) / 60
+    line = f"{len(cells)} cells, {rounds} rounds, {minutes:.1f} minutes of measuring"
+    err.print(Text(f"{line}, into {folder.path}"), soft_wrap=True)
+
+
+def _print_rows(title: str, rows: Any) -> None:  # noqa: ANN401 - any iterable of pairs
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    for name, text in rows:
+        table.add_row(Text(name, "bold"), Text(text))
+    out.print(table)
+    out.print()
+
+
+def _exit_as(results: RunResults) -> NoReturn:
+    if results.run.interrupted:
+        sys.exit(EXIT_INTERRUPTED)
+    invalid = any(not cell.validity.is_valid for cell in results.cells)
+    sys.exit(EXIT_INVALID if invalid else EXIT_OK)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"loopmark: {message}", err=True)
+    sys.exit(EXIT_USAGE)
+
+
+def _as_interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,72 @@
+"""Two targets under the same scenario, load and driver: ratios, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+from harness import statistics
+from harness.vocabulary.load import Burst
+from harness.vocabulary.result import CellResult, Comparison, RoundResult
+
+METRICS: dict[str, Callable[[RoundResult], float | None]] = {
+    "makespan_s": lambda one: one.makespan_s,
+    "throughput_rps": lambda one: one.throughput_rps,
+    "latency_ms.p50": lambda one: one.latency_ms.p50,
+    "cpu_ms_per_request": lambda one: one.cpu_ms_per_request,
+}
+
+
+def compare(cells: Sequence[CellResult]) -> tuple[Comparison, ...]:
+    """Compare every pair of targets that was measured alike, the earlier one as the base."""
+    found = []
+    for base, other in combinations(cells, 2):
+        alike = (base.scenario, base.load, base.driver) == (
+            other.scenario,
+            other.load,
+            other.driver,
+        )
+        if alike:
+            found += [_compared(base, other, metric) for metric in _metrics(base)]
+    return tuple(found)
+
+
+def _metrics(cell: CellResult) -> list[str]:
+    burst = isinstance(cell.load, Burst)
+    return [metric for metric in METRICS if burst or metric != "makespan_s"]
+
+
+def _compared(base: CellResult, other: CellResult, metric: str) -> Comparison:
+    reasons = [
+        f"{cell.target}: {cell.validity.state}"
+        for cell in (base, other)
+        if not cell.validity.is_valid
+    ]
+    ratio = interval = None
+    pairs = 0
+    if not reasons:
+        of_base = [METRICS[metric](one) for one in base.per_round]
+        of_other = [METRICS[metric](one) for one in other.per_round]
+        both = [
+            (b, o)
+            for b, o in zip(of_base, of_other, strict=False)
+            if b is not None and o is not None
+        ]
+        pairs = len(both)
+        found = statistics.ratio_over_rounds([o for _, o in both], [b for b, _ in both])
+        if found is None:
+            reasons.append(f"no rounds with {metric} in both")
+        else:
+            ratio, interval = found
+    return Comparison(
+        scenario=base.scenario,
+        load=base.load,
+        driver=base.driver,
+        base=base.target,
+        other=other.target,
+        metric=metric,
+        ratio=ratio,
+        ratio_ci=interval,
+        rounds=pairs,
+        reasons=tuple(reasons),
+    )

@@ -1,0 +1,18 @@
+"""Errors that are for users: one line that says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Something the user can mend; the CLI prints it and exits with 2, without a traceback."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that there is no such name, and which valid one is nearest."""
+    names = sorted(known)
+    nearest = get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(names)}"
+    return f"unknown {kind} '{name}'; {hint}"

@@ -1,0 +1,177 @@
+"""Plans: from the text of a TOML file to cells, in the order in which they are measured."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from random import Random
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
+
+from harness.errors import UserError, unknown_name
+from harness.vocabulary.cell import Cell
+from harness.vocabulary.load import Load
+
+MAX_ROUNDS = 1000
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One block of a plan: every combination of what it names is a cell."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    scenarios: Names
+    targets: Names
+    loads: Annotated[tuple[Load, ...], Field(min_length=1)]
+    rounds: Annotated[PositiveInt, Field(le=MAX_ROUNDS)]
+    drivers: Names = ("httpx",)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Targets x scenarios x loads x drivers x rounds.
+
+    Attributes:
+        name: Short, for the run's folder and the report.
+        title: What the plan answers.
+        measure: The blocks.
+        seed: Of the order of the rounds and of the virtual users' choices.
+        request_timeout_s: Seconds after which a request counts as failed.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    title: str
+    measure: Annotated[tuple[Measure, ...], Field(min_length=1)]
+    seed: int = 1
+    request_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNames:
+    """The names that a plan may use."""
+
+    scenarios: Collection[str]
+    targets: Collection[str]
+    drivers: Collection[str]
+
+
+_PLAN = TypeAdapter(Plan)
+
+
+def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
+    """Read a plan.
+
+    Args:
+        text: TOML.
+        source: The file's name, for messages.
+        known: The names that exist.
+
+    Raises:
+        UserError: With the file, the line or key, and what was expected there.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{source}: not valid TOML: {error}") from None
+    try:
+        # Strict, so that the text "3" is no number. Through JSON, because only there does strict
+        # validation make dataclasses of tables and tuples of arrays.
+        plan = _PLAN.validate_json(json.dumps(document, default=str), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        given = "" if first["type"] == "missing" else f", got {_shortened(first['input'])}"
+        raise UserError(f"{source}: {_key(first['loc'])}: {first['msg']}{given}") from None
+    for index, block in enumerate(plan.measure):
+        for kind, names, valid in (
+            ("scenario", block.scenarios, known.scenarios),
+            ("target", block.targets, known.targets),
+            ("driver", block.drivers, known.drivers),
+        ):
+            for name in names:
+                if name not in valid:
+                    where = f"{source}: measure[{index}].{kind}s"
+                    raise UserError(f"{where}: {unknown_name(kind, name, valid)}")
+    _refuse_duplicates(cells_of(plan), source)
+    return plan
+
+
+def cells_of(plan: Plan) -> tuple[Cell, ...]:
+    """Every cell of the plan, in the plan's own order."""
+    return tuple(
+        Cell(scenario=scenario, target=target, load=load, driver=driver, rounds=block.rounds)
+        for block in plan.measure
+        for scenario in block.scenarios
+        for load in block.loads
+        for target in block.targets
+        for driver in block.drivers
+    )
+
+
+def select(cells: Sequence[Cell], pattern: str | None) -> tuple[Cell, ...]:
+    """Keep the cells whose name matches a glob or, without wildcards, contains the pattern.
+
+    Raises:
+        UserError: When nothing is left.
+    """
+    if pattern is None:
+        return tuple(cells)
+    glob = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
+    chosen = tuple(cell for cell in cells if fnmatchcase(cell.name, glob))
+    if not chosen:
+        parts = {part for cell in cells for part in (cell.name, *cell.name.split("/"))}
+        raise UserError(f"--only: {unknown_name('cell', pattern, parts)}")
+    return chosen
+
+
+def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int], ...], ...]:
+    """Order the rounds: blocks that hold each cell at most once, shuffled with the seed.
+
+    A cell with fewer rounds than the most is measured in a random choice of the blocks, so that
+    drift of the machine falls on all cells alike.
+
+    Returns:
+        Blocks of (cell, 0-based round of that cell).
+    """
+    random = Random(seed)  # noqa: S311 - an order, not a secret
+    count = max((cell.rounds for cell in cells), default=0)
+    blocks: list[list[tuple[Cell, int]]] = [[] for _ in range(count)]
+    for cell in cells:
+        chosen = sorted(random.sample(range(count), cell.rounds))
+        for round_number, block in enumerate(chosen):
+            blocks[block].append((cell, round_number))
+    for block_cells in blocks:
+        random.shuffle(block_cells)
+    return tuple(tuple(block) for block in blocks if block)
+
+
+def planned_seconds(cells: Iterable[Cell]) -> float:
+    """Seconds of driving that the cells provide for, over all rounds."""
+    return sum(cell.load.planned_s * cell.rounds for cell in cells)
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    key = ""
+    for part in location:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return key.lstrip(".") or "the file"
+
+
+def _shortened(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _refuse_duplicates(cells: Sequence[Cell], source: str) -> None:
+    seen: set[str] = set()
+    for cell in cells:
+        if cell.name in seen:
+            raise UserError(f"{source}: the cell '{cell.name}' is planned twice; name it once")
+        seen.add(cell.name)

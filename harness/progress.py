@@ -1,0 +1,82 @@
+"""The progress bar of a run, with the time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from harness.plan import planned_seconds
+from harness.vocabulary.cell import Cell
+from harness.vocabulary.record import RoundRecord
+
+FIRST_GUESS_OF_OVERHEAD_S = 1.0
+"""Per round, for starting the driver and warming up, until there is a round to learn from."""
+
+
+class ProgressBar:
+    """Shows which round is being driven and how long the rest takes; a context manager.
+
+    Where there is no terminal, a line per finished round takes the place of the bar.
+    """
+
+    def __init__(self, console: Console, cells: Sequence[Cell]) -> None:
+        self._console = console
+        self._rounds_left = sum(cell.rounds for cell in cells)
+        self._planned_left_s = planned_seconds(cells)
+        self._overheads_s: list[float] = []
+        self._began = 0.0
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            # Drawing takes time from what is measured.
+            refresh_per_second=2,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=self._planned_left_s, left="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def round_begins(self, cell: Cell, round_number: int) -> None:
+        """Name the round and the time left."""
+        self._began = time.monotonic()
+        known = self._overheads_s
+        overhead = sum(known) / len(known) if known else FIRST_GUESS_OF_OVERHEAD_S
+        left = self._planned_left_s + overhead * self._rounds_left
+        short = f"{cell.scenario} {cell.target} {cell.load.label}"
+        short = f"{short} {round_number + 1}/{cell.rounds}"
+        self._bar.update(self._task, description=short, left=f"{_minutes(left)} left")
+
+    def round_ends(self, cell: Cell, record: RoundRecord) -> None:
+        """Advance, and say when a round was not measured."""
+        took = time.monotonic() - self._began
+        self._overheads_s.append(max(0.0, took - cell.load.planned_s))
+        self._rounds_left -= 1
+        self._planned_left_s -= cell.load.planned_s
+        self._bar.advance(self._task, cell.load.planned_s)
+        line = f"{cell.name} round {record.round + 1}/{cell.rounds}: {record.state}, {took:.1f} s"
+        if record.state != "measured" or not self._console.is_terminal:
+            self._console.print(Text(line, "" if record.state == "measured" else "red"))
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,192 @@
+"""The run folder: where everything that a run leaves lies, and how it is read again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import UserError
+from harness.vocabulary.cell import Cell
+from harness.vocabulary.record import SCHEMA_VERSION, RoundRecord, RunRecord
+from harness.vocabulary.result import RunResults
+
+LATEST = "latest"
+
+_RUN = TypeAdapter(RunRecord)
+_ROUND = TypeAdapter(RoundRecord)
+_RESULTS = TypeAdapter(RunResults)
+
+T = TypeVar("T")
+
+
+class RunFolder:
+    """One run on disk: `run.json`, `cells/`, `logs/`, `results.json` and `report/`.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, out: Path, run_id: str) -> RunFolder:
+        """Make the folder of a new run, and let `latest` point to it.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        path = out / run_id
+        try:
+            (path / "cells").mkdir(parents=True)
+            (path / "logs").mkdir()
+            _point(out / LATEST, run_id)
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {error.filename or path}: {error.strerror}; "
+                "name another folder with --out"
+            ) from None
+        return cls(path)
+
+    @classmethod
+    def existing(cls, path: Path) -> RunFolder:
+        """The folder of a run that was made before.
+
+        Raises:
+            UserError: It is none.
+        """
+        if not (path / "run.json").is_file():
+            raise UserError(f"{path} is no run folder: it has no run.json")
+        return cls(path.resolve())
+
+    @property
+    def logs(self) -> Path:
+        """Output of the processes that the run started."""
+        return self.path / "logs"
+
+    @property
+    def report(self) -> Path:
+        """The folder of the HTML report."""
+        return self.path / "report"
+
+    @property
+    def results_file(self) -> Path:
+        """`results.json`."""
+        return self.path / "results.json"
+
+    def cell(self, cell: Cell) -> Path:
+        """The folder of a cell, made when it is not there."""
+        path = self.path / "cells" / cell.folder
+        path.mkdir(exist_ok=True)
+        return path
+
+    def samples_file(self, cell: Cell, round_number: int) -> Path:
+        """The file for the samples of one round."""
+        return self.cell(cell) / f"round-{round_number}.parquet"
+
+    def write_run(self, record: RunRecord) -> None:
+        """Store `run.json`."""
+        _write(self.path / "run.json", _RUN.dump_json(record, indent=2))
+
+    def read_run(self) -> RunRecord:
+        """Load `run.json`.
+
+        Raises:
+            UserError: It is broken, or of another schema version.
+        """
+        return _read(self.path / "run.json", _RUN)
+
+    def write_round(self, cell: Cell, record: RoundRecord) -> None:
+        """Store what is known of one round beside its samples."""
+        path = self.cell(cell) / f"round-{record.round}.json"
+        _write(path, _ROUND.dump_json(record))
+
+    def read_rounds(self, cell: Cell) -> tuple[RoundRecord, ...]:
+        """Load the records of all rounds of a cell, in order.
+
+        Raises:
+            UserError: One is broken.
+        """
+        records = [_read(path, _ROUND) for path in self.cell(cell).glob("round-*.json")]
+        return tuple(sorted(records, key=lambda record: record.round))
+
+    def read_samples(self, cell: Cell, columns: Sequence[str]) -> pd.DataFrame:
+        """Load the samples of all rounds of a cell; labels come as categories.
+
+        Raises:
+            UserError: A file is broken.
+        """
+        frames = []
+        for path in sorted(self.cell(cell).glob("round-*.parquet")):
+            try:
+                frames.append(pq.read_table(path, columns=list(columns)).to_pandas())
+            except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
+                raise UserError(f"{path}: not a readable sample file: {error}") from None
+        if not frames:
+            return pd.DataFrame(columns=list(columns))
+        return _united(frames)
+
+    def write_results(self, results: RunResults) -> None:
+        """Store `results.json`."""
+        _write(self.results_file, _RESULTS.dump_json(results, indent=1))
+
+    def read_results(self) -> RunResults:
+        """Load `results.json`.
+
+        Raises:
+            UserError: It is missing, broken, or of another schema version.
+        """
+        return _read(self.results_file, _RESULTS)
+
+
+def _united(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    for name in ("step", "error"):
+        if name in frames[0]:
+            union = pd.api.types.union_categoricals([frame[name] for frame in frames])
+            for frame in frames:
+                frame[name] = frame[name].cat.set_categories(union.categories)
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+
+def _write(path: Path, content: bytes) -> None:
+    # Through another name: a reader, or a crash in between, never meets half a file.
+    part = path.with_suffix(path.suffix + ".part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def _read(path: Path, adapter: TypeAdapter[T]) -> T:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        value = adapter.validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path}: {where or 'the file'}: {first['msg']}") from None
+    _check_version(path, value)
+    return value
+
+
+def _check_version(path: Path, value: Any) -> None:  # noqa: ANN401 - any of the stored kinds
+    version = getattr(value, "schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: schema version {version}; this Loopmark reads version {SCHEMA_VERSION}"
+        )
+
+
+def _point(link: Path, name: str) -> None:
+    if link.exists() and not link.is_symlink():
+        raise UserError(f"{link} is in the way: it must be a link that Loopmark may change")
+    part = link.with_name(f".{LATEST}-{os.getpid()}")
+    part.symlink_to(name)
+    part.replace(link)

@@ -1,0 +1,159 @@
+"""A target as a process: started on a free port, awaited until ready, ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from secrets import token_hex
+
+import httpx
+
+from harness.errors import UserError
+from harness.process_reaper import end
+from harness.processors import staying_on
+
+HOST = "127.0.0.1"
+READY_TIMEOUT_S = 30.0
+POLL_S = 0.02
+STDERR_TAIL_LINES = 20
+
+
+class TargetFailedError(Exception):
+    """The target did not come up, or is gone.
+
+    Attributes:
+        stderr_tail: The last lines it wrote.
+    """
+
+    def __init__(self, message: str, stderr_tail: str) -> None:
+        super().__init__(message)
+        self.stderr_tail = stderr_tail
+
+
+class TargetProcess:
+    """One started reference target.
+
+    Args:
+        name: The variant.
+        environment: What it is told beside the present environment.
+        folder: Where its output and its loop-lag file go; the file names begin with `label`.
+        label: Distinguishes several processes of one variant.
+        cpus: Processors to stay on.
+        port: To listen on; a free one when None.
+
+    Attributes:
+        name: The variant.
+        base_url: Where it listens.
+        loop_lag_file: Where it writes how late its event loop wakes.
+    """
+
+    def __init__(  # noqa: PLR0913 - all of it describes one process
+        self,
+        name: str,
+        environment: Mapping[str, str],
+        folder: Path,
+        label: str,
+        *,
+        cpus: Sequence[int] = (),
+        port: int | None = None,
+    ) -> None:
+        self.name = name
+        self._instance = token_hex(8)
+        chosen = port if port is not None else free_port()
+        self.base_url = f"http://{HOST}:{chosen}"
+        self.loop_lag_file = folder / f"{label}.loop-lag"
+        self._log = folder / f"{label}.log"
+        command = [sys.executable, "-P", "-m", "targets.serve", name]
+        command += ["--host", HOST, "--port", str(chosen)]
+        own = {"INSTANCE": self._instance, "LOOP_LAG_FILE": str(self.loop_lag_file)}
+        with self._log.open("wb") as log, staying_on(cpus):
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                command,
+                env=os.environ | environment | own,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last lines that it wrote, and how it ended if it has."""
+        lines = self._log.read_text(errors="replace").splitlines()[-STDERR_TAIL_LINES:]
+        code = self._process.poll()
+        if code is not None:
+            lines.append(f"[ended by signal {-code}]" if code < 0 else f"[exit code {code}]")
+        return "\n".join(lines)
+
+    def wait_until_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Poll `/ready` until this very process answers.
+
+        Raises:
+            TargetFailedError: It ended, did not get ready in time, or another process answers.
+        """
+        deadline = time.monotonic() + timeout_s
+        answer = "nothing answered"
+        with httpx.Client(base_url=self.base_url, trust_env=False, timeout=2.0) as client:
+            while time.monotonic() < deadline:
+                if not self.is_alive:
+                    raise TargetFailedError(f"{self.name} ended at its start", self.stderr_tail)
+                try:
+                    response = client.get("/ready")
+                except httpx.HTTPError as error:
+                    answer = str(error)
+                else:
+                    if response.status_code == httpx.codes.OK:
+                        self._check_instance(response)
+                        return
+                    answer = f"status {response.status_code}: {response.text[:200]}"
+                time.sleep(POLL_S)
+        message = f"{self.name} was not ready within {timeout_s:g} s ({answer})"
+        raise TargetFailedError(message, self.stderr_tail)
+
+    def stop(self) -> None:
+        """End it and all that it started."""
+        end(self._process)
+
+    def _check_instance(self, response: httpx.Response) -> None:
+        if self._instance not in response.text:
+            message = f"another process answers at {self.base_url}"
+            raise TargetFailedError(message, self.stderr_tail)
+
+
+def free_port() -> int:
+    """A TCP port on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def require_free(port: int) -> None:
+    """Check that the port can be listened on.
+
+    Raises:
+        UserError: It is taken, or not allowed.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UserError(
+                f"port {port} on {HOST} cannot be used: {error.strerror}; "
+                "name another with --port, or leave it out for a free one"
+            ) from None

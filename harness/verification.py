@@ -1,0 +1,97 @@
+"""Answers only: does every target serve every flow rightly? Nothing is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+
+from harness.database import Database, open_database
+from harness.journey import Journey
+from harness.process_reaper import reaped, temporary_folder
+from harness.target_process import TargetFailedError, TargetProcess
+from harness.vocabulary.flow import VirtualUser
+from harness.vocabulary.scenario import Scenario
+from scenarios.catalog import SCENARIOS
+from scenarios.flows import SEEDED_ACCOUNTS
+
+PASSES = 3
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one target gave one scenario's right answers; `problem` is empty if it did."""
+
+    target: str
+    scenario: str
+    problem: str = ""
+
+
+def verify(targets: Sequence[str], scenarios: Sequence[str]) -> Iterator[Verdict]:
+    """Pass through every flow a few times on every target, and count the rows afterwards.
+
+    Raises:
+        UserError: There is no usable database.
+    """
+    tokens = tuple(f"verify-{number}" for number in range(SEEDED_ACCOUNTS))
+    with reaped() as token, open_database(token, f"verify_{token}") as database:
+        folder = temporary_folder(token, "verify")
+        for name in targets:
+            yield from _one_target(name, scenarios, database, tokens, folder)
+
+
+def _one_target(
+    name: str, scenarios: Sequence[str], database: Database, tokens: tuple[str, ...], folder: Path
+) -> Iterator[Verdict]:
+    with ExitStack() as stack:
+        target = TargetProcess(name, database.target_environment, folder, name)
+        stack.callback(target.stop)
+        try:
+            target.wait_until_ready()
+        except TargetFailedError as error:
+            problem = f"{error}\n{error.stderr_tail}"
+            yield from (Verdict(name, scenario, problem) for scenario in scenarios)
+            return
+        for scenario_name in scenarios:
+            database.reset(tokens, SEEDED_ACCOUNTS)
+            scenario = SCENARIOS[scenario_name]
+            problem = _problem(scenario, target, database, tokens)
+            yield Verdict(name, scenario_name, problem)
+
+
+def _problem(
+    scenario: Scenario, target: TargetProcess, database: Database, tokens: tuple[str, ...]
+) -> str:
+    """What is wrong with the answers; empty when nothing is."""
+    expected = [database.count(audit.count) for audit in scenario.audits]
+    for number in range(PASSES):
+        user = VirtualUser(number, tokens[number], Random(number))  # noqa: S311 - choices
+        headers = {"Authorization": f"Bearer {user.token}"}
+        with httpx.Client(
+            base_url=target.base_url, headers=headers, trust_env=False, timeout=TIMEOUT_S
+        ) as client:
+            journey = Journey(scenario.flow, user)
+            while (request := journey.request) is not None:
+                try:
+                    response: Any = client.request(
+                        request.method, request.path, json=request.json, params=request.params
+                    )
+                except httpx.HTTPError as error:
+                    return f"{request.method} {request.path}: {error}\n{target.stderr_tail}".strip()
+                judgement = journey.receive(response)
+                if judgement.error:
+                    return judgement.message
+                for index, audit in enumerate(scenario.audits):
+                    expected[index] += audit.effect.get(request.step, 0)
+    for audit, rows in zip(scenario.audits, expected, strict=True):
+        if (found := database.count(audit.count)) != rows:
+            return (
+                f"{audit.what}: {rows} rows expected after the acknowledged writes, {found} found"
+            )
+    return ""

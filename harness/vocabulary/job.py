@@ -1,0 +1,87 @@
+"""What a driver process is told, and what it says when it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.vocabulary.load import Load
+
+SAMPLE_COLUMNS = (
+    "round",
+    "user",
+    "step",
+    "due_ns",
+    "sent_ns",
+    "first_byte_ns",
+    "done_ns",
+    "status",
+    "bytes",
+    "error",
+)
+"""One row per request; times in ns of CLOCK_MONOTONIC, 0 where the moment never came."""
+
+
+class ErrorKind:
+    """The values of the sample column `error`; an empty string means the right answer."""
+
+    CONNECT = "connect"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    PROTOCOL = "protocol"
+    SERVER_ERROR = "server-error"
+    WRONG_STATUS = "wrong-status"
+    WRONG_ANSWER = "wrong-answer"
+    ABANDONED = "abandoned"
+
+    WRONG = frozenset({WRONG_STATUS, WRONG_ANSWER})
+    """The target answered, but not what it must."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadJob:
+    """One round for one driver process.
+
+    Attributes:
+        scenario: Name of the scenario whose flow is driven.
+        load: How the flows arrive.
+        round: 0-based number of the round.
+        seed: Seed of the virtual users' choices.
+        base_url: Where the target listens.
+        tokens: Bearer tokens, one per virtual user.
+        samples: File for the samples (Parquet).
+        report: File for the driver's report (JSON).
+        request_timeout_s: Seconds after which a request counts as failed.
+    """
+
+    scenario: str
+    load: Load
+    round: int
+    seed: int
+    base_url: str
+    tokens: tuple[str, ...]
+    samples: str
+    report: str
+    request_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DriverReport:
+    """What the driver process observed of itself in one round.
+
+    Attributes:
+        window_start_ns: Start of the measured window (burst: the common due moment), monotonic.
+        window_end_ns: Its end (burst: the last answer).
+        requests: Samples written, those outside the window included.
+        cpu_s: CPU seconds the driver used within the window.
+        loop_lag_ms_p99: 99th percentile of the lateness of a 5 ms timer on its event loop.
+        loop_lag_ms_max: The largest one.
+        error_examples: By error kind, the first few messages.
+    """
+
+    window_start_ns: int
+    window_end_ns: int
+    requests: int
+    cpu_s: float
+    loop_lag_ms_p99: float
+    loop_lag_ms_max: float
+    error_examples: dict[str, tuple[str, ...]]

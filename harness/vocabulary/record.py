@@ -1,0 +1,140 @@
+"""What is kept of a run and of each of its rounds, beside the samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.vocabulary.cell import Cell
+from harness.vocabulary.job import DriverReport
+
+SCHEMA_VERSION = 1
+"""Of run.json, the round records and results.json. Version 1: the first."""
+
+RoundState = Literal["measured", "target-died", "driver-died", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReading:
+    """One look at the target from outside; sums over its process and that process's children.
+
+    Attributes:
+        at_ns: When (CLOCK_MONOTONIC).
+        cpu_ns: CPU time used since its start.
+        rss_bytes: Resident memory.
+        threads: Number of threads.
+    """
+
+    at_ns: int
+    cpu_ns: int
+    rss_bytes: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCount:
+    """The rows that one audit of a scenario counted around one round."""
+
+    what: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRecord:
+    """One measured stretch of a cell.
+
+    Attributes:
+        round: 0-based number.
+        state: Whether it was measured to its end.
+        wall_s: Seconds from the driver's start to its end.
+        driver: What the driver says of itself; None when it did not get that far.
+        target: Readings of the target, in time order.
+        loop_lag: (monotonic ns, lag in ns) pairs from the target's event loop; empty when the
+            target does not report any.
+        audits: Counts before and after, in the scenario's order.
+        stderr_tail: The last lines of a dead target's or driver's stderr.
+    """
+
+    round: int
+    state: RoundState
+    wall_s: float
+    driver: DriverReport | None
+    target: tuple[TargetReading, ...]
+    loop_lag: tuple[tuple[int, int], ...]
+    audits: tuple[AuditCount, ...]
+    stderr_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinning:
+    """Which processors each side was kept on; empty means any."""
+
+    target: tuple[int, ...]
+    driver: tuple[int, ...]
+    database: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """The PostgreSQL behind the targets; the URL is without its password."""
+
+    url: str
+    embedded: bool
+    version: str
+    settings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """Fingerprint of where and with what a run was made."""
+
+    hostname: str
+    system: str
+    cpu: str
+    cores: int
+    memory_gib: float
+    python: str
+    packages: dict[str, str]
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """`run.json`: one execution of a plan.
+
+    Attributes:
+        schema_version: Of the files in the run folder.
+        run_id: Name of the run folder.
+        started: UTC, ISO 8601.
+        finished: UTC, ISO 8601; None while it runs or when it was killed.
+        plan: Name of the plan.
+        title: What the plan answers.
+        plan_toml: The plan's own text.
+        seed: Of the order of the rounds and of the virtual users.
+        planned_s: Seconds of measuring that the plan provides for.
+        wall_s: Seconds the run took; None while it runs.
+        interrupted: Whether it was ended before its plan was done.
+        machine: Where it ran.
+        database: None when no database was needed.
+        pinning: Who ran on which processors.
+        cells: What was planned.
+        rounds_done: By cell name: how many rounds have a record.
+    """
+
+    schema_version: int
+    run_id: str
+    started: str
+    finished: str | None
+    plan: str
+    title: str
+    plan_toml: str
+    seed: int
+    planned_s: float
+    wall_s: float | None
+    interrupted: bool
+    machine: MachineFacts
+    database: DatabaseFacts
+    pinning: Pinning
+    cells: tuple[Cell, ...]
+    rounds_done: dict[str, int]

@@ -1,0 +1,72 @@
+"""The scenarios by name: a flow, the answer it must get and the audit after it."""
+
+from __future__ import annotations
+
+from harness.vocabulary.scenario import Audit, Scenario
+from scenarios import flows
+
+RESOURCES = "SELECT count(*) FROM resources"
+USERS = "SELECT count(*) FROM users"
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            name="wait-timer",
+            title="The documented timing table",
+            description=(
+                "Every request waits 0.5 s on a timer. No database and no computing: what is left "
+                "is how many requests may wait at the same time."
+            ),
+            flow=flows.wait_timer,
+            warm=flows.no_wait("timer"),
+        ),
+        Scenario(
+            name="wait-database",
+            title="The same wait, inside the database",
+            description=(
+                "Every request holds a pooled database connection for 0.5 s. The documented pool "
+                "has 20 connections and 10 more when needed, whatever the event loop could do."
+            ),
+            flow=flows.wait_database,
+            warm=flows.no_wait("database"),
+        ),
+        Scenario(
+            name="create-fresh",
+            title="Create a resource",
+            description=(
+                "POST /api/v2/resource/create with an id that is not there yet: authentication, "
+                "a query and an insert in one transaction."
+            ),
+            flow=flows.create_fresh,
+            audits=(Audit("resources", RESOURCES, {"create-fresh": 1}),),
+        ),
+        Scenario(
+            name="create-existing",
+            title="Create a resource that is there",
+            description=(
+                "The same request with an id that exists: the documented get-or-create must find "
+                "it and change nothing."
+            ),
+            flow=flows.create_existing,
+            audits=(Audit("resources", RESOURCES, {"create-existing": 0}),),
+        ),
+        Scenario(
+            name="crud",
+            title="The four query patterns",
+            description=(
+                "Each user creates, reads, updates, reads again and deletes an account of its own; "
+                "every answer is compared with what was written."
+            ),
+            flow=flows.crud_journey,
+            audits=(Audit("user accounts", USERS, {"create": 1, "delete": -1}),),
+        ),
+        Scenario(
+            name="read-mostly",
+            title="Nine reads to one write",
+            description="Reads of random accounts, and every tenth time a change of one's own.",
+            flow=flows.read_mostly,
+            audits=(Audit("user accounts", USERS, {"read": 0, "update": 0}),),
+        ),
+    )
+}

@@ -1,0 +1,108 @@
+"""What virtual users do: one function per flow, free of I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+from harness.vocabulary.flow import Request, Response, VirtualUser, check
+
+Steps: TypeAlias = Generator[Request, Response, None]
+
+RESOURCES = "/api/v2/resource/create"
+USERS = "/api/v2/users"
+WAIT = "/api/v2/wait"
+
+SEEDED_ACCOUNTS = 1000
+"""Accounts 1..1000 and resources seed-1..seed-1000 are there at the start of every round."""
+
+WAIT_SECONDS = 0.5
+READ_SHARE = 0.9
+
+
+def create_fresh(user: VirtualUser) -> Steps:
+    """Create a resource that does not exist yet."""
+    resource = _new_resource(user.unique_id())
+    response = yield Request("POST", RESOURCES, step="create-fresh", json=resource)
+    _check_resource(response.json(), resource, created=True)
+
+
+def create_existing(user: VirtualUser) -> Steps:
+    """Ask to create a resource that is there already: it must come back unchanged."""
+    resource = _new_resource(f"seed-{user.random.randint(1, SEEDED_ACCOUNTS)}")
+    response = yield Request("POST", RESOURCES, step="create-existing", json=resource)
+    body = response.json()
+    check(body["created"] is False, "an existing resource was created again")
+    check(body["resource"]["id"] == resource["id"], "another resource came back")
+    check(body["resource"]["name"] != resource["name"], "an existing resource was overwritten")
+
+
+def crud_journey(user: VirtualUser) -> Steps:
+    """Create, read, update, read again and delete one user account: the four query patterns."""
+    name = f"u-{user.unique_id()}"
+    account = {"username": name, "email": f"{name}@example.com", "full_name": "New User"}
+    response = yield Request("POST", USERS, step="create", json=account, expect=201)
+    created = response.json()
+    _check_fields(created, account)
+    path = f"{USERS}/{created['id']}"
+
+    response = yield Request("GET", path, step="read")
+    check(response.json() == created, "the account read is not the one created")
+
+    changes = {"full_name": f"Renamed {user.number}"}
+    response = yield Request("PATCH", path, step="update", json=changes)
+    check(response.json() == created | changes, "the update changed something else than asked")
+
+    response = yield Request("GET", path, step="read-updated")
+    check(response.json() == created | changes, "the update is not there when read again")
+
+    yield Request("DELETE", path, step="delete", expect=204)
+
+
+def read_mostly(user: VirtualUser) -> Steps:
+    """Nine times in ten read any account, else rename one's own."""
+    if user.random.random() < READ_SHARE:
+        account_id = user.random.randint(1, SEEDED_ACCOUNTS)
+        response = yield Request("GET", f"{USERS}/{account_id}", step="read")
+        check(response.json()["id"] == account_id, "another account came back")
+    else:
+        changes = {"full_name": f"Name {user.random.getrandbits(32)}"}
+        path = f"{USERS}/{user.account_id}"
+        response = yield Request("PATCH", path, step="update", json=changes)
+        _check_fields(response.json(), changes | {"id": user.account_id})
+
+
+def wait_timer(_user: VirtualUser) -> Steps:
+    """Wait half a second on a timer: the slow operation behind the documented table."""
+    yield from _wait("timer")
+
+
+def wait_database(_user: VirtualUser) -> Steps:
+    """Wait half a second in the database, holding a pooled connection."""
+    yield from _wait("database")
+
+
+def no_wait(on: str) -> Request:
+    """The same endpoint without the waiting: warms the connection and the code behind it."""
+    return Request("GET", WAIT, step="warm", params={"seconds": "0", "on": on})
+
+
+def _wait(on: str) -> Steps:
+    params = {"seconds": str(WAIT_SECONDS), "on": on}
+    response = yield Request("GET", WAIT, step="wait", params=params)
+    _check_fields(response.json(), {"status": "success", "waited_s": WAIT_SECONDS, "on": on})
+
+
+def _new_resource(resource_id: str) -> dict[str, str]:
+    return {"id": resource_id, "name": f"Resource {resource_id}", "description": "Made by a flow"}
+
+
+def _check_resource(body: dict[str, Any], asked: dict[str, str], *, created: bool) -> None:
+    check(body["status"] == "success", "status is not 'success'")
+    check(body["created"] is created, f"created is not {created}")
+    _check_fields(body["resource"], asked)
+
+
+def _check_fields(body: dict[str, Any], expected: dict[str, Any]) -> None:
+    for key, value in expected.items():
+        check(body[key] == value, f"{key} is {body[key]!r}, expected {value!r}")

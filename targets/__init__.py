@@ -1,0 +1,1 @@
+"""Runnable ASGI applications: what Loopmark measures."""

@@ -1,0 +1,363 @@
+"""The documented contract: what every variant answers, whatever it runs on.
+
+A variant writes only its handlers. Paths, models, status codes, errors and the texts of the OpenAPI
+document come from here, so two variants cannot drift apart:
+
+    @contract.GET_USER.on(router)
+    def get_user(user_id: contract.UserId) -> contract.User: ...
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field, with_config
+from starlette.types import Lifespan
+from typing_extensions import TypedDict
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 200
+MAX_WAIT_S = 30.0
+MAX_BIGINT = 2**63 - 1
+
+
+def token_digest(token: str) -> bytes:
+    """Return the SHA-256 digest of a bearer token: the only form in which a token is stored."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+# ---- values ----
+
+# PostgreSQL cannot store NUL in text: refuse it here, before a driver fails on it.
+_TEXT = r"^[^\x00]*$"
+
+ResourceId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Username = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$")]
+FullName = Annotated[str, Field(max_length=200, pattern=_TEXT)]
+
+UserId = Annotated[int, Path(ge=1, le=MAX_BIGINT, description="The user's id.")]
+PageLimit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Users per page, at most.")]
+PageAfter = Annotated[
+    int, Query(ge=0, le=MAX_BIGINT, description="The last id of the page before this one.")
+]
+WaitSeconds = Annotated[
+    float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False, description="How long to wait.")
+]
+
+
+class WaitOn(StrEnum):
+    """What a waiting request holds while it waits."""
+
+    TIMER = "timer"
+    DATABASE = "database"
+
+
+WaitTarget = Annotated[
+    WaitOn, Query(description="A timer, or a pooled database connection that sleeps.")
+]
+
+
+# ---- requests ----
+
+
+class _Request(BaseModel):
+    """A request body. A misspelt field is an error, not a silent default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ResourceData(_Request):
+    """A resource as the client names it."""
+
+    id: ResourceId
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=_TEXT)]
+    description: Annotated[str, Field(max_length=2000, pattern=_TEXT)] = ""
+
+
+class UserData(_Request):
+    """A user to create."""
+
+    username: Username
+    email: Email
+    full_name: FullName = ""
+
+
+# A TypedDict tells an absent field from a null one; a model would need a default that means absent.
+@with_config(ConfigDict(extra="forbid"))
+class UserChanges(TypedDict, total=False):
+    """The fields of a user to change; the absent ones stay as they are."""
+
+    email: Email
+    full_name: FullName
+    is_active: bool
+
+
+# ---- responses ----
+
+
+class _Row(BaseModel):
+    """A response read from the attributes of a database row."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Resource(_Row):
+    """A stored resource."""
+
+    id: str
+    name: str
+    description: str
+    owner_id: int
+    created_at: datetime
+
+
+class ResourceCreated(BaseModel):
+    """The resource, and whether this very request created it."""
+
+    status: Literal["success"] = "success"
+    created: bool
+    resource: Resource
+
+
+class User(_Row):
+    """A stored user, without its token."""
+
+    id: int
+    username: str
+    email: str
+    full_name: str
+    is_active: bool
+    created_at: datetime
+
+
+class UserPage(BaseModel):
+    """One page of users in the order of their ids."""
+
+    users: list[User]
+
+
+class Waited(BaseModel):
+    """How long the request was asked to wait, in seconds, and on what."""
+
+    status: Literal["success"] = "success"
+    waited_s: float
+    on: WaitOn
+
+
+class Ready(BaseModel):
+    """The database answers; `instance` is the word given to this process when it was started."""
+
+    status: Literal["ready"] = "ready"
+    instance: str
+
+
+class Failure(BaseModel):
+    """Why a request failed."""
+
+    detail: str
+
+
+# ---- errors ----
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A documented error: its entry in the OpenAPI document and the exception to raise."""
+
+    status: int
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def exception(self, cause: Exception | None = None) -> HTTPException:
+        """Return the exception to raise; its detail ends with the first line of the cause."""
+        detail = self.detail
+        if cause is not None:
+            detail += f" {type(cause).__name__}: {cause}".partition("\n")[0]
+        return HTTPException(self.status, detail, dict(self.headers) or None)
+
+    def response(self) -> dict[str, Any]:
+        """Return the OpenAPI description of the answer."""
+        headers = {
+            name: {"schema": {"type": "string", "const": value}}
+            for name, value in self.headers.items()
+        }
+        described: dict[str, Any] = {"model": Failure, "description": self.detail}
+        return described | ({"headers": headers} if headers else {})
+
+
+UNAUTHENTICATED = Problem(401, "A valid bearer token is required.", {"WWW-Authenticate": "Bearer"})
+INACTIVE = Problem(403, "The user of this token is inactive.")
+USER_ABSENT = Problem(404, "There is no user with this id.")
+USER_TAKEN = Problem(409, "The username or the email belongs to another user.")
+EMAIL_TAKEN = Problem(409, "The email belongs to another user.")
+USER_OWNS = Problem(409, "The user still owns resources.")
+DATABASE_SILENT = Problem(503, "The database does not answer.")
+
+
+class _Bearer(HTTPBearer):
+    """A bearer scheme that refuses an absent token as an unknown one is refused."""
+
+    def make_not_authenticated_error(self) -> HTTPException:
+        return UNAUTHENTICATED.exception()
+
+
+BEARER = _Bearer(
+    scheme_name="bearer", description="The token of a user, looked up by its SHA-256 digest."
+)
+Credentials = Annotated[HTTPAuthorizationCredentials, Depends(BEARER)]
+
+
+# ---- endpoints ----
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint of the contract, apart from what handles it."""
+
+    method: str
+    path: str
+    operation_id: str
+    tag: str
+    summary: str
+    description: str
+    response_model: type[BaseModel] | None
+    status_code: int = 200
+    problems: tuple[Problem, ...] = ()
+
+    def on(self, router: APIRouter) -> Callable[[Handler], Handler]:
+        """Return a decorator that makes a handler answer this endpoint on a router."""
+        return router.api_route(
+            self.path,
+            methods=[self.method],
+            operation_id=self.operation_id,
+            tags=[self.tag],
+            summary=self.summary,
+            description=self.description,
+            response_model=self.response_model,
+            status_code=self.status_code,
+            responses={problem.status: problem.response() for problem in self.problems},
+        )
+
+
+_AUTH = (UNAUTHENTICATED, INACTIVE)
+
+READY = Endpoint(
+    "GET",
+    "/ready",
+    "ready",
+    "operation",
+    "Is the database there?",
+    "Takes a connection from the pool and asks the database for one value.",
+    Ready,
+    problems=(DATABASE_SILENT,),
+)
+CREATE_RESOURCE = Endpoint(
+    "POST",
+    "/api/v2/resource/create",
+    "create_resource",
+    "resources",
+    "Get or create a resource",
+    "Returns the resource with this id, and creates it for the caller when there is none, in one "
+    "transaction. Of concurrent requests for one id exactly one creates it.",
+    ResourceCreated,
+    problems=_AUTH,
+)
+LIST_USERS = Endpoint(
+    "GET",
+    "/api/v2/users",
+    "list_users",
+    "users",
+    "List users",
+    "Pages by key: pass the last id of a page as `after` to get the next one.",
+    UserPage,
+    problems=_AUTH,
+)
+CREATE_USER = Endpoint(
+    "POST",
+    "/api/v2/users",
+    "create_user",
+    "users",
+    "Create a user",
+    "The new user is active and has no token yet.",
+    User,
+    status_code=201,
+    problems=(*_AUTH, USER_TAKEN),
+)
+GET_USER = Endpoint(
+    "GET",
+    "/api/v2/users/{user_id}",
+    "get_user",
+    "users",
+    "Get a user",
+    "Returns the user with this id.",
+    User,
+    problems=(*_AUTH, USER_ABSENT),
+)
+UPDATE_USER = Endpoint(
+    "PATCH",
+    "/api/v2/users/{user_id}",
+    "update_user",
+    "users",
+    "Change a user",
+    "Changes the given fields only. Null is no value for any of them.",
+    User,
+    problems=(*_AUTH, USER_ABSENT, EMAIL_TAKEN),
+)
+DELETE_USER = Endpoint(
+    "DELETE",
+    "/api/v2/users/{user_id}",
+    "delete_user",
+    "users",
+    "Delete a user",
+    "Deletes a user who owns no resources.",
+    None,
+    status_code=204,
+    problems=(*_AUTH, USER_ABSENT, USER_OWNS),
+)
+WAIT = Endpoint(
+    "GET",
+    "/api/v2/wait",
+    "wait",
+    "operation",
+    "Wait",
+    "The slow operation behind the documented timing table. On a timer it holds no database "
+    "connection; on the database it holds one for as long as it waits.",
+    Waited,
+)
+
+ENDPOINTS = (
+    READY,
+    CREATE_RESOURCE,
+    LIST_USERS,
+    CREATE_USER,
+    GET_USER,
+    UPDATE_USER,
+    DELETE_USER,
+    WAIT,
+)
+
+
+def application(lifespan: Lifespan[FastAPI], *routers: APIRouter) -> FastAPI:
+    """Return the application that serves the routers under the contract's title and tags."""
+    app = FastAPI(
+        title="Loopmark target",
+        version="2",
+        description="The documented endpoints, the same for every variant.",
+        openapi_tags=[
+            {"name": "operation", "description": "Readiness, and time spent waiting."},
+            {"name": "resources", "description": "Get or create in one transaction."},
+            {"name": "users", "description": "The four query patterns."},
+        ],
+        lifespan=lifespan,
+    )
+    for router in routers:
+        app.include_router(router)
+    return app

@@ -1,0 +1,116 @@
+"""What a target is told by the environment of its process."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+# What libpq and asyncpg both understand in a URL. Any other parameter would reach one variant only.
+URL_PARAMETERS = frozenset(
+    {
+        "application_name",
+        "dbname",
+        "host",
+        "options",
+        "passfile",
+        "password",
+        "port",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "sslrootcert",
+        "target_session_attrs",
+        "user",
+    }
+)
+
+
+class SettingsError(ValueError):
+    """The environment does not describe a target that could run. The message is one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a target reaches its database and how much it may do at once.
+
+    Attributes:
+        database_url: A libpq URL that psycopg and asyncpg read as it stands. Its `options` set the
+            search path, and UTC as time zone so that both drivers return the same times.
+        instance: The word by which the starter of the process recognises it.
+        worker_threads: Size of the thread pool that runs `def` handlers.
+        loop_lag_file: Where to write how late the event loop wakes; None: nowhere.
+        pool_size: Connections kept open.
+        max_overflow: Connections opened beyond those under pressure, and closed after use.
+        pool_pre_ping: Whether a connection is tested each time it leaves the pool.
+        pool_timeout_s: How long a request waits for a free connection, and a connection for the
+            server, in seconds.
+    """
+
+    database_url: str
+    instance: str = ""
+    worker_threads: int = 40
+    loop_lag_file: Path | None = None
+    pool_size: int = 20
+    max_overflow: int = 10
+    pool_pre_ping: bool = True
+    pool_timeout_s: int = 30
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], *, worker_threads: int = 40) -> Self:
+        """Read the settings.
+
+        Args:
+            environment: DATABASE_URL, and as needed DATABASE_SCHEMA, INSTANCE, WORKER_THREADS and
+                LOOP_LAG_FILE. An empty variable counts as absent.
+            worker_threads: The variant's own number, when WORKER_THREADS is absent.
+
+        Raises:
+            SettingsError: A variable is missing or unusable.
+        """
+        lag_file = environment.get("LOOP_LAG_FILE")
+        if lag_file and not Path(lag_file).parent.is_dir():
+            raise SettingsError(f"LOOP_LAG_FILE: no such directory: {Path(lag_file).parent}")
+        threads = environment.get("WORKER_THREADS") or str(worker_threads)
+        if not re.fullmatch(r"[1-9][0-9]{0,3}", threads):
+            raise SettingsError(f"WORKER_THREADS: expected 1 to 9999, got {threads!r}")
+        return cls(
+            database_url=_database_url(
+                environment.get("DATABASE_URL", ""), environment.get("DATABASE_SCHEMA", "")
+            ),
+            instance=environment.get("INSTANCE", ""),
+            worker_threads=int(threads),
+            loop_lag_file=Path(lag_file) if lag_file else None,
+        )
+
+
+def _database_url(url: str, schema: str) -> str:
+    """Return the URL with the session's search path and time zone in its `options`."""
+    if not url:
+        raise SettingsError("DATABASE_URL is missing: expected postgresql://user@host/database")
+    # The URL may hold a password: no message repeats more of it than the name of a parameter.
+    try:
+        parts = urlsplit(url)
+        given = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+        _ = parts.port
+    except ValueError:
+        raise SettingsError("DATABASE_URL is not a URL of one host and port") from None
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise SettingsError("DATABASE_URL: expected it to begin with postgresql://")
+    if strange := sorted(given.keys() - URL_PARAMETERS):
+        raise SettingsError(
+            f"DATABASE_URL: parameter {strange[0]!r} means nothing to some driver; "
+            f"every driver knows {', '.join(sorted(URL_PARAMETERS))}"
+        )
+    options = [given["options"]] if "options" in given else []
+    options.append("-ctimezone=UTC")
+    if schema:
+        # A plain identifier needs no quoting, neither here nor in any statement about it.
+        if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
+            raise SettingsError(f"DATABASE_SCHEMA: expected a lower-case name, got {schema!r}")
+        options.append(f"-csearch_path={schema}")
+    # libpq does not read + as a space, hence quote.
+    query = urlencode(given | {"options": " ".join(options)}, quote_via=quote, safe="")
+    # urlunsplit would drop the slashes of an empty host, which means the default socket.
+    return f"{parts.scheme}://{parts.netloc}{parts.path}?{query}"

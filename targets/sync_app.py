@@ -1,0 +1,188 @@
+"""The sync variant: plain `def` handlers in the thread pool, Session on psycopg.
+
+No session outlives the function that opens it. A request hops into the thread pool several times
+(for its authentication, its handler, its answer). One that kept its connection from hop to hop
+would wait for a thread while the threads wait for its connection; with more threads than
+connections all of them would stand still.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import psycopg
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import APIRouter, Depends, FastAPI, Request
+from sqlalchemy import create_engine
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from targets import contract, loop_lag, queries, schema
+from targets.settings import Settings
+
+
+async def session_factory(request: Request) -> sessionmaker[Session]:
+    """Return the application's session factory. A coroutine, to spare a hop into a thread."""
+    factory: sessionmaker[Session] = request.state.sessions
+    return factory
+
+
+Sessions = Annotated[sessionmaker[Session], Depends(session_factory)]
+
+
+def authenticate(credentials: contract.Credentials, sessions: Sessions) -> int:
+    """Return the id of the active user behind the bearer token."""
+    with sessions() as session:
+        found = session.execute(queries.caller(credentials.credentials)).one_or_none()
+    if found is None:
+        raise contract.UNAUTHENTICATED.exception()
+    caller_id, is_active = found
+    if not is_active:
+        raise contract.INACTIVE.exception()
+    return caller_id
+
+
+CallerId = Annotated[int, Depends(authenticate)]
+
+public = APIRouter()
+private = APIRouter(dependencies=[Depends(authenticate)])
+
+
+@contract.READY.on(public)
+def ready(request: Request, sessions: Sessions) -> contract.Ready:
+    """Ask the database for a sign of life."""
+    try:
+        with sessions() as session:
+            session.execute(queries.ping())
+    except (SQLAlchemyError, OSError) as error:
+        raise contract.DATABASE_SILENT.exception(error) from error
+    return contract.Ready(instance=request.state.instance)
+
+
+@contract.CREATE_RESOURCE.on(private)
+def create_resource(
+    data: contract.ResourceData, caller_id: CallerId, sessions: Sessions
+) -> contract.ResourceCreated:
+    """Get or create in one transaction."""
+    try:
+        with sessions.begin() as session:
+            created = False
+            resource = session.scalar(queries.resource(data.id))
+            if resource is None:
+                resource = session.scalar(queries.insert_resource(data, caller_id))
+                created = resource is not None
+            if resource is None:
+                resource = session.scalars(queries.resource(data.id)).one()
+            return contract.ResourceCreated(
+                created=created, resource=contract.Resource.model_validate(resource)
+            )
+    except IntegrityError as error:
+        # The caller was deleted after the token was looked up.
+        raise contract.UNAUTHENTICATED.exception() from error
+
+
+@contract.LIST_USERS.on(private)
+def list_users(
+    sessions: Sessions,
+    limit: contract.PageLimit = contract.DEFAULT_PAGE,
+    after: contract.PageAfter = 0,
+) -> contract.UserPage:
+    """Select one page."""
+    with sessions() as session:
+        users = session.scalars(queries.users(after, limit))
+        return contract.UserPage(users=[contract.User.model_validate(user) for user in users])
+
+
+@contract.CREATE_USER.on(private)
+def create_user(data: contract.UserData, sessions: Sessions) -> contract.User:
+    """Insert, and let the unique constraints decide who was first."""
+    user = schema.User(**data.model_dump())
+    try:
+        with sessions.begin() as session:
+            session.add(user)
+    except IntegrityError as error:
+        raise contract.USER_TAKEN.exception() from error
+    return contract.User.model_validate(user)
+
+
+@contract.GET_USER.on(private)
+def get_user(user_id: contract.UserId, sessions: Sessions) -> contract.User:
+    """Select by id."""
+    with sessions() as session:
+        user = session.scalar(queries.user(user_id))
+    if user is None:
+        raise contract.USER_ABSENT.exception()
+    return contract.User.model_validate(user)
+
+
+@contract.UPDATE_USER.on(private)
+def update_user(
+    user_id: contract.UserId, changes: contract.UserChanges, sessions: Sessions
+) -> contract.User:
+    """Load, set attributes, commit."""
+    try:
+        with sessions.begin() as session:
+            user = session.scalar(queries.user(user_id))
+            if user is None:
+                raise contract.USER_ABSENT.exception()
+            for name, value in changes.items():
+                setattr(user, name, value)
+    except IntegrityError as error:
+        raise contract.EMAIL_TAKEN.exception() from error
+    return contract.User.model_validate(user)
+
+
+@contract.DELETE_USER.on(private)
+def delete_user(user_id: contract.UserId, sessions: Sessions) -> None:
+    """Delete by statement."""
+    try:
+        with sessions.begin() as session:
+            deleted = session.scalar(queries.delete_user(user_id))
+    except IntegrityError as error:
+        raise contract.USER_OWNS.exception() from error
+    if deleted is None:
+        raise contract.USER_ABSENT.exception()
+
+
+@contract.WAIT.on(public)
+def wait(
+    sessions: Sessions,
+    seconds: contract.WaitSeconds = 0.5,
+    on: contract.WaitTarget = contract.WaitOn.TIMER,
+) -> contract.Waited:
+    """Block a worker thread, and on the database a connection too."""
+    if on is contract.WaitOn.TIMER:
+        time.sleep(seconds)
+    else:
+        with sessions() as session:
+            session.execute(queries.sleep(seconds))
+    return contract.Waited(waited_s=seconds, on=on)
+
+
+def build(settings: Settings) -> FastAPI:
+    """Return the application. It connects to the database when the first request needs it."""
+
+    def connect() -> psycopg.Connection:
+        return psycopg.connect(settings.database_url, connect_timeout=settings.pool_timeout_s)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, object]]:
+        current_default_thread_limiter().total_tokens = settings.worker_threads
+        engine = create_engine(
+            "postgresql+psycopg://",
+            creator=connect,
+            pool_size=settings.pool_size,
+            max_overflow=settings.max_overflow,
+            pool_pre_ping=settings.pool_pre_ping,
+            pool_timeout=settings.pool_timeout_s,
+        )
+        # What a commit leaves in an object is what the answer needs: no reload.
+        sessions = sessionmaker(engine, expire_on_commit=False)
+        try:
+            async with loop_lag.recorded(settings.loop_lag_file):
+                yield {"sessions": sessions, "instance": settings.instance}
+        finally:
+            engine.dispose()
+
+    return contract.application(lifespan, public, private)

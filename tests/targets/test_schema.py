@@ -1,0 +1,61 @@
+"""The tables can be put into a known state, quickly and as often as needed."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import IntegrityError
+
+from targets import schema
+from targets.contract import token_digest
+from tests.targets.conftest import tables
+
+
+@pytest.fixture(scope="module")
+def engine(database_url: str) -> Iterator[Engine]:
+    with tables(database_url) as (_name, engine):
+        yield engine
+
+
+def test_reset_replaces_all_rows(engine: Engine) -> None:
+    with engine.begin() as connection:
+        schema.create_tables(connection)
+        schema.reset(connection, ["other"], 5)
+        schema.reset(connection, ["a", "b"], 2)
+        rows = connection.execute(
+            select(
+                schema.User.id, schema.User.username, schema.User.email, schema.User.token_sha256
+            )
+        ).all()
+        assert sorted(rows) == [
+            (1, "user-1", "user-1@example.com", token_digest("a")),
+            (2, "user-2", "user-2@example.com", token_digest("b")),
+        ]
+        owners = connection.execute(select(schema.Resource.id, schema.Resource.owner_id)).all()
+        assert sorted(owners) == [("seed-1", 1), ("seed-2", 1)]
+
+
+@pytest.mark.parametrize("tokens", [[], ["a", "b", "c"]])
+def test_the_next_user_follows_the_last(engine: Engine, tokens: list[str]) -> None:
+    insert = text("INSERT INTO users (username, email) VALUES ('n', 'n@example.com') RETURNING id")
+    with engine.begin() as connection:
+        schema.reset(connection, tokens, 0)
+        assert connection.scalar(insert) == len(tokens) + 1
+
+
+def test_one_token_cannot_be_two_users(engine: Engine) -> None:
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        schema.reset(connection, ["same", "same"], 0)
+
+
+def test_a_thousand_users_are_quick(engine: Engine) -> None:
+    tokens = [f"token-{n}" for n in range(1000)]
+    took = []
+    with engine.begin() as connection:
+        for _ in range(5):
+            began = time.perf_counter()
+            schema.reset(connection, tokens, 100)
+            took.append(time.perf_counter() - began)
+        assert connection.scalar(text("SELECT count(*) FROM users")) == 1000
+    assert min(took) < 0.1

@@ -1,0 +1,67 @@
+"""The environment of a target is read once, checked, and told in one line when it is unusable."""
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from targets.settings import Settings, SettingsError
+
+URL = "postgresql://user@localhost/db"
+
+
+def test_defaults() -> None:
+    settings = Settings.from_environment({"DATABASE_URL": URL})
+    assert settings.worker_threads == 40
+    assert (settings.pool_size, settings.max_overflow) == (20, 10)
+    assert settings.pool_pre_ping
+    assert settings.pool_timeout_s == 30
+    assert settings.loop_lag_file is None
+
+
+def test_the_variant_gives_the_threads_and_the_environment_overrides_them() -> None:
+    assert Settings.from_environment({"DATABASE_URL": URL}, worker_threads=1).worker_threads == 1
+    environment = {"DATABASE_URL": URL, "WORKER_THREADS": "8"}
+    assert Settings.from_environment(environment, worker_threads=1).worker_threads == 8
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "password"),
+    [
+        ("postgresql://u:p%40%2Fss@h:5433/d", "h", "5433", "p@/ss"),
+        ("postgres://u@/d?host=/run/my%20pg", "/run/my pg", None, None),
+        ("postgresql://u:@/d?host=/run/pg", "/run/pg", None, ""),
+        ("postgresql:///d?host=/run/pg&user=u", "/run/pg", None, None),
+        ("postgresql://u@h/d?options=-cjit%3Doff", "h", None, None),
+    ],
+)
+def test_the_url_keeps_what_was_given_and_gains_options(
+    url: str, host: str, port: str | None, password: str | None
+) -> None:
+    environment = {"DATABASE_URL": url, "DATABASE_SCHEMA": "bench"}
+    final = Settings.from_environment(environment).database_url
+    libpq = conninfo_to_dict(final)
+    assert (libpq["user"], libpq["dbname"], libpq["host"]) == ("u", "d", host)
+    assert libpq.get("port") == port
+    assert libpq.get("password", "") == (password or "")
+    assert str(libpq["options"]).endswith("-ctimezone=UTC -csearch_path=bench")
+    assert ("-cjit=off" in str(libpq["options"])) == ("jit" in url)
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({}, "DATABASE_URL is missing"),
+        ({"DATABASE_URL": ""}, "DATABASE_URL is missing"),
+        ({"DATABASE_URL": "host=x dbname=y"}, "begin with postgresql://"),
+        ({"DATABASE_URL": "postgresql://u@h:port/d"}, "not a URL"),
+        ({"DATABASE_URL": "postgresql://u@[h/d"}, "not a URL"),
+        ({"DATABASE_URL": "postgresql://u@h/d?broken"}, "not a URL"),
+        ({"DATABASE_URL": f"{URL}?connect_timeout=3"}, "'connect_timeout' means nothing"),
+        ({"DATABASE_URL": URL, "DATABASE_SCHEMA": 'a"b'}, "DATABASE_SCHEMA"),
+        ({"DATABASE_URL": URL, "WORKER_THREADS": "0"}, "WORKER_THREADS"),
+        ({"DATABASE_URL": URL, "LOOP_LAG_FILE": "/no/such/folder/x"}, "no such directory"),
+    ],
+)
+def test_unusable_environment(environment: dict[str, str], reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason) as raised:
+        Settings.from_environment(environment)
+    assert "\n" not in str(raised.value)
