@@ -1,7 +1,7 @@
 """The async variant: `async def` handlers on the event loop, AsyncSession on asyncpg.
 
-The same steps in the same order as the sync variant, in the same sessions: one for the
-authentication, one for the handler.
+The same steps in the same order as the sync variant: one transaction per request, on one
+connection.
 """
 
 import asyncio
@@ -28,26 +28,34 @@ async def session_factory(request: Request) -> async_sessionmaker[AsyncSession]:
 Sessions = Annotated[async_sessionmaker[AsyncSession], Depends(session_factory)]
 
 
-async def authenticate(credentials: contract.Credentials, sessions: Sessions) -> int:
+async def authenticate(session: AsyncSession, credentials: contract.BearerToken) -> int:
     """Return the id of the active user behind the bearer token."""
-    async with sessions() as session:
-        result = await session.execute(queries.caller(credentials.credentials))
-    found = result.one_or_none()
+    found = (await session.execute(queries.caller(credentials.credentials))).one_or_none()
     if found is None:
         raise contract.UNAUTHENTICATED.exception()
     caller_id, is_active = found
     if not is_active:
         raise contract.INACTIVE.exception()
-    return caller_id
+    return int(caller_id)
 
 
-CallerId = Annotated[int, Depends(authenticate)]
+@asynccontextmanager
+async def transaction(
+    sessions: async_sessionmaker[AsyncSession], credentials: contract.BearerToken
+) -> AsyncIterator[tuple[AsyncSession, int]]:
+    """Open the one transaction of a request; it begins with the authentication.
 
-public = APIRouter()
-private = APIRouter(dependencies=[Depends(authenticate)])
+    Yields:
+        The session, and the id of the user who asks.
+    """
+    async with sessions.begin() as session:
+        yield session, await authenticate(session, credentials)
 
 
-@contract.READY.on(public)
+router = APIRouter()
+
+
+@contract.READY.on(router)
 async def ready(request: Request, sessions: Sessions) -> contract.Ready:
     """Ask the database for a sign of life."""
     try:
@@ -58,13 +66,13 @@ async def ready(request: Request, sessions: Sessions) -> contract.Ready:
     return contract.Ready(instance=request.state.instance)
 
 
-@contract.CREATE_RESOURCE.on(private)
+@contract.CREATE_RESOURCE.on(router)
 async def create_resource(
-    data: contract.ResourceData, caller_id: CallerId, sessions: Sessions
+    data: contract.ResourceData, sessions: Sessions, credentials: contract.Credentials
 ) -> contract.ResourceCreated:
     """Get or create in one transaction."""
     try:
-        async with sessions.begin() as session:
+        async with transaction(sessions, credentials) as (session, caller_id):
             created = False
             resource = await session.scalar(queries.resource(data.id))
             if resource is None:
@@ -76,51 +84,59 @@ async def create_resource(
                 created=created, resource=contract.Resource.model_validate(resource)
             )
     except IntegrityError as error:
-        # The caller was deleted after the token was looked up.
+        # The caller was deleted between the look-up of the token and the insert.
         raise contract.UNAUTHENTICATED.exception() from error
 
 
-@contract.LIST_USERS.on(private)
+@contract.LIST_USERS.on(router)
 async def list_users(
     sessions: Sessions,
+    credentials: contract.Credentials,
     limit: contract.PageLimit = contract.DEFAULT_PAGE,
     after: contract.PageAfter = 0,
 ) -> contract.UserPage:
     """Select one page."""
-    async with sessions() as session:
+    async with transaction(sessions, credentials) as (session, _):
         users = await session.scalars(queries.users(after, limit))
         return contract.UserPage(users=[contract.User.model_validate(user) for user in users])
 
 
-@contract.CREATE_USER.on(private)
-async def create_user(data: contract.UserData, sessions: Sessions) -> contract.User:
+@contract.CREATE_USER.on(router)
+async def create_user(
+    data: contract.UserData, sessions: Sessions, credentials: contract.Credentials
+) -> contract.User:
     """Insert, and let the unique constraints decide who was first."""
     user = schema.User(**data.model_dump())
     try:
-        async with sessions.begin() as session:
+        async with transaction(sessions, credentials) as (session, _):
             session.add(user)
     except IntegrityError as error:
         raise contract.USER_TAKEN.exception() from error
     return contract.User.model_validate(user)
 
 
-@contract.GET_USER.on(private)
-async def get_user(user_id: contract.UserId, sessions: Sessions) -> contract.User:
+@contract.GET_USER.on(router)
+async def get_user(
+    user_id: contract.UserId, sessions: Sessions, credentials: contract.Credentials
+) -> contract.User:
     """Select by id."""
-    async with sessions() as session:
+    async with transaction(sessions, credentials) as (session, _):
         user = await session.scalar(queries.user(user_id))
     if user is None:
         raise contract.USER_ABSENT.exception()
     return contract.User.model_validate(user)
 
 
-@contract.UPDATE_USER.on(private)
+@contract.UPDATE_USER.on(router)
 async def update_user(
-    user_id: contract.UserId, changes: contract.UserChanges, sessions: Sessions
+    user_id: contract.UserId,
+    changes: contract.UserChanges,
+    sessions: Sessions,
+    credentials: contract.Credentials,
 ) -> contract.User:
     """Load, set attributes, commit."""
     try:
-        async with sessions.begin() as session:
+        async with transaction(sessions, credentials) as (session, _):
             user = await session.scalar(queries.user(user_id))
             if user is None:
                 raise contract.USER_ABSENT.exception()
@@ -131,11 +147,13 @@ async def update_user(
     return contract.User.model_validate(user)
 
 
-@contract.DELETE_USER.on(private)
-async def delete_user(user_id: contract.UserId, sessions: Sessions) -> None:
+@contract.DELETE_USER.on(router)
+async def delete_user(
+    user_id: contract.UserId, sessions: Sessions, credentials: contract.Credentials
+) -> None:
     """Delete by statement."""
     try:
-        async with sessions.begin() as session:
+        async with transaction(sessions, credentials) as (session, _):
             deleted = await session.scalar(queries.delete_user(user_id))
     except IntegrityError as error:
         raise contract.USER_OWNS.exception() from error
@@ -143,7 +161,7 @@ async def delete_user(user_id: contract.UserId, sessions: Sessions) -> None:
         raise contract.USER_ABSENT.exception()
 
 
-@contract.WAIT.on(public)
+@contract.WAIT.on(router)
 async def wait(
     sessions: Sessions,
     seconds: contract.WaitSeconds = 0.5,
@@ -183,4 +201,4 @@ def build(settings: Settings) -> FastAPI:
         finally:
             await engine.dispose()
 
-    return contract.application(lifespan, public, private)
+    return contract.application(lifespan, router)

@@ -210,7 +210,8 @@ class _Bearer(HTTPBearer):
 BEARER = _Bearer(
     scheme_name="bearer", description="The token of a user, looked up by its SHA-256 digest."
 )
-Credentials = Annotated[HTTPAuthorizationCredentials, Depends(BEARER)]
+BearerToken = HTTPAuthorizationCredentials
+Credentials = Annotated[BearerToken, Depends(BEARER)]
 
 
 # ---- endpoints ----

@@ -1,14 +1,14 @@
 """The sync variant: plain `def` handlers in the thread pool, Session on psycopg.
 
-No session outlives the function that opens it. A request hops into the thread pool several times
-(for its authentication, its handler, its answer). One that kept its connection from hop to hop
-would wait for a thread while the threads wait for its connection; with more threads than
-connections all of them would stand still.
+Everything that a request does with the database happens in its handler, on one thread and on one
+connection. A session opened by a dependency would be held from hop to hop into the thread pool: its
+request would wait for a thread while the threads wait for its connection, and with more threads
+than connections all of them would stand still.
 """
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
 
 import psycopg
@@ -31,25 +31,34 @@ async def session_factory(request: Request) -> sessionmaker[Session]:
 Sessions = Annotated[sessionmaker[Session], Depends(session_factory)]
 
 
-def authenticate(credentials: contract.Credentials, sessions: Sessions) -> int:
+def authenticate(session: Session, credentials: contract.BearerToken) -> int:
     """Return the id of the active user behind the bearer token."""
-    with sessions() as session:
-        found = session.execute(queries.caller(credentials.credentials)).one_or_none()
+    found = session.execute(queries.caller(credentials.credentials)).one_or_none()
     if found is None:
         raise contract.UNAUTHENTICATED.exception()
     caller_id, is_active = found
     if not is_active:
         raise contract.INACTIVE.exception()
-    return caller_id
+    return int(caller_id)
 
 
-CallerId = Annotated[int, Depends(authenticate)]
+@contextmanager
+def transaction(
+    sessions: sessionmaker[Session], credentials: contract.BearerToken
+) -> Iterator[tuple[Session, int]]:
+    """Open the one transaction of a request; it begins with the authentication.
 
-public = APIRouter()
-private = APIRouter(dependencies=[Depends(authenticate)])
+    Yields:
+        The session, and the id of the user who asks.
+    """
+    with sessions.begin() as session:
+        yield session, authenticate(session, credentials)
 
 
-@contract.READY.on(public)
+router = APIRouter()
+
+
+@contract.READY.on(router)
 def ready(request: Request, sessions: Sessions) -> contract.Ready:
     """Ask the database for a sign of life."""
     try:
@@ -60,13 +69,13 @@ def ready(request: Request, sessions: Sessions) -> contract.Ready:
     return contract.Ready(instance=request.state.instance)
 
 
-@contract.CREATE_RESOURCE.on(private)
+@contract.CREATE_RESOURCE.on(router)
 def create_resource(
-    data: contract.ResourceData, caller_id: CallerId, sessions: Sessions
+    data: contract.ResourceData, sessions: Sessions, credentials: contract.Credentials
 ) -> contract.ResourceCreated:
     """Get or create in one transaction."""
     try:
-        with sessions.begin() as session:
+        with transaction(sessions, credentials) as (session, caller_id):
             created = False
             resource = session.scalar(queries.resource(data.id))
             if resource is None:
@@ -78,51 +87,59 @@ def create_resource(
                 created=created, resource=contract.Resource.model_validate(resource)
             )
     except IntegrityError as error:
-        # The caller was deleted after the token was looked up.
+        # The caller was deleted between the look-up of the token and the insert.
         raise contract.UNAUTHENTICATED.exception() from error
 
 
-@contract.LIST_USERS.on(private)
+@contract.LIST_USERS.on(router)
 def list_users(
     sessions: Sessions,
+    credentials: contract.Credentials,
     limit: contract.PageLimit = contract.DEFAULT_PAGE,
     after: contract.PageAfter = 0,
 ) -> contract.UserPage:
     """Select one page."""
-    with sessions() as session:
+    with transaction(sessions, credentials) as (session, _):
         users = session.scalars(queries.users(after, limit))
         return contract.UserPage(users=[contract.User.model_validate(user) for user in users])
 
 
-@contract.CREATE_USER.on(private)
-def create_user(data: contract.UserData, sessions: Sessions) -> contract.User:
+@contract.CREATE_USER.on(router)
+def create_user(
+    data: contract.UserData, sessions: Sessions, credentials: contract.Credentials
+) -> contract.User:
     """Insert, and let the unique constraints decide who was first."""
     user = schema.User(**data.model_dump())
     try:
-        with sessions.begin() as session:
+        with transaction(sessions, credentials) as (session, _):
             session.add(user)
     except IntegrityError as error:
         raise contract.USER_TAKEN.exception() from error
     return contract.User.model_validate(user)
 
 
-@contract.GET_USER.on(private)
-def get_user(user_id: contract.UserId, sessions: Sessions) -> contract.User:
+@contract.GET_USER.on(router)
+def get_user(
+    user_id: contract.UserId, sessions: Sessions, credentials: contract.Credentials
+) -> contract.User:
     """Select by id."""
-    with sessions() as session:
+    with transaction(sessions, credentials) as (session, _):
         user = session.scalar(queries.user(user_id))
     if user is None:
         raise contract.USER_ABSENT.exception()
     return contract.User.model_validate(user)
 
 
-@contract.UPDATE_USER.on(private)
+@contract.UPDATE_USER.on(router)
 def update_user(
-    user_id: contract.UserId, changes: contract.UserChanges, sessions: Sessions
+    user_id: contract.UserId,
+    changes: contract.UserChanges,
+    sessions: Sessions,
+    credentials: contract.Credentials,
 ) -> contract.User:
     """Load, set attributes, commit."""
     try:
-        with sessions.begin() as session:
+        with transaction(sessions, credentials) as (session, _):
             user = session.scalar(queries.user(user_id))
             if user is None:
                 raise contract.USER_ABSENT.exception()
@@ -133,11 +150,13 @@ def update_user(
     return contract.User.model_validate(user)
 
 
-@contract.DELETE_USER.on(private)
-def delete_user(user_id: contract.UserId, sessions: Sessions) -> None:
+@contract.DELETE_USER.on(router)
+def delete_user(
+    user_id: contract.UserId, sessions: Sessions, credentials: contract.Credentials
+) -> None:
     """Delete by statement."""
     try:
-        with sessions.begin() as session:
+        with transaction(sessions, credentials) as (session, _):
             deleted = session.scalar(queries.delete_user(user_id))
     except IntegrityError as error:
         raise contract.USER_OWNS.exception() from error
@@ -145,7 +164,7 @@ def delete_user(user_id: contract.UserId, sessions: Sessions) -> None:
         raise contract.USER_ABSENT.exception()
 
 
-@contract.WAIT.on(public)
+@contract.WAIT.on(router)
 def wait(
     sessions: Sessions,
     seconds: contract.WaitSeconds = 0.5,
@@ -185,4 +204,4 @@ def build(settings: Settings) -> FastAPI:
         finally:
             engine.dispose()
 
-    return contract.application(lifespan, public, private)
+    return contract.application(lifespan, router)

@@ -18,13 +18,14 @@ CREATE = "/api/v2/resource/create"
 USERS = "/api/v2/users"
 WAIT = "/api/v2/wait"
 
-SECURED = [
-    ("POST", CREATE),
-    ("GET", USERS),
-    ("POST", USERS),
-    ("GET", f"{USERS}/1"),
-    ("PATCH", f"{USERS}/1"),
-    ("DELETE", f"{USERS}/1"),
+# Valid requests: the body is read before the database is asked who sent it.
+SECURED: list[tuple[str, str, object]] = [
+    ("POST", CREATE, {"id": "refused", "name": "n"}),
+    ("GET", USERS, None),
+    ("POST", USERS, {"username": "refused", "email": "refused@example.com"}),
+    ("GET", f"{USERS}/1", None),
+    ("PATCH", f"{USERS}/1", {"full_name": "refused"}),
+    ("DELETE", f"{USERS}/1", None),
 ]
 
 UNUSABLE_RESOURCES: list[object] = [
@@ -78,20 +79,24 @@ async def at_once(
 # ---- authentication ----
 
 
-@pytest.mark.parametrize(("method", "path"), SECURED)
-def test_no_valid_token_is_401(anonymous: httpx.Client, method: str, path: str) -> None:
+@pytest.mark.parametrize(("method", "path", "body"), SECURED)
+def test_no_valid_token_is_401(
+    anonymous: httpx.Client, method: str, path: str, body: object
+) -> None:
     for header in (None, "Bearer nobody's", "Bearer", "Basic dXNlcjo="):
         headers = {"Authorization": header} if header else {}
-        answer = anonymous.request(method, path, headers=headers)
+        answer = anonymous.request(method, path, headers=headers, json=body)
         assert answer.status_code == 401, header
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert answer.json() == {"detail": "A valid bearer token is required."}
 
 
-@pytest.mark.parametrize(("method", "path"), SECURED)
-def test_inactive_user_is_403(client: httpx.Client, target: Target, method: str, path: str) -> None:
+@pytest.mark.parametrize(("method", "path", "body"), SECURED)
+def test_inactive_user_is_403(
+    client: httpx.Client, target: Target, method: str, path: str, body: object
+) -> None:
     assert client.patch(f"{USERS}/2", json={"is_active": False}).status_code == 200
-    answer = client.request(method, path, headers=target.auth(2))
+    answer = client.request(method, path, headers=target.auth(2), json=body)
     assert answer.status_code == 403
     assert answer.json() == {"detail": "The user of this token is inactive."}
 
