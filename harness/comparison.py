@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from harness import statistics
-from harness.vocabulary.load import Burst
+from harness.vocabulary.load import Burst, Closed, Load
 from harness.vocabulary.result import CellResult, Comparison, RoundResult
 
 METRICS: dict[str, Callable[[RoundResult], float | None]] = {
@@ -21,14 +22,19 @@ def compare(cells: Sequence[CellResult]) -> tuple[Comparison, ...]:
     """Compare every pair of targets that was measured alike, the earlier one as the base."""
     found = []
     for base, other in combinations(cells, 2):
-        alike = (base.scenario, base.load, base.driver) == (
-            other.scenario,
-            other.load,
-            other.driver,
-        )
-        if alike:
+        if _asked(base) == _asked(other):
             found += [_compared(base, other, metric) for metric in _metrics(base)]
     return tuple(found)
+
+
+def _asked(cell: CellResult) -> tuple[object, ...]:
+    # What a round is expected to take differs with the target and is no part of the load.
+    match cell.load:
+        case Burst():
+            load: Load = replace(cell.load, planned_s=1.0)
+        case Closed():
+            load = replace(cell.load, drain_s=0.0)
+    return cell.scenario, load, cell.driver
 
 
 def _metrics(cell: CellResult) -> list[str]:

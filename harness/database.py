@@ -71,7 +71,7 @@ class Database:
 
         try:
             with self._engine.begin() as connection:
-                connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'"))
+                connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_TIMEOUT_S * 1e3)}"))
                 reset(connection, tokens, resources)
         except DBAPIError as error:
             raise UserError(f"the tables could not be emptied: {_first_line(error)}") from None
@@ -91,7 +91,7 @@ class Database:
 
     def _drop(self) -> None:
         with self._engine.begin() as connection:
-            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'"))
+            connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_TIMEOUT_S * 1e3)}"))
             connection.execute(text(f'DROP SCHEMA "{self.schema}" CASCADE'))
 
 

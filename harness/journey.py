@@ -52,7 +52,7 @@ class Journey:
             pass
         except WrongAnswer as error:
             return Judgement(ErrorKind.WRONG_ANSWER, f"{request.method} {request.path}: {error}")
-        except (LookupError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             # The flow looked for something that a right answer has: a field, a type, JSON.
             what = f"{request.method} {request.path}: unusable body: {error!r}"
             return Judgement(ErrorKind.WRONG_ANSWER, what)

@@ -11,6 +11,7 @@ from random import Random
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from harness.errors import UserError, unknown_name
 from harness.vocabulary.cell import Cell
@@ -79,16 +80,14 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
     """
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # Also a number or a nesting beyond all measure.
         raise UserError(f"{source}: not valid TOML: {error}") from None
     try:
         # Strict, so that the text "3" is no number. Through JSON, because only there does strict
         # validation make dataclasses of tables and tuples of arrays.
         plan = _PLAN.validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        given = "" if first["type"] == "missing" else f", got {_shortened(first['input'])}"
-        raise UserError(f"{source}: {_key(first['loc'])}: {first['msg']}{given}") from None
+        raise UserError(f"{source}: {_problem(error.errors(include_url=False)[0])}") from None
     for index, block in enumerate(plan.measure):
         for kind, names, valid in (
             ("scenario", block.scenarios, known.scenarios),
@@ -155,6 +154,23 @@ def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int]
 def planned_seconds(cells: Iterable[Cell]) -> float:
     """Seconds of driving that the cells provide for, over all rounds."""
     return sum(cell.load.planned_s * cell.rounds for cell in cells)
+
+
+def _problem(error: ErrorDetails) -> str:
+    """The key, what is wrong there, and what was given."""
+    key = _key(error["loc"])
+    match error["type"]:
+        case "missing":
+            return f"{key}: {error['msg']}"
+        case "unexpected_keyword_argument":
+            return f"{key}: there is no such key"
+        case "union_tag_not_found":
+            return f"{key}.model: Field required"
+        case "union_tag_invalid":
+            models = error["ctx"]["expected_tags"].replace("'", "").split(", ")
+            return f"{key}.model: {unknown_name('load model', error['ctx']['tag'], models)}"
+        case _:
+            return f"{key}: {error['msg']}, got {_shortened(error['input'])}"
 
 
 def _key(location: tuple[int | str, ...]) -> str:

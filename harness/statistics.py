@@ -32,8 +32,8 @@ def percentile(values: Numbers, p: float) -> float:
         raise ValueError("no values")
     if not 0 < p <= 1:
         raise ValueError(f"p must be within (0, 1], not {p}")
-    # The small term keeps a product such as 0.95 * 20, stored as 19.000000000000004, at 19.
-    rank = math.ceil(p * array.size - 1e-9) - 1
+    # The small term keeps a product such as 0.07 * 100, stored as 7.000000000000001, at 7.
+    rank = max(math.ceil(p * array.size - 1e-9) - 1, 0)
     return float(np.partition(array, rank)[rank])
 
 

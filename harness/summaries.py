@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,16 +86,19 @@ def summarise(
     makespan = float(np.median(makespans)) if makespans else None
     percentiles = _percentiles(latencies)
     intervals, intervals_from = _percentile_intervals(percentiles, latencies, rounds)
-    audit_results = tuple(
-        _audit(index, audit, records, samples) for index, audit in enumerate(audits)
-    )
+    audit_results = tuple(_audit(audit, records, samples) for audit in audits)
     driver_use = _driver_use(records, rounds)
     evidence = validity.Evidence(
         planned_rounds=cell.rounds,
-        states=tuple(record.state for record in records),
+        # A round without the driver's report has no window: it counts as not measured.
+        states=tuple(
+            "driver-died" if record.state == "measured" and record.driver is None else record.state
+            for record in records
+        ),
         error_kinds={str(kind): int(count) for kind, count in kinds.items()},
         requests=len(samples),
         answers=len(latencies),
+        missing_samples=_missing_samples(records, samples),
         audits=audit_results,
         driver_use=driver_use,
         median_latency_ms=percentiles.p50,
@@ -179,22 +183,26 @@ def _joined(arrays: Sequence[Latencies]) -> Latencies:
 
 
 def _halves_ratio(inside: pd.DataFrame, start: int, end: int) -> float | None:
-    """Answers in the second half of the window for each one in the first."""
+    """Answers in the second half of the window for each one in the first; None without any."""
     first = int((inside["done_ns"] < (start + end) // 2).sum())
-    return (len(inside) - first) / first if first else None
+    if first == 0:
+        return math.inf if len(inside) else None
+    return (len(inside) - first) / first
 
 
 def _cpu_ms(cell: Cell, record: RoundRecord) -> float | None:
-    """CPU milliseconds of the target within the window."""
+    """CPU milliseconds of the target within the window; None unless the readings span it."""
     if len(record.target) < 2 or record.driver is None:  # noqa: PLR2004 - a difference needs two
         return None
     start, end = record.driver.window_start_ns, record.driver.window_end_ns
     times = np.array([reading.at_ns for reading in record.target])
     cpu = np.array([reading.cpu_ns for reading in record.target], dtype=float)
+    if times[0] > start or times[-1] < end:
+        return None
     if isinstance(cell.load, Burst):
         # Idle on both sides, busy within: the readings just outside miss nothing.
-        before = max(int(np.searchsorted(times, start, side="right")) - 1, 0)
-        after = min(int(np.searchsorted(times, end, side="left")), len(times) - 1)
+        before = int(np.searchsorted(times, start, side="right")) - 1
+        after = int(np.searchsorted(times, end, side="left"))
         return float(cpu[after] - cpu[before]) / 1e6
     used = statistics.interpolated(end, times, cpu) - statistics.interpolated(start, times, cpu)
     return used / 1e6
@@ -239,7 +247,11 @@ def _target_use(records: Sequence[RoundRecord], rounds: Sequence[_Round]) -> Tar
     costs = [
         one.result.cpu_ms_per_request for one in rounds if one.result.cpu_ms_per_request is not None
     ]
-    busy = [one.cpu_ms / 1e3 / one.result.window_s for one in rounds if one.cpu_ms is not None]
+    busy = [
+        one.cpu_ms / 1e3 / one.result.window_s
+        for one in rounds
+        if one.cpu_ms is not None and one.result.window_s > 0
+    ]
     lags_ms = np.array(
         [
             lag / 1e6
@@ -295,19 +307,35 @@ def _steps(samples: pd.DataFrame) -> tuple[StepResult, ...]:
     return tuple(found)
 
 
-def _audit(
-    index: int, audit: Audit, records: Sequence[RoundRecord], samples: pd.DataFrame
-) -> AuditResult:
-    counted = [record for record in records if len(record.audits) > index]
-    rows = samples[samples["round"].isin([record.round for record in counted])]
+def _missing_samples(records: Sequence[RoundRecord], samples: pd.DataFrame) -> int:
+    found = samples["round"].value_counts()
+    return sum(
+        max(0, record.driver.requests - int(found.get(record.round, 0)))
+        for record in records
+        if record.driver is not None
+    )
+
+
+def _audit(audit: Audit, records: Sequence[RoundRecord], samples: pd.DataFrame) -> AuditResult:
+    counts = {
+        record.round: count.after - count.before
+        for record in records
+        for count in record.audits
+        if count.what == audit.what
+    }
+    measured = {record.round for record in records if record.state == "measured"}
+    rows = samples[samples["round"].isin(list(measured | set(counts)))]
     relevant = rows[rows["step"].isin(list(audit.effect))]
     errors = relevant["error"].astype(str)
     effects = relevant["step"].astype(str).map(audit.effect).astype(int)
     acknowledged = int(effects[errors == ""].sum())
-    uncertain = int((effects[errors.isin(_UNCERTAIN)] != 0).sum())
-    found = sum(record.audits[index].after - record.audits[index].before for record in counted)
-    ok = abs(found - acknowledged) <= uncertain
-    return AuditResult(audit.what, acknowledged, uncertain, found, ok)
+    perhaps = effects[errors.isin(_UNCERTAIN)]
+    # A create that has no answer may have added its row; it cannot excuse one that is gone.
+    least = acknowledged + int(perhaps[perhaps < 0].sum())
+    most = acknowledged + int(perhaps[perhaps > 0].sum())
+    found = sum(counts.values())
+    ok = measured <= counts.keys() and least <= found <= most
+    return AuditResult(audit.what, acknowledged, int((perhaps != 0).sum()), found, ok)
 
 
 _UNCERTAIN = frozenset(

@@ -56,6 +56,7 @@ class Evidence:
         error_kinds: Failed requests by kind, those outside of the windows included.
         requests: All requests, those outside of the windows included.
         answers: Right answers within the windows.
+        missing_samples: Requests that the drivers report but the sample files lack.
         audits: Rows against acknowledged writes.
         driver_use: What the driver spent.
         median_latency_ms: Over all rounds.
@@ -69,6 +70,7 @@ class Evidence:
     error_kinds: Mapping[str, int]
     requests: int
     answers: int
+    missing_samples: int
     audits: tuple[AuditResult, ...]
     driver_use: DriverUse
     median_latency_ms: float | None
@@ -92,6 +94,7 @@ def _objections(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState,
     yield from _from_answers(evidence)
     if "measured" in evidence.states:
         yield from _from_driver(load, evidence)
+        yield from _from_samples(load, evidence)
         if isinstance(load, Closed):
             yield from _from_flow_of_answers(load, evidence)
 
@@ -109,11 +112,9 @@ def _from_rounds(evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
 def _from_answers(evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
     wrong = sum(n for kind, n in evidence.error_kinds.items() if kind in ErrorKind.WRONG)
     # Requests that were abandoned fell with their round, which says so itself.
-    failed = sum(
-        n
-        for kind, n in evidence.error_kinds.items()
-        if kind not in ErrorKind.WRONG and kind != ErrorKind.ABANDONED
-    )
+    unfinished = any(state != "measured" for state in evidence.states)
+    told = ErrorKind.WRONG | ({ErrorKind.ABANDONED} if unfinished else set())
+    failed = sum(n for kind, n in evidence.error_kinds.items() if kind not in told)
     if wrong:
         yield ValidityState.WRONG_ANSWERS, f"{wrong} of {evidence.requests} answers were wrong"
     for audit in evidence.audits:
@@ -142,6 +143,17 @@ def _from_driver(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState
     if lag is not None and lag > allowed:
         reason = f"the driver's event loop lagged by {lag:.1f} ms (99th percentile)"
         yield ValidityState.DRIVER_LIMITED, reason
+
+
+def _from_samples(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
+    if evidence.missing_samples:
+        reason = f"{evidence.missing_samples} samples that the driver took are missing"
+        yield ValidityState.TOO_FEW_SAMPLES, reason
+    if isinstance(load, Burst):
+        users = load.n * evidence.states.count("measured")
+        judged = evidence.answers + sum(evidence.error_kinds.values())
+        if judged < users:
+            yield ValidityState.TOO_FEW_SAMPLES, f"{judged} answers to {users} users"
 
 
 def _from_flow_of_answers(load: Closed, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:

@@ -39,6 +39,7 @@ SCENARIOS: dict[str, Scenario] = {
                 "a query and an insert in one transaction."
             ),
             flow=flows.create_fresh,
+            warm=flows.no_wait("timer"),
             audits=(Audit("resources", RESOURCES, {"create-fresh": 1}),),
         ),
         Scenario(
@@ -49,6 +50,7 @@ SCENARIOS: dict[str, Scenario] = {
                 "it and change nothing."
             ),
             flow=flows.create_existing,
+            warm=flows.no_wait("timer"),
             audits=(Audit("resources", RESOURCES, {"create-existing": 0}),),
         ),
         Scenario(
@@ -59,6 +61,7 @@ SCENARIOS: dict[str, Scenario] = {
                 "every answer is compared with what was written."
             ),
             flow=flows.crud_journey,
+            warm=flows.no_wait("timer"),
             audits=(Audit("user accounts", USERS, {"create": 1, "delete": -1}),),
         ),
         Scenario(
@@ -66,6 +69,7 @@ SCENARIOS: dict[str, Scenario] = {
             title="Nine reads to one write",
             description="Reads of random accounts, and every tenth time a change of one's own.",
             flow=flows.read_mostly,
+            warm=flows.no_wait("timer"),
             audits=(Audit("user accounts", USERS, {"read": 0, "update": 0}),),
         ),
     )

@@ -44,7 +44,10 @@ class Closed:
     Attributes:
         users: Number of virtual users; each repeats the flow.
         duration_s: Length of the measured window, in seconds.
-        warmup_s: Seconds driven before the window; recorded, but outside of the summaries.
+        warmup_s: Seconds driven before the window; recorded, but outside of the summaries. Users
+            start spread over the first half of it.
+        drain_s: Seconds that the requests in flight at the end of the window are expected to take,
+            for the time left; they are awaited however long they take.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -52,6 +55,7 @@ class Closed:
     users: Concurrency
     duration_s: PositiveFloat
     warmup_s: Annotated[float, Field(ge=0)] = 0.5
+    drain_s: Annotated[float, Field(ge=0)] = 0.0
     model: Literal["closed"] = "closed"
 
     @property
@@ -62,7 +66,7 @@ class Closed:
     @property
     def planned_s(self) -> float:
         """Seconds that one round is expected to take."""
-        return self.warmup_s + self.duration_s
+        return self.warmup_s + self.duration_s + self.drain_s
 
     @property
     def label(self) -> str:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from harness.vocabulary.flow import Flow, Request
 
-READY = Request("GET", "/ready", step="warm")
-
 
 @dataclass(frozen=True, slots=True)
 class Audit:
@@ -34,7 +32,7 @@ class Scenario:
         title: For the report: what is asked, in a few words.
         description: For readers of the report: what a virtual user does and what it shows.
         flow: What one virtual user does; it checks the answers itself.
-        warm: Request that opens each user's connection before the round.
+        warm: Request that opens each user's connection before the round; a cheap one.
         audits: What is counted in the database against the acknowledged writes.
     """
 
@@ -42,5 +40,5 @@ class Scenario:
     title: str
     description: str
     flow: Flow
-    warm: Request = READY
+    warm: Request
     audits: tuple[Audit, ...] = field(default=())

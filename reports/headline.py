@@ -1,0 +1,359 @@
+"""The documented line against the measured line: its figures, and sentences that hold for any data.
+
+A sentence is built only from what was measured and may be believed. What is missing or may not be
+believed is named as such, never guessed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from harness.vocabulary.load import Burst
+from harness.vocabulary.result import CellResult, Comparison, DocumentedPoint, RunResults
+from reports import quantities, wording
+from reports.quantities import Bounds
+from reports.sections import sections
+
+SCENARIO = "wait-timer"
+"""The scenario that repeats the documented timing table."""
+
+ONE_THREAD, SYNC, ASYNC = "sync-one-thread", "sync", "async"
+
+PATTERNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"sync": (ONE_THREAD, SYNC), "async": (ASYNC,)}
+)
+"""By documented pattern, the targets that implement it."""
+
+CLAIM = (10.0, 100.0)
+"""The documentation: "10-100x improvement with async!"."""
+
+_SUBJECTS: Mapping[str, str] = MappingProxyType(
+    {
+        ONE_THREAD: "sync code with a single worker thread",
+        SYNC: "sync code in the framework's default pool of 40 threads",
+        ASYNC: "async code",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TimingRow:
+    """One concurrency of the documented timing table.
+
+    Attributes:
+        concurrency: Requests at once.
+        documented: By pattern, the documented seconds.
+        measured: By target, the cell.
+    """
+
+    concurrency: int
+    documented: Mapping[str, float]
+    measured: Mapping[str, CellResult]
+
+
+@dataclass(frozen=True, slots=True)
+class RatioRow:
+    """How many times as many answers per second async gave as sync, under one load.
+
+    Attributes:
+        anchor: Id of the section in the page.
+        title: Title of the scenario.
+        load: The load in words.
+        ratio: None when inconclusive.
+        bounds: Its interval.
+        rounds: Pairs of rounds behind it.
+        documented: The ratio in the documented timing table, where it has one.
+        reasons: Why there is no ratio.
+    """
+
+    anchor: str
+    title: str
+    load: str
+    ratio: float | None
+    bounds: Bounds | None
+    rounds: int
+    documented: float | None
+    reasons: tuple[str, ...]
+
+
+def timing_cells(results: RunResults) -> tuple[CellResult, ...]:
+    """The cells that repeat the documented timing table, of one driver."""
+    targets = [target for targets in PATTERNS.values() for target in targets]
+    cells = [
+        cell
+        for cell in results.cells
+        if cell.scenario == SCENARIO and isinstance(cell.load, Burst) and cell.target in targets
+    ]
+    return tuple(cell for cell in cells if cell.driver == cells[0].driver)
+
+
+def timing_rows(results: RunResults) -> tuple[TimingRow, ...]:
+    """The documented timing table with the measured cells beside it."""
+    cells = timing_cells(results)
+    levels = {point.concurrency for point in results.documented}
+    levels |= {cell.load.concurrency for cell in cells}
+    return tuple(
+        TimingRow(
+            level,
+            {p.pattern: p.makespan_s for p in results.documented if p.concurrency == level},
+            {cell.target: cell for cell in cells if cell.load.concurrency == level},
+        )
+        for level in sorted(levels)
+    )
+
+
+def ratio_rows(results: RunResults) -> tuple[RatioRow, ...]:
+    """Async against sync under every load that both were measured with, in reading order."""
+    documented = _documented_ratios(results.documented)
+    several = len({cell.driver for cell in results.cells}) > 1
+    found = []
+    for section in sections(results):
+        for one in section.comparisons:
+            if one.metric != "throughput_rps" or {one.base, one.other} != {SYNC, ASYNC}:
+                continue
+            ratio, bounds = wording.oriented(one, SYNC)
+            load = wording.at_once(one.load)
+            found.append(
+                RatioRow(
+                    section.anchor,
+                    section.title,
+                    f"{load}, {one.driver}" if several else load,
+                    ratio,
+                    bounds,
+                    one.rounds,
+                    documented.get(one.load.concurrency) if one.scenario == SCENARIO else None,
+                    one.reasons,
+                )
+            )
+    return tuple(found)
+
+
+def sentences(results: RunResults) -> tuple[str, ...]:
+    """What stands behind the answer."""
+    found = [
+        _documented_sentence(results.documented),
+        *_timing_sentences(results),
+        _timing_ratio_sentence(results),
+        _elsewhere_sentence(results),
+    ]
+    return tuple(f"{_capitalised(one)}." for one in found if one)
+
+
+def answer(results: RunResults) -> str:
+    """The answer in one sentence: does the measured advantage reach what is claimed?"""
+    return f"{_capitalised(_claim_sentence(results))}."
+
+
+def short(results: RunResults) -> tuple[str, ...]:
+    """The answer in a few lines."""
+    found = [
+        _short_documented(results.documented),
+        _short_measured(results),
+        _claim_sentence(results),
+    ]
+    return tuple(f"{_capitalised(one)}." for one in found if one)
+
+
+def _documented_ratios(points: Iterable[DocumentedPoint]) -> dict[int, float]:
+    of = {(point.pattern, point.concurrency): point.makespan_s for point in points}
+    return {
+        level: of["sync", level] / seconds
+        for (pattern, level), seconds in of.items()
+        if pattern == "async" and ("sync", level) in of
+    }
+
+
+def _documented_sentence(points: Sequence[DocumentedPoint]) -> str:
+    low, high = (quantities.printed(bound) for bound in CLAIM)
+    claim = f"the documentation promises {low} to {high} times with async"
+    parts = [
+        f"{sync} s against {async_} s for {quantities.count(level)} requests at once"
+        for level, sync, async_ in _documented_pairs(points)
+    ]
+    return f"{claim}, and its timing table says {quantities.listed(parts)}" if parts else claim
+
+
+def _timing_sentences(results: RunResults) -> list[str]:
+    cells = timing_cells(results)
+    if not cells:
+        return ["this run did not repeat the documented timing table"]
+    return [
+        _target_sentence(target, pattern, cells, results.documented)
+        for pattern, targets in PATTERNS.items()
+        for target in targets
+    ]
+
+
+def _target_sentence(
+    target: str,
+    pattern: str,
+    cells: Iterable[CellResult],
+    points: Iterable[DocumentedPoint],
+) -> str:
+    of_target = sorted(
+        (cell for cell in cells if cell.target == target),
+        key=lambda cell: cell.load.concurrency,
+    )
+    if not of_target:
+        return f"{_SUBJECTS[target]} was not measured here"
+    believed = {
+        cell.load.concurrency: cell.makespan_s
+        for cell in of_target
+        if cell.validity.is_valid and cell.makespan_s is not None
+    }
+    parts = []
+    if believed:
+        parts.append(f"{_SUBJECTS[target]} took {_times(believed)}")
+        documented = {p.concurrency: p.makespan_s for p in points if p.pattern == pattern}
+        parts.append(_agreement(believed, documented, pattern))
+    else:
+        parts.append(f"of {_SUBJECTS[target]} there is no figure that may be believed")
+    states = [
+        f"at {quantities.count(cell.load.concurrency)} not believable: {cell.validity.state}"
+        for cell in of_target
+        if cell.load.concurrency not in believed
+    ]
+    return "; ".join(filter(None, [*parts, *states]))
+
+
+def _agreement(measured: Mapping[int, float], documented: Mapping[int, float], pattern: str) -> str:
+    both = [level for level in measured if level in documented]
+    agreeing = [
+        level for level in both if quantities.same_as_printed(measured[level], documented[level])
+    ]
+    if not both:
+        return ""
+    line = f"the documented {pattern} line"
+    if not agreeing:
+        return f"that is not {line}"
+    if len(agreeing) == len(measured):
+        return f"that is {line}"
+    levels = quantities.listed(quantities.count(level) for level in agreeing)
+    rest = "" if agreeing == both else ", and elsewhere it is not"
+    return f"at {levels} that is {line}{rest}"
+
+
+def _times(measured: Mapping[int, float]) -> str:
+    first, *others = (
+        (quantities.seconds(seconds), quantities.count(level))
+        for level, seconds in measured.items()
+    )
+    start = f"{first[0]} for {first[1]} requests at once"
+    return quantities.listed([start, *(f"{time} for {level}" for time, level in others)])
+
+
+def _timing_ratio_sentence(results: RunResults) -> str:
+    cells = timing_cells(results)
+    found = sorted(
+        (
+            one
+            for one in results.comparisons
+            if cells
+            and one.scenario == SCENARIO
+            and one.metric == "makespan_s"
+            and one.driver == cells[0].driver
+            and {one.base, one.other} == {SYNC, ASYNC}
+        ),
+        key=lambda one: one.load.concurrency,
+    )
+    if not found:
+        return ""
+    parts = [_timing_ratio(one) for one in found]
+    return f"against that default pool, async was {quantities.listed(parts)}"
+
+
+def _timing_ratio(comparison: Comparison) -> str:
+    level = quantities.count(comparison.load.concurrency)
+    ratio, bounds = wording.oriented(comparison, ASYNC)
+    if ratio is None:
+        return f"not comparable with {level} at once ({'; '.join(comparison.reasons)})"
+    note = wording.interval_note(bounds, comparison.rounds)
+    times = quantities.number(ratio)
+    if bounds is not None and not wording.is_clear(bounds):
+        return (
+            f"neither faster nor slower with {level} at once as far as these rounds can show "
+            f"(ratio {times}, {note})"
+        )
+    return f"{times} times as fast with {level} at once ({note})"
+
+
+def _elsewhere_sentence(results: RunResults) -> str:
+    anchors = {one.anchor for one in sections(results) if one.name == SCENARIO}
+    rows = [row for row in ratio_rows(results) if row.anchor not in anchors]
+    ratios = [row.ratio for row in rows if row.ratio is not None]
+    if not ratios:
+        return ""
+    low, high = (quantities.number(bound) for bound in (min(ratios), max(ratios)))
+    between = f"{low} times" if low == high else f"between {low} and {high} times"
+    single = sum(row.ratio is not None and row.bounds is None for row in rows)
+    unclear = sum(row.bounds is not None and not wording.is_clear(row.bounds) for row in rows)
+    notes = []
+    if unclear:
+        notes.append(f"in {unclear} of {len(ratios)} comparisons the rounds show no difference")
+    if single:
+        notes.append(f"{single} of {len(ratios)} rest on one round, and may be chance")
+    sentence = (
+        f"in the other scenarios async answered {between} as many requests per second as sync"
+    )
+    return "; ".join([sentence, *notes])
+
+
+def _claim_sentence(results: RunResults) -> str:
+    rows = ratio_rows(results)
+    ratios = [row.ratio for row in rows if row.ratio is not None]
+    least = quantities.printed(CLAIM[0])
+    if not rows:
+        return "async and sync were not measured under the same load"
+    open_ = len(rows) - len(ratios)
+    rest = f"; {open_} more {'is' if open_ == 1 else 'are'} inconclusive" if open_ else ""
+    if not ratios:
+        return f"no comparison of async with the default sync pool is conclusive ({open_} tried)"
+    reached = sum(ratio >= CLAIM[0] for ratio in ratios)
+    if len(ratios) == 1:
+        many = "the one conclusive comparison"
+        did = "reached" if reached else "did not reach"
+    else:
+        many = f"{reached or 'none'} of {len(ratios)} comparisons"
+        did = "reached"
+    return (
+        f"{many} of async with the default sync pool {did} {least} times "
+        f"the answers per second{rest}"
+    )
+
+
+def _short_documented(points: Sequence[DocumentedPoint]) -> str:
+    parts = [
+        f"{quantities.count(level)} at once take {sync} s sync, {async_} s async"
+        for level, sync, async_ in _documented_pairs(points)
+    ]
+    return f"documented: {'; '.join(parts)}" if parts else ""
+
+
+def _documented_pairs(points: Iterable[DocumentedPoint]) -> list[tuple[int, str, str]]:
+    of = {(point.pattern, point.concurrency): point.makespan_s for point in points}
+    return [
+        (level, quantities.printed(of["sync", level]), quantities.printed(seconds))
+        for (pattern, level), seconds in of.items()
+        if pattern == "async" and ("sync", level) in of
+    ]
+
+
+def _short_measured(results: RunResults) -> str:
+    parts = []
+    for row in timing_rows(results):
+        figures = [f"{_short_time(cell)} {target}" for target, cell in row.measured.items()]
+        if figures:
+            parts.append(f"{quantities.count(row.concurrency)} take {', '.join(figures)}")
+    if not parts:
+        return "this run did not repeat the documented timing table"
+    return f"measured: {'; '.join(parts)}"
+
+
+def _short_time(cell: CellResult) -> str:
+    return (
+        quantities.seconds(cell.makespan_s) if cell.validity.is_valid else str(cell.validity.state)
+    )
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,154 @@
+"""Results as one self-contained page: no script, and no request to anywhere."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.vocabulary.cell import Cell, ValidityState
+from harness.vocabulary.load import Closed
+from harness.vocabulary.result import Comparison, RunResults
+from reports import charts, columns, drawing, headline, marks, quantities, sections, wording
+from reports.headline import RatioRow
+from reports.sections import Section
+
+_STYLE_SHEET = files("reports") / "templates" / "page.css"
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("reports"),
+    # Messages of a target are in the page: everything is escaped unless it says otherwise.
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_LEAST_RATIO, _MOST_RATIO = 0.5, 180.0
+_TICKS = (0.1, 1.0, 10.0, 100.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A chart, and what stands around it."""
+
+    chart: charts.Chart
+    svg: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class SectionView:
+    """A section and its charts.
+
+    Attributes:
+        section: What is shown.
+        charts: Drawn.
+        answers: Columns of the first table.
+        main: Comparisons in the metric that counts, each a sentence in the text.
+    """
+
+    section: Section
+    charts: tuple[Drawn, ...]
+    answers: tuple[columns.Column, ...]
+    main: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A logarithmic axis of ratios, in per cent of its width."""
+
+    low: float
+    high: float
+
+    def at(self, ratio: float) -> float:
+        """The place of a ratio, within the axis."""
+        span = math.log(self.high / self.low)
+        place = math.log(ratio / self.low) / span if ratio > 0 else 0.0
+        return round(100 * min(1.0, max(0.0, place)), 2)
+
+    @property
+    def ticks(self) -> tuple[float, ...]:
+        """The ratios that have a mark."""
+        return tuple(tick for tick in _TICKS if self.low <= tick <= self.high)
+
+
+def render(results: RunResults, *, data_root: str = "..") -> str:
+    """The results as an HTML page.
+
+    Args:
+        results: What is shown.
+        data_root: The run folder as seen from the page, for the links to the data.
+    """
+    looks = marks.marks(list(sections.target_order(results)))
+    ratios = headline.ratio_rows(results)
+    cell_ids = sections.unique_ids(f"cell-{cell.name}" for cell in results.cells)
+    return _ENVIRONMENT.get_template("page.html").render(
+        results=results,
+        run=results.run,
+        style=Markup(_STYLE_SHEET.read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        marks=looks,
+        timing=headline.timing_rows(results),
+        timing_targets=_timing_targets(results),
+        timing_chart=_timing_chart(results, looks),
+        patterns=headline.PATTERNS,
+        sentences=headline.sentences(results),
+        answer=headline.answer(results),
+        ratios=ratios,
+        scale=_scale(ratios),
+        claim=headline.CLAIM,
+        doubtful=sections.doubtful(results),
+        views=tuple(_view(section, looks) for section in sections.sections(results)),
+        several_drivers=len({cell.driver for cell in results.cells}) > 1,
+        cell_ids={cell.name: anchor for cell, anchor in zip(results.cells, cell_ids, strict=True)},
+        by_name={cell.name: cell for cell in results.cells},
+        link=lambda *parts: "/".join([data_root, *(quote(part) for part in parts)]),
+        closed=_distinct_closed(results.run.cells),
+        states=[(state, wording.VALIDITY[state]) for state in ValidityState],
+        columns=columns,
+        quantities=quantities,
+        wording=wording,
+    )
+
+
+def _view(section: Section, looks: Mapping[str, marks.Mark]) -> SectionView:
+    drawn = [
+        Drawn(chart, drawing.svg(chart, name=f"{section.anchor}-chart-{number}"))
+        for number, chart in enumerate(charts.section_charts(section, looks), start=1)
+    ]
+    metric = "makespan_s" if section.burst else "throughput_rps"
+    return SectionView(
+        section=section,
+        charts=tuple(drawn),
+        answers=columns.answers(burst=section.burst),
+        main=tuple(one for one in section.comparisons if one.metric == metric),
+    )
+
+
+def _timing_chart(results: RunResults, looks: Mapping[str, marks.Mark]) -> Drawn | None:
+    cells = headline.timing_cells(results)
+    if not cells:
+        return None
+    chart = charts.timing_chart(cells, results.documented, looks)
+    return Drawn(chart, drawing.svg(chart, name="timing-chart", width=400, height=300))
+
+
+def _timing_targets(results: RunResults) -> Sequence[str]:
+    measured = {cell.target for cell in headline.timing_cells(results)}
+    return [
+        target for targets in headline.PATTERNS.values() for target in targets if target in measured
+    ]
+
+
+def _scale(rows: Sequence[RatioRow]) -> Scale:
+    # Intervals may run off the axis: the claim must stay in view beside the ratios.
+    ratios = [row.ratio for row in rows if row.ratio is not None and row.ratio > 0]
+    return Scale(
+        low=min([_LEAST_RATIO, *(ratio / 1.5 for ratio in ratios)]),
+        high=max([_MOST_RATIO, *(ratio * 1.5 for ratio in ratios)]),
+    )
+
+
+def _distinct_closed(cells: Sequence[Cell]) -> Sequence[Closed]:
+    loads = {cell.load.label: cell.load for cell in cells if isinstance(cell.load, Closed)}
+    return sorted(loads.values(), key=lambda load: load.users)

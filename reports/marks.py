@@ -1,0 +1,48 @@
+"""Colour, marker and line of each target: the same in every chart, table and legend of a page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How a target is drawn. Each differs in colour, marker and line: one of them is enough.
+
+    Attributes:
+        colour: Number of the colour in the style sheet, `--series-1` and on.
+        marker: Matplotlib's name of the marker.
+        path: The same marker as an SVG path in a box of 16 by 16.
+        line: Matplotlib's line style.
+    """
+
+    colour: int
+    marker: str
+    path: str
+    line: str | tuple[int, tuple[float, ...]]
+
+
+_CIRCLE = "M8 3a5 5 0 1 0 0 10a5 5 0 1 0 0-10z"
+_SQUARE = "M3.5 3.5h9v9h-9z"
+_TRIANGLE = "M8 2.5L14 13H2z"
+_DIAMOND = "M8 1.5L14 8L8 14.5L2 8z"
+_TRIANGLE_DOWN = "M8 13.5L2 3h12z"
+_PLUS = "M6 2h4v4h4v4h-4v4h-4v-4h-4v-4h4z"
+
+MARKS = (
+    Mark(1, "o", _CIRCLE, "solid"),
+    Mark(2, "s", _SQUARE, (0, (5.0, 1.5))),
+    Mark(3, "^", _TRIANGLE, (0, (1.5, 1.5))),
+    Mark(4, "D", _DIAMOND, (0, (6.0, 1.5, 1.5, 1.5))),
+    Mark(5, "v", _TRIANGLE_DOWN, (0, (3.0, 3.0))),
+    Mark(6, "P", _PLUS, (0, (8.0, 2.0))),
+)
+
+_FIXED = {"async": 0, "sync": 1, "sync-one-thread": 2}
+"""These three look the same in every report, so that two reports can be held side by side."""
+
+
+def marks(targets: Sequence[str]) -> Mapping[str, Mark]:
+    """A mark for each target; beyond six they repeat."""
+    others = [target for target in targets if target not in _FIXED]
+    places = {target: place + len(_FIXED) for place, target in enumerate(others)} | _FIXED
+    return {target: MARKS[places[target] % len(MARKS)] for target in targets}

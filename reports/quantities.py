@@ -1,0 +1,108 @@
+"""Numbers as text, the same way everywhere: three digits, and the unit that suits."""
+
+import math
+from collections.abc import Callable, Iterable
+
+MISSING = "\N{EN DASH}"
+"""What stands where there is no number."""
+
+_DIGITS = 3
+_SMALLEST = 0.001
+_THOUSAND = 1000.0
+_MINUTE_S = 60.0
+_LONG_S = 120.0
+
+Bounds = tuple[float, float]
+
+
+def number(value: float | None) -> str:
+    """Three significant digits: `1.31`, `50.1`, `1,230`."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    rounded = _rounded(value)
+    if rounded == 0:
+        return "0"
+    if abs(rounded) < _SMALLEST:
+        return f"<{_SMALLEST}" if rounded > 0 else f">-{_SMALLEST}"
+    decimals = max(0, _DIGITS - 1 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:,.{decimals}f}"
+
+
+def count(value: int | None) -> str:
+    """A number of things, exactly: `12,345`."""
+    return MISSING if value is None else f"{value:,}"
+
+
+def printed(value: float) -> str:
+    """A number as the documentation prints it, without digits that it does not have."""
+    return f"{value:g}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Milliseconds below a second, seconds from there on: `12.3 ms`, `1.20 s`."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    # Rounded first: 999.6 ms is 1.00 s, not 1,000 ms.
+    if abs(_rounded(value)) < _THOUSAND:
+        return f"{number(value)} ms"
+    return f"{number(value / _THOUSAND)} s"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds in the unit that suits them: `513 ms`, `50.1 s`."""
+    return MISSING if value is None else milliseconds(value * _THOUSAND)
+
+
+def long_time(value: float | None) -> str:
+    """Seconds of something that takes minutes: `39.5 s`, `5 min 12 s`."""
+    if value is None or not math.isfinite(value) or value < _LONG_S:
+        return seconds(value)
+    minutes, rest = divmod(round(value), int(_MINUTE_S))
+    return f"{minutes:,} min {rest} s"
+
+
+def mebibytes(value: float | None) -> str:
+    """Memory: `80.1 MiB`."""
+    return MISSING if value is None else f"{number(value)} MiB"
+
+
+def moment(iso: str | None) -> str:
+    """A moment of ISO 8601: `2026-11-23 06:26:44 UTC`."""
+    return MISSING if iso is None else iso.replace("T", " ").replace("+00:00", " UTC")
+
+
+def share(value: float | None) -> str:
+    """A fraction in whole per cent; a small one is not shown as none."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return "<1%" if 0 < value < 0.005 else f"{value:.0%}"  # noqa: PLR2004 - rounds to 0%
+
+
+def share_of(part: int, whole: int) -> str:
+    """A count and its share: `3 (1%)`; nothing is just `0`."""
+    return f"{count(part)} ({share(part / whole)})" if part and whole else count(part)
+
+
+def interval(bounds: Bounds | None, text: Callable[[float], str] = number) -> str:
+    """Both bounds: `1.20 to 1.41`, `510 to 518 ms`, `980 ms to 1.02 s`; empty without any."""
+    if bounds is None:
+        return ""
+    low, high = (text(bound) for bound in bounds)
+    low_number, _, low_unit = low.partition(" ")
+    _, _, high_unit = high.partition(" ")
+    return f"{low_number} to {high}" if low_unit == high_unit else f"{low} to {high}"
+
+
+def same_as_printed(measured: float, documented: float) -> bool:
+    """Whether both are the same in the one digit with which the documentation prints its times."""
+    return f"{measured:.0e}" == f"{documented:.0e}"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """A list in a sentence: `a, b and c`."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

@@ -1,0 +1,301 @@
+"""The command line as users meet it: real database, real targets, real drivers."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from harness.process_reaper import MARK
+
+Loopmark = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+DEADLINE_S = 60.0
+
+PLAN = """
+name = "small"
+title = "Everything once"
+
+[[measure]]
+scenarios = ["wait-timer"]
+targets = ["sync-one-thread", "sync", "async"]
+loads = [{ model = "burst", n = 4, planned_s = 1.0 }]
+rounds = 2
+
+[[measure]]
+scenarios = ["create-fresh", "crud"]
+targets = ["sync", "async"]
+loads = [{ model = "closed", users = 5, duration_s = 0.5, warmup_s = 0.1 }]
+rounds = 1
+"""
+
+LONG_PLAN = """
+name = "long"
+title = "Ended before its end"
+
+[[measure]]
+scenarios = ["create-fresh"]
+targets = ["async"]
+loads = [
+    { model = "closed", users = 5, duration_s = 0.5 },
+    { model = "closed", users = 6, duration_s = 60.0 },
+]
+rounds = 1
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Callable[[str], str]:
+    def write(text: str) -> str:
+        (tmp_path / "plan.toml").write_text(text)
+        return "plan.toml"
+
+    return write
+
+
+def results_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "results/latest/results.json").read_text())
+    return found
+
+
+def by_name(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {cell["name"]: cell for cell in results["cells"]}
+
+
+def descendants_marked(since: float) -> list[psutil.Process]:
+    """Processes of any run that were started after `since` (seconds since the epoch)."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.create_time() >= since and MARK in process.environ():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def test_a_plan_is_measured_and_reported(
+    loopmark: Loopmark, plan: Callable[[str], str], tmp_path: Path
+) -> None:
+    done = loopmark("run", plan(PLAN))
+    assert "Report: results/" in done.stdout
+    results = results_of(tmp_path)
+    cells = by_name(results)
+    assert len(cells) == 7
+    for name, cell in cells.items():
+        assert cell["errors"] == 0, name
+        assert cell["validity"]["state"] not in {"errors", "wrong-answers", "target-died"}, name
+        assert cell["target_use"]["cpu_ms_per_request"] > 0
+        for audit in cell["audits"]:
+            assert audit["ok"]
+            assert audit["acknowledged"] == audit["found"]
+    # Relations that hold on any machine: one thread waits four times, the others once.
+    one_thread = cells["wait-timer/sync-one-thread/burst-4/httpx"]["makespan_s"]
+    assert one_thread >= 2.0
+    for target in ("sync", "async"):
+        assert 0.5 <= cells[f"wait-timer/{target}/burst-4/httpx"]["makespan_s"] < one_thread
+    assert cells["create-fresh/sync/closed-5/httpx"]["audits"][0]["found"] > 0
+    run = json.loads((tmp_path / "results/latest/run.json").read_text())
+    assert run["finished"]
+    assert all(run["rounds_done"][cell] == cells[cell]["rounds"] for cell in cells)
+    assert run["machine"]["cores"] >= 1
+    assert run["database"]["embedded"] is True or os.environ.get("LOOPMARK_DATABASE_URL")
+    page = (tmp_path / "results/latest/report/index.html").read_text()
+    assert "<svg" in page
+
+    # The same run, analysed again and shown otherwise.
+    csv = loopmark("report", "--format", "csv")
+    assert csv.returncode == 0
+    assert len(csv.stdout.splitlines()) == 8
+    again = json.loads(loopmark("report", run["run_id"], "--format", "json").stdout)
+    assert again["cells"] == results["cells"]
+    assert loopmark("report", "results/latest", "--format", "md").stdout.startswith("#")
+
+
+def test_a_target_that_dies_costs_its_cell_and_not_the_run(
+    start_loopmark: Start, plan: Callable[[str], str], tmp_path: Path
+) -> None:
+    text = LONG_PLAN.replace("60.0", "20.0").replace('["async"]', '["async", "sync"]')
+    since = time.time() - 1
+    run = start_loopmark("run", plan(text), "--only", "*/closed-*")
+
+    def measuring() -> list[psutil.Process]:
+        jobs = list(tmp_path.glob("results/*/cells/*async__closed-6*/driver-0.job.json"))
+        return [
+            process
+            for process in descendants_marked(since)
+            if jobs and "targets.serve" in process.cmdline() and "async" in process.cmdline()
+        ]
+
+    wait_until(lambda: bool(measuring()), "the long round begins")
+    time.sleep(1.0)  # Into the round, so that there are samples to keep.
+    for process in measuring():
+        process.kill()
+    out, _ = run.communicate(timeout=DEADLINE_S * 2)
+    assert run.returncode == 1
+    cells = by_name(results_of(tmp_path))
+    died = cells["create-fresh/async/closed-6/httpx"]
+    assert died["validity"]["state"] == "target-died"
+    assert "[ended by signal 9]" in died["stderr_tail"]
+    assert list((tmp_path / "results/latest/cells").glob("*async__closed-6*/round-0.parquet"))
+    assert "target-died" in out
+    others = [cell for name, cell in cells.items() if cell is not died]
+    assert len(others) == 3
+    assert all(cell["requests"] > 0 for cell in others), "the run went on"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_it_has(
+    number: signal.Signals,
+    start_loopmark: Start,
+    plan: Callable[[str], str],
+    tmp_path: Path,
+) -> None:
+    since = time.time() - 1
+    run = start_loopmark("run", plan(LONG_PLAN))
+    pattern = "results/*/cells/*closed-6*/driver-0.job.json"
+    wait_until(lambda: bool(list(tmp_path.glob(pattern))), "the long round begins")
+    time.sleep(2.0)
+    run.send_signal(number)
+    out, err = run.communicate(timeout=DEADLINE_S)
+    assert run.returncode == 130, err
+    assert "Traceback" not in err
+    cells = by_name(results_of(tmp_path))
+    assert cells["create-fresh/async/closed-6/httpx"]["validity"]["state"] == "interrupted"
+    assert "interrupted" in out
+    assert (tmp_path / "results/latest/report/index.html").exists()
+    assert not descendants_marked(since)
+
+
+def test_a_killed_run_leaves_no_process(
+    start_loopmark: Start, plan: Callable[[str], str], tmp_path: Path
+) -> None:
+    since = time.time() - 1
+    run = start_loopmark("run", plan(LONG_PLAN))
+    pattern = "results/*/cells/*closed-6*/driver-0.job.json"
+    wait_until(lambda: bool(list(tmp_path.glob(pattern))), "the long round begins")
+    assert len(descendants_marked(since)) >= 3, "target, driver and database"
+    run.kill()
+    run.communicate()
+    wait_until(lambda: not descendants_marked(since), "all processes have ended")
+
+
+def test_verify_checks_all_answers(loopmark: Loopmark) -> None:
+    done = loopmark("verify", "async", "sync")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("right") == 12
+    assert "WRONG" not in done.stdout
+
+
+def test_serve_says_how_to_try_it_and_its_example_works(start_loopmark: Start) -> None:
+    since = time.time() - 1
+    served = start_loopmark("serve", "async")
+    assert served.stdout is not None
+    lines: list[str] = []
+    while not any("curl" in line for line in lines):
+        lines.append(served.stdout.readline())
+        assert lines[-1], f"ended early: {lines}"
+    command = next(line for line in lines if "curl" in line).split("'")
+    header, url = command[1], command[2].strip()
+    name, _, value = header.partition(": ")
+    answer = httpx.get(url, headers={name: value}, trust_env=False)
+    assert answer.status_code == 200
+    assert answer.json()["username"] == "user-1"
+    served.send_signal(signal.SIGINT)
+    _, err = served.communicate(timeout=DEADLINE_S)
+    assert "Traceback" not in err
+    assert not descendants_marked(since)
+
+
+def test_doctor_finds_this_machine_fit(loopmark: Loopmark) -> None:
+    done = loopmark("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "PostgreSQL" in done.stdout
+    assert "open files" in done.stdout
+
+
+def test_list_names_everything(loopmark: Loopmark) -> None:
+    done = loopmark("list", "--cells", "--profile", "smoke")
+    assert done.returncode == 0
+    for name in ("sync-one-thread", "read-mostly", "httpx", "quick", "crud/async/closed-10/httpx"):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "--profile", "quik"), "unknown profile 'quik'; did you mean 'quick'?"),
+        (("run", "absent.toml"), "cannot read the plan absent.toml: No such file or directory"),
+        (("run", "smoke"), "for the shipped plan: --profile smoke"),
+        (("run", "--only", "wait-timr"), "unknown cell 'wait-timr'; did you mean 'wait-timer'?"),
+        (("run", "x.toml", "--profile", "smoke"), "name a plan file or a --profile, not both"),
+        (("runn",), "unknown command 'runn'; did you mean 'run'?"),
+        (("serve", "asinc"), "unknown target 'asinc'; did you mean 'async'?"),
+        (("verify", "async", "--scenario", "cruud"), "unknown scenario 'cruud'; did you mean"),
+        (("report", "--format", "htm"), "unknown format 'htm'; did you mean 'html'?"),
+        (("report",), "there is no run at results/latest; make one with `loopmark run`"),
+        (("report", "."), ". is no run folder: it has no run.json"),
+        (("run", "--profile", "smoke", "--out", "/proc/nowhere"), "cannot write to /proc/nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], message: str, loopmark: Loopmark
+) -> None:
+    done = loopmark(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_a_broken_plan_names_file_and_key(loopmark: Loopmark, plan: Callable[[str], str]) -> None:
+    done = loopmark("run", plan(PLAN.replace("users = 5", 'users = "five"')))
+    assert done.returncode == 2
+    assert "plan.toml: measure[1].loads[0]" in done.stderr
+    assert "users" in done.stderr
+    assert "'five'" in done.stderr
+
+
+def test_without_a_database_nothing_starts(loopmark: Loopmark) -> None:
+    nowhere = {"LOOPMARK_DATABASE_URL": "postgresql://me:secret@127.0.0.1:1/none"}
+    done = loopmark("run", "--profile", "smoke", environment=nowhere)
+    assert done.returncode == 2
+    assert "no database at postgresql://me:***@127.0.0.1:1/none" in done.stderr
+    assert "secret" not in done.stderr
+    assert "Traceback" not in done.stderr
+    doctor = loopmark("doctor", environment=nowhere)
+    assert doctor.returncode == 1
+    assert "problem" in doctor.stdout
+
+
+def test_a_file_limit_that_is_too_low_is_named(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("loopmark")), "run", "--only", "sync/burst-1000"]
+
+    def low() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512))
+
+    done = subprocess.run(
+        command, cwd=tmp_path, preexec_fn=low, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "1000 connections need 1150 open files, and the limit is 512" in done.stderr
+    assert not (tmp_path / "results").exists(), "said before anything starts"

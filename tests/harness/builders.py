@@ -1,0 +1,243 @@
+"""Small values for the tests of the harness: cells, samples, records, results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from harness.vocabulary.cell import Cell, Validity, ValidityState
+from harness.vocabulary.job import DriverReport
+from harness.vocabulary.load import Burst, Closed, Load
+from harness.vocabulary.record import (
+    SCHEMA_VERSION,
+    AuditCount,
+    DatabaseFacts,
+    MachineFacts,
+    Pinning,
+    RoundRecord,
+    RoundState,
+    RunRecord,
+    TargetReading,
+)
+from harness.vocabulary.result import (
+    CellResult,
+    DriverUse,
+    PercentileIntervals,
+    Percentiles,
+    RoundResult,
+    TargetUse,
+)
+
+MS = 1_000_000
+S = 1_000_000_000
+START = 100 * S
+"""Where windows begin: any moment but 0."""
+
+
+def cell(
+    target: str = "async", load: Load | None = None, *, scenario: str = "crud", rounds: int = 1
+) -> Cell:
+    return Cell(scenario, target, load or closed(), "httpx", rounds)
+
+
+def closed(users: int = 10, duration_s: float = 2.0) -> Closed:
+    return Closed(users=users, duration_s=duration_s)
+
+
+def burst(n: int = 10, planned_s: float = 1.0) -> Burst:
+    return Burst(n=n, planned_s=planned_s)
+
+
+# ---- samples ----
+
+
+def sample(
+    *,
+    sent_ms: float,
+    took_ms: float,
+    waited_ms: float = 0.0,
+    step: str = "read",
+    error: str = "",
+    round_number: int = 0,
+) -> dict[str, Any]:
+    """One row; `sent_ms` counts from the start of the window."""
+    sent_ns = START + round(sent_ms * MS)
+    return {
+        "round": round_number,
+        "step": step,
+        "due_ns": sent_ns - round(waited_ms * MS),
+        "sent_ns": sent_ns,
+        "done_ns": sent_ns + round(took_ms * MS),
+        "error": error,
+    }
+
+
+def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The rows as the store gives them: labels are categories."""
+    found = pd.DataFrame(list(rows), columns=list(sample(sent_ms=0, took_ms=0)))
+    return found.astype({"step": "category", "error": "category"})
+
+
+def steady(
+    users: int,
+    duration_s: float,
+    took_ms: float,
+    *,
+    round_number: int = 0,
+    step: str = "read",
+    lead_ms: float = 0.0,
+) -> list[dict[str, Any]]:
+    """Users that answer each other's place exactly: each has always one request in flight."""
+    rows = []
+    for user in range(users):
+        sent_ms = -lead_ms - took_ms * user / users
+        while sent_ms < duration_s * 1e3:
+            rows.append(
+                sample(sent_ms=sent_ms, took_ms=took_ms, step=step, round_number=round_number)
+            )
+            sent_ms += took_ms
+    return rows
+
+
+# ---- records ----
+
+
+def reading(
+    at_ms: float, cpu_ms: float, *, rss_mib: float = 100.0, threads: int = 4
+) -> TargetReading:
+    return TargetReading(
+        at_ns=START + round(at_ms * MS),
+        cpu_ns=round(cpu_ms * MS),
+        rss_bytes=round(rss_mib * 1024**2),
+        threads=threads,
+    )
+
+
+def report(
+    window_s: float = 2.0,
+    *,
+    requests: int = 0,
+    cpu_s: float = 0.2,
+    lag_ms: float = 0.5,
+    examples: Mapping[str, tuple[str, ...]] | None = None,
+) -> DriverReport:
+    return DriverReport(
+        window_start_ns=START,
+        window_end_ns=START + round(window_s * S),
+        requests=requests,
+        cpu_s=cpu_s,
+        loop_lag_ms_p99=lag_ms,
+        loop_lag_ms_max=2 * lag_ms,
+        error_examples=dict(examples or {}),
+    )
+
+
+def record(  # noqa: PLR0913 - the fields of a record
+    number: int = 0,
+    driver: DriverReport | None = None,
+    *,
+    state: RoundState = "measured",
+    target: Sequence[TargetReading] = (),
+    loop_lag: Sequence[tuple[int, int]] = (),
+    audits: Sequence[AuditCount] = (),
+    stderr_tail: str = "",
+) -> RoundRecord:
+    return RoundRecord(
+        round=number,
+        state=state,
+        wall_s=3.0,
+        driver=driver,
+        target=tuple(target),
+        loop_lag=tuple(loop_lag),
+        audits=tuple(audits),
+        stderr_tail=stderr_tail,
+    )
+
+
+def run_record(*cells: Cell, schema_version: int = SCHEMA_VERSION) -> RunRecord:
+    return RunRecord(
+        schema_version=schema_version,
+        run_id="20260101-000000-test",
+        started="2026-01-01T00:00:00+00:00",
+        finished=None,
+        plan="test",
+        title="Does it work?",
+        plan_toml='name = "test"',
+        seed=1,
+        planned_s=2.5,
+        wall_s=None,
+        interrupted=False,
+        machine=MachineFacts(
+            hostname="machine",
+            system="Linux",
+            cpu="a processor",
+            cores=2,
+            memory_gib=4.0,
+            python="3.11.9",
+            packages={"httpx": "0.28.1"},
+            commit="0" * 40,
+        ),
+        database=DatabaseFacts(
+            url="postgresql://u@127.0.0.1/d", embedded=True, version="18", settings={}
+        ),
+        pinning=Pinning(target=(0,), driver=(1,), database=(0,)),
+        cells=cells,
+        rounds_done={one.name: 0 for one in cells},
+    )
+
+
+# ---- results ----
+
+VALID = Validity(ValidityState.VALID)
+
+
+def round_result(
+    number: int = 0,
+    *,
+    makespan_s: float | None = None,
+    throughput_rps: float = 100.0,
+    p50: float | None = 10.0,
+    cpu: float | None = 1.0,
+) -> RoundResult:
+    return RoundResult(
+        round=number,
+        requests=200,
+        errors=0,
+        window_s=2.0,
+        makespan_s=makespan_s,
+        throughput_rps=throughput_rps,
+        latency_ms=Percentiles(p50=p50),
+        cpu_ms_per_request=cpu,
+    )
+
+
+def cell_result(
+    of: Cell, rounds: Sequence[RoundResult] = (), validity: Validity = VALID
+) -> CellResult:
+    return CellResult(
+        name=of.name,
+        scenario=of.scenario,
+        target=of.target,
+        driver=of.driver,
+        load=of.load,
+        rounds=len(rounds),
+        requests=200 * len(rounds),
+        errors=0,
+        error_kinds={},
+        error_examples={},
+        makespan_s=None,
+        makespan_s_ci=None,
+        throughput_rps=None,
+        throughput_rps_ci=None,
+        latency_ms=Percentiles(),
+        latency_ms_ci=PercentileIntervals(),
+        latency_ci_from=None,
+        target_use=TargetUse(),
+        driver_use=DriverUse(),
+        steps=(),
+        audits=(),
+        per_round=tuple(rounds),
+        validity=validity,
+    )

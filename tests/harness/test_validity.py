@@ -1,0 +1,299 @@
+"""Validity: every state can be reached, none hides a graver one, and no evidence is no excuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import validity
+from harness.validity import Evidence, judge
+from harness.vocabulary.cell import Validity, ValidityState
+from harness.vocabulary.job import ErrorKind
+from harness.vocabulary.load import Load
+from harness.vocabulary.record import RoundState
+from harness.vocabulary.result import AuditResult, DriverUse, LoopLag
+from tests.harness.builders import burst, closed
+
+USERS = 10
+CLOSED = closed(USERS)
+BURST = burst(USERS)
+
+GOOD_USE = DriverUse(
+    cpu_fraction=0.2,
+    loop_lag_ms=LoopLag(p99=0.5, max=2.0),
+    late_sends=0.0,
+    send_spread_ms=2.0,
+)
+GOOD = Evidence(
+    planned_rounds=3,
+    states=("measured",) * 3,
+    error_kinds={},
+    requests=3000,
+    answers=2900,
+    missing_samples=0,
+    audits=(AuditResult("rows", 100, 0, 100, ok=True),),
+    driver_use=GOOD_USE,
+    median_latency_ms=20.0,
+    makespan_s=None,
+    littles_users=(9.9, 10.0, 10.1),
+    halves_ratios=(0.98, 1.0, 1.05),
+)
+GOOD_BURST = replace(
+    GOOD, requests=30, answers=30, makespan_s=0.5, littles_users=(), halves_ratios=()
+)
+LOST_ROWS = AuditResult("resources", 100, 0, 99, ok=False)
+ERROR_KINDS = sorted(
+    value for name, value in vars(ErrorKind).items() if name.isupper() and isinstance(value, str)
+)
+
+
+def use(
+    *,
+    cpu: float | None = 0.2,
+    lag_ms: float | None = 0.5,
+    spread_ms: float | None = 2.0,
+) -> DriverUse:
+    return DriverUse(
+        cpu_fraction=cpu, loop_lag_ms=LoopLag(p99=lag_ms), late_sends=0.0, send_spread_ms=spread_ms
+    )
+
+
+def with_states(*states: RoundState) -> Evidence:
+    return replace(GOOD, states=states)
+
+
+@pytest.mark.parametrize(("load", "evidence"), [(CLOSED, GOOD), (BURST, GOOD_BURST)])
+def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evidence) -> None:
+    verdict = judge(load, evidence)
+    assert verdict == Validity(ValidityState.VALID)
+    assert verdict.is_valid
+
+
+@pytest.mark.parametrize(
+    ("load", "evidence", "state", "reason"),
+    [
+        (CLOSED, with_states("measured", "interrupted"), "interrupted", "1 of 3 rounds"),
+        (CLOSED, with_states("measured", "measured"), "interrupted", "2 of 3 rounds"),
+        (CLOSED, with_states(), "interrupted", "0 of 3 rounds"),
+        (CLOSED, with_states("measured", "driver-died", "measured"), "interrupted", "driver"),
+        (CLOSED, with_states("target-died", "measured", "measured"), "target-died", "target"),
+        (
+            CLOSED,
+            replace(GOOD, error_kinds={"wrong-status": 2, "wrong-answer": 3}),
+            "wrong-answers",
+            "5 of 3000 answers were wrong",
+        ),
+        (
+            CLOSED,
+            replace(GOOD, audits=(*GOOD.audits, LOST_ROWS)),
+            "wrong-answers",
+            "resources: +100 rows acknowledged, +99 found",
+        ),
+        (
+            CLOSED,
+            replace(GOOD, error_kinds={"timeout": 2, "reset": 1}),
+            "errors",
+            "3 of 3000 requests failed",
+        ),
+        (CLOSED, replace(GOOD, driver_use=use(cpu=0.86)), "driver-limited", "86%"),
+        (CLOSED, replace(GOOD, driver_use=use(lag_ms=7.1)), "driver-limited", "7.1 ms"),
+        (BURST, replace(GOOD_BURST, driver_use=use(spread_ms=111)), "driver-limited", "111 ms"),
+        (CLOSED, replace(GOOD, halves_ratios=(1.0, 1.5, 1.6)), "unsteady", "1.50 x"),
+        (CLOSED, replace(GOOD, halves_ratios=(0.5, 0.6, 1.0)), "unsteady", "0.60 x"),
+        (CLOSED, replace(GOOD, littles_users=(9.0, 9.6, 10.0)), "littles-law", "9.6 users"),
+        (CLOSED, replace(GOOD, littles_users=(10.0, 10.4, 11.0)), "littles-law", "10.4 users"),
+        (CLOSED, replace(GOOD, answers=19), "too-few-samples", "19 right answers"),
+        (CLOSED, replace(GOOD, missing_samples=1), "too-few-samples", "1 samples"),
+        (BURST, replace(GOOD_BURST, answers=29), "too-few-samples", "29 answers to 30 users"),
+    ],
+)
+def test_each_objection_has_its_state_and_a_reason(
+    load: Load, evidence: Evidence, state: str, reason: str
+) -> None:
+    verdict = judge(load, evidence)
+    assert verdict.state == ValidityState(state)
+    assert len(verdict.reasons) == 1
+    assert reason in verdict.reasons[0]
+    assert not verdict.is_valid
+
+
+# ---- at the thresholds ----
+
+
+@pytest.mark.parametrize(
+    ("load", "evidence"),
+    [
+        (CLOSED, replace(GOOD, driver_use=use(cpu=validity.MAX_DRIVER_CPU))),
+        (CLOSED, replace(GOOD, driver_use=use(lag_ms=7.0))),  # 5 ms + a tenth of 20 ms
+        (CLOSED, replace(GOOD, driver_use=use(spread_ms=1e6))),  # bursts only
+        (BURST, replace(GOOD_BURST, driver_use=use(spread_ms=110))),  # 10 ms + a fifth of 0.5 s
+        (BURST, replace(GOOD_BURST, driver_use=use(cpu=1.0, lag_ms=1e3))),  # closed loads only
+        (CLOSED, replace(GOOD, littles_users=(10.3,))),
+        (CLOSED, replace(GOOD, littles_users=(9.7,))),
+        (CLOSED, replace(GOOD, littles_users=(1.0, 10.0, 10.0))),  # the median decides
+        (CLOSED, replace(GOOD, halves_ratios=(5.0, 1.0, 1.0))),
+        (CLOSED, replace(GOOD, audits=())),
+        (BURST, replace(GOOD_BURST, answers=90, requests=90)),  # several steps for each user
+    ],
+)
+def test_what_is_within_the_thresholds_is_valid(load: Load, evidence: Evidence) -> None:
+    assert judge(load, evidence).is_valid
+
+
+@pytest.mark.parametrize(("answers", "valid"), [(100, True), (100_000, False)])
+def test_drift_that_chance_explains_is_forgiven(answers: int, *, valid: bool) -> None:
+    drifting = replace(
+        GOOD, answers=answers, halves_ratios=(1.4, 1.4, 1.4), littles_users=(10.0,) * 3
+    )
+    assert judge(CLOSED, drifting).is_valid is valid
+
+
+def test_littles_law_is_not_asked_of_a_few_answers_per_user() -> None:
+    off = replace(GOOD, littles_users=(5.0, 5.0, 5.0))
+    assert judge(CLOSED, replace(off, answers=3 * 20 * USERS - 1)).is_valid
+    assert judge(CLOSED, replace(off, answers=3 * 20 * USERS)).state == "littles-law"
+
+
+# ---- gravest first, all kept ----
+
+OBJECTIONS: dict[str, dict[str, object]] = {
+    "interrupted": {"states": ("measured", "target-died", "interrupted")},
+    "target-died": {"states": ("measured", "target-died", "measured")},
+    "wrong-answers": {"error_kinds": {"wrong-answer": 1, "timeout": 1}},
+    "errors": {"error_kinds": {"timeout": 1}},
+    "driver-limited": {"driver_use": use(cpu=0.9)},
+    "unsteady": {"halves_ratios": (9.0,)},
+    "littles-law": {"littles_users": (1.0,)},
+    "too-few-samples": {"missing_samples": 5},
+}
+
+
+@pytest.mark.parametrize("first", range(len(OBJECTIONS)))
+def test_gravest_objection_is_the_state_and_all_are_reasons(first: int) -> None:
+    """Objections from the mildest up to `first`: each keeps those that are milder."""
+    names = list(OBJECTIONS)[first:]
+    evidence = GOOD
+    for name in reversed(names):
+        evidence = replace(evidence, **OBJECTIONS[name])  # type: ignore[arg-type]
+    verdict = judge(CLOSED, evidence)
+    assert verdict.state == names[0]
+    assert len(verdict.reasons) == len(set(verdict.reasons)) >= len(names)
+
+
+def test_states_are_named_gravest_first() -> None:
+    assert [state.value for state in ValidityState] == [*OBJECTIONS, "valid"]
+
+
+def test_all_failed_audits_are_named() -> None:
+    audits = (LOST_ROWS, replace(LOST_ROWS, what="accounts"))
+    reasons = judge(CLOSED, replace(GOOD, audits=audits)).reasons
+    assert [reason.split(":")[0] for reason in reasons] == ["resources", "accounts"]
+
+
+# ---- fail-closed ----
+
+
+def nothing_known(states: Sequence[RoundState]) -> Evidence:
+    return Evidence(
+        planned_rounds=3,
+        states=tuple(states),
+        error_kinds={},
+        requests=0,
+        answers=0,
+        missing_samples=0,
+        audits=(),
+        driver_use=DriverUse(),
+        median_latency_ms=None,
+        makespan_s=None,
+        littles_users=(),
+        halves_ratios=(),
+    )
+
+
+@pytest.mark.parametrize("load", [CLOSED, BURST])
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+def test_no_evidence_is_not_valid(load: Load, rounds: int) -> None:
+    assert not judge(load, nothing_known(["measured"] * rounds)).is_valid
+
+
+def test_unknown_steadiness_is_unsteady() -> None:
+    assert judge(CLOSED, replace(GOOD, halves_ratios=())).state == "unsteady"
+
+
+def test_kind_of_error_that_nobody_knows_is_an_error() -> None:
+    assert judge(CLOSED, replace(GOOD, error_kinds={"gremlins": 1})).state == "errors"
+
+
+def test_abandoned_requests_are_excused_by_the_round_that_fell_only() -> None:
+    abandoned = {ErrorKind.ABANDONED: 10}
+    fell = replace(with_states("measured", "interrupted"), error_kinds=abandoned)
+    assert len(judge(CLOSED, fell).reasons) == 1
+    assert judge(CLOSED, replace(GOOD, error_kinds=abandoned)).state == "errors"
+
+
+any_use = st.builds(
+    use,
+    cpu=st.none() | st.floats(0, 2),
+    lag_ms=st.none() | st.floats(0, 100),
+    spread_ms=st.none() | st.floats(0, 1000),
+)
+any_evidence = st.builds(
+    Evidence,
+    planned_rounds=st.integers(1, 5),
+    states=st.lists(
+        st.sampled_from(["measured", "measured", *get_args(RoundState)]), max_size=5
+    ).map(tuple),
+    error_kinds=st.dictionaries(st.sampled_from(ERROR_KINDS), st.integers(1, 10), max_size=2),
+    requests=st.integers(0, 10_000),
+    answers=st.integers(0, 10_000),
+    missing_samples=st.integers(0, 2),
+    audits=st.lists(
+        st.builds(
+            AuditResult, st.just("rows"), st.just(3), st.just(0), st.just(2), ok=st.booleans()
+        ),
+        max_size=2,
+    ).map(tuple),
+    driver_use=any_use,
+    median_latency_ms=st.none() | st.floats(0, 1e4),
+    makespan_s=st.none() | st.floats(0, 100),
+    littles_users=st.lists(st.floats(0, 20), min_size=1, max_size=5).map(tuple),
+    halves_ratios=st.lists(st.floats(0, 5), max_size=5).map(tuple),
+)
+good_otherwise = st.builds(
+    replace,
+    st.sampled_from([GOOD, GOOD_BURST]),
+    error_kinds=st.dictionaries(st.sampled_from(ERROR_KINDS), st.integers(1, 10), max_size=2),
+    audits=st.lists(st.sampled_from([GOOD.audits[0], LOST_ROWS]), max_size=2).map(tuple),
+    missing_samples=st.integers(0, 1),
+    states=st.lists(st.sampled_from(get_args(RoundState)), min_size=2, max_size=3).map(tuple),
+)
+
+
+@given(st.sampled_from([CLOSED, BURST]), any_evidence | good_otherwise)
+def test_failed_requests_lost_rows_and_lost_rounds_are_never_valid(
+    load: Load, evidence: Evidence
+) -> None:
+    verdict = judge(load, evidence)
+    spoiled = (
+        evidence.error_kinds
+        or evidence.missing_samples
+        or any(not audit.ok for audit in evidence.audits)
+        or evidence.states.count("measured") < evidence.planned_rounds
+    )
+    if spoiled:
+        assert not verdict.is_valid
+    assert verdict.is_valid == (not verdict.reasons)
+
+
+@given(st.sampled_from([CLOSED, BURST]), any_evidence)
+def test_audit_or_error_more_never_makes_it_better(load: Load, evidence: Evidence) -> None:
+    gravity = list(ValidityState)
+    worse = replace(evidence, audits=(*evidence.audits, LOST_ROWS))
+    before, after = judge(load, evidence), judge(load, worse)
+    assert gravity.index(after.state) <= gravity.index(before.state)
+    assert set(before.reasons) <= set(after.reasons)

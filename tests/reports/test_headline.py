@@ -1,0 +1,102 @@
+from dataclasses import replace
+
+from harness.vocabulary.cell import Validity, ValidityState
+from harness.vocabulary.load import Burst, Closed
+from harness.vocabulary.result import RunResults
+from reports import headline
+
+
+def test_the_documented_line_is_held_against_the_measured_one(results: RunResults) -> None:
+    text = " ".join(headline.sentences(results))
+    assert "5 s against 0.5 s for 10 requests at once" in text
+    assert (
+        "single worker thread took 50.1 s for 100 requests at once; that is the documented" in text
+    )
+    assert "40 threads took 1.52 s for 100 requests at once; that is not the documented" in text
+    assert "Async code took 580 ms for 100 requests at once; that is the documented async" in text
+    assert "async was 2.62 times as fast with 100 at once (95% interval 2.49 to 2.75" in text
+
+
+def test_the_answer_counts_the_comparisons(results: RunResults, many: RunResults) -> None:
+    assert headline.answer(many).startswith("2 of 18 comparisons")
+    assert headline.answer(results) == (
+        "The one conclusive comparison of async with the default sync pool did not reach 10 times "
+        "the answers per second; 1 more is inconclusive."
+    )
+
+
+def test_a_level_that_the_documentation_lacks_is_not_said_to_agree(many: RunResults) -> None:
+    text = " ".join(headline.sentences(many))
+    assert "970 ms for 1,000; at 10 and 100 that is the documented async line" in text
+
+
+def test_an_interval_across_one_is_no_difference(many: RunResults) -> None:
+    text = " ".join(headline.sentences(many))
+    assert "neither faster nor slower with 10 at once as far as these rounds can show" in text
+
+
+def test_a_cell_that_may_not_be_believed_is_named_and_its_figure_is_not(
+    results: RunResults,
+) -> None:
+    doubted = Validity(ValidityState.DRIVER_LIMITED, ("late",))
+    cells = tuple(
+        replace(cell, validity=doubted) if cell.target == "async" else cell
+        for cell in results.cells
+    )
+    text = " ".join(headline.sentences(replace(results, cells=cells)))
+    assert "no figure that may be believed; at 100 not believable: driver-limited" in text
+    assert "580 ms" not in text
+
+
+def test_nothing_is_said_about_a_table_that_was_not_measured(results: RunResults) -> None:
+    cells = tuple(cell for cell in results.cells if isinstance(cell.load, Closed))
+    bare = replace(results, cells=cells, comparisons=())
+    text = " ".join(headline.sentences(bare))
+    assert "This run did not repeat the documented timing table." in text
+    assert "took" not in text
+    assert headline.answer(bare) == "Async and sync were not measured under the same load."
+    assert not headline.timing_cells(bare)
+
+
+def test_no_cells_at_all(results: RunResults) -> None:
+    empty = replace(results, cells=(), comparisons=(), documented=())
+    assert headline.answer(empty)
+    assert headline.short(empty)
+    assert headline.sentences(empty)
+
+
+def test_a_target_that_was_not_measured_is_said_to_be_missing(results: RunResults) -> None:
+    cells = tuple(cell for cell in results.cells if cell.target != "sync-one-thread")
+    text = " ".join(headline.sentences(replace(results, cells=cells)))
+    assert "Sync code with a single worker thread was not measured here." in text
+
+
+def test_a_single_round_is_said_to_be_one(results: RunResults) -> None:
+    alone = tuple(replace(one, ratio_ci=None, rounds=1) for one in results.comparisons)
+    text = " ".join(headline.sentences(replace(results, comparisons=alone)))
+    assert "one round only, no interval: it may be chance" in text
+
+
+def test_ratios_are_turned_round_when_the_plan_names_async_first(results: RunResults) -> None:
+    turned = tuple(
+        replace(
+            one,
+            base=one.other,
+            other=one.base,
+            ratio=None if one.ratio is None else 1 / one.ratio,
+            ratio_ci=None if one.ratio_ci is None else (1 / one.ratio_ci[1], 1 / one.ratio_ci[0]),
+        )
+        for one in results.comparisons
+    )
+    assert headline.sentences(replace(results, comparisons=turned)) == headline.sentences(results)
+
+
+def test_the_short_form_has_the_documented_and_the_measured(results: RunResults) -> None:
+    documented, measured, claim = headline.short(results)
+    assert documented.startswith("Documented: 10 at once take 5 s sync, 0.5 s async")
+    assert "100 take 50.1 s sync-one-thread, 1.52 s sync, 580 ms async" in measured
+    assert claim == headline.answer(results)
+
+
+def test_only_bursts_repeat_the_timing_table(results: RunResults) -> None:
+    assert all(isinstance(cell.load, Burst) for cell in headline.timing_cells(results))

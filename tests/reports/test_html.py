@@ -1,0 +1,183 @@
+import os
+import re
+import time
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from harness.vocabulary.load import Closed
+from harness.vocabulary.result import RunResults
+from reports import html
+from reports.quantities import MISSING
+
+GOLDEN = Path(__file__).parent / "golden" / "page.html"
+UPDATE = "LOOPMARK_UPDATE_GOLDEN"
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """What the tests want to know of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.unbalanced: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        self._attributes(attrs)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._attributes(attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.unbalanced.append(tag)
+
+    def _attributes(self, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            assert value is not None or name == "open"
+            text = value or ""
+            if name == "id":
+                self.ids.append(text)
+            elif name in {"href", "src", "xlink:href"}:
+                (self.references if text.startswith("#") else self.links).append(text)
+            elif name in {"aria-labelledby", "aria-describedby"}:
+                self.references += [f"#{one}" for one in text.split()]
+            self.references += [f"#{one}" for one in re.findall(r"url\(#([^)]+)\)", text)]
+
+
+def test_the_page_is_well_formed(results: RunResults, many: RunResults) -> None:
+    for shown in (results, many):
+        page = Page(html.render(shown))
+        assert not page.open
+        assert not page.unbalanced
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(
+    results: RunResults, many: RunResults
+) -> None:
+    for shown in (results, many):
+        page = Page(html.render(shown))
+        assert len(page.ids) == len(set(page.ids))
+        assert all(re.fullmatch(r"[a-zA-Z][\w-]*", one) for one in page.ids)
+        assert {one.removeprefix("#") for one in page.references} <= set(page.ids)
+
+
+def test_nothing_is_fetched(results: RunResults) -> None:
+    text = html.render(results)
+    page = Page(text)
+    assert "http:" not in text
+    assert "https:" not in text
+    assert "@import" not in text
+    assert "url(" not in re.sub(r"url\(#", "", text)
+    assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
+
+
+def test_links_lead_to_the_data(results: RunResults) -> None:
+    folders = {f"../cells/{cell.folder}/" for cell in results.run.cells}
+    expected = {"../results.json", "../run.json", *folders}
+    assert set(Page(html.render(results)).links) == expected
+    elsewhere = Page(html.render(results, data_root="results/one"))
+    assert "results/one/results.json" in elsewhere.links
+
+
+def test_texts_of_a_target_are_escaped(results: RunResults) -> None:
+    text = html.render(results)
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") >= 3  # a reason, an error's example, the end of stderr
+
+
+def test_what_may_not_be_believed_is_in_the_banner_and_in_its_row(results: RunResults) -> None:
+    text = html.render(results)
+    assert "2 of 6 cells may not be believed" in text
+    assert "This run was interrupted" in text
+    assert "not valid: wrong-answers" in text
+    assert "not valid: interrupted" in text
+    assert "0 of 3 rounds were measured" in text
+    assert text.count('class="unbelieved"') == 4  # two cells in two tables
+
+
+def test_a_clean_run_has_no_banner(many: RunResults) -> None:
+    assert 'class="banner"' not in html.render(many)
+
+
+def test_missing_values_have_a_sign_and_a_note(results: RunResults) -> None:
+    text = html.render(results)
+    assert MISSING in text
+    assert "N (1 - p) of at least 10" in text
+    assert "None" not in text
+    assert not re.search(r"\bnan\b", text)
+
+
+def test_audits_that_disagree_are_open_and_counted(results: RunResults) -> None:
+    text = html.render(results)
+    assert "1 of 2 audits do not agree" in text
+    assert "<details open>" in text
+
+
+def test_charts_take_their_colours_from_the_page(results: RunResults) -> None:
+    charts = re.findall(r'<svg class="chart".*?</svg>', html.render(results), re.DOTALL)
+    assert charts
+    for chart in charts:
+        assert "var(--series-1)" in chart
+        assert not re.search(r"#[0-9a-f]{6}\b", re.sub(r'(href="|url\()#[^")]+', "", chart))
+        assert "<style" not in chart
+        assert "font-family" not in chart
+        assert "metadata" not in chart
+        assert re.search(r"<title id=", chart)
+        assert re.search(r"<desc id=", chart)
+
+
+def test_no_cells_at_all(results: RunResults) -> None:
+    run = replace(results.run, cells=(), rounds_done={})
+    page = Page(html.render(replace(results, run=run, cells=(), comparisons=())))
+    assert not page.unbalanced
+
+
+def test_a_cell_that_was_planned_and_has_no_results(results: RunResults) -> None:
+    text = html.render(replace(results, cells=results.cells[:3], comparisons=()))
+    assert text.count("no results") == 3
+
+
+def test_a_scenario_with_both_load_models_has_two_sections(results: RunResults) -> None:
+    load = Closed(users=10, duration_s=1.0)
+    both = replace(
+        results.cells[1], load=load, name="wait-timer/sync/closed-10/httpx", makespan_s=None
+    )
+    page = Page(html.render(replace(results, cells=(*results.cells, both))))
+    assert len(page.ids) == len(set(page.ids))
+    assert {"scenario-wait-timer", "scenario-wait-timer-burst"} <= set(page.ids)
+
+
+def test_sixty_cells_take_less_than_three_seconds(many: RunResults) -> None:
+    assert len(many.cells) == 60
+    start = time.perf_counter()
+    html.render(many)
+    assert time.perf_counter() - start < 3
+
+
+def test_golden(results: RunResults) -> None:
+    # Without the drawings: they depend on the version of matplotlib, and have their own tests.
+    text = re.sub(
+        r'(<svg class="chart".*?<desc.*?</desc>).*?</svg>',
+        r"\1</svg>",
+        html.render(results),
+        flags=re.DOTALL,
+    )
+    text = re.sub(r"<style>.*?</style>", "<style></style>", text, flags=re.DOTALL)
+    if os.environ.get(UPDATE) == "1":
+        GOLDEN.write_text(text, encoding="utf-8")
+    if text != GOLDEN.read_text(encoding="utf-8"):
+        pytest.fail(f"the page has changed; look at it, then run again with {UPDATE}=1")
