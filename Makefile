@@ -6,10 +6,10 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test check format lock clean
+.PHONY: help setup bench smoke bench-report test check format lock clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: $(STAMP) ## Build .venv from requirements.lock
 
@@ -27,6 +27,9 @@ bench: $(STAMP) ## Measure sync against async (about 6 minutes) and write result
 
 smoke: $(STAMP) ## The same in under a minute: does everything work here?
 	$(BIN)/loopmark run --profile smoke
+
+bench-report: $(STAMP) ## How long a report on a million samples takes
+	$(BIN)/python tests/bench/analysis_at_scale.py
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest

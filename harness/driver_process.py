@@ -1,7 +1,11 @@
-"""A driver as a process: given a load job, it drives one round while the target is watched."""
+"""A driver as a process: given load jobs, it drives one round after the other.
+
+While it drives, the target is watched.
+"""
 
 from __future__ import annotations
 
+import select
 import subprocess
 import sys
 import time
@@ -11,6 +15,7 @@ from pathlib import Path
 
 from harness.drivers.catalog import DRIVERS
 from harness.drivers.job_files import read_report, write_job
+from harness.drivers.job_loop import DONE
 from harness.process_reaper import end
 from harness.processors import staying_on
 from harness.target_monitor import TargetMonitor
@@ -29,7 +34,7 @@ STDERR_TAIL_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """What became of one driver process."""
+    """What became of one round."""
 
     state: RoundState
     wall_s: float
@@ -38,67 +43,92 @@ class Drive:
     stderr_tail: str
 
 
-def drive(
-    driver: str, job: LoadJob, target: TargetProcess, folder: Path, cpus: Sequence[int]
-) -> Drive:
-    """Run a driver to its end, reading the target meanwhile.
-
-    A dead target or an interrupt ends the driver, which first writes the samples it has.
+class DriverProcess:
+    """One driver process, for any number of rounds.
 
     Args:
         driver: Name of the driver.
-        job: What it shall drive.
-        target: What is driven.
-        folder: For the job file and the driver's output.
-        cpus: Processors that the driver stays on.
+        log: File for what it writes to stderr.
+        cpus: Processors to stay on; empty means any.
     """
-    job_file = folder / f"driver-{job.round}.job.json"
-    log_file = folder / f"driver-{job.round}.log"
-    write_job(job, job_file)
-    monitor = TargetMonitor(target.pid)
-    started = time.monotonic()
-    deadline = started + 2 * job.load.planned_s + job.request_timeout_s + START_ALLOWANCE_S
-    state: RoundState = "measured"
-    with log_file.open("wb") as log, staying_on(cpus):
-        process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-P", "-m", DRIVERS[driver], str(job_file)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+
+    def __init__(self, driver: str, log: Path, cpus: Sequence[int]) -> None:
+        self._log = log
+        with log.open("wb") as stderr, staying_on(cpus):
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-P", "-m", DRIVERS[driver]],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can take another job."""
+        return self._process.poll() is None
+
+    def drive(self, job: LoadJob, target: TargetProcess) -> Drive:
+        """Drive one round to its end, reading the target meanwhile.
+
+        A dead target or an interrupt ends the driver, which first writes the samples it has.
+        """
+        monitor = TargetMonitor(target.pid)
+        started = time.monotonic()
+        try:
+            state = self._watched(job, target, monitor)
+        except KeyboardInterrupt:
+            state = "interrupted"
+        if state != "measured":
+            self.stop()
+        monitor.read()
+        tail = ""
+        if state == "target-died":
+            tail = target.stderr_tail
+        elif state == "driver-died":
+            tail = self._stderr_tail()
+        return Drive(
+            state=state,
+            wall_s=time.monotonic() - started,
+            report=read_report(Path(job.report)),
+            readings=tuple(monitor.readings),
+            stderr_tail=tail,
         )
-    try:
-        while process.poll() is None:
+
+    def stop(self) -> None:
+        """End it."""
+        end(self._process)
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def _watched(self, job: LoadJob, target: TargetProcess, monitor: TargetMonitor) -> RoundState:
+        job_file = Path(job.report).with_suffix(".job.json")
+        write_job(job, job_file)
+        deadline = time.monotonic() + 2 * job.load.planned_s + job.request_timeout_s
+        deadline += START_ALLOWANCE_S
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(f"{job_file}\n".encode())
+            stdin.flush()
+        except BrokenPipeError:
+            return "driver-died"
+        while True:
             monitor.read()
+            answered, _, _ = select.select([stdout], [], [], READING_INTERVAL_S)
+            if answered:
+                # A line when the round is done, the end of the pipe when the process is.
+                done = stdout.readline() == DONE
+                break
             if not target.is_alive:
-                state = "target-died"
-                break
+                return "target-died"
             if time.monotonic() > deadline:
-                state = "driver-died"
-                break
-            time.sleep(READING_INTERVAL_S)
-    except KeyboardInterrupt:
-        state = "interrupted"
-    finally:
-        end(process)
-    monitor.read()
-    if state == "measured" and not target.is_alive:
-        state = "target-died"
-    elif state == "measured" and process.returncode != 0:
-        state = "driver-died"
-    tail = ""
-    if state == "target-died":
-        tail = target.stderr_tail
-    elif state == "driver-died":
-        tail = _tail(log_file)
-    return Drive(
-        state=state,
-        wall_s=time.monotonic() - started,
-        report=read_report(Path(job.report)),
-        readings=tuple(monitor.readings),
-        stderr_tail=tail,
-    )
+                return "driver-died"
+        if not target.is_alive:
+            return "target-died"
+        return "measured" if done else "driver-died"
 
-
-def _tail(path: Path) -> str:
-    return "\n".join(path.read_text(errors="replace").splitlines()[-STDERR_TAIL_LINES:])
+    def _stderr_tail(self) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-STDERR_TAIL_LINES:])

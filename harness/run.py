@@ -12,7 +12,7 @@ from typing import Protocol
 
 from harness import plan as planning
 from harness.database import Database, open_database
-from harness.driver_process import drive
+from harness.driver_process import DriverProcess
 from harness.machine import fingerprint
 from harness.plan import Plan
 from harness.process_reaper import reaped
@@ -132,10 +132,10 @@ class _Measuring:
         blocks = planning.interleave(self._request.cells, self._request.plan.seed)
         for number, block in enumerate(blocks):
             names = sorted({cell.target for cell, _ in block})
-            with self._targets(names, number) as targets:
+            with self._processes(names, number) as processes:
                 for cell, round_number in block:
                     self._observer.round_begins(cell, round_number)
-                    record = self._one_round(cell, round_number, targets)
+                    record = self._one_round(cell, round_number, processes)
                     self._folder.write_round(cell, record)
                     self.rounds_done[cell.name] += 1
                     self._observer.round_ends(cell, record)
@@ -144,19 +144,19 @@ class _Measuring:
                         return
 
     @contextmanager
-    def _targets(self, names: Sequence[str], block: int) -> Iterator[_Targets]:
-        targets = _Targets(self._folder, self._database, self._pinning, block)
+    def _processes(self, targets: Sequence[str], block: int) -> Iterator[_Processes]:
+        processes = _Processes(self._folder, self._database, self._pinning, block)
         try:
-            for name in names:
-                targets.launch(name)
-            yield targets
+            for name in targets:
+                processes.launch(name)
+            yield processes
         finally:
-            targets.stop()
+            processes.stop()
 
-    def _one_round(self, cell: Cell, round_number: int, targets: _Targets) -> RoundRecord:
+    def _one_round(self, cell: Cell, round_number: int, processes: _Processes) -> RoundRecord:
         scenario = SCENARIOS[cell.scenario]
         try:
-            target = targets.ready(cell.target)
+            target = processes.ready_target(cell.target)
         except TargetFailedError as error:
             tail = f"{error}\n{error.stderr_tail}"
             return _unmeasured(round_number, tail)
@@ -170,10 +170,10 @@ class _Measuring:
             base_url=target.base_url,
             tokens=self._tokens[: cell.load.concurrency],
             samples=str(self._folder.samples_file(cell, round_number)),
-            report=str(self._folder.cell(cell) / f"driver-{round_number}.report.json"),
+            report=str(self._folder.cell(cell) / f"driver-{round_number}.json"),
             request_timeout_s=self._request.plan.request_timeout_s,
         )
-        driven = drive(cell.driver, job, target, self._folder.cell(cell), self._pinning.driver)
+        driven = processes.driver(cell.driver).drive(job, target)
         after = self._counts(scenario)
         lag: tuple[tuple[int, int], ...] = ()
         if driven.report is not None:
@@ -197,44 +197,61 @@ class _Measuring:
         return [self._database.count(audit.count) for audit in scenario.audits]
 
 
-class _Targets:
-    """The target processes of one block."""
+class _Processes:
+    """The target and driver processes of one block."""
 
     def __init__(self, folder: RunFolder, database: Database, pinning: Pinning, block: int) -> None:
         self._folder = folder
         self._environment: Mapping[str, str] = database.target_environment
-        self._cpus = pinning.target
+        self._pinning = pinning
         self._block = block
-        self._running: dict[str, TargetProcess] = {}
-        self._launches = 0
+        self._targets: dict[str, TargetProcess] = {}
+        self._drivers: dict[str, DriverProcess] = {}
+        self._started = 0
 
     def launch(self, name: str) -> None:
-        """Start one without waiting for it: several get ready at the same time."""
-        self._launches += 1
-        self._running[name] = TargetProcess(
+        """Start a target without waiting for it: several get ready at the same time."""
+        self._targets[name] = TargetProcess(
             name,
             self._environment,
             self._folder.logs,
-            f"{name}-block-{self._block}-{self._launches}",
-            cpus=self._cpus,
+            self._label(name),
+            cpus=self._pinning.target,
         )
 
-    def ready(self, name: str) -> TargetProcess:
+    def ready_target(self, name: str) -> TargetProcess:
         """The target, launched again when it has died in an earlier round.
 
         Raises:
             TargetFailedError: It does not come up.
         """
-        target = self._running.get(name)
+        target = self._targets.get(name)
         if target is None or not target.is_alive:
             self.launch(name)
-            target = self._running[name]
+            target = self._targets[name]
         target.wait_until_ready()
         return target
 
+    def driver(self, name: str) -> DriverProcess:
+        """The driver, started again when it has ended."""
+        driver = self._drivers.get(name)
+        if driver is None or not driver.is_alive:
+            if driver is not None:
+                driver.stop()
+            log = self._folder.logs / f"{self._label(f'driver-{name}')}.log"
+            driver = self._drivers[name] = DriverProcess(name, log, self._pinning.driver)
+        return driver
+
     def stop(self) -> None:
-        for target in self._running.values():
+        """End them all."""
+        for driver in self._drivers.values():
+            driver.stop()
+        for target in self._targets.values():
             target.stop()
+
+    def _label(self, name: str) -> str:
+        self._started += 1
+        return f"block-{self._block}-{self._started}-{name}"
 
 
 def _unmeasured(round_number: int, tail: str) -> RoundRecord:

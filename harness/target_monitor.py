@@ -16,6 +16,8 @@ LINUX = platform.system() == "Linux"
 CHILDREN_INTERVAL_S = 1.0
 """Finding children reads every process of the machine: too dear for each reading."""
 
+LAG_PATIENCE_S = 0.2
+
 _LAG_PAIR = struct.Struct("<qq")
 
 
@@ -51,13 +53,24 @@ class TargetMonitor:
 
 
 def read_loop_lag(path: Path, start_ns: int, end_ns: int) -> tuple[tuple[int, int], ...]:
-    """The (monotonic ns, lag ns) pairs of a stretch; empty when the target writes none."""
+    """The (monotonic ns, lag ns) pairs of a stretch; empty when the target writes none.
+
+    The target writes a few times a second: the end of the stretch is awaited for a moment.
+    """
     if not path.exists():
         return ()
+    deadline = time.monotonic() + LAG_PATIENCE_S
+    pairs = _lag_pairs(path)
+    while (not pairs or pairs[-1][0] < end_ns) and time.monotonic() < deadline:
+        time.sleep(LAG_PATIENCE_S / 10)
+        pairs = _lag_pairs(path)
+    return tuple(pair for pair in pairs if start_ns <= pair[0] <= end_ns)
+
+
+def _lag_pairs(path: Path) -> list[tuple[int, int]]:
     content = path.read_bytes()
     whole = len(content) - len(content) % _LAG_PAIR.size
-    pairs = _LAG_PAIR.iter_unpack(content[:whole])
-    return tuple((at, lag) for at, lag in pairs if start_ns <= at <= end_ns)
+    return list(_LAG_PAIR.iter_unpack(content[:whole]))
 
 
 def _cpu_ns(process: psutil.Process) -> int:

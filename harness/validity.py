@@ -167,7 +167,7 @@ def _from_flow_of_answers(load: Closed, evidence: Evidence) -> Iterator[tuple[Va
         reason = f"the second half of the window had {drift:.2f} x the answers of the first"
         yield ValidityState.UNSTEADY, reason
     if evidence.answers / evidence.states.count("measured") >= MIN_LITTLE_ANSWERS * load.users:
-        users = float(np.median(evidence.littles_users))
+        users = float(np.median(evidence.littles_users)) if evidence.littles_users else 0.0
         if abs(users / load.users - 1) > MAX_LITTLE_DEVIATION:
             reason = f"throughput x latency makes {users:.1f} users, there were {load.users}"
             yield ValidityState.LITTLES_LAW, reason

@@ -5,4 +5,4 @@ from __future__ import annotations
 DRIVERS: dict[str, str] = {
     "httpx": "harness.drivers.httpx_driver",
 }
-"""Module that is run with a load job's file as its only argument."""
+"""Module of each driver's process; `job_loop` says how it is told what to drive."""

@@ -1,6 +1,6 @@
 """The `httpx` driver: virtual users on asyncio and uvloop, each with an httpx client of its own.
 
-Run as `python -m harness.drivers.httpx_driver JOB.json`.
+Run as `python -m harness.drivers.httpx_driver`; `job_loop` says how it is told what to drive.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine
@@ -18,7 +19,7 @@ from random import Random
 import httpx
 import uvloop
 
-from harness.drivers.job_files import read_job, write_report
+from harness.drivers.job_loop import run_jobs
 from harness.drivers.loop_lag import LoopLagMeter
 from harness.drivers.samples import SampleFile
 from harness.drivers.transport import LoadTransport, Timing
@@ -283,25 +284,20 @@ async def _warm(users: list[_User], request: Request) -> None:
             group.create_task(one(user))
 
 
-def main(arguments: list[str]) -> int:
-    """Drive the job in the file named by the only argument."""
-    job = read_job(Path(arguments[0]))
+def drive_one(job: LoadJob) -> DriverReport:
+    """Drive a job on an event loop of its own; SIGTERM ends the process, the samples are kept."""
+    gc.unfreeze()
     try:
-        report = uvloop.run(_until_told(drive(job, SCENARIOS[job.scenario])))
+        return uvloop.run(_until_told(drive(job, SCENARIOS[job.scenario])))
     except asyncio.CancelledError:
-        return ENDED_EARLY
-    write_report(report, Path(job.report))
-    return 0
+        sys.exit(ENDED_EARLY)
 
 
 async def _until_told(work: Coroutine[None, None, DriverReport]) -> DriverReport:
-    """Do the work; SIGTERM cancels it, so that the samples taken so far reach the disk."""
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await task
 
 
 if __name__ == "__main__":
-    import sys
-
-    sys.exit(main(sys.argv[1:]))
+    run_jobs(drive_one)

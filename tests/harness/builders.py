@@ -53,7 +53,7 @@ def burst(n: int = 10, planned_s: float = 1.0) -> Burst:
 # ---- samples ----
 
 
-def sample(
+def sample(  # noqa: PLR0913 - the columns of a sample
     *,
     sent_ms: float,
     took_ms: float,
@@ -80,7 +80,7 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return found.astype({"step": "category", "error": "category"})
 
 
-def steady(
+def steady(  # noqa: PLR0913 - what the rows depend on
     users: int,
     duration_s: float,
     took_ms: float,
@@ -89,7 +89,7 @@ def steady(
     step: str = "read",
     lead_ms: float = 0.0,
 ) -> list[dict[str, Any]]:
-    """Users that answer each other's place exactly: each has always one request in flight."""
+    """A closed load without noise: every user has one request in flight at any moment."""
     rows = []
     for user in range(users):
         sent_ms = -lead_ms - took_ms * user / users

@@ -131,10 +131,9 @@ def test_interval_over_rounds_covers_the_truth(count: int) -> None:
     assert 0.93 <= covered / REPETITIONS <= 0.97
 
 
-@pytest.mark.parametrize("count", [3, 5])
-def test_interval_about_the_median_of_the_rounds_covers_nearly_as_often(count: int) -> None:
+def test_interval_about_the_median_of_the_rounds_covers_nearly_as_often() -> None:
     random = np.random.default_rng(3)
-    drawn = random.lognormal(mean=1.0, sigma=0.2, size=(REPETITIONS, count))
+    drawn = random.lognormal(mean=1.0, sigma=0.2, size=(REPETITIONS, 5))
     covered = 0
     for one in drawn:
         interval = interval_over_rounds(float(np.median(one)), one.tolist())
@@ -250,11 +249,16 @@ def test_ratio_is_the_geometric_mean_of_the_pairs() -> None:
 
 def test_single_pair_has_a_ratio_and_no_interval() -> None:
     found = ratio_over_rounds([3.0], [2.0])
-    assert found == (pytest.approx(1.5), None)
+    assert found is not None
+    assert found[0] == pytest.approx(1.5)
+    assert found[1] is None
 
 
 def test_rounds_without_a_counterpart_are_left_out() -> None:
-    assert ratio_over_rounds([4.0, 9.0, 9.0], [2.0]) == (pytest.approx(2.0), None)
+    found = ratio_over_rounds([4.0, 9.0, 9.0], [2.0])
+    assert found is not None
+    assert found[0] == pytest.approx(2.0)
+    assert found[1] is None
 
 
 @pytest.mark.parametrize(

@@ -133,8 +133,8 @@ def test_each_objection_has_its_state_and_a_reason(
         (CLOSED, replace(GOOD, driver_use=use(spread_ms=1e6))),  # bursts only
         (BURST, replace(GOOD_BURST, driver_use=use(spread_ms=110))),  # 10 ms + a fifth of 0.5 s
         (BURST, replace(GOOD_BURST, driver_use=use(cpu=1.0, lag_ms=1e3))),  # closed loads only
-        (CLOSED, replace(GOOD, littles_users=(10.3,))),
-        (CLOSED, replace(GOOD, littles_users=(9.7,))),
+        (CLOSED, replace(GOOD, littles_users=(10.29,))),
+        (CLOSED, replace(GOOD, littles_users=(9.71,))),
         (CLOSED, replace(GOOD, littles_users=(1.0, 10.0, 10.0))),  # the median decides
         (CLOSED, replace(GOOD, halves_ratios=(5.0, 1.0, 1.0))),
         (CLOSED, replace(GOOD, audits=())),
@@ -225,6 +225,10 @@ def test_unknown_steadiness_is_unsteady() -> None:
     assert judge(CLOSED, replace(GOOD, halves_ratios=())).state == "unsteady"
 
 
+def test_unknown_number_of_users_breaks_littles_law() -> None:
+    assert judge(CLOSED, replace(GOOD, littles_users=())).state == "littles-law"
+
+
 def test_kind_of_error_that_nobody_knows_is_an_error() -> None:
     assert judge(CLOSED, replace(GOOD, error_kinds={"gremlins": 1})).state == "errors"
 
@@ -261,7 +265,7 @@ any_evidence = st.builds(
     driver_use=any_use,
     median_latency_ms=st.none() | st.floats(0, 1e4),
     makespan_s=st.none() | st.floats(0, 100),
-    littles_users=st.lists(st.floats(0, 20), min_size=1, max_size=5).map(tuple),
+    littles_users=st.lists(st.floats(0, 20), max_size=5).map(tuple),
     halves_ratios=st.lists(st.floats(0, 5), max_size=5).map(tuple),
 )
 good_otherwise = st.builds(

@@ -1,0 +1,140 @@
+"""How long `loopmark report` takes over a run of a given number of samples, and in how much memory.
+
+    python tests/bench/analysis_at_scale.py [SAMPLES]
+
+Makes a run of synthetic samples (lognormal latencies, two targets, 10/100/1000 users, 3 rounds) in
+a temporary folder, and reports on it in a process of its own.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.drivers.samples import ROWS_PER_GROUP, SAMPLE_SCHEMA
+from harness.machine import fingerprint
+from harness.store import RunFolder
+from harness.vocabulary.cell import Cell
+from harness.vocabulary.job import DriverReport
+from harness.vocabulary.load import Closed
+from harness.vocabulary.record import (
+    SCHEMA_VERSION,
+    AuditCount,
+    DatabaseFacts,
+    Pinning,
+    RoundRecord,
+    RunRecord,
+    TargetReading,
+)
+
+TARGETS = ("sync", "async")
+USERS = (10, 100, 1000)
+ROUNDS = 3
+WINDOW_NS = 10_000_000_000
+
+
+def main(samples: int) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = made_run(Path(temporary), samples)
+        started = time.monotonic()
+        command = [str(Path(sys.executable).with_name("loopmark")), "report", str(folder.path)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds = time.monotonic() - started
+        size = (folder.report / "index.html").stat().st_size
+    peak_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    sys.stdout.write(
+        f"{samples:,} samples: summaries and report in {seconds:.1f} s, "
+        f"{peak_mib:.0f} MiB at most, page of {size / 1024:.0f} KiB\n"
+    )
+
+
+def made_run(out: Path, samples: int) -> RunFolder:
+    """A run folder with this many samples, spread evenly over its cells and rounds."""
+    cells = tuple(
+        Cell("create-fresh", target, Closed(users, WINDOW_NS / 1e9, 0.0), "httpx", ROUNDS)
+        for users in USERS
+        for target in TARGETS
+    )
+    folder = RunFolder.create(out, "synthetic")
+    random = np.random.default_rng(1)
+    per_round = samples // (len(cells) * ROUNDS)
+    for cell in cells:
+        for number in range(ROUNDS):
+            pq.write_table(
+                _samples(random, number, per_round, cell.load.concurrency),
+                folder.samples_file(cell, number),
+                row_group_size=ROWS_PER_GROUP,
+                compression="zstd",
+            )
+            folder.write_round(cell, _record(number, per_round))
+    folder.write_run(_run(cells))
+    return folder
+
+
+def _samples(random: np.random.Generator, number: int, rows: int, users: int) -> pa.Table:
+    done = np.sort(random.integers(0, WINDOW_NS, rows))
+    latency = (random.lognormal(0, 0.5, rows) * users / rows * WINDOW_NS / 1.13).astype(np.int64)
+    sent = done - latency
+    labels = pa.DictionaryArray.from_arrays
+    zeros = np.zeros(rows, dtype=np.int32)
+    columns = {
+        "round": np.full(rows, number, dtype=np.int32),
+        "user": random.integers(0, users, rows).astype(np.int32),
+        "step": labels(pa.array(zeros), pa.array(["create-fresh"])),
+        "due_ns": sent - 50_000,
+        "sent_ns": sent,
+        "first_byte_ns": done - 10_000,
+        "done_ns": done,
+        "status": np.full(rows, 200, dtype=np.int16),
+        "bytes": np.full(rows, 200, dtype=np.int64),
+        "error": labels(pa.array(zeros), pa.array([""])),
+    }
+    return pa.table([pa.array(columns[name]) for name in SAMPLE_SCHEMA.names], schema=SAMPLE_SCHEMA)
+
+
+def _record(number: int, rows: int) -> RoundRecord:
+    readings = tuple(
+        TargetReading(at, at // 2, 100 * 2**20, 8) for at in range(0, WINDOW_NS + 1, 50_000_000)
+    )
+    return RoundRecord(
+        round=number,
+        state="measured",
+        wall_s=WINDOW_NS / 1e9,
+        driver=DriverReport(0, WINDOW_NS, rows, 1.0, 0.5, 1.0, {}),
+        target=readings,
+        loop_lag=tuple((at, 100_000) for at in range(0, WINDOW_NS, 20_000_000)),
+        audits=(AuditCount("resources", 0, rows),),
+    )
+
+
+def _run(cells: tuple[Cell, ...]) -> RunRecord:
+    return RunRecord(
+        schema_version=SCHEMA_VERSION,
+        run_id="synthetic",
+        started="2026-01-01T00:00:00+00:00",
+        finished="2026-01-01T00:03:00+00:00",
+        plan="synthetic",
+        title="Synthetic samples",
+        plan_toml="",
+        seed=1,
+        planned_s=180.0,
+        wall_s=180.0,
+        interrupted=False,
+        machine=fingerprint(),
+        database=DatabaseFacts("embedded", embedded=True, version="18", settings={}),
+        pinning=Pinning((), (), ()),
+        cells=cells,
+        rounds_done={cell.name: ROUNDS for cell in cells},
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1].replace("_", "")) if len(sys.argv) > 1 else 1_000_000)

@@ -1,0 +1,133 @@
+"""The documented contract in memory: what every variant answers, without a server or a database."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import HTTPException
+from pydantic import TypeAdapter, ValidationError
+
+from harness.journey import Journey, Judgement
+from harness.vocabulary.flow import Flow, Request, VirtualUser
+from scenarios.flows import SEEDED_ACCOUNTS
+from targets import contract
+
+NOW = "2026-01-01T00:00:00Z"
+CHANGES = TypeAdapter(contract.UserChanges)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status_code: int
+    text: str = ""
+
+    def json(self) -> Any:  # noqa: ANN401 - as in a real response
+        return json.loads(self.text)
+
+
+Spoil = Callable[[Request, Answer], Answer]
+
+
+class FakeTarget:
+    """Answers as `targets.contract` says; starts with the accounts and resources of a round."""
+
+    def __init__(self) -> None:
+        self.users = dict(SEEDED_USERS)
+        self.resources = dict(SEEDED_RESOURCES)
+        self._last_id = SEEDED_ACCOUNTS
+
+    def answer(self, request: Request, user: VirtualUser) -> Answer:
+        for endpoint in contract.ENDPOINTS:
+            pattern = re.sub(r"{\w+}", r"(\\d+)", endpoint.path)
+            match = re.fullmatch(pattern, request.path)
+            if match and endpoint.method == request.method:
+                try:
+                    handle = getattr(self, f"_{endpoint.operation_id}")
+                    return self._told(endpoint, handle(request, user, *map(int, match.groups())))
+                except HTTPException as problem:
+                    return Answer(problem.status_code, json.dumps({"detail": problem.detail}))
+                except ValidationError as error:
+                    return Answer(422, error.json())
+        return Answer(404)
+
+    def _told(self, endpoint: contract.Endpoint, body: object) -> Answer:
+        if endpoint.response_model is None:
+            return Answer(endpoint.status_code)
+        return Answer(
+            endpoint.status_code, endpoint.response_model.model_validate(body).model_dump_json()
+        )
+
+    def _create_resource(self, request: Request, user: VirtualUser) -> object:
+        data = contract.ResourceData.model_validate(request.json)
+        created = data.id not in self.resources
+        if created:
+            self.resources[data.id] = _resource(**data.model_dump(), owner_id=user.account_id)
+        return {"created": created, "resource": self.resources[data.id]}
+
+    def _create_user(self, request: Request, _caller: VirtualUser) -> object:
+        data = contract.UserData.model_validate(request.json)
+        if any(one["username"] == data.username for one in self.users.values()):
+            raise contract.USER_TAKEN.exception()
+        self._last_id += 1
+        self.users[self._last_id] = _user(self._last_id, **data.model_dump())
+        return self.users[self._last_id]
+
+    def _get_user(self, _request: Request, _caller: VirtualUser, user_id: int) -> object:
+        if user_id not in self.users:
+            raise contract.USER_ABSENT.exception()
+        return self.users[user_id]
+
+    def _update_user(self, request: Request, user: VirtualUser, user_id: int) -> object:
+        self._get_user(request, user, user_id)
+        self.users[user_id] = self.users[user_id] | CHANGES.validate_python(request.json)
+        return self.users[user_id]
+
+    def _delete_user(self, request: Request, user: VirtualUser, user_id: int) -> None:
+        self._get_user(request, user, user_id)
+        del self.users[user_id]
+
+    def _wait(self, request: Request, _caller: VirtualUser) -> object:
+        params = dict(request.params or {})
+        return {"waited_s": params.pop("seconds"), "on": params.pop("on")} | params
+
+
+def _user(user_id: int, username: str, email: str, full_name: str) -> dict[str, Any]:
+    return {
+        "id": user_id,
+        "username": username,
+        "email": email,
+        "full_name": full_name,
+        "is_active": True,
+        "created_at": NOW,
+    }
+
+
+def _resource(id: str, name: str, description: str, owner_id: int) -> dict[str, Any]:  # noqa: A002
+    return {
+        "id": id,
+        "name": name,
+        "description": description,
+        "owner_id": owner_id,
+        "created_at": NOW,
+    }
+
+
+NUMBERS = range(1, SEEDED_ACCOUNTS + 1)
+SEEDED_USERS = {n: _user(n, f"user-{n}", f"user-{n}@example.com", "") for n in NUMBERS}
+SEEDED_RESOURCES = {f"seed-{n}": _resource(f"seed-{n}", f"Seed {n}", "", 1) for n in NUMBERS}
+
+
+def passed(
+    flow: Flow, user: VirtualUser, target: FakeTarget, spoil: Spoil | None = None
+) -> list[tuple[Request, Judgement]]:
+    """One pass through a flow: its requests, and what the answers were worth."""
+    found = []
+    journey = Journey(flow, user)
+    while (request := journey.request) is not None:
+        answer = target.answer(request, user)
+        found.append((request, journey.receive(spoil(request, answer) if spoil else answer)))
+    return found
