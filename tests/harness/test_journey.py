@@ -174,8 +174,10 @@ def test_abandoned_journey_ends_where_it_stands(answers: int) -> None:
 
 def test_wrong_status_closes_the_flow() -> None:
     closed: list[str] = []
-    Journey(closing(closed), USER).receive(Answer(404))
+    journey = Journey(closing(closed), USER)
+    journey.receive(Answer(404))
     assert closed == ["closed"]
+    assert journey.request is None
 
 
 def test_abandoning_twice_or_after_the_end_is_harmless() -> None:

@@ -619,6 +619,13 @@ def test_measured_round_that_was_not_audited_does_not_pass() -> None:
     assert found.validity.state == "wrong-answers"
 
 
+def test_round_that_was_not_audited_does_not_pass_without_effects_either() -> None:
+    nothing_changes = Audit("resources", "SELECT 1", {"create": 0})
+    rows = [sample(sent_ms=0, took_ms=1, step="create")]
+    found = summarise(cell(load=closed()), [record(0, report())], frame(rows), [nothing_changes])
+    assert found.audits == (AuditResult("resources", 0, 0, 0, ok=False),)
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["create", "delete", "read"]), st.sampled_from(["", "timeout"])),
