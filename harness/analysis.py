@@ -11,8 +11,15 @@ from pydantic import TypeAdapter
 from harness.comparison import compare
 from harness.store import RunFolder
 from harness.summaries import COLUMNS, summarise
+from harness.vocabulary.cell import Cell
 from harness.vocabulary.record import SCHEMA_VERSION
-from harness.vocabulary.result import DocumentedPoint, RunResults, ScenarioFacts, TargetFacts
+from harness.vocabulary.result import (
+    CellResult,
+    DocumentedPoint,
+    RunResults,
+    ScenarioFacts,
+    TargetFacts,
+)
 from scenarios.catalog import SCENARIOS
 from targets.catalog import VARIANTS
 
@@ -26,15 +33,7 @@ def analyse(folder: RunFolder) -> RunResults:
         UserError: A file of the run is broken.
     """
     run = folder.read_run()
-    cells = tuple(
-        summarise(
-            cell,
-            folder.read_rounds(cell),
-            folder.read_samples(cell, COLUMNS),
-            SCENARIOS[cell.scenario].audits if cell.scenario in SCENARIOS else (),
-        )
-        for cell in run.cells
-    )
+    cells = tuple(_summary(folder, cell) for cell in run.cells)
     results = RunResults(
         schema_version=SCHEMA_VERSION,
         run=run,
@@ -46,6 +45,15 @@ def analyse(folder: RunFolder) -> RunResults:
     )
     folder.write_results(results)
     return results
+
+
+def _summary(folder: RunFolder, cell: Cell) -> CellResult:
+    records = folder.read_rounds(cell)
+    measured = {record.round for record in records if record.state == "measured"}
+    samples = folder.read_samples(cell, COLUMNS, measured)
+    # A scenario may be gone when an old run is analysed again; its figures still stand.
+    audits = SCENARIOS[cell.scenario].audits if cell.scenario in SCENARIOS else ()
+    return summarise(cell, records, samples, audits)
 
 
 def _scenario_facts(names: Iterable[str]) -> tuple[ScenarioFacts, ...]:

@@ -170,7 +170,7 @@ class _Measuring:
             base_url=target.base_url,
             tokens=self._tokens[: cell.load.concurrency],
             samples=str(self._folder.samples_file(cell, round_number)),
-            report=str(self._folder.cell(cell) / f"driver-{round_number}.json"),
+            report=str(self._folder.make_cell(cell) / f"driver-{round_number}.json"),
             request_timeout_s=self._request.plan.request_timeout_s,
         )
         driven = processes.driver(cell.driver).drive(job, target)

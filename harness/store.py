@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from harness.vocabulary.result import RunResults
 
 LATEST = "latest"
 
+_VERSION = TypeAdapter(dict[str, Any])
 _RUN = TypeAdapter(RunRecord)
 _ROUND = TypeAdapter(RoundRecord)
 _RESULTS = TypeAdapter(RunResults)
@@ -43,10 +44,13 @@ class RunFolder:
             UserError: It cannot be written.
         """
         path = out / run_id
+        link = out / LATEST
+        if link.exists() and not link.is_symlink():
+            raise UserError(f"{link} is in the way: it must be a link that Loopmark may change")
         try:
             (path / "cells").mkdir(parents=True)
             (path / "logs").mkdir()
-            _point(out / LATEST, run_id)
+            _point(link, run_id)
         except OSError as error:
             raise UserError(
                 f"cannot write to {error.filename or path}: {error.strerror}; "
@@ -81,8 +85,12 @@ class RunFolder:
         return self.path / "results.json"
 
     def cell(self, cell: Cell) -> Path:
+        """The folder of a cell; it need not be there."""
+        return self.path / "cells" / cell.folder
+
+    def make_cell(self, cell: Cell) -> Path:
         """The folder of a cell, made when it is not there."""
-        path = self.path / "cells" / cell.folder
+        path = self.cell(cell)
         path.mkdir(exist_ok=True)
         return path
 
@@ -104,7 +112,7 @@ class RunFolder:
 
     def write_round(self, cell: Cell, record: RoundRecord) -> None:
         """Store what is known of one round beside its samples."""
-        path = self.cell(cell) / f"round-{record.round}.json"
+        path = self.make_cell(cell) / f"round-{record.round}.json"
         _write(path, _ROUND.dump_json(record))
 
     def read_rounds(self, cell: Cell) -> tuple[RoundRecord, ...]:
@@ -116,8 +124,16 @@ class RunFolder:
         records = [_read(path, _ROUND) for path in self.cell(cell).glob("round-*.json")]
         return tuple(sorted(records, key=lambda record: record.round))
 
-    def read_samples(self, cell: Cell, columns: Sequence[str]) -> pd.DataFrame:
-        """Load the samples of all rounds of a cell; labels come as categories.
+    def read_samples(
+        self, cell: Cell, columns: Sequence[str], rounds: Collection[int]
+    ) -> pd.DataFrame:
+        """Load the samples of a cell; labels come as categories.
+
+        Args:
+            cell: Whose.
+            columns: Which.
+            rounds: The rounds that must be readable. What others left is loaded where it can be: a
+                driver that was killed did not finish its file.
 
         Raises:
             UserError: A file is broken.
@@ -127,7 +143,10 @@ class RunFolder:
             try:
                 frames.append(pq.read_table(path, columns=list(columns)).to_pandas())
             except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
-                raise UserError(f"{path}: not a readable sample file: {error}") from None
+                if path not in {self.samples_file(cell, number) for number in rounds}:
+                    continue
+                reason = str(error).partition("\n")[0]
+                raise UserError(f"{path}: not a readable sample file: {reason}") from None
         if not frames:
             return pd.DataFrame(columns=list(columns))
         return _united(frames)
@@ -146,6 +165,8 @@ class RunFolder:
 
 
 def _united(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    # Labels without rows have no type of their own, and cannot be united with texts.
+    frames = [frame for frame in frames if len(frame)] or frames[:1]
     for name in ("step", "error"):
         if name in frames[0]:
             union = pd.api.types.union_categoricals([frame[name] for frame in frames])
@@ -167,26 +188,20 @@ def _read(path: Path, adapter: TypeAdapter[T]) -> T:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     try:
-        value = adapter.validate_json(content)
+        # Before the fields: those of another version are other fields.
+        version = _VERSION.validate_json(content).get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise UserError(
+                f"{path}: schema version {version}; this Loopmark reads version {SCHEMA_VERSION}"
+            )
+        return adapter.validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{path}: {where or 'the file'}: {first['msg']}") from None
-    _check_version(path, value)
-    return value
-
-
-def _check_version(path: Path, value: Any) -> None:  # noqa: ANN401 - any of the stored kinds
-    version = getattr(value, "schema_version", SCHEMA_VERSION)
-    if version != SCHEMA_VERSION:
-        raise UserError(
-            f"{path}: schema version {version}; this Loopmark reads version {SCHEMA_VERSION}"
-        )
 
 
 def _point(link: Path, name: str) -> None:
-    if link.exists() and not link.is_symlink():
-        raise UserError(f"{link} is in the way: it must be a link that Loopmark may change")
     part = link.with_name(f".{LATEST}-{os.getpid()}")
     part.symlink_to(name)
     part.replace(link)

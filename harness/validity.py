@@ -62,7 +62,8 @@ class Evidence:
         median_latency_ms: Over all rounds.
         makespan_s: Of a burst.
         littles_users: By round: throughput x mean latency.
-        halves_ratios: By round: answers in the second half of the window per one in the first.
+        halves_ratios: By round with answers: those in the second half of the window per one in the
+            first.
     """
 
     planned_rounds: int
@@ -161,6 +162,9 @@ def _from_flow_of_answers(load: Closed, evidence: Evidence) -> Iterator[tuple[Va
         reason = f"{evidence.answers} right answers; a median needs {MIN_ANSWERS}"
         yield ValidityState.TOO_FEW_SAMPLES, reason
         return
+    silent = evidence.states.count("measured") - len(evidence.halves_ratios)
+    if silent > 0:
+        yield ValidityState.UNSTEADY, f"{silent} rounds had no answer in their window"
     drift = float(np.median(evidence.halves_ratios)) if evidence.halves_ratios else 0.0
     chance = DRIFT_SIGMAS * 2 / evidence.answers**0.5
     if not 1 / (MAX_DRIFT + chance) <= drift <= MAX_DRIFT + chance:

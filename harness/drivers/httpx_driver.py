@@ -46,7 +46,6 @@ RAMP_SHARE = 0.5
 step, and a first-come-first-served target would answer in waves as long as the round lasts."""
 
 MAX_EXAMPLES = 3
-ENDED_EARLY = 3
 
 _ERROR_KINDS: tuple[tuple[type[httpx.HTTPError], str], ...] = (
     (httpx.ConnectError, ErrorKind.CONNECT),
@@ -284,13 +283,13 @@ async def _warm(users: list[_User], request: Request) -> None:
             group.create_task(one(user))
 
 
-def drive_one(job: LoadJob) -> DriverReport:
-    """Drive a job on an event loop of its own; SIGTERM ends the process, the samples are kept."""
+def drive_one(job: LoadJob) -> DriverReport | None:
+    """Drive a job on an event loop of its own; SIGTERM ends it, and the samples are kept."""
     gc.unfreeze()
     try:
         return uvloop.run(_until_told(drive(job, SCENARIOS[job.scenario])))
     except asyncio.CancelledError:
-        sys.exit(ENDED_EARLY)
+        return None
 
 
 async def _until_told(work: Coroutine[None, None, DriverReport]) -> DriverReport:
@@ -300,4 +299,4 @@ async def _until_told(work: Coroutine[None, None, DriverReport]) -> DriverReport
 
 
 if __name__ == "__main__":
-    run_jobs(drive_one)
+    sys.exit(run_jobs(drive_one))

@@ -17,14 +17,28 @@ from harness.vocabulary.job import DriverReport, LoadJob
 DONE = b"done\n"
 
 
-def run_jobs(drive: Callable[[LoadJob], DriverReport]) -> None:
-    """Drive jobs until the input ends.
+ENDED_EARLY = 3
+"""Exit code of a driver that was told to end within a job."""
+
+
+def run_jobs(drive: Callable[[LoadJob], DriverReport | None]) -> int:
+    """Drive jobs until the input ends, or until one has been ended from outside.
+
+    Args:
+        drive: Drives one job; None says that it was ended early.
+
+    Returns:
+        The exit code of the process.
 
     Raises:
         Exception: Whatever a job raises ends the process: its parent starts another.
     """
     for line in sys.stdin:
         job = read_job(Path(line.rstrip("\n")))
-        write_report(drive(job), Path(job.report))
+        report = drive(job)
+        if report is None:
+            return ENDED_EARLY
+        write_report(report, Path(job.report))
         sys.stdout.buffer.write(DONE)
         sys.stdout.buffer.flush()
+    return 0

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field, PositiveInt
 
 MAX_CONCURRENCY = 10_000
+MAX_SECONDS = 86_400
 Concurrency: TypeAlias = Annotated[PositiveInt, Field(le=MAX_CONCURRENCY)]
+Seconds: TypeAlias = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
+PositiveSeconds: TypeAlias = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Burst:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     n: Concurrency
-    planned_s: PositiveFloat = 1.0
+    planned_s: PositiveSeconds = 1.0
     model: Literal["burst"] = "burst"
 
     @property
@@ -53,9 +56,9 @@ class Closed:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     users: Concurrency
-    duration_s: PositiveFloat
-    warmup_s: Annotated[float, Field(ge=0)] = 0.5
-    drain_s: Annotated[float, Field(ge=0)] = 0.0
+    duration_s: PositiveSeconds
+    warmup_s: Seconds = 0.5
+    drain_s: Seconds = 0.0
     model: Literal["closed"] = "closed"
 
     @property

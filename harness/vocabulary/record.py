@@ -9,7 +9,10 @@ from harness.vocabulary.cell import Cell
 from harness.vocabulary.job import DriverReport
 
 SCHEMA_VERSION = 1
-"""Of run.json, the round records and results.json. Version 1: the first."""
+"""Of a run folder: its run.json and results.json say it, the round records go with them.
+
+Version 1: the first.
+"""
 
 RoundState = Literal["measured", "target-died", "driver-died", "interrupted"]
 
@@ -116,7 +119,7 @@ class RunRecord:
         wall_s: Seconds the run took; None while it runs.
         interrupted: Whether it was ended before its plan was done.
         machine: Where it ran.
-        database: None when no database was needed.
+        database: The server behind the targets.
         pinning: Who ran on which processors.
         cells: What was planned.
         rounds_done: By cell name: how many rounds have a record.

@@ -138,7 +138,8 @@ class CellResult:
         rounds: Rounds that were measured to their end.
         requests: Requests answered within the measured windows, errors included.
         errors: How many of them failed.
-        error_kinds: By kind, how many.
+        error_kinds: By kind, how many in all: also those outside of the windows, which speak
+            against the cell as well.
         error_examples: By kind, the first few messages.
         makespan_s: Burst only: median over the rounds of the time to the last answer.
         makespan_s_ci: Its interval.

@@ -137,7 +137,8 @@ async def test_a_closed_load_keeps_every_user_busy_until_the_window_ends(tmp_pat
     report, samples = await driven(server, load, tmp_path)
     assert server.most_in_flight == 8
     assert report.window_end_ns - report.window_start_ns == pytest.approx(0.3e9, rel=0.2)
-    assert samples["sent_ns"].max() < report.window_end_ns, "nothing is sent after the window"
+    # A user looks at the clock before it sends: one request each may slip through.
+    assert (samples["sent_ns"] >= report.window_end_ns).sum() <= 8, "the window's end ends it"
     assert samples["done_ns"].min() < report.window_start_ns, "the warm-up is recorded too"
     answered = server.requests["/first"] + server.requests["/second"]
     assert len(samples) == answered, "no request is left without its sample"

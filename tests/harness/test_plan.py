@@ -219,7 +219,6 @@ def test_long_value_is_shortened_in_the_message() -> None:
     assert len(message) < 200
 
 
-@pytest.mark.xfail(reason="loads have no upper bound on seconds yet", strict=True)
 @pytest.mark.parametrize(
     "load",
     [

@@ -57,6 +57,7 @@ SLEEP_ON = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); {SLEEP
 @pytest.mark.parametrize(
     ("number", "sleep"),
     [(signal.SIGKILL, SLEEP), (signal.SIGKILL, SLEEP_ON), (signal.SIGTERM, SLEEP)],
+    ids=["killed", "killed-stubborn-child", "terminated"],
 )
 def test_everything_ends_with_a_killed_run(number: signal.Signals, sleep: str) -> None:
     with subprocess.Popen(

@@ -59,6 +59,8 @@ ROUND = record(
     stderr_tail="last words",
 )
 
+EVERY_ROUND = range(100)
+
 T = TypeVar("T")
 
 
@@ -71,7 +73,7 @@ def write_samples(
     folder: RunFolder, number: int, labels: Sequence[tuple[str, str]], group: int = 100
 ) -> Path:
     """A sample file as a driver writes it, with a (step, error) for each row."""
-    path = folder.samples_file(CELL, number)
+    path = folder.make_cell(CELL) / folder.samples_file(CELL, number).name
     with SampleFile(path, number, rows_per_group=group) as samples:
         for user, (step, error) in enumerate(labels):
             samples.append(
@@ -125,13 +127,13 @@ def round_trip(kind: type[T]) -> Callable[[T], T]:
 
 _numbers = {float: st.floats(allow_nan=False, allow_infinity=False)}
 _loads: st.SearchStrategy[Load] = st.builds(
-    Burst, n=st.integers(1, 10_000), planned_s=st.floats(1e-3, 1e6), model=st.just("burst")
+    Burst, n=st.integers(1, 10_000), planned_s=st.floats(1e-3, 86_400), model=st.just("burst")
 ) | st.builds(
     Closed,
     users=st.integers(1, 10_000),
-    duration_s=st.floats(1e-3, 1e6),
-    warmup_s=st.floats(0, 1e6),
-    drain_s=st.floats(0, 1e6),
+    duration_s=st.floats(1e-3, 86_400),
+    warmup_s=st.floats(0, 86_400),
+    drain_s=st.floats(0, 86_400),
     model=st.just("closed"),
 )
 _cells = st.builds(Cell, load=_loads)
@@ -161,6 +163,7 @@ def test_any_cell_result_survives_json(value: CellResult) -> None:
 
 def test_new_folder_holds_what_a_run_needs(folder: RunFolder) -> None:
     assert folder.logs.is_dir()
+    assert folder.make_cell(CELL) == folder.cell(CELL)
     assert folder.cell(CELL).is_dir()
     assert folder.cell(CELL).parent == folder.path / "cells"
     assert folder.cell(CELL).name == "crud__async__closed-10__httpx"
@@ -249,7 +252,7 @@ def test_failed_write_leaves_the_old_file_whole(
 
 def test_half_written_round_is_no_round(folder: RunFolder) -> None:
     folder.write_round(CELL, ROUND)
-    (folder.cell(CELL) / "round-3.json.part").write_text('{"round": 3, "st')
+    (folder.make_cell(CELL) / "round-3.json.part").write_text('{"round": 3, "st')
     assert folder.read_rounds(CELL) == (ROUND,)
 
 
@@ -275,7 +278,7 @@ def test_broken_json_is_the_users_error(folder: RunFolder, content: str) -> None
     for path, read in (
         (folder.path / "run.json", folder.read_run),
         (folder.results_file, folder.read_results),
-        (folder.cell(CELL) / "round-0.json", lambda: folder.read_rounds(CELL)),
+        (folder.make_cell(CELL) / "round-0.json", lambda: folder.read_rounds(CELL)),
     ):
         path.write_text(content, encoding="latin-1")
         assert refusal(read, path)
@@ -309,18 +312,16 @@ def test_other_schema_version_is_refused_by_number(folder: RunFolder, version: i
         assert "reads version 1" in message
 
 
-@pytest.mark.xfail(reason="the fields are checked before the version", strict=True)
 def test_other_schema_version_with_other_fields_is_refused_by_number(folder: RunFolder) -> None:
     path = folder.path / "run.json"
     path.write_text('{"schema_version": 2, "name": "of a later version"}')
     assert "schema version 2" in refusal(folder.read_run, path)
 
 
-@pytest.mark.xfail(reason="reading makes the cell's folder", raises=FileNotFoundError, strict=True)
 def test_run_without_its_cells_is_the_users_error_or_empty(folder: RunFolder) -> None:
     (folder.path / "cells").rmdir()
     assert folder.read_rounds(CELL) == ()
-    assert folder.read_samples(CELL, COLUMNS).empty
+    assert folder.read_samples(CELL, COLUMNS, EVERY_ROUND).empty
 
 
 # ---- samples ----
@@ -329,7 +330,7 @@ def test_run_without_its_cells_is_the_users_error_or_empty(folder: RunFolder) ->
 def test_samples_of_all_rounds_come_together(folder: RunFolder) -> None:
     write_samples(folder, 0, [("read", ""), ("write", "timeout")])
     write_samples(folder, 1, [("delete", ""), ("read", "reset")])
-    found = folder.read_samples(CELL, COLUMNS)
+    found = folder.read_samples(CELL, COLUMNS, EVERY_ROUND)
     assert list(found.columns) == list(COLUMNS)
     assert found["round"].tolist() == [0, 0, 1, 1]
     assert found["step"].tolist() == ["read", "write", "delete", "read"]
@@ -341,7 +342,7 @@ def test_samples_of_all_rounds_come_together(folder: RunFolder) -> None:
 def test_labels_are_categories_and_numbers_stay_whole(folder: RunFolder) -> None:
     for number, step in enumerate(["read", "write"]):
         write_samples(folder, number, [(step, "")])
-    found = folder.read_samples(CELL, COLUMNS)
+    found = folder.read_samples(CELL, COLUMNS, EVERY_ROUND)
     assert [str(found[name].dtype) for name in ("step", "error")] == ["category"] * 2
     assert [str(found[name].dtype) for name in ("due_ns", "done_ns")] == ["int64"] * 2
     assert set(found["step"].cat.categories) == {"read", "write"}
@@ -350,18 +351,21 @@ def test_labels_are_categories_and_numbers_stay_whole(folder: RunFolder) -> None
 def test_labels_of_several_row_groups_come_together(folder: RunFolder) -> None:
     labels = [(f"step-{n}", "" if n % 2 else "timeout") for n in range(7)]
     write_samples(folder, 0, labels, group=2)
-    found = folder.read_samples(CELL, COLUMNS)
+    found = folder.read_samples(CELL, COLUMNS, EVERY_ROUND)
     assert list(zip(found["step"], found["error"], strict=True)) == labels
 
 
 def test_only_the_named_columns_are_read(folder: RunFolder) -> None:
     write_samples(folder, 0, [("read", "")])
     write_samples(folder, 1, [("read", "")])
-    assert list(folder.read_samples(CELL, ["round", "bytes"]).columns) == ["round", "bytes"]
+    assert list(folder.read_samples(CELL, ["round", "bytes"], EVERY_ROUND).columns) == [
+        "round",
+        "bytes",
+    ]
 
 
 def test_cell_without_samples_has_the_columns_all_the_same(folder: RunFolder) -> None:
-    found = folder.read_samples(CELL, COLUMNS)
+    found = folder.read_samples(CELL, COLUMNS, EVERY_ROUND)
     assert found.empty
     assert list(found.columns) == list(COLUMNS)
 
@@ -369,25 +373,34 @@ def test_cell_without_samples_has_the_columns_all_the_same(folder: RunFolder) ->
 def test_rounds_without_samples_are_empty(folder: RunFolder) -> None:
     write_samples(folder, 0, [])
     write_samples(folder, 1, [])
-    assert folder.read_samples(CELL, COLUMNS).empty
+    assert folder.read_samples(CELL, COLUMNS, EVERY_ROUND).empty
 
 
-@pytest.mark.xfail(reason="an empty file has categories of another type", strict=True)
 @pytest.mark.parametrize("empty", [0, 1])
 def test_round_without_samples_does_not_spoil_the_others(folder: RunFolder, empty: int) -> None:
     write_samples(folder, empty, [])
     write_samples(folder, 1 - empty, [("read", "")])
-    assert folder.read_samples(CELL, COLUMNS)["step"].tolist() == ["read"]
+    assert folder.read_samples(CELL, COLUMNS, EVERY_ROUND)["step"].tolist() == ["read"]
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, -4])
 def test_unreadable_sample_file_is_the_users_error(folder: RunFolder, cut: int) -> None:
     path = write_samples(folder, 0, [("read", "")])
     path.write_bytes(path.read_bytes()[:cut])
-    message = refusal(lambda: folder.read_samples(CELL, COLUMNS), path)
+    message = refusal(lambda: folder.read_samples(CELL, COLUMNS, EVERY_ROUND), path)
     assert "not a readable sample file" in message
 
 
 def test_sample_file_without_a_column_is_the_users_error(folder: RunFolder) -> None:
     path = write_samples(folder, 0, [("read", "")])
-    assert "no_such" in refusal(lambda: folder.read_samples(CELL, ["round", "no_such"]), path)
+    assert "no_such" in refusal(
+        lambda: folder.read_samples(CELL, ["round", "no_such"], EVERY_ROUND), path
+    )
+
+
+def test_what_a_killed_driver_left_unfinished_costs_its_round_alone(folder: RunFolder) -> None:
+    write_samples(folder, 0, [("read", "")])
+    folder.samples_file(CELL, 1).write_bytes(b"PAR1 without an end")
+    assert folder.read_samples(CELL, COLUMNS, {0})["step"].tolist() == ["read"]
+    with pytest.raises(UserError):
+        folder.read_samples(CELL, COLUMNS, {0, 1})

@@ -499,8 +499,8 @@ def test_samples_that_the_driver_took_and_nobody_has_are_missed() -> None:
     requests = (len(rows) // 2, len(rows) // 2, 77)
     records = [record(n, report(requests=one)) for n, one in enumerate(requests)]
     found = summarise(cell(load=closed(), rounds=3), records, frame(rows), ())
-    assert found.validity.state == "too-few-samples"
-    assert found.validity.reasons == ("77 samples that the driver took are missing",)
+    assert not found.validity.is_valid
+    assert "77 samples that the driver took are missing" in found.validity.reasons
 
 
 # ---- audits ----
