@@ -21,7 +21,6 @@ from harness.drivers.catalog import DRIVERS
 from harness.errors import UserError, unknown_name
 from harness.plan import KnownNames, Plan, cells_of, parse_plan, planned_seconds, select
 from harness.store import LATEST, RunFolder
-from harness.vocabulary.cell import Cell
 from harness.vocabulary.result import RunResults
 from scenarios.catalog import SCENARIOS
 from targets.catalog import VARIANTS
@@ -93,18 +92,23 @@ def run(plan: Path | None, profile: str | None, only: str | None, out_folder: Pa
     signal.signal(signal.SIGTERM, _as_interrupt)
     started = time.monotonic()
     request = running.RunRequest(running.new_run_id(parsed), parsed, text, cells)
-    folder = RunFolder.create(out_folder, request.run_id)
-    _say_what_is_coming(cells, folder)
+    trouble: UserError | None = None
     try:
         with ProgressBar(err, cells) as bar:
-            record = running.carry_out(request, folder, bar)
+            running.carry_out(request, out_folder, bar)
     except KeyboardInterrupt:
         err.print("interrupted before anything was measured")
         sys.exit(EXIT_INTERRUPTED)
-    results = _conclude(folder)
-    took = time.monotonic() - started
-    share = f"{took / record.planned_s:.2f} x the {record.planned_s:.0f} s planned for measuring"
+    except UserError as error:
+        if not (out_folder / request.run_id).exists():
+            raise
+        trouble = error  # What was measured before is not lost.
+    results = _conclude(RunFolder(out_folder / request.run_id))
+    took, planned = time.monotonic() - started, results.run.planned_s
+    share = f"{took / planned:.2f} x the {planned:.0f} s planned for measuring"
     out.print(Text(f"Wall time {took:.0f} s, {share}."))
+    if trouble is not None:
+        raise trouble
     _exit_as(results)
 
 
@@ -300,13 +304,6 @@ def _require_known(kind: str, names: Sequence[str], known: Any) -> None:  # noqa
     for name in names:
         if name not in known:
             raise UserError(unknown_name(kind, name, known))
-
-
-def _say_what_is_coming(cells: Sequence[Cell], folder: RunFolder) -> None:
-    rounds = sum(cell.rounds for cell in cells)
-    minutes = planned_seconds(cells) / 60
-    line = f"{len(cells)} cells, {rounds} rounds, {minutes:.1f} minutes of measuring"
-    err.print(Text(f"{line}, into {folder.path}"), soft_wrap=True)
 
 
 def _print_rows(title: str, rows: Any) -> None:  # noqa: ANN401 - any iterable of pairs

@@ -77,9 +77,18 @@ class Database:
             raise UserError(f"the tables could not be emptied: {_first_line(error)}") from None
 
     def count(self, query: str) -> int:
-        """Run a query that returns one integer."""
-        with self._engine.connect() as connection:
-            return int(connection.execute(text(query)).scalar_one())
+        """Run a query that returns one integer.
+
+        Raises:
+            UserError: The server is gone, or the query is wrong.
+        """
+        try:
+            with self._engine.connect() as connection:
+                return int(connection.execute(text(query)).scalar_one())
+        except DBAPIError as error:
+            raise UserError(
+                f"the database did not answer '{query}': {_first_line(error)}"
+            ) from None
 
     def _create(self) -> None:
         from targets.schema import create_tables  # noqa: PLC0415 - as above
@@ -90,9 +99,16 @@ class Database:
             create_tables(connection)
 
     def _drop(self) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_TIMEOUT_S * 1e3)}"))
-            connection.execute(text(f'DROP SCHEMA "{self.schema}" CASCADE'))
+        drop = f'DROP SCHEMA "{self.schema}" CASCADE'
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_TIMEOUT_S * 1e3)}"))
+                connection.execute(text(drop))
+        except DBAPIError as error:
+            raise UserError(
+                f"the schema of this run is still at {self.facts.url} ({_first_line(error)}); "
+                f"drop it by hand: {drop};"
+            ) from None
 
 
 @contextmanager
@@ -159,7 +175,8 @@ def _in_schema(url: URL, schema: str, *, embedded: bool) -> Iterator[Database]:
     try:
         yield database
     finally:
-        database._drop()  # noqa: SLF001
+        if not embedded:  # The embedded server goes as a whole.
+            database._drop()  # noqa: SLF001
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,11 +97,13 @@ class DriverProcess:
         )
 
     def stop(self) -> None:
-        """End it."""
+        """End it: an idle driver ends with its input, a busy one when it is told."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         end(self._process)
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
+        self._process.stdout.close()
 
     def _watched(self, job: LoadJob, target: TargetProcess, monitor: TargetMonitor) -> RoundState:
         job_file = Path(job.report).with_suffix(".job.json")

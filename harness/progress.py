@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from harness.plan import planned_seconds
+from harness.store import RunFolder
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.record import RoundRecord
 
@@ -27,6 +28,7 @@ class ProgressBar:
 
     def __init__(self, console: Console, cells: Sequence[Cell]) -> None:
         self._console = console
+        self._cells = len(cells)
         self._rounds_left = sum(cell.rounds for cell in cells)
         self._planned_left_s = planned_seconds(cells)
         self._overheads_s: list[float] = []
@@ -55,6 +57,14 @@ class ProgressBar:
         traceback: TracebackType | None,
     ) -> None:
         self._bar.stop()
+
+    def run_begins(self, folder: RunFolder) -> None:
+        """Say what is coming, and where it goes."""
+        minutes = self._planned_left_s / 60
+        line = (
+            f"{self._cells} cells, {self._rounds_left} rounds, {minutes:.1f} minutes of measuring"
+        )
+        self._console.print(Text(f"{line}, into {folder.path}"), soft_wrap=True)
 
     def round_begins(self, cell: Cell, round_number: int) -> None:
         """Name the round and the time left."""

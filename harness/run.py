@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from harness import plan as planning
 from harness.database import Database, open_database
 from harness.driver_process import DriverProcess
+from harness.errors import UserError
 from harness.machine import fingerprint
 from harness.plan import Plan
 from harness.process_reaper import reaped
@@ -36,6 +38,9 @@ from scenarios.flows import SEEDED_ACCOUNTS
 
 class Observer(Protocol):
     """Told how the run goes; a progress bar, or nobody."""
+
+    def run_begins(self, folder: RunFolder) -> None:
+        """The database is there, the folder has been made, and the first round follows."""
 
     def round_begins(self, cell: Cell, round_number: int) -> None:
         """A round is about to be driven."""
@@ -66,40 +71,42 @@ def new_run_id(plan: Plan) -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{plan.name}"
 
 
-def carry_out(request: RunRequest, folder: RunFolder, observer: Observer) -> RunRecord:
-    """Measure every round of every cell.
+def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
+    """Measure every round of every cell into a new folder of `out`.
 
     A target or driver that fails costs its round, not the run. On KeyboardInterrupt the round at
-    hand is recorded as interrupted and the run ends in order.
-
-    Returns:
-        The finished record, as in `run.json`.
+    hand is recorded as interrupted and the run ends in order; an interrupt before the first round
+    leaves nothing.
 
     Raises:
-        UserError: There is no usable database.
+        UserError: There is no usable database, the folder cannot be written, or the database is
+            lost on the way; in the last case the folder holds what was measured until then.
     """
     pinning = assign(available())
     started = time.monotonic()
     with reaped() as token, open_database(token, request.run_id, pinning.database) as database:
+        folder = RunFolder.create(out, request.run_id)
         record = _begun(request, database, pinning)
         folder.write_run(record)
+        observer.run_begins(folder)
         measuring = _Measuring(request, folder, database, pinning, observer)
         try:
             measuring.all_blocks()
         except KeyboardInterrupt:
-            record = replace(record, interrupted=True)
-        except BaseException:
-            folder.write_run(replace(record, rounds_done=dict(measuring.rounds_done)))
+            measuring.interrupted = True
+        except UserError:
+            measuring.interrupted = True
             raise
-        record = replace(
-            record,
-            interrupted=record.interrupted or measuring.interrupted,
-            rounds_done=dict(measuring.rounds_done),
-            wall_s=time.monotonic() - started,
-            finished=_now(),
-        )
-        folder.write_run(record)
-    return record
+        finally:
+            folder.write_run(
+                replace(
+                    record,
+                    interrupted=measuring.interrupted,
+                    rounds_done=dict(measuring.rounds_done),
+                    wall_s=time.monotonic() - started,
+                    finished=_now(),
+                )
+            )
 
 
 class _Measuring:

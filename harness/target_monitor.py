@@ -29,18 +29,23 @@ class TargetMonitor:
     """
 
     def __init__(self, pid: int) -> None:
-        self._root = psutil.Process(pid)
-        self._processes = [self._root]
+        try:
+            self._processes = [psutil.Process(pid)]
+        except psutil.NoSuchProcess:
+            self._processes = []
         self._looked_for_children_at = 0.0
         self.readings: list[TargetReading] = []
 
     def read(self) -> None:
         """Take one reading; none when the process is gone."""
+        if not self._processes:
+            return
+        root = self._processes[0]
         cpu_ns = rss = threads = 0
         at_ns = time.monotonic_ns()
         try:
             if time.monotonic() - self._looked_for_children_at > CHILDREN_INTERVAL_S:
-                self._processes = [self._root, *self._root.children(recursive=True)]
+                self._processes = [root, *root.children(recursive=True)]
                 self._looked_for_children_at = time.monotonic()
             for process in self._processes:
                 with process.oneshot():

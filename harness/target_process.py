@@ -8,10 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from secrets import token_hex
-
-import httpx
 
 from harness.errors import UserError
 from harness.process_reaper import end
@@ -20,6 +20,7 @@ from harness.processors import staying_on
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 30.0
 POLL_S = 0.02
+POLL_TIMEOUT_S = 5.0
 STDERR_TAIL_LINES = 20
 
 
@@ -108,20 +109,21 @@ class TargetProcess:
         """
         deadline = time.monotonic() + timeout_s
         answer = "nothing answered"
-        with httpx.Client(base_url=self.base_url, trust_env=False, timeout=2.0) as client:
-            while time.monotonic() < deadline:
-                if not self.is_alive:
-                    raise TargetFailedError(f"{self.name} ended at its start", self.stderr_tail)
-                try:
-                    response = client.get("/ready")
-                except httpx.HTTPError as error:
-                    answer = str(error)
-                else:
-                    if response.status_code == httpx.codes.OK:
-                        self._check_instance(response)
+        while time.monotonic() < deadline:
+            if not self.is_alive:
+                raise TargetFailedError(f"{self.name} ended at its start", self.stderr_tail)
+            try:
+                status, body = self._get_ready()
+            except (OSError, HTTPException) as error:
+                answer = str(error)
+            else:
+                if status == HTTPStatus.OK:
+                    if self._instance in body:
                         return
-                    answer = f"status {response.status_code}: {response.text[:200]}"
-                time.sleep(POLL_S)
+                    message = f"another process answers at {self.base_url}"
+                    raise TargetFailedError(message, self.stderr_tail)
+                answer = f"status {status}: {body[:200]}"
+            time.sleep(POLL_S)
         message = f"{self.name} was not ready within {timeout_s:g} s ({answer})"
         raise TargetFailedError(message, self.stderr_tail)
 
@@ -129,10 +131,15 @@ class TargetProcess:
         """End it and all that it started."""
         end(self._process)
 
-    def _check_instance(self, response: httpx.Response) -> None:
-        if self._instance not in response.text:
-            message = f"another process answers at {self.base_url}"
-            raise TargetFailedError(message, self.stderr_tail)
+    def _get_ready(self) -> tuple[int, str]:
+        # The standard library's client: a client of httpx reads certificates for 50 ms first.
+        connection = HTTPConnection(self.base_url.removeprefix("http://"), timeout=POLL_TIMEOUT_S)
+        try:
+            connection.request("GET", "/ready")
+            response = connection.getresponse()
+            return response.status, response.read().decode(errors="replace")
+        finally:
+            connection.close()
 
 
 def free_port() -> int:

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import httpx
 
@@ -58,37 +57,39 @@ def _one_target(
             problem = f"{error}\n{error.stderr_tail}"
             yield from (Verdict(name, scenario, problem) for scenario in scenarios)
             return
-        for scenario_name in scenarios:
+        client = stack.enter_context(
+            httpx.Client(base_url=target.base_url, trust_env=False, timeout=TIMEOUT_S)
+        )
+        for scenario in scenarios:
             database.reset(tokens, SEEDED_ACCOUNTS)
-            scenario = SCENARIOS[scenario_name]
-            problem = _problem(scenario, target, database, tokens)
-            yield Verdict(name, scenario_name, problem)
+            try:
+                problem = _problem(SCENARIOS[scenario], client, database, tokens)
+            except httpx.HTTPError as error:
+                problem = f"{error}\n{target.stderr_tail}".strip()
+            yield Verdict(name, scenario, problem)
 
 
 def _problem(
-    scenario: Scenario, target: TargetProcess, database: Database, tokens: tuple[str, ...]
+    scenario: Scenario, client: httpx.Client, database: Database, tokens: tuple[str, ...]
 ) -> str:
     """What is wrong with the answers; empty when nothing is."""
     expected = [database.count(audit.count) for audit in scenario.audits]
     for number in range(PASSES):
         user = VirtualUser(number, tokens[number], Random(number))  # noqa: S311 - choices
-        headers = {"Authorization": f"Bearer {user.token}"}
-        with httpx.Client(
-            base_url=target.base_url, headers=headers, trust_env=False, timeout=TIMEOUT_S
-        ) as client:
-            journey = Journey(scenario.flow, user)
-            while (request := journey.request) is not None:
-                try:
-                    response: Any = client.request(
-                        request.method, request.path, json=request.json, params=request.params
-                    )
-                except httpx.HTTPError as error:
-                    return f"{request.method} {request.path}: {error}\n{target.stderr_tail}".strip()
-                judgement = journey.receive(response)
-                if judgement.error:
-                    return judgement.message
-                for index, audit in enumerate(scenario.audits):
-                    expected[index] += audit.effect.get(request.step, 0)
+        journey = Journey(scenario.flow, user)
+        while (request := journey.request) is not None:
+            response = client.request(
+                request.method,
+                request.path,
+                json=request.json,
+                params=request.params,
+                headers={"Authorization": f"Bearer {user.token}"},
+            )
+            judgement = journey.receive(response)
+            if judgement.error:
+                return judgement.message
+            for index, audit in enumerate(scenario.audits):
+                expected[index] += audit.effect.get(request.step, 0)
     for audit, rows in zip(scenario.audits, expected, strict=True):
         if (found := database.count(audit.count)) != rows:
             return (
