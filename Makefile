@@ -23,7 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-bench: $(STAMP) ## Measure sync against async (about 6 minutes) and write results/latest/report/index.html
+bench: $(STAMP) ## Measure sync against async (about 7 minutes) and write results/latest/report/index.html
 	$(BIN)/loopmark run --profile quick
 
 smoke: $(STAMP) ## The same in under a minute: does everything work here?

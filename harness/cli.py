@@ -62,6 +62,8 @@ def main() -> None:
     Exit codes: 0 when every cell is valid, 1 when a cell is not or an answer is wrong, 2 when the
     command or a file it names cannot be used, 130 when interrupted.
     """
+    # What SIGTERM ends must clean up as after Ctrl-C.
+    signal.signal(signal.SIGTERM, _as_interrupt)
 
 
 @main.command()
@@ -89,21 +91,23 @@ def run(plan: Path | None, profile: str | None, only: str | None, out_folder: Pa
     parsed, text = _plan(plan, profile)
     cells = select(cells_of(parsed), only)
     require_open_files(max(cell.load.concurrency for cell in cells))
-    signal.signal(signal.SIGTERM, _as_interrupt)
     started = time.monotonic()
     request = running.RunRequest(running.new_run_id(parsed), parsed, text, cells)
     trouble: UserError | None = None
+    bar = ProgressBar(err, cells)
     try:
-        with ProgressBar(err, cells) as bar:
+        with bar:
             running.carry_out(request, out_folder, bar)
     except KeyboardInterrupt:
-        err.print("interrupted before anything was measured")
-        sys.exit(EXIT_INTERRUPTED)
+        if bar.folder is None:
+            err.print("interrupted before anything was measured")
+            sys.exit(EXIT_INTERRUPTED)
     except UserError as error:
-        if not (out_folder / request.run_id).exists():
+        if bar.folder is None:
             raise
         trouble = error  # What was measured before is not lost.
-    results = _conclude(RunFolder(out_folder / request.run_id))
+    assert bar.folder is not None
+    results = _conclude(bar.folder)
     took, planned = time.monotonic() - started, results.run.planned_s
     share = f"{took / planned:.2f} x the {planned:.0f} s planned for measuring"
     out.print(Text(f"Wall time {took:.0f} s, {share}."))
@@ -157,7 +161,6 @@ def serve(variant: str, port: int | None) -> None:
     from harness.target_process import TargetFailedError  # noqa: PLC0415
 
     _require_known("target", (variant,), VARIANTS)
-    signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         with served(variant, port) as (target, token, facts):
             database = "embedded PostgreSQL" if facts.embedded else facts.url

@@ -51,13 +51,9 @@ def _compared(base: CellResult, other: CellResult, metric: str) -> Comparison:
     ratio = interval = None
     pairs = 0
     if not reasons:
-        of_base = [METRICS[metric](one) for one in base.per_round]
-        of_other = [METRICS[metric](one) for one in other.per_round]
-        both = [
-            (b, o)
-            for b, o in zip(of_base, of_other, strict=False)
-            if b is not None and o is not None
-        ]
+        of_base = _by_block(base, metric)
+        of_other = _by_block(other, metric)
+        both = [(of_base[block], of_other[block]) for block in of_base if block in of_other]
         pairs = len(both)
         found = statistics.ratio_over_rounds([o for _, o in both], [b for b, _ in both])
         if found is None:
@@ -76,3 +72,8 @@ def _compared(base: CellResult, other: CellResult, metric: str) -> Comparison:
         rounds=pairs,
         reasons=tuple(reasons),
     )
+
+
+def _by_block(cell: CellResult, metric: str) -> dict[int, float]:
+    figures = {one.block: METRICS[metric](one) for one in cell.per_round}
+    return {block: figure for block, figure in figures.items() if figure is not None}

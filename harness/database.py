@@ -21,6 +21,7 @@ from harness.vocabulary.record import DatabaseFacts
 
 URL_VARIABLE = "LOOPMARK_DATABASE_URL"
 SCHEMA_PREFIX = "loopmark_"
+MAX_NAME_LENGTH = 63
 CONNECTIONS_PER_TARGET = 30
 CONNECTIONS_OF_HARNESS = 3
 CONNECT_TIMEOUT_S = 5
@@ -124,7 +125,8 @@ def open_database(token: str, run_id: str, cpus: Sequence[int] = ()) -> Iterator
         UserError: There is no usable server; it says which was tried.
     """
     url_text = os.environ.get(URL_VARIABLE, "")
-    schema = SCHEMA_PREFIX + re.sub(r"[^a-z0-9]+", "_", run_id.lower())
+    # PostgreSQL would cut a longer name by itself, and then not find it under the longer one.
+    schema = (SCHEMA_PREFIX + re.sub(r"[^a-z0-9]+", "_", run_id.lower()))[:MAX_NAME_LENGTH]
     if url_text:
         yield from _in_schema(_external_url(url_text), schema, embedded=False)
     else:

@@ -48,7 +48,7 @@ class Plan:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,29}$")]
     title: str
     measure: Annotated[tuple[Measure, ...], Field(min_length=1)]
     seed: int = 1
@@ -134,7 +134,8 @@ def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int]
     """Order the rounds: blocks that hold each cell at most once, shuffled with the seed.
 
     A cell with fewer rounds than the most is measured in a random choice of the blocks, so that
-    drift of the machine falls on all cells alike.
+    drift of the machine falls on all cells alike. Cells that will be compared (same scenario, load
+    and driver) share that choice as far as their rounds go: their rounds are pairs.
 
     Returns:
         Blocks of (cell, 0-based round of that cell).
@@ -142,9 +143,11 @@ def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int]
     random = Random(seed)  # noqa: S311 - an order, not a secret
     count = max((cell.rounds for cell in cells), default=0)
     blocks: list[list[tuple[Cell, int]]] = [[] for _ in range(count)]
+    orders: dict[tuple[str, str, str], list[int]] = {}
     for cell in cells:
-        chosen = sorted(random.sample(range(count), cell.rounds))
-        for round_number, block in enumerate(chosen):
+        alike = (cell.scenario, cell.load.label, cell.driver)
+        order = orders.setdefault(alike, random.sample(range(count), count))
+        for round_number, block in enumerate(sorted(order[: cell.rounds])):
             blocks[block].append((cell, round_number))
     for block_cells in blocks:
         random.shuffle(block_cells)

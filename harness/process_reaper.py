@@ -95,8 +95,11 @@ def _reap(token: str) -> None:
     deadline = time.monotonic() + GRACE_S
     while (left := _marked(token)) and time.monotonic() < deadline:
         psutil.wait_procs(left, timeout=0.1)
-    for process in _marked(token):
-        _signal(process, signal.SIGKILL)
+    # Again until none is left: one may have been forked meanwhile.
+    while left := _marked(token):
+        for process in left:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(left, timeout=0.1)
     for folder in Path(tempfile.gettempdir()).glob(f"{_prefix(token)}*"):
         shutil.rmtree(folder, ignore_errors=True)
 

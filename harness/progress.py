@@ -17,17 +17,21 @@ from harness.vocabulary.cell import Cell
 from harness.vocabulary.record import RoundRecord
 
 FIRST_GUESS_OF_OVERHEAD_S = 1.0
-"""Per round, for starting the driver and warming up, until there is a round to learn from."""
+"""Per round, for connecting and warming up, until there is a round to learn from."""
 
 
 class ProgressBar:
     """Shows which round is being driven and how long the rest takes; a context manager.
 
     Where there is no terminal, a line per finished round takes the place of the bar.
+
+    Attributes:
+        folder: Of the run, once it has been made.
     """
 
     def __init__(self, console: Console, cells: Sequence[Cell]) -> None:
         self._console = console
+        self.folder: RunFolder | None = None
         self._cells = len(cells)
         self._rounds_left = sum(cell.rounds for cell in cells)
         self._planned_left_s = planned_seconds(cells)
@@ -60,6 +64,7 @@ class ProgressBar:
 
     def run_begins(self, folder: RunFolder) -> None:
         """Say what is coming, and where it goes."""
+        self.folder = folder
         minutes = self._planned_left_s / 60
         line = (
             f"{self._cells} cells, {self._rounds_left} rounds, {minutes:.1f} minutes of measuring"

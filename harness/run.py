@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from harness import plan as planning
+from harness.block_processes import BlockProcesses
 from harness.database import Database, open_database
-from harness.driver_process import DriverProcess
 from harness.errors import UserError
 from harness.machine import fingerprint
 from harness.plan import Plan
@@ -21,7 +19,7 @@ from harness.process_reaper import reaped
 from harness.processors import assign, available
 from harness.store import RunFolder
 from harness.target_monitor import read_loop_lag
-from harness.target_process import TargetFailedError, TargetProcess
+from harness.target_process import TargetFailedError
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.job import LoadJob
 from harness.vocabulary.record import (
@@ -29,6 +27,7 @@ from harness.vocabulary.record import (
     AuditCount,
     Pinning,
     RoundRecord,
+    RoundState,
     RunRecord,
 )
 from harness.vocabulary.scenario import Scenario
@@ -89,7 +88,7 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
         record = _begun(request, database, pinning)
         folder.write_run(record)
         observer.run_begins(folder)
-        measuring = _Measuring(request, folder, database, pinning, observer)
+        measuring = _Measuring(request, record, folder, database, observer)
         try:
             measuring.all_blocks()
         except KeyboardInterrupt:
@@ -98,15 +97,8 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
             measuring.interrupted = True
             raise
         finally:
-            folder.write_run(
-                replace(
-                    record,
-                    interrupted=measuring.interrupted,
-                    rounds_done=dict(measuring.rounds_done),
-                    wall_s=time.monotonic() - started,
-                    finished=_now(),
-                )
-            )
+            wall_s = time.monotonic() - started
+            folder.write_run(replace(measuring.record, wall_s=wall_s, finished=_now()))
 
 
 class _Measuring:
@@ -115,20 +107,25 @@ class _Measuring:
     def __init__(
         self,
         request: RunRequest,
+        record: RunRecord,
         folder: RunFolder,
         database: Database,
-        pinning: Pinning,
         observer: Observer,
     ) -> None:
         self._request = request
+        self._record = record
         self._folder = folder
         self._database = database
-        self._pinning = pinning
         self._observer = observer
         largest = max(cell.load.concurrency for cell in request.cells)
         self._tokens = _bearer_tokens(request.run_id, max(largest, SEEDED_ACCOUNTS))
-        self.rounds_done = {cell.name: 0 for cell in request.cells}
+        self._states: dict[str, tuple[RoundState, ...]] = {c.name: () for c in request.cells}
         self.interrupted = False
+
+    @property
+    def record(self) -> RunRecord:
+        """`run.json` as it stands now."""
+        return replace(self._record, interrupted=self.interrupted, round_states=dict(self._states))
 
     def all_blocks(self) -> None:
         """Measure block by block; every block has targets of its own.
@@ -139,35 +136,35 @@ class _Measuring:
         blocks = planning.interleave(self._request.cells, self._request.plan.seed)
         for number, block in enumerate(blocks):
             names = sorted({cell.target for cell, _ in block})
-            with self._processes(names, number) as processes:
+            label = f"block-{number}"
+            pinning = self._record.pinning
+            environment = self._database.target_environment
+            with BlockProcesses(environment, self._folder.logs, label, pinning) as processes:
+                for name in names:
+                    processes.launch(name)
                 for cell, round_number in block:
                     self._observer.round_begins(cell, round_number)
-                    record = self._one_round(cell, round_number, processes)
-                    self._folder.write_round(cell, record)
-                    self.rounds_done[cell.name] += 1
-                    self._observer.round_ends(cell, record)
+                    record = self._one_round(cell, round_number, number, processes)
+                    self._keep(cell, record)
                     if record.state == "interrupted":
                         self.interrupted = True
                         return
 
-    @contextmanager
-    def _processes(self, targets: Sequence[str], block: int) -> Iterator[_Processes]:
-        processes = _Processes(self._folder, self._database, self._pinning, block)
-        try:
-            for name in targets:
-                processes.launch(name)
-            yield processes
-        finally:
-            processes.stop()
+    def _keep(self, cell: Cell, record: RoundRecord) -> None:
+        self._folder.write_round(cell, record)
+        self._states[cell.name] += (record.state,)
+        self._folder.write_run(self.record)
+        self._observer.round_ends(cell, record)
 
-    def _one_round(self, cell: Cell, round_number: int, processes: _Processes) -> RoundRecord:
+    def _one_round(
+        self, cell: Cell, round_number: int, block: int, processes: BlockProcesses
+    ) -> RoundRecord:
         scenario = SCENARIOS[cell.scenario]
+        self._reset(processes)
         try:
             target = processes.ready_target(cell.target)
         except TargetFailedError as error:
-            tail = f"{error}\n{error.stderr_tail}"
-            return _unmeasured(round_number, tail)
-        self._database.reset(self._tokens, SEEDED_ACCOUNTS)
+            return _unmeasured(round_number, block, f"{error}\n{error.stderr_tail}")
         before = self._counts(scenario)
         job = LoadJob(
             scenario=cell.scenario,
@@ -183,11 +180,18 @@ class _Measuring:
         driven = processes.driver(cell.driver).drive(job, target)
         after = self._counts(scenario)
         lag: tuple[tuple[int, int], ...] = ()
+        stderr_tail = driven.stderr_tail
         if driven.report is not None:
             window = driven.report.window_start_ns, driven.report.window_end_ns
             lag = read_loop_lag(target.loop_lag_file, *window)
+            if driven.report.error_examples:
+                stderr_tail = stderr_tail or target.stderr_tail
+        if driven.state != "measured" or stderr_tail:
+            # What it was asked before it may still be working on: the next round gets a new one.
+            processes.end_target(cell.target)
         return RoundRecord(
             round=round_number,
+            block=block,
             state=driven.state,
             wall_s=driven.wall_s,
             driver=driven.report,
@@ -197,73 +201,26 @@ class _Measuring:
                 AuditCount(audit.what, b, a)
                 for audit, b, a in zip(scenario.audits, before, after, strict=True)
             ),
-            stderr_tail=driven.stderr_tail,
+            stderr_tail=stderr_tail,
         )
+
+    def _reset(self, processes: BlockProcesses) -> None:
+        """Bring the tables into their known state, if need be over the head of a stuck target."""
+        try:
+            self._database.reset(self._tokens, SEEDED_ACCOUNTS)
+        except UserError:
+            # A target that holds a lock lets go of it when it ends.
+            processes.end_targets()
+            self._database.reset(self._tokens, SEEDED_ACCOUNTS)
 
     def _counts(self, scenario: Scenario) -> list[int]:
         return [self._database.count(audit.count) for audit in scenario.audits]
 
 
-class _Processes:
-    """The target and driver processes of one block."""
-
-    def __init__(self, folder: RunFolder, database: Database, pinning: Pinning, block: int) -> None:
-        self._folder = folder
-        self._environment: Mapping[str, str] = database.target_environment
-        self._pinning = pinning
-        self._block = block
-        self._targets: dict[str, TargetProcess] = {}
-        self._drivers: dict[str, DriverProcess] = {}
-        self._started = 0
-
-    def launch(self, name: str) -> None:
-        """Start a target without waiting for it: several get ready at the same time."""
-        self._targets[name] = TargetProcess(
-            name,
-            self._environment,
-            self._folder.logs,
-            self._label(name),
-            cpus=self._pinning.target,
-        )
-
-    def ready_target(self, name: str) -> TargetProcess:
-        """The target, launched again when it has died in an earlier round.
-
-        Raises:
-            TargetFailedError: It does not come up.
-        """
-        target = self._targets.get(name)
-        if target is None or not target.is_alive:
-            self.launch(name)
-            target = self._targets[name]
-        target.wait_until_ready()
-        return target
-
-    def driver(self, name: str) -> DriverProcess:
-        """The driver, started again when it has ended."""
-        driver = self._drivers.get(name)
-        if driver is None or not driver.is_alive:
-            if driver is not None:
-                driver.stop()
-            log = self._folder.logs / f"{self._label(f'driver-{name}')}.log"
-            driver = self._drivers[name] = DriverProcess(name, log, self._pinning.driver)
-        return driver
-
-    def stop(self) -> None:
-        """End them all."""
-        for driver in self._drivers.values():
-            driver.stop()
-        for target in self._targets.values():
-            target.stop()
-
-    def _label(self, name: str) -> str:
-        self._started += 1
-        return f"block-{self._block}-{self._started}-{name}"
-
-
-def _unmeasured(round_number: int, tail: str) -> RoundRecord:
+def _unmeasured(round_number: int, block: int, tail: str) -> RoundRecord:
     return RoundRecord(
         round=round_number,
+        block=block,
         state="target-died",
         wall_s=0.0,
         driver=None,
@@ -291,7 +248,7 @@ def _begun(request: RunRequest, database: Database, pinning: Pinning) -> RunReco
         database=database.facts,
         pinning=pinning,
         cells=request.cells,
-        rounds_done={},
+        round_states={},
     )
 
 

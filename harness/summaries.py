@@ -30,7 +30,7 @@ from harness.vocabulary.result import (
 )
 from harness.vocabulary.scenario import Audit
 
-COLUMNS = ("round", "step", "due_ns", "sent_ns", "done_ns", "error")
+COLUMNS = ("round", "user", "step", "due_ns", "sent_ns", "done_ns", "error")
 """The sample columns that summaries need."""
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
@@ -46,6 +46,7 @@ class _Round:
     result: RoundResult
     latencies_ms: Latencies
     cpu_ms: float | None
+    users: int
     littles_users: float
     halves_ratio: float | None
     send_spread_ms: float
@@ -103,6 +104,7 @@ def summarise(
         driver_use=driver_use,
         median_latency_ms=percentiles.p50,
         makespan_s=makespan,
+        users_heard=tuple(one.users for one in rounds),
         littles_users=tuple(one.littles_users for one in rounds),
         halves_ratios=tuple(one.halves_ratio for one in rounds if one.halves_ratio is not None),
     )
@@ -150,11 +152,11 @@ def _round(cell: Cell, record: RoundRecord, samples: pd.DataFrame) -> _Round:
     inside = _in_window(cell, record, samples)
     right = inside[inside["error"].astype(str) == ""]
     latencies = _latencies_ms(right)
-    busy_ns = (inside["done_ns"] - inside["sent_ns"]).sum()
     waited_ms = (inside["sent_ns"] - inside["due_ns"]).to_numpy(dtype=float) / 1e6
     cpu_ms = _cpu_ms(cell, record)
     result = RoundResult(
         round=record.round,
+        block=record.block,
         requests=len(inside),
         errors=len(inside) - len(right),
         window_s=window_s,
@@ -167,11 +169,24 @@ def _round(cell: Cell, record: RoundRecord, samples: pd.DataFrame) -> _Round:
         result=result,
         latencies_ms=latencies,
         cpu_ms=cpu_ms,
-        littles_users=float(busy_ns) / (end - start) if end > start else 0.0,
+        users=inside["user"].nunique(),
+        littles_users=_users_in_flight(samples, start, end),
         halves_ratio=_halves_ratio(inside, start, end),
         send_spread_ms=float(waited_ms.max()) if waited_ms.size else 0.0,
         late_sends=float((waited_ms > LATE_MS).mean()) if waited_ms.size else 0.0,
     )
+
+
+def _users_in_flight(samples: pd.DataFrame, start: int, end: int) -> float:
+    """The mean number of requests in flight within the window.
+
+    Little's law without its limit: throughput x latency over a long window is the time that all
+    requests spent in flight within it over its length, and that is exact for any window.
+    """
+    if end <= start:
+        return 0.0
+    within = samples["done_ns"].clip(upper=end) - samples["sent_ns"].clip(lower=start)
+    return float(within.clip(lower=0).sum()) / (end - start)
 
 
 def _latencies_ms(samples: pd.DataFrame) -> Latencies:
@@ -317,25 +332,27 @@ def _missing_samples(records: Sequence[RoundRecord], samples: pd.DataFrame) -> i
 
 
 def _audit(audit: Audit, records: Sequence[RoundRecord], samples: pd.DataFrame) -> AuditResult:
-    counts = {
-        record.round: count.after - count.before
-        for record in records
-        for count in record.audits
-        if count.what == audit.what
-    }
-    measured = {record.round for record in records if record.state == "measured"}
-    rows = samples[samples["round"].isin(list(measured | set(counts)))]
-    relevant = rows[rows["step"].isin(list(audit.effect))]
-    errors = relevant["error"].astype(str)
-    effects = relevant["step"].astype(str).map(audit.effect).astype(int)
-    acknowledged = int(effects[errors == ""].sum())
-    perhaps = effects[errors.isin(_UNCERTAIN)]
-    # A create that has no answer may have added its row; it cannot excuse one that is gone.
-    least = acknowledged + int(perhaps[perhaps < 0].sum())
-    most = acknowledged + int(perhaps[perhaps > 0].sum())
-    found = sum(counts.values())
-    ok = measured <= counts.keys() and least <= found <= most
-    return AuditResult(audit.what, acknowledged, int((perhaps != 0).sum()), found, ok)
+    """Hold the rows against the acknowledged writes, round by round: errors must not cancel out."""
+    acknowledged = uncertain = found = 0
+    ok = True
+    for record in records:
+        counts = [c.after - c.before for c in record.audits if c.what == audit.what]
+        rows = samples[samples["round"] == record.round]
+        if record.state != "measured" and (not counts or rows.empty):
+            continue  # A driver that was killed left no samples to hold the rows against.
+        relevant = rows[rows["step"].isin(list(audit.effect))]
+        errors = relevant["error"].astype(str)
+        effects = relevant["step"].astype(str).map(audit.effect).astype(int)
+        surely = int(effects[errors == ""].sum())
+        perhaps = effects[errors.isin(_UNCERTAIN)]
+        # A create that has no answer may have added its row; it cannot excuse one that is gone.
+        least = surely + int(perhaps[perhaps < 0].sum())
+        most = surely + int(perhaps[perhaps > 0].sum())
+        ok = ok and bool(counts) and least <= counts[0] <= most
+        acknowledged += surely
+        uncertain += int((perhaps != 0).sum())
+        found += sum(counts)
+    return AuditResult(audit.what, acknowledged, uncertain, found, ok)
 
 
 _UNCERTAIN = frozenset(

@@ -30,10 +30,8 @@ SPREAD_ALLOWANCE_MS = 10.0
 """In a burst, the last request may be sent this late, as a share of the makespan."""
 
 MAX_LITTLE_DEVIATION = 0.03
-"""Users in flight, as throughput x latency, against the users there are."""
-
-MIN_LITTLE_ANSWERS = 20
-"""Answers per user in a window. With fewer, whole requests at its edges decide the product."""
+"""Requests in flight, as throughput x latency, against the users there are: the rest of the time
+the users were kept by the driver."""
 
 MAX_DRIFT = 1.25
 """The second half of the window against the first, as the median over the rounds."""
@@ -61,7 +59,8 @@ class Evidence:
         driver_use: What the driver spent.
         median_latency_ms: Over all rounds.
         makespan_s: Of a burst.
-        littles_users: By round: throughput x mean latency.
+        users_heard: By round: users of whom an answer, right or wrong, came within the window.
+        littles_users: By round: mean number of requests in flight.
         halves_ratios: By round with answers: those in the second half of the window per one in the
             first.
     """
@@ -76,6 +75,7 @@ class Evidence:
     driver_use: DriverUse
     median_latency_ms: float | None
     makespan_s: float | None
+    users_heard: tuple[int, ...]
     littles_users: tuple[float, ...]
     halves_ratios: tuple[float, ...]
 
@@ -130,19 +130,20 @@ def _from_answers(evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
 
 def _from_driver(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
     use = evidence.driver_use
-    if isinstance(load, Burst):
-        allowed = SPREAD_ALLOWANCE_MS + MAX_SPREAD_SHARE * 1e3 * (evidence.makespan_s or 0.0)
-        if use.send_spread_ms is not None and use.send_spread_ms > allowed:
-            reason = f"the driver sent the last request {use.send_spread_ms:.0f} ms after the first"
-            yield ValidityState.DRIVER_LIMITED, reason
-        return
     if use.cpu_fraction is not None and use.cpu_fraction > MAX_DRIVER_CPU:
         reason = f"the driver used {use.cpu_fraction:.0%} of its processor"
         yield ValidityState.DRIVER_LIMITED, reason
     lag = use.loop_lag_ms.p99
-    allowed = LAG_ALLOWANCE_MS + MAX_LAG_SHARE * (evidence.median_latency_ms or 0.0)
-    if lag is not None and lag > allowed:
+    makespan_ms = 1e3 * (evidence.makespan_s or 0.0)
+    # Too small a burst has no median, but its makespan.
+    latency_ms = makespan_ms if evidence.median_latency_ms is None else evidence.median_latency_ms
+    if lag is not None and lag > LAG_ALLOWANCE_MS + MAX_LAG_SHARE * latency_ms:
         reason = f"the driver's event loop lagged by {lag:.1f} ms (99th percentile)"
+        yield ValidityState.DRIVER_LIMITED, reason
+    spread = use.send_spread_ms
+    allowed = SPREAD_ALLOWANCE_MS + MAX_SPREAD_SHARE * makespan_ms
+    if isinstance(load, Burst) and spread is not None and spread > allowed:
+        reason = f"the driver sent a request {spread:.0f} ms after it was due"
         yield ValidityState.DRIVER_LIMITED, reason
 
 
@@ -151,10 +152,11 @@ def _from_samples(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityStat
         reason = f"{evidence.missing_samples} samples that the driver took are missing"
         yield ValidityState.TOO_FEW_SAMPLES, reason
     if isinstance(load, Burst):
-        users = load.n * evidence.states.count("measured")
-        judged = evidence.answers + sum(evidence.error_kinds.values())
-        if judged < users:
-            yield ValidityState.TOO_FEW_SAMPLES, f"{judged} answers to {users} users"
+        silent = evidence.states.count("measured") - len(evidence.users_heard)
+        fewest = 0 if silent > 0 else min(evidence.users_heard)
+        if fewest >= load.n:
+            return
+        yield ValidityState.TOO_FEW_SAMPLES, f"only {fewest} of {load.n} users got an answer"
 
 
 def _from_flow_of_answers(load: Closed, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
@@ -170,8 +172,7 @@ def _from_flow_of_answers(load: Closed, evidence: Evidence) -> Iterator[tuple[Va
     if not 1 / (MAX_DRIFT + chance) <= drift <= MAX_DRIFT + chance:
         reason = f"the second half of the window had {drift:.2f} x the answers of the first"
         yield ValidityState.UNSTEADY, reason
-    if evidence.answers / evidence.states.count("measured") >= MIN_LITTLE_ANSWERS * load.users:
-        users = float(np.median(evidence.littles_users)) if evidence.littles_users else 0.0
-        if abs(users / load.users - 1) > MAX_LITTLE_DEVIATION:
-            reason = f"throughput x latency makes {users:.1f} users, there were {load.users}"
-            yield ValidityState.LITTLES_LAW, reason
+    users = float(np.median(evidence.littles_users)) if evidence.littles_users else 0.0
+    if abs(users / load.users - 1) > MAX_LITTLE_DEVIATION:
+        reason = f"throughput x latency makes {users:.1f} users, there were {load.users}"
+        yield ValidityState.LITTLES_LAW, reason

@@ -14,6 +14,9 @@ from harness.process_reaper import MARK
 
 Loopmark = Callable[..., "subprocess.Popen[str]"]
 
+TEST = "LOOPMARK_TEST"
+"""Environment variable by which a test knows the processes that came from it."""
+
 
 @pytest.fixture
 def start_loopmark(tmp_path: Path) -> Loopmark:
@@ -24,7 +27,9 @@ def start_loopmark(tmp_path: Path) -> Loopmark:
         return subprocess.Popen(
             command,
             cwd=tmp_path,
-            env={k: v for k, v in os.environ.items() if k != MARK} | (environment or {}),
+            env={k: v for k, v in os.environ.items() if k != MARK}
+            | {TEST: str(tmp_path)}
+            | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -15,8 +15,9 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -29,7 +30,7 @@ from harness.drivers.samples import SampleFile
 from harness.drivers.transport import LoadTransport, Timing
 from harness.journey import Journey
 from harness.statistics import percentile
-from harness.vocabulary.flow import Flow, Request, VirtualUser
+from harness.vocabulary.flow import Flow, Request, Response, VirtualUser
 from harness.vocabulary.job import DriverReport, ErrorKind, LoadJob
 from harness.vocabulary.load import Burst, Closed
 from harness.vocabulary.scenario import Scenario
@@ -91,14 +92,28 @@ class _User:
             json=request.json,
         )
 
-    async def warm(self, request: Request) -> None:
-        message = self.encoded(request)
-        response = await self.transport.handle_async_request(message)
-        response.request = message
-        response.raise_for_status()
+    async def warm(self, request: Request) -> bool:
+        """Open the connection with a request; record it only when it fails, and say so."""
 
-    async def exchange(self, journey: Journey, message: httpx.Request, due_ns: int) -> None:
-        """Send the journey's current request, judge the answer, record the sample."""
+        def once(_user: VirtualUser) -> Generator[Request, Response, None]:
+            yield request
+
+        sample = await self._exchanged(Journey(once, self.virtual), self.encoded(request), clock())
+        if sample.error:
+            self._recording.add(self, sample)
+        return not sample.error
+
+    async def exchange(self, journey: Journey, message: httpx.Request, due_ns: int) -> int:
+        """Send the journey's current request, judge the answer, record the sample.
+
+        Returns:
+            The moment at which it was done: the user's next request is due then.
+        """
+        sample = await self._exchanged(journey, message, due_ns)
+        self._recording.add(self, sample)
+        return sample.done_ns
+
+    async def _exchanged(self, journey: Journey, message: httpx.Request, due_ns: int) -> _Sample:
         request = journey.request
         assert request is not None
         timing = Timing()
@@ -112,7 +127,8 @@ class _User:
             explanation = str(failure)
         except asyncio.CancelledError:
             journey.abandon()
-            self._recording.add(self, request.step, due_ns, timing, error=ErrorKind.ABANDONED)
+            error = ErrorKind.ABANDONED
+            self._recording.add(self, _sample(request.step, due_ns, timing, error=error))
             raise
         else:
             status = response.status_code
@@ -121,9 +137,30 @@ class _User:
             error, explanation = judgement.error, judgement.message
         if error:
             self._recording.explain(error, explanation)
-        self._recording.add(
-            self, request.step, due_ns, timing, status=status, body_bytes=body_bytes, error=error
+        return _sample(
+            request.step, due_ns, timing, status=status, body_bytes=body_bytes, error=error
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    step: str
+    due_ns: int
+    sent_ns: int
+    first_byte_ns: int
+    done_ns: int
+    status: int
+    body_bytes: int
+    error: str
+
+
+def _sample(  # noqa: PLR0913 - the columns of a sample
+    step: str, due_ns: int, timing: Timing, *, status: int = 0, body_bytes: int = 0, error: str
+) -> _Sample:
+    done_ns = timing.done_ns or clock()
+    sent_ns = timing.sent_ns or done_ns
+    first_byte_ns = timing.first_byte_ns
+    return _Sample(step, due_ns, sent_ns, first_byte_ns, done_ns, status, body_bytes, error)
 
 
 class _Recording:
@@ -143,29 +180,18 @@ class _Recording:
         if len(examples) < MAX_EXAMPLES and explanation not in examples:
             examples.append(explanation)
 
-    def add(  # noqa: PLR0913 - the columns of a sample
-        self,
-        user: _User,
-        step: str,
-        due_ns: int,
-        timing: Timing,
-        *,
-        status: int = 0,
-        body_bytes: int = 0,
-        error: str = "",
-    ) -> None:
-        done_ns = timing.done_ns or clock()
-        self.last_done_ns = max(self.last_done_ns, done_ns)
+    def add(self, user: _User, sample: _Sample) -> None:
+        self.last_done_ns = max(self.last_done_ns, sample.done_ns)
         self._samples.append(
             user=user.virtual.number,
-            step=step,
-            due_ns=due_ns,
-            sent_ns=timing.sent_ns or done_ns,
-            first_byte_ns=timing.first_byte_ns,
-            done_ns=done_ns,
-            status=status,
-            body_bytes=body_bytes,
-            error=error,
+            step=sample.step,
+            due_ns=sample.due_ns,
+            sent_ns=sample.sent_ns,
+            first_byte_ns=sample.first_byte_ns,
+            done_ns=sample.done_ns,
+            status=sample.status,
+            body_bytes=sample.body_bytes,
+            error=sample.error,
         )
 
 
@@ -204,17 +230,20 @@ class _Window:
 async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
     """Drive one round and write its samples.
 
-    Raises:
-        httpx.HTTPError: The connections could not be opened and warmed.
+    A target that fails when the connections are opened is not driven: the window is empty then.
     """
     with SampleFile(Path(job.samples), job.round) as samples:
         recording = _Recording(samples)
         async with _users(job, scenario.flow, recording) as users:
-            await _warm(users, scenario.warm)
+            window = _Window()
+            if not await _warm(users, scenario.warm):
+                # The target is not fit to be driven; the samples of the failures say why.
+                window.open()
+                window.close(window.start_ns)
+                return window.report(recording)
             # What exists now stays until the end: the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            window = _Window()
             match job.load:
                 case Burst():
                     await _burst(users, recording, window)
@@ -230,9 +259,8 @@ async def _burst(users: list[_User], recording: _Recording, window: _Window) -> 
 
     async def go(user: _User, journey: Journey, message: httpx.Request | None, due_ns: int) -> None:
         while message is not None:
-            await user.exchange(journey, message, due_ns)
+            due_ns = await user.exchange(journey, message, due_ns)
             message = user.encoded(journey.request) if journey.request is not None else None
-            due_ns = clock()
 
     async with asyncio.TaskGroup() as group:
         window.open()
@@ -250,10 +278,11 @@ async def _closed(users: list[_User], window: _Window, warmup_s: float, duration
 
     async def repeat(number: int, user: _User) -> None:
         await asyncio.sleep(number * pause_s)
+        due_ns = clock()
         while clock() < stop_ns:
             journey, message = user.begin()
             while message is not None:
-                await user.exchange(journey, message, clock())
+                due_ns = await user.exchange(journey, message, due_ns)
                 if clock() >= stop_ns:
                     journey.abandon()
                 message = user.encoded(journey.request) if journey.request is not None else None
@@ -280,16 +309,15 @@ async def _users(job: LoadJob, flow: Flow, recording: _Recording) -> AsyncIterat
         yield users
 
 
-async def _warm(users: list[_User], request: Request) -> None:
+async def _warm(users: list[_User], request: Request) -> bool:
+    """Open every user's connection; whether all got the right answer."""
     gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
-    async def one(user: _User) -> None:
+    async def one(user: _User) -> bool:
         async with gate:
-            await user.warm(request)
+            return await user.warm(request)
 
-    async with asyncio.TaskGroup() as group:
-        for user in users:
-            group.create_task(one(user))
+    return all(await asyncio.gather(*(one(user) for user in users)))
 
 
 def drive_one(job: LoadJob) -> DriverReport | None:

@@ -19,7 +19,12 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Bounds on what one answer may make the driver hold in memory."""
 
-IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Safe methods. Repeating a DELETE that was carried out would be answered with 404."""
+
+CLOSING_RACE_NS = 50_000_000
+"""A server that closes an idle connection does so before or within moments of the request. One that
+takes longer had the request and failed it."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -77,8 +82,10 @@ class LoadTransport(httpx.AsyncBaseTransport):
                 answer = await connection.exchange(message, request.method, timing, self._timeout_s)
             except _ClosedBeforeAnswer as error:
                 # A server may close an idle connection at any moment. Where the request met that
-                # moment and may be repeated safely, it is sent again, as browsers do.
-                if reused and request.method in IDEMPOTENT:
+                # moment and may be repeated safely, it is sent again, as browsers do. Its time
+                # counts from the first sending.
+                waited_ns = time.monotonic_ns() - timing.sent_ns if timing.sent_ns else 0
+                if reused and request.method in REPEATABLE and waited_ns < CLOSING_RACE_NS:
                     continue
                 raise httpx.ReadError(str(error), request=request) from None
             except httpx.TransportError as error:
@@ -149,7 +156,7 @@ class _Connection(asyncio.Protocol):
         self._method = method
         self._reset_answer()
         deadline = self._loop.call_later(timeout_s, self._fail_late, timeout_s)
-        timing.sent_ns = time.monotonic_ns()
+        timing.sent_ns = timing.sent_ns or time.monotonic_ns()
         timing.first_byte_ns = timing.done_ns = 0
         self._transport.write(message)
         try:

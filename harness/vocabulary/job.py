@@ -18,7 +18,8 @@ SAMPLE_COLUMNS = (
     "bytes",
     "error",
 )
-"""One row per request; times in ns of CLOCK_MONOTONIC, 0 where the moment never came."""
+"""One row per request; times in ns of CLOCK_MONOTONIC. A request without an answer has no first
+byte (0), and is done when that was clear; one that was never sent counts as sent then."""
 
 
 class ErrorKind:

@@ -48,9 +48,10 @@ class RoundRecord:
     """One measured stretch of a cell.
 
     Attributes:
-        round: 0-based number.
+        round: 0-based number within the cell.
+        block: 0-based number of the block in which it was measured: rounds of one block are pairs.
         state: Whether it was measured to its end.
-        wall_s: Seconds from the driver's start to its end.
+        wall_s: Seconds that the driver took for it, connecting and warming up included.
         driver: What the driver says of itself; None when it did not get that far.
         target: Readings of the target, in time order.
         loop_lag: (monotonic ns, lag in ns) pairs from the target's event loop; empty when the
@@ -60,6 +61,7 @@ class RoundRecord:
     """
 
     round: int
+    block: int
     state: RoundState
     wall_s: float
     driver: DriverReport | None
@@ -122,7 +124,8 @@ class RunRecord:
         database: The server behind the targets.
         pinning: Who ran on which processors.
         cells: What was planned.
-        rounds_done: By cell name: how many rounds have a record.
+        round_states: By cell name: how each round ended that was begun; brought up to date after
+            every round.
     """
 
     schema_version: int
@@ -140,4 +143,4 @@ class RunRecord:
     database: DatabaseFacts
     pinning: Pinning
     cells: tuple[Cell, ...]
-    rounds_done: dict[str, int]
+    round_states: dict[str, tuple[RoundState, ...]]

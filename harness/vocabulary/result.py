@@ -52,8 +52,9 @@ class TargetUse:
         cpu_ms_per_request: CPU milliseconds of the target's processes per request answered.
         cpu_ms_per_request_ci: Its interval.
         cpu_fraction: CPU seconds per second of the window (1.0 is one core).
-        rss_mib: Largest resident memory seen, MiB.
-        threads: Largest number of threads seen.
+        rss_mib: Largest resident memory seen, MiB. A target lives for a block: this holds what
+            earlier rounds of the block have left in it.
+        threads: Largest number of threads seen; likewise.
         loop_lag_ms: Lag of its event loop.
     """
 
@@ -113,9 +114,13 @@ class AuditResult:
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """The figures of one round, for those who want to see the scatter."""
+    """The figures of one round, for those who want to see the scatter.
+
+    Rounds of different cells with the same `block` ran within minutes of each other.
+    """
 
     round: int
+    block: int
     requests: int
     errors: int
     window_s: float

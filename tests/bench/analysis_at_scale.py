@@ -31,6 +31,7 @@ from harness.vocabulary.record import (
     DatabaseFacts,
     Pinning,
     RoundRecord,
+    RoundState,
     RunRecord,
     TargetReading,
 )
@@ -39,6 +40,7 @@ TARGETS = ("sync", "async")
 USERS = (10, 100, 1000)
 ROUNDS = 3
 WINDOW_NS = 10_000_000_000
+MEASURED: tuple[RoundState, ...] = ("measured",)
 
 
 def main(samples: int) -> None:
@@ -106,6 +108,7 @@ def _record(number: int, rows: int) -> RoundRecord:
     )
     return RoundRecord(
         round=number,
+        block=number,
         state="measured",
         wall_s=WINDOW_NS / 1e9,
         driver=DriverReport(0, WINDOW_NS, rows, 1.0, 0.5, 1.0, {}),
@@ -132,7 +135,7 @@ def _run(cells: tuple[Cell, ...]) -> RunRecord:
         database=DatabaseFacts("embedded", embedded=True, version="18", settings={}),
         pinning=Pinning((), (), ()),
         cells=cells,
-        rounds_done={cell.name: ROUNDS for cell in cells},
+        round_states={cell.name: MEASURED * ROUNDS for cell in cells},
     )
 
 

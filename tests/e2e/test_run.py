@@ -80,15 +80,16 @@ def by_name(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {cell["name"]: cell for cell in results["cells"]}
 
 
-def descendants_marked(since: float) -> list[psutil.Process]:
-    """Processes of any run that were started after `since` (seconds since the epoch)."""
+def started_by(test: Path) -> list[psutil.Process]:
+    """The processes of the runs that a test has started, the command line's own apart."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.create_time() >= since and MARK in process.environ():
-                found.append(process)
+            environment = process.environ()
         except psutil.Error:
             continue
+        if environment.get("LOOPMARK_TEST") == str(test) and MARK in environment:
+            found.append(process)
     return found
 
 
@@ -122,7 +123,8 @@ def test_a_plan_is_measured_and_reported(
     assert cells["create-fresh/sync/closed-5/httpx"]["audits"][0]["found"] > 0
     run = json.loads((tmp_path / "results/latest/run.json").read_text())
     assert run["finished"]
-    assert all(run["rounds_done"][cell] == cells[cell]["rounds"] for cell in cells)
+    for name, cell in cells.items():
+        assert run["round_states"][name] == ["measured"] * cell["rounds"]
     assert run["machine"]["cores"] >= 1
     assert run["database"]["embedded"] is True or os.environ.get("LOOPMARK_DATABASE_URL")
     page = (tmp_path / "results/latest/report/index.html").read_text()
@@ -141,14 +143,13 @@ def test_a_target_that_dies_costs_its_cell_and_not_the_run(
     start_loopmark: Start, plan: Callable[[str], str], tmp_path: Path
 ) -> None:
     text = LONG_PLAN.replace("60.0", "6.0").replace('["async"]', '["async", "sync"]')
-    since = time.time() - 1
     run = start_loopmark("run", plan(text), "--only", "*/closed-*")
 
     def measuring() -> list[psutil.Process]:
         jobs = list(tmp_path.glob("results/*/cells/*async__closed-6*/driver-0.job.json"))
         return [
             process
-            for process in descendants_marked(since)
+            for process in started_by(tmp_path)
             if jobs and "targets.serve" in process.cmdline() and "async" in process.cmdline()
         ]
 
@@ -176,7 +177,6 @@ def test_an_interrupted_run_keeps_what_it_has(
     plan: Callable[[str], str],
     tmp_path: Path,
 ) -> None:
-    since = time.time() - 1
     run = start_loopmark("run", plan(LONG_PLAN))
     pattern = "results/*/cells/*closed-6*/driver-0.job.json"
     wait_until(lambda: bool(list(tmp_path.glob(pattern))), "the long round begins")
@@ -189,20 +189,19 @@ def test_an_interrupted_run_keeps_what_it_has(
     assert cells["create-fresh/async/closed-6/httpx"]["validity"]["state"] == "interrupted"
     assert "interrupted" in out
     assert (tmp_path / "results/latest/report/index.html").exists()
-    assert not descendants_marked(since)
+    assert not started_by(tmp_path)
 
 
 def test_a_killed_run_leaves_no_process(
     start_loopmark: Start, plan: Callable[[str], str], tmp_path: Path
 ) -> None:
-    since = time.time() - 1
     run = start_loopmark("run", plan(LONG_PLAN))
     pattern = "results/*/cells/*closed-6*/driver-0.job.json"
     wait_until(lambda: bool(list(tmp_path.glob(pattern))), "the long round begins")
-    assert len(descendants_marked(since)) >= 3, "target, driver and database"
+    assert len(started_by(tmp_path)) >= 3, "target, driver and database"
     run.kill()
     run.communicate()
-    wait_until(lambda: not descendants_marked(since), "all processes have ended")
+    wait_until(lambda: not started_by(tmp_path), "all processes have ended")
 
 
 def test_verify_checks_all_answers(loopmark: Loopmark) -> None:
@@ -212,8 +211,9 @@ def test_verify_checks_all_answers(loopmark: Loopmark) -> None:
     assert "WRONG" not in done.stdout
 
 
-def test_serve_says_how_to_try_it_and_its_example_works(start_loopmark: Start) -> None:
-    since = time.time() - 1
+def test_serve_says_how_to_try_it_and_its_example_works(
+    start_loopmark: Start, tmp_path: Path
+) -> None:
     served = start_loopmark("serve", "async")
     assert served.stdout is not None
     lines: list[str] = []
@@ -229,7 +229,7 @@ def test_serve_says_how_to_try_it_and_its_example_works(start_loopmark: Start) -
     served.send_signal(signal.SIGINT)
     _, err = served.communicate(timeout=DEADLINE_S)
     assert "Traceback" not in err
-    assert not descendants_marked(since)
+    assert not started_by(tmp_path)
 
 
 def test_doctor_finds_this_machine_fit(loopmark: Loopmark) -> None:

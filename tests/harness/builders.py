@@ -61,11 +61,13 @@ def sample(  # noqa: PLR0913 - the columns of a sample
     step: str = "read",
     error: str = "",
     round_number: int = 0,
+    user: int | None = None,
 ) -> dict[str, Any]:
-    """One row; `sent_ms` counts from the start of the window."""
+    """One row, of a user of its own unless one is named; `sent_ms` counts from the window's start."""
     sent_ns = START + round(sent_ms * MS)
     return {
         "round": round_number,
+        "user": user,
         "step": step,
         "due_ns": sent_ns - round(waited_ms * MS),
         "sent_ns": sent_ns,
@@ -77,7 +79,9 @@ def sample(  # noqa: PLR0913 - the columns of a sample
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """The rows as the store gives them: labels are categories."""
     found = pd.DataFrame(list(rows), columns=list(sample(sent_ms=0, took_ms=0)))
-    return found.astype({"step": "category", "error": "category"})
+    alone = pd.Series(range(len(found)), dtype="Int64")
+    found["user"] = found["user"].astype("Int64").fillna(alone)
+    return found.astype({"user": "int32", "step": "category", "error": "category"})
 
 
 def steady(  # noqa: PLR0913 - what the rows depend on
@@ -95,7 +99,13 @@ def steady(  # noqa: PLR0913 - what the rows depend on
         sent_ms = -lead_ms - took_ms * user / users
         while sent_ms < duration_s * 1e3:
             rows.append(
-                sample(sent_ms=sent_ms, took_ms=took_ms, step=step, round_number=round_number)
+                sample(
+                    sent_ms=sent_ms,
+                    took_ms=took_ms,
+                    step=step,
+                    round_number=round_number,
+                    user=user,
+                )
             )
             sent_ms += took_ms
     return rows
@@ -146,6 +156,7 @@ def record(  # noqa: PLR0913 - the fields of a record
 ) -> RoundRecord:
     return RoundRecord(
         round=number,
+        block=number,
         state=state,
         wall_s=3.0,
         driver=driver,
@@ -184,7 +195,7 @@ def run_record(*cells: Cell, schema_version: int = SCHEMA_VERSION) -> RunRecord:
         ),
         pinning=Pinning(target=(0,), driver=(1,), database=(0,)),
         cells=cells,
-        rounds_done={one.name: 0 for one in cells},
+        round_states={one.name: () for one in cells},
     )
 
 
@@ -203,6 +214,7 @@ def round_result(
 ) -> RoundResult:
     return RoundResult(
         round=number,
+        block=number,
         requests=200,
         errors=0,
         window_s=2.0,

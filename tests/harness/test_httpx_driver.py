@@ -183,6 +183,17 @@ async def test_a_request_without_answer_is_a_timeout(tmp_path: Path) -> None:
     assert (late["done_ns"] - late["sent_ns"] > 0.09e9).all()
 
 
+async def test_a_target_that_fails_at_the_warm_up_is_not_driven(tmp_path: Path) -> None:
+    server = Server()
+    server.answers["/warm"] = ok(b"{}", b"500 Oops")
+    report, samples = await driven(server, Burst(5), tmp_path)
+    assert report.window_start_ns == report.window_end_ns
+    assert set(samples["step"]) == {"warm"}
+    assert set(samples["error"]) == {"server-error"}
+    assert "answered 500" in report.error_examples["server-error"][0]
+    assert server.requests["/first"] == 0
+
+
 async def test_a_cancelled_drive_keeps_its_samples(tmp_path: Path) -> None:
     server = Server()
     async with server.running() as url:

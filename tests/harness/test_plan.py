@@ -367,3 +367,18 @@ def test_planned_seconds_are_the_loads_times_the_rounds() -> None:
     )
     assert planned_seconds(cells) == pytest.approx(3 * 0.5 + 2 * 2.25)
     assert planned_seconds(()) == 0
+
+
+def test_cells_under_comparison_share_their_blocks() -> None:
+    few = Cell("wait", "sync", Burst(10, planned_s=5.0), "httpx", 2)
+    many = Cell("wait", "async", Burst(10, planned_s=0.6), "httpx", 5)
+    for seed in range(20):
+        blocks = interleave((few, many), seed)
+        of_few = {
+            number for number, block in enumerate(blocks) if (few, 0) in block or (few, 1) in block
+        }
+        of_many = {
+            number for number, block in enumerate(blocks) for cell, _ in block if cell is many
+        }
+        assert len(of_few) == 2
+        assert of_few <= of_many

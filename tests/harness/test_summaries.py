@@ -644,3 +644,18 @@ def test_audit_agrees_with_whatever_a_right_database_did(
     records = [record(0, report(), audits=[AuditCount("accounts", 50, 50 + change)])]
     found = summarise(cell(load=closed()), records, frame(rows), [CRUD])
     assert found.audits[0].ok
+
+
+def test_errors_of_opposite_sign_in_two_rounds_do_not_cancel() -> None:
+    rows = [
+        sample(sent_ms=n, took_ms=1, step="create", round_number=number)
+        for number in range(2)
+        for n in range(5)
+    ]
+    records = [
+        record(number, report(requests=5), audits=[AuditCount(CREATED.what, 100, 100 + change)])
+        for number, change in enumerate((4, 6))
+    ]
+    found = summarise(cell(load=closed(), rounds=2), records, frame(rows), [CREATED])
+    assert found.audits[0] == AuditResult(CREATED.what, 10, 0, 10, ok=False)
+    assert found.validity.state == "wrong-answers"

@@ -230,6 +230,20 @@ async def test_a_request_that_met_the_closing_is_repeated_only_when_that_is_safe
             await user.post(url, content=b"")
 
 
+async def test_a_request_that_a_server_held_and_dropped_is_an_error() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_head(reader)
+        writer.write(OK)
+        await writer.drain()
+        await request_head(reader)
+        await asyncio.sleep(2 * transport.CLOSING_RACE_NS / 1e9)
+
+    async with served(handler) as url, client() as user:
+        assert (await user.get(url)).text == "ok"
+        with pytest.raises(httpx.ReadError, match="before an answer came"):
+            await user.get(url)
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "message"),
     [

@@ -40,6 +40,7 @@ GOOD = Evidence(
     driver_use=GOOD_USE,
     median_latency_ms=20.0,
     makespan_s=None,
+    users_heard=(10, 10, 10),
     littles_users=(9.9, 10.0, 10.1),
     halves_ratios=(0.98, 1.0, 1.05),
 )
@@ -109,7 +110,9 @@ def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evide
         (CLOSED, replace(GOOD, littles_users=(10.0, 10.4, 11.0)), "littles-law", "10.4 users"),
         (CLOSED, replace(GOOD, answers=19), "too-few-samples", "19 right answers"),
         (CLOSED, replace(GOOD, missing_samples=1), "too-few-samples", "1 samples"),
-        (BURST, replace(GOOD_BURST, answers=29), "too-few-samples", "29 answers to 30 users"),
+        (BURST, replace(GOOD_BURST, users_heard=(10, 9, 10)), "too-few-samples", "only 9 of 10"),
+        (BURST, replace(GOOD_BURST, driver_use=use(cpu=0.9)), "driver-limited", "90%"),
+        (BURST, replace(GOOD_BURST, driver_use=use(lag_ms=8.0)), "driver-limited", "8.0 ms"),
     ],
 )
 def test_each_objection_has_its_state_and_a_reason(
@@ -132,7 +135,6 @@ def test_each_objection_has_its_state_and_a_reason(
         (CLOSED, replace(GOOD, driver_use=use(lag_ms=7.0))),  # 5 ms + a tenth of 20 ms
         (CLOSED, replace(GOOD, driver_use=use(spread_ms=1e6))),  # bursts only
         (BURST, replace(GOOD_BURST, driver_use=use(spread_ms=110))),  # 10 ms + a fifth of 0.5 s
-        (BURST, replace(GOOD_BURST, driver_use=use(cpu=1.0, lag_ms=1e3))),  # closed loads only
         (CLOSED, replace(GOOD, littles_users=(10.29,))),
         (CLOSED, replace(GOOD, littles_users=(9.71,))),
         (CLOSED, replace(GOOD, littles_users=(1.0, 10.0, 10.0))),  # the median decides
@@ -151,12 +153,6 @@ def test_drift_that_chance_explains_is_forgiven(answers: int, *, valid: bool) ->
         GOOD, answers=answers, halves_ratios=(1.4, 1.4, 1.4), littles_users=(10.0,) * 3
     )
     assert judge(CLOSED, drifting).is_valid is valid
-
-
-def test_littles_law_is_not_asked_of_a_few_answers_per_user() -> None:
-    off = replace(GOOD, littles_users=(5.0, 5.0, 5.0))
-    assert judge(CLOSED, replace(off, answers=3 * 20 * USERS - 1)).is_valid
-    assert judge(CLOSED, replace(off, answers=3 * 20 * USERS)).state == "littles-law"
 
 
 # ---- gravest first, all kept ----
@@ -210,6 +206,7 @@ def nothing_known(states: Sequence[RoundState]) -> Evidence:
         driver_use=DriverUse(),
         median_latency_ms=None,
         makespan_s=None,
+        users_heard=(),
         littles_users=(),
         halves_ratios=(),
     )

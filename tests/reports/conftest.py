@@ -12,6 +12,7 @@ from harness.vocabulary.record import (
     DatabaseFacts,
     MachineFacts,
     Pinning,
+    RoundState,
     RunRecord,
 )
 from harness.vocabulary.result import (
@@ -33,6 +34,9 @@ from harness.vocabulary.result import (
 
 VALID = Validity(ValidityState.VALID)
 HOSTILE = "<script>alert('x')</script> | `tick` & \"quoted\""
+
+
+MEASURED: RoundState = "measured"
 
 
 def around(value: float, share: float) -> tuple[float, float]:
@@ -98,7 +102,9 @@ def cell_result(  # noqa: PLR0913 - a cell has that many coordinates
         steps=(StepResult("only", requests, 0, latency),),
         audits=() if burst else (AuditResult("rows", requests, 0, requests, ok=True),),
         per_round=tuple(
-            RoundResult(n, requests // rounds, 0, 3.0, figure if burst else None, rps, latency, 2.5)
+            RoundResult(
+                n, n, requests // rounds, 0, 3.0, figure if burst else None, rps, latency, 2.5
+            )
             for n in range(rounds)
         ),
         validity=validity,
@@ -155,7 +161,7 @@ def run_results(
         database=DatabaseFacts("embedded", embedded=True, version="18.1", settings={"fsync": "on"}),
         pinning=Pinning((0,), (1,), ()),
         cells=planned,
-        rounds_done={c.name: c.rounds for c in cells},
+        round_states={c.name: (MEASURED,) * c.rounds for c in cells},
     )
     return RunResults(
         schema_version=SCHEMA_VERSION,
