@@ -35,7 +35,7 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
     # "last": the time to the last answer of a burst; "rate": answers per second.
     for name in ("last" if section.burst else "rate/s", "95%", "p50", "p99", "CPU/req"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("err", justify="right")
+    # No column for errors: a cell with any is not valid, and says so in words beneath.
     table.add_column("ok?", justify="right", no_wrap=True)
     load = None
     for cell in section.cells:
@@ -60,7 +60,6 @@ def _row(cell: CellResult, *, several_drivers: bool) -> list[Text]:
         quantities.milliseconds(cell.latency_ms.p50),
         quantities.milliseconds(cell.latency_ms.p99),
         quantities.milliseconds(cell.target_use.cpu_ms_per_request),
-        quantities.count(cell.errors),
     ]
     style = "" if valid else "dim"
     row = [Text(text, style=style) for text in texts]

@@ -63,7 +63,7 @@ def sample(  # noqa: PLR0913 - the columns of a sample
     round_number: int = 0,
     user: int | None = None,
 ) -> dict[str, Any]:
-    """One row, of a user of its own unless one is named; `sent_ms` counts from the window's start."""
+    """One row, of a user of its own if none is named; `sent_ms` counts from the window's start."""
     sent_ns = START + round(sent_ms * MS)
     return {
         "round": round_number,
