@@ -52,6 +52,13 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             _fail(str(error))
+        except BrokenPipeError:
+            raise  # Click ends quietly when nobody reads on.
+        except OSError as error:
+            _fail(f"{error.filename or 'the system refuses'}: {error.strerror or error}")
+        except KeyboardInterrupt:
+            err.print("interrupted")
+            sys.exit(EXIT_INTERRUPTED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -107,7 +114,12 @@ def run(plan: Path | None, profile: str | None, only: str | None, out_folder: Pa
             raise
         trouble = error  # What was measured before is not lost.
     assert bar.folder is not None
-    results = _conclude(bar.folder)
+    try:
+        results = _conclude(bar.folder)
+    except KeyboardInterrupt:
+        command = f"loopmark report {bar.folder.path}"
+        err.print(Text(f"interrupted; the data is there: {command}"), soft_wrap=True)
+        sys.exit(EXIT_INTERRUPTED)
     took, planned = time.monotonic() - started, results.run.planned_s
     share = f"{took / planned:.2f} x the {planned:.0f} s planned for measuring"
     out.print(Text(f"Wall time {took:.0f} s, {share}."))
@@ -265,13 +277,13 @@ def _plan(path: Path | None, profile: str | None) -> tuple[Plan, str]:
     known = KnownNames(SCENARIOS.keys(), VARIANTS.keys(), DRIVERS.keys())
     if path is not None:
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             hint = f"; for the shipped plan: --profile {path}" if str(path) in _profiles() else ""
             raise UserError(f"cannot read the plan {path}: {reason}{hint}") from None
         return parse_plan(text, str(path), known), text
-    name = profile or DEFAULT_PROFILE
+    name = DEFAULT_PROFILE if profile is None else profile
     _require_known("profile", (name,), _profiles())
     text = (files("scenarios") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
     return parse_plan(text, f"{name}.toml", known), text

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -18,6 +19,7 @@ from harness.errors import UserError
 from harness.process_reaper import temporary_folder
 from harness.processors import staying_on
 from harness.vocabulary.record import DatabaseFacts
+from targets.settings import Settings, SettingsError
 
 URL_VARIABLE = "LOOPMARK_DATABASE_URL"
 SCHEMA_PREFIX = "loopmark_"
@@ -55,12 +57,7 @@ class Database:
     @property
     def target_environment(self) -> dict[str, str]:
         """What a target needs in its environment to use this schema."""
-        return {
-            "DATABASE_URL": self._url.set(drivername="postgresql").render_as_string(
-                hide_password=False
-            ),
-            "DATABASE_SCHEMA": self.schema,
-        }
+        return _target_environment(self._url, self.schema)
 
     def reset(self, tokens: Sequence[str], resources: int) -> None:
         """Put the tables into the known state in which every round starts.
@@ -164,6 +161,11 @@ def external_server() -> tuple[DatabaseFacts, int, list[str]] | None:
 
 
 def _in_schema(url: URL, schema: str, *, embedded: bool) -> Iterator[Database]:
+    try:
+        Settings.from_environment(_target_environment(url, schema))
+    except SettingsError as error:
+        message = str(error).replace("DATABASE_URL", URL_VARIABLE)
+        raise UserError(f"the targets cannot use {_shown(url)}: {message}") from None
     with _connected(url, embedded=embedded):
         pass  # A server that cannot be used is told here, in words.
     database = Database(url, schema, embedded=embedded)
@@ -203,6 +205,8 @@ def _external_url(url_text: str) -> URL:
         raise UserError(
             f"{URL_VARIABLE} is not a database URL; expected postgresql://user:password@host/name"
         ) from None
+    if "@" in (url.host or ""):
+        raise UserError(f"{URL_VARIABLE}: an @ within the password must be written %40")
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise UserError(
             f"{URL_VARIABLE} names a '{url.drivername}' database; the targets need PostgreSQL: "
@@ -259,8 +263,21 @@ def _facts(connection: Connection, url: URL, *, embedded: bool) -> DatabaseFacts
     return DatabaseFacts(url=shown, embedded=embedded, version=version, settings=settings)
 
 
+def _target_environment(url: URL, schema: str) -> dict[str, str]:
+    bare = URL.create(
+        "postgresql", host=url.host, port=url.port, database=url.database, query=url.query
+    )
+    scheme, _, rest = bare.render_as_string(hide_password=False).partition("://")
+    # Quoted here, because SQLAlchemy leaves a space and a plus as they are, and libpq does not.
+    names = [quote(str(part), safe="") for part in (url.username, url.password) if part]
+    user = f"{':'.join(names)}@" if names else ""
+    return {"DATABASE_URL": f"{scheme}://{user}{rest}", "DATABASE_SCHEMA": schema}
+
+
 def _shown(url: URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=True)
+    """The URL for people: a password can also stand in the query, so little of that is shown."""
+    query = {name: value for name, value in url.query.items() if name in {"host", "port"}}
+    return url.set(drivername="postgresql", query=query).render_as_string(hide_password=True)
 
 
 def _first_line(error: BaseException) -> str:

@@ -86,6 +86,8 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
         # Strict, so that the text "3" is no number. Through JSON, because only there does strict
         # validation make dataclasses of tables and tuples of arrays.
         plan = _PLAN.validate_json(json.dumps(document, default=str), strict=True)
+    except RecursionError:
+        raise UserError(f"{source}: tables nested too deeply") from None
     except ValidationError as error:
         raise UserError(f"{source}: {_problem(error.errors(include_url=False)[0])}") from None
     for index, block in enumerate(plan.measure):
@@ -122,6 +124,8 @@ def select(cells: Sequence[Cell], pattern: str | None) -> tuple[Cell, ...]:
     """
     if pattern is None:
         return tuple(cells)
+    if not pattern:
+        raise UserError("--only: the pattern is empty")
     glob = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
     chosen = tuple(cell for cell in cells if fnmatchcase(cell.name, glob))
     if not chosen:

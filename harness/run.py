@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import Protocol
 
 from harness import plan as planning
@@ -66,8 +67,8 @@ class RunRequest:
 
 
 def new_run_id(plan: Plan) -> str:
-    """A name that sorts by time."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{plan.name}"
+    """A name that sorts by time, and that two runs of the same second do not share."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{plan.name}-{token_hex(2)}"
 
 
 def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:

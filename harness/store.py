@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,6 +18,8 @@ from harness.vocabulary.record import SCHEMA_VERSION, RoundRecord, RunRecord
 from harness.vocabulary.result import RunResults
 
 LATEST = "latest"
+LABELS = ("step", "error")
+"""The sample columns that are read as categories."""
 
 _VERSION = TypeAdapter(dict[str, Any])
 _RUN = TypeAdapter(RunRecord)
@@ -45,12 +48,15 @@ class RunFolder:
         """
         path = out / run_id
         link = out / LATEST
-        if link.exists() and not link.is_symlink():
-            raise UserError(f"{link} is in the way: it must be a link that Loopmark may change")
         try:
+            str(path).encode()  # Paths go into JSON files.
+            if link.exists() and not link.is_symlink():
+                raise UserError(f"{link} is in the way: it must be a link that Loopmark may change")
             (path / "cells").mkdir(parents=True)
             (path / "logs").mkdir()
             _point(link, run_id)
+        except UnicodeEncodeError:
+            raise UserError(f"--out: {str(out)!r} is not UTF-8; name another folder") from None
         except OSError as error:
             raise UserError(
                 f"cannot write to {error.filename or path}: {error.strerror}; "
@@ -141,7 +147,7 @@ class RunFolder:
         frames = []
         for path in sorted(self.cell(cell).glob("round-*.parquet")):
             try:
-                frames.append(pq.read_table(path, columns=list(columns)).to_pandas())
+                frames.append(_samples(path, columns))
             except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
                 if path not in {self.samples_file(cell, number) for number in rounds}:
                     continue
@@ -164,10 +170,19 @@ class RunFolder:
         return _read(self.results_file, _RESULTS)
 
 
+def _samples(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    table = pq.read_table(path, columns=list(columns))
+    for name in LABELS:
+        if name in columns and not pa.types.is_dictionary(table.schema.field(name).type):
+            raise ValueError(f"the column '{name}' holds no labels")
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
 def _united(frames: list[pd.DataFrame]) -> pd.DataFrame:
     # Labels without rows have no type of their own, and cannot be united with texts.
     frames = [frame for frame in frames if len(frame)] or frames[:1]
-    for name in ("step", "error"):
+    for name in LABELS:
         if name in frames[0]:
             union = pd.api.types.union_categoricals([frame[name] for frame in frames])
             for frame in frames:
@@ -192,7 +207,7 @@ def _read(path: Path, adapter: TypeAdapter[T]) -> T:
         version = _VERSION.validate_json(content).get("schema_version", SCHEMA_VERSION)
         if version != SCHEMA_VERSION:
             raise UserError(
-                f"{path}: schema version {version}; this Loopmark reads version {SCHEMA_VERSION}"
+                f"{path}: schema version {version!r}; this Loopmark reads version {SCHEMA_VERSION}"
             )
         return adapter.validate_json(content)
     except ValidationError as error:

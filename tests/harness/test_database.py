@@ -81,6 +81,15 @@ def test_schemas_of_killed_runs_are_told(server_url: str, monkeypatch: pytest.Mo
         ("nonsense", "is not a database URL"),
         ("mysql://root@localhost/x", "names a 'mysql' database; the targets need PostgreSQL"),
         ("postgresql://nobody:secret@127.0.0.1:1/x", r"no database at postgresql://nobody:\*\*\*@"),
+        ("postgresql://me:s@secret@127.0.0.1:1/x", "an @ within the password must be written %40"),
+        (
+            "postgresql://postgres@/x?host=/nowhere&password=secret",
+            r"no database at postgresql://postgres@/x\?host=%2Fnowhere: ",
+        ),
+        (
+            "postgresql://127.0.0.1:1/x?connect_timeout=3",
+            "targets cannot use .*connect_timeout",
+        ),
         ("postgresql://postgres@/absent?host=/nowhere", "correct LOOPMARK_DATABASE_URL, or unset"),
     ],
 )
@@ -114,3 +123,9 @@ def test_the_embedded_server_is_the_default(monkeypatch: pytest.MonkeyPatch) -> 
         assert opened.facts.embedded
         assert opened.facts.url == "embedded"
         assert opened.facts.settings["fsync"] == "on"
+
+
+def test_odd_passwords_reach_the_targets_quoted() -> None:
+    url = make_url("postgresql://me:a%20b%2Bc%40d@127.0.0.1:5432/x?host=/run")
+    environment = database._target_environment(url, "s")
+    assert environment["DATABASE_URL"].startswith("postgresql://me:a%20b%2Bc%40d@127.0.0.1:5432/x")

@@ -263,7 +263,6 @@ CELLS = (
     ("pattern", "chosen"),
     [
         (None, CELLS),
-        ("", CELLS),
         ("wait-timer", CELLS[:3]),
         ("/async/", CELLS[1:]),
         ("crud/async/closed-100/httpx", CELLS[3:]),
@@ -382,3 +381,8 @@ def test_cells_under_comparison_share_their_blocks() -> None:
         }
         assert len(of_few) == 2
         assert of_few <= of_many
+
+
+def test_an_empty_pattern_is_a_mistake() -> None:
+    with pytest.raises(UserError, match="the pattern is empty"):
+        select(CELLS, "")
