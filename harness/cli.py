@@ -66,8 +66,11 @@ class _Commands(click.Group):
 def main() -> None:
     """Measure what async buys a Python web service.
 
-    Exit codes: 0 when every cell is valid, 1 when a cell is not or an answer is wrong, 2 when the
-    command or a file it names cannot be used, 130 when interrupted.
+    LOOPMARK_DATABASE_URL names a PostgreSQL to use instead of the embedded one.
+
+    Exit codes: 0 when all is well; 1 when a cell may not be believed (run), an answer is wrong
+    (verify), or something is missing (doctor); 2 when the command, a file or the database cannot be
+    used; 130 when interrupted.
     """
     # What SIGTERM ends must clean up as after Ctrl-C.
     signal.signal(signal.SIGTERM, _as_interrupt)
@@ -121,8 +124,7 @@ def run(plan: Path | None, profile: str | None, only: str | None, out_folder: Pa
         err.print(Text(f"interrupted; the data is there: {command}"), soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
     took, planned = time.monotonic() - started, results.run.planned_s
-    share = f"{took / planned:.2f} x the {planned:.0f} s planned for measuring"
-    out.print(Text(f"Wall time {took:.0f} s, {share}."))
+    out.print(Text(f"Took {took:.0f} s; {planned:.0f} s of measuring were planned."))
     if trouble is not None:
         raise trouble
     _exit_as(results)
@@ -130,17 +132,17 @@ def run(plan: Path | None, profile: str | None, only: str | None, out_folder: Pa
 
 @main.command(name="list")
 @click.option("--cells", is_flag=True, help="Also the cells of a profile.")
-@click.option("--profile", metavar="NAME", default=DEFAULT_PROFILE, show_default=True)
-def list_(*, cells: bool, profile: str) -> None:
+@click.option("--profile", metavar="NAME", help="Of which profile (default: quick).")
+def list_(*, cells: bool, profile: str | None) -> None:
     """List targets, scenarios, drivers and profiles."""
     _print_rows("Targets", ((v.name, v.description) for v in VARIANTS.values()))
     _print_rows("Scenarios", ((s.name, s.title) for s in SCENARIOS.values()))
     _print_rows("Drivers", ((name, module) for name, module in DRIVERS.items()))
     _print_rows("Profiles", ((name, _profile_line(name)) for name in _profiles()))
-    if cells:
+    if cells or profile is not None:
         plan, _ = _plan(None, profile)
         _print_rows(
-            f"Cells of {profile}",
+            f"Cells of {plan.name}",
             ((c.name, f"{c.rounds} x {c.load.planned_s:g} s") for c in cells_of(plan)),
         )
 
@@ -175,10 +177,9 @@ def serve(variant: str, port: int | None) -> None:
     _require_known("target", (variant,), VARIANTS)
     try:
         with served(variant, port) as (target, token, facts):
-            database = "embedded PostgreSQL" if facts.embedded else facts.url
-            out.print(
-                f"{variant} at [bold]{target.base_url}[/], {escape(database)} {facts.version}"
-            )
+            database = "embedded" if facts.embedded else facts.url
+            out.print(f"{variant} at [bold]{target.base_url}[/]")
+            out.print(f"Database: {escape(database)}, PostgreSQL {facts.version}", soft_wrap=True)
             out.print(f"Documentation of the endpoints: {target.base_url}/docs")
             out.print("Try, in another terminal:")
             path = "/api/v2/users/1"
@@ -198,7 +199,7 @@ def serve(variant: str, port: int | None) -> None:
 
 
 @main.command()
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path), required=False)
+@click.argument("run_folder", metavar="[RUN]", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--format",
     "format_",

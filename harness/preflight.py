@@ -78,7 +78,7 @@ def _processors() -> Finding:
         )
     return Finding(
         "ok",
-        f"{len(cpus)} processors: target on {_listed(pinning.target)}, database on "
+        f"{len(cpus)} processors: target on {_listed(pinning.target)}, an embedded database on "
         f"{_listed(pinning.database)}, driver on {_listed(pinning.driver)}",
     )
 

@@ -91,6 +91,10 @@ class ProgressBar:
         line = f"{cell.name} round {record.round + 1}/{cell.rounds}: {record.state}, {took:.1f} s"
         if record.state != "measured" or not self._console.is_terminal:
             self._console.print(Text(line, "" if record.state == "measured" else "red"))
+        if record.state == "interrupted":
+            self._console.print(
+                "ending the targets, then writing the report; Ctrl-C stops that too"
+            )
 
 
 def _minutes(seconds: float) -> str:

@@ -85,6 +85,8 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
     pinning = assign(available())
     started = time.monotonic()
     with reaped() as token, open_database(token, request.run_id, pinning.database) as database:
+        if not database.facts.embedded:
+            pinning = replace(pinning, database=())  # Somebody else's: it runs where it runs.
         folder = RunFolder.create(out, request.run_id)
         record = _begun(request, database, pinning)
         folder.write_run(record)

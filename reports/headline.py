@@ -145,12 +145,10 @@ def answer(results: RunResults) -> str:
 
 
 def short(results: RunResults) -> tuple[str, ...]:
-    """The answer in a few lines."""
-    found = [
-        _short_documented(results.documented),
-        _short_measured(results),
-        _claim_sentence(results),
-    ]
+    """The answer in a few lines; without the documented table where the run did not repeat it."""
+    found = [_claim_sentence(results)]
+    if timing_cells(results):
+        found = [_short_documented(results.documented), _short_measured(results), *found]
     return tuple(f"{_capitalised(one)}." for one in found if one)
 
 
@@ -304,21 +302,30 @@ def _claim_sentence(results: RunResults) -> str:
     least = quantities.printed(CLAIM[0])
     if not rows:
         return "async and sync were not measured under the same load"
-    open_ = len(rows) - len(ratios)
-    rest = f"; {open_} more {'is' if open_ == 1 else 'are'} inconclusive" if open_ else ""
     if not ratios:
-        return f"no comparison of async with the default sync pool is conclusive ({open_} tried)"
-    reached = sum(ratio >= CLAIM[0] for ratio in ratios)
-    if len(ratios) == 1:
-        many = "the one conclusive comparison"
-        did = "reached" if reached else "did not reach"
-    else:
-        many = f"{reached or 'none'} of {len(ratios)} comparisons"
-        did = "reached"
-    return (
-        f"{many} of async with the default sync pool {did} {least} times "
-        f"the answers per second{rest}"
-    )
+        return (
+            f"no comparison of async with the default sync pool is conclusive ({len(rows)} tried)"
+        )
+    verdicts = [_reaches(row.bounds, CLAIM[0]) for row in rows if row.ratio is not None]
+    parts = []
+    if reached := verdicts.count(True):
+        parts.append(f"reached {least} times the answers per second in {reached}")
+    if missed := verdicts.count(False):
+        mark = "that" if reached else f"{least} times the answers per second"
+        parts.append(f"stayed below {mark} in {missed}")
+    if open_ := verdicts.count(None):
+        parts.append(f"had too few rounds to tell in {open_}")
+    if inconclusive := len(rows) - len(ratios):
+        parts.append(f"cannot be judged in {inconclusive}")
+    many = "the one comparison" if len(rows) == 1 else f"{len(rows)} comparisons"
+    return f"of {many} with the default sync pool, async {quantities.listed(parts)}"
+
+
+def _reaches(bounds: Bounds | None, least: float) -> bool | None:
+    """Whether a ratio is at least so large; None when its interval leaves that open."""
+    if bounds is None or bounds[0] < least <= bounds[1]:
+        return None
+    return bounds[0] >= least
 
 
 def _short_documented(points: Sequence[DocumentedPoint]) -> str:
@@ -344,8 +351,6 @@ def _short_measured(results: RunResults) -> str:
         figures = [f"{_short_time(cell)} {target}" for target, cell in row.measured.items()]
         if figures:
             parts.append(f"{quantities.count(row.concurrency)} take {', '.join(figures)}")
-    if not parts:
-        return "this run did not repeat the documented timing table"
     return f"measured: {'; '.join(parts)}"
 
 

@@ -18,11 +18,21 @@ def test_the_documented_line_is_held_against_the_measured_one(results: RunResult
 
 
 def test_the_answer_counts_the_comparisons(results: RunResults, many: RunResults) -> None:
-    assert headline.answer(many).startswith("2 of 18 comparisons")
-    assert headline.answer(results) == (
-        "The one conclusive comparison of async with the default sync pool did not reach 10 times "
-        "the answers per second; 1 more is inconclusive."
+    assert headline.answer(many) == (
+        "Of 18 comparisons with the default sync pool, async reached 10 times the answers per "
+        "second in 2 and stayed below that in 16."
     )
+    assert headline.answer(results) == (
+        "Of 2 comparisons with the default sync pool, async stayed below 10 times the answers per "
+        "second in 1 and cannot be judged in 1."
+    )
+
+
+def test_an_interval_that_reaches_the_claim_leaves_it_open(results: RunResults) -> None:
+    wide = tuple(replace(one, ratio_ci=(0.01, 400.0)) for one in results.comparisons)
+    assert "had too few rounds to tell in 1" in headline.answer(replace(results, comparisons=wide))
+    alone = tuple(replace(one, ratio_ci=None, rounds=1) for one in results.comparisons)
+    assert "stayed below" not in headline.answer(replace(results, comparisons=alone))
 
 
 def test_a_level_that_the_documentation_lacks_is_not_said_to_agree(many: RunResults) -> None:
