@@ -20,7 +20,7 @@ from harness.drivers.job_loop import DONE
 from harness.process_reaper import end
 from harness.processors import staying_on
 from harness.target_monitor import TargetMonitor
-from harness.target_process import TargetProcess
+from harness.target_process import TargetProcess, last_lines
 from harness.vocabulary.job import DriverReport, LoadJob
 from harness.vocabulary.record import RoundState, TargetReading
 
@@ -29,8 +29,6 @@ READING_INTERVAL_S = 0.05
 
 START_ALLOWANCE_S = 60.0
 """For starting, connecting and warming up, beside what the load is planned to take."""
-
-STDERR_TAIL_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ class DriverProcess:
         if state == "target-died":
             tail = target.stderr_tail
         elif state == "driver-died":
-            tail = self._stderr_tail()
+            tail = "\n".join(last_lines(self._log))
         return Drive(
             state=state,
             wall_s=time.monotonic() - started,
@@ -132,6 +130,3 @@ class DriverProcess:
         if not target.is_alive:
             return "target-died"
         return "measured" if done else "driver-died"
-
-    def _stderr_tail(self) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-STDERR_TAIL_LINES:])

@@ -184,12 +184,14 @@ class _Measuring:
         after = self._counts(scenario)
         lag: tuple[tuple[int, int], ...] = ()
         stderr_tail = driven.stderr_tail
+        failed = driven.state != "measured"
         if driven.report is not None:
             window = driven.report.window_start_ns, driven.report.window_end_ns
             lag = read_loop_lag(target.loop_lag_file, *window)
             if driven.report.error_examples:
+                failed = True
                 stderr_tail = stderr_tail or target.stderr_tail
-        if driven.state != "measured" or stderr_tail:
+        if failed:
             # What it was asked before it may still be working on: the next round gets a new one.
             processes.end_target(cell.target)
         return RoundRecord(

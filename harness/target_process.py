@@ -95,7 +95,7 @@ class TargetProcess:
     @property
     def stderr_tail(self) -> str:
         """The last lines that it wrote, and how it ended if it has."""
-        lines = self._log.read_text(errors="replace").splitlines()[-STDERR_TAIL_LINES:]
+        lines = last_lines(self._log)
         code = self._process.poll()
         if code is not None:
             lines.append(f"[ended by signal {-code}]" if code < 0 else f"[exit code {code}]")
@@ -140,6 +140,11 @@ class TargetProcess:
             return response.status, response.read().decode(errors="replace")
         finally:
             connection.close()
+
+
+def last_lines(log: Path) -> list[str]:
+    """The end of what a process wrote: enough to see how it died."""
+    return log.read_text(errors="replace").splitlines()[-STDERR_TAIL_LINES:]
 
 
 def free_port() -> int:
