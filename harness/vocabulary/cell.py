@@ -30,13 +30,16 @@ class Cell:
 
 
 class ValidityState(StrEnum):
-    """Whether a cell may be believed, or the first reason why not, gravest first."""
+    """Whether a cell may be believed, or the first reason why not, gravest first.
+
+    A driver that was limited comes before errors: timeouts and refusals may be its own doing.
+    """
 
     INTERRUPTED = "interrupted"
     TARGET_DIED = "target-died"
     WRONG_ANSWERS = "wrong-answers"
-    ERRORS = "errors"
     DRIVER_LIMITED = "driver-limited"
+    ERRORS = "errors"
     UNSTEADY = "unsteady"
     LITTLES_LAW = "littles-law"
     TOO_FEW_SAMPLES = "too-few-samples"

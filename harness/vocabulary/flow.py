@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from random import Random
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
+
+from typing_extensions import TypeIs
+
+if TYPE_CHECKING:
+    from httpx import AsyncClient
 
 
 class WrongAnswer(Exception):  # noqa: N818 - it names what happened to the sample, not a failure of ours
@@ -24,6 +30,11 @@ class Request:
         expect: The status code that is the right answer.
         json: Body, encoded as JSON; None sends no body.
         params: Query parameters.
+        headers: Headers beside those that every request of a user has (its token among them), or
+            instead of them.
+        content: Body, as it is.
+        data: Body, encoded as a form.
+        files: Body, encoded as multipart: by field, what httpx accepts as a file.
     """
 
     method: str
@@ -32,6 +43,10 @@ class Request:
     expect: int = 200
     json: Any = None
     params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
+    content: bytes | None = None
+    data: Mapping[str, str] | None = None
+    files: Any = None
 
 
 class Response(Protocol):
@@ -74,6 +89,16 @@ class VirtualUser:
 
 
 Flow = Callable[[VirtualUser], Generator[Request, Response, None]]
+"""Free of I/O: every driver can step it."""
+
+ClientJourney = Callable[["AsyncClient", VirtualUser], Coroutine[Any, Any, None]]
+"""An ordinary function with an httpx client, for code that exists already. Only the httpx driver
+can drive it; what it costs the driver is httpx's own price."""
+
+
+def is_client_journey(flow: Flow | ClientJourney) -> TypeIs[ClientJourney]:
+    """Whether it is a coroutine function with a client rather than a generator of requests."""
+    return iscoroutinefunction(flow)
 
 
 def check(condition: object, what: str) -> None:

@@ -12,14 +12,18 @@ SAMPLE_COLUMNS = (
     "step",
     "due_ns",
     "sent_ns",
+    "connected_ns",
     "first_byte_ns",
     "done_ns",
     "status",
     "bytes",
     "error",
 )
-"""One row per request; times in ns of CLOCK_MONOTONIC. A request without an answer has no first
-byte (0), and is done when that was clear; one that was never sent counts as sent then."""
+"""One row per request; times in ns of CLOCK_MONOTONIC, 0 for what did not happen.
+
+`due`: when it should have been sent. `sent`: when the driver took it up: it wrote on an open
+connection, or began to connect. `connected`: when a new connection was there. `first_byte` and
+`done`: of the answer; a request without one is done when that was clear."""
 
 
 class ErrorKind:
@@ -33,9 +37,26 @@ class ErrorKind:
     WRONG_STATUS = "wrong-status"
     WRONG_ANSWER = "wrong-answer"
     ABANDONED = "abandoned"
+    REFUSED = "refused"
+    """An open load's arrival that found `max_in_flight` flows under way: it was never sent."""
 
     WRONG = frozenset({WRONG_STATUS, WRONG_ANSWER})
     """The target answered, but not what it must."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """After how many seconds a request counts as failed.
+
+    Attributes:
+        connect_s: To open a connection.
+        first_byte_s: From sending to the first byte of the answer.
+        response_s: From sending to the end of the answer.
+    """
+
+    connect_s: float
+    first_byte_s: float
+    response_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +72,7 @@ class LoadJob:
         tokens: Bearer tokens, one per virtual user.
         samples: File for the samples (Parquet).
         report: File for the driver's report (JSON).
-        request_timeout_s: Seconds after which a request counts as failed.
+        timeouts: After how long a request counts as failed.
     """
 
     scenario: str
@@ -62,7 +83,7 @@ class LoadJob:
     tokens: tuple[str, ...]
     samples: str
     report: str
-    request_timeout_s: float
+    timeouts: Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +94,11 @@ class DriverReport:
         window_start_ns: Start of the measured window (burst: the common due moment), monotonic.
         window_end_ns: Its end (burst: the last answer).
         requests: Samples written, those outside the window included.
+        unsent: Arrivals of an open load that were due within the window but, the driver being
+            late, not taken up when it ended.
         cpu_s: CPU seconds the driver used within the window.
+        waited_s: Seconds within the window in which its event loop was ready to run and another
+            process had the processor; None where the system does not tell.
         loop_lag_ms_p99: 99th percentile of the lateness of a 5 ms timer on its event loop.
         loop_lag_ms_max: The largest one.
         error_examples: By error kind, the first few messages.
@@ -82,7 +107,9 @@ class DriverReport:
     window_start_ns: int
     window_end_ns: int
     requests: int
+    unsent: int
     cpu_s: float
+    waited_s: float | None
     loop_lag_ms_p99: float
     loop_lag_ms_max: float
     error_examples: dict[str, tuple[str, ...]]

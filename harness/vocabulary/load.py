@@ -9,9 +9,18 @@ from pydantic import ConfigDict, Field, PositiveInt
 
 MAX_CONCURRENCY = 10_000
 MAX_SECONDS = 86_400
+MAX_RATE = 1_000_000
+MAX_STEPS = 100
 Concurrency: TypeAlias = Annotated[PositiveInt, Field(le=MAX_CONCURRENCY)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
 PositiveSeconds: TypeAlias = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
+Rate: TypeAlias = Annotated[float, Field(gt=0, le=MAX_RATE)]
+"""Arrivals per second."""
+
+Arrivals: TypeAlias = Literal["constant", "poisson"]
+"""Evenly spaced, or independent of each other as those of many strangers are."""
+
+DEFAULT_MAX_IN_FLIGHT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class Closed:
             start spread over the first half of it.
         drain_s: Seconds that the requests in flight at the end of the window are expected to take,
             for the time left; they are awaited however long they take.
+        think_s: Seconds that a user waits after a flow before the next: always, or in the mean.
+        think: `constant`, or `exponential` with `think_s` as its mean.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -59,6 +70,8 @@ class Closed:
     duration_s: PositiveSeconds
     warmup_s: Seconds = 0.5
     drain_s: Seconds = 0.0
+    think_s: Seconds = 0.0
+    think: Literal["constant", "exponential"] = "constant"
     model: Literal["closed"] = "closed"
 
     @property
@@ -74,7 +87,144 @@ class Closed:
     @property
     def label(self) -> str:
         """Model and size, as in a cell's name."""
-        return f"closed-{self.users}"
+        thinking = f"-think-{self.think_s:g}" if self.think_s else ""
+        return f"closed-{self.users}{thinking}"
 
 
-Load: TypeAlias = Annotated[Burst | Closed, Field(discriminator="model")]
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Flows that arrive at a constant rate, whatever the target does.
+
+    Attributes:
+        rate: Arrivals per second.
+        duration_s: Length of the measured window, in seconds: arrivals due in it count, whenever
+            they are answered.
+        arrivals: How they are spaced.
+        max_in_flight: Flows under way at most; an arrival that finds so many is refused, and
+            recorded as such.
+        warmup_s: Seconds driven at the same rate before the window.
+        drain_s: Seconds that the requests in flight at the end are expected to take.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    rate: Rate
+    duration_s: PositiveSeconds
+    arrivals: Arrivals = "constant"
+    max_in_flight: Concurrency = DEFAULT_MAX_IN_FLIGHT
+    warmup_s: Seconds = 0.5
+    drain_s: Seconds = 0.0
+    model: Literal["open"] = "open"
+
+    @property
+    def concurrency(self) -> int:
+        """The number of requests in flight at most."""
+        return self.max_in_flight
+
+    @property
+    def planned_s(self) -> float:
+        """Seconds that one round is expected to take."""
+        return self.warmup_s + self.duration_s + self.drain_s
+
+    @property
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+        return f"open-{self.rate:g}{_spacing(self.arrivals)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """An open load whose rate goes from step to step: where does the target stop to keep up?
+
+    Attributes:
+        rates: Arrivals per second of each step.
+        step_s: Length of each step, in seconds.
+        arrivals: How they are spaced.
+        max_in_flight: Flows under way at most; an arrival that finds so many is refused.
+        warmup_s: Seconds driven at the first rate before the window.
+        drain_s: Seconds that the requests in flight at the end are expected to take.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    rates: Annotated[tuple[Rate, ...], Field(min_length=2, max_length=MAX_STEPS)]
+    step_s: PositiveSeconds
+    arrivals: Arrivals = "constant"
+    max_in_flight: Concurrency = DEFAULT_MAX_IN_FLIGHT
+    warmup_s: Seconds = 0.5
+    drain_s: Seconds = 0.0
+    model: Literal["steps"] = "steps"
+
+    @property
+    def concurrency(self) -> int:
+        """The number of requests in flight at most."""
+        return self.max_in_flight
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the measured window, in seconds."""
+        return len(self.rates) * self.step_s
+
+    @property
+    def planned_s(self) -> float:
+        """Seconds that one round is expected to take."""
+        return self.warmup_s + self.duration_s + self.drain_s
+
+    @property
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+        ends = f"{self.rates[0]:g}-{self.rates[-1]:g}"
+        return f"steps-{ends}-by-{len(self.rates)}{_spacing(self.arrivals)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """An open load whose rate changes linearly: where does the target stop to keep up?
+
+    Attributes:
+        from_rate: Arrivals per second at the start of the window.
+        to_rate: And at its end.
+        duration_s: Length of the measured window, in seconds.
+        arrivals: How they are spaced.
+        max_in_flight: Flows under way at most; an arrival that finds so many is refused.
+        warmup_s: Seconds driven at `from_rate` before the window.
+        drain_s: Seconds that the requests in flight at the end are expected to take.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    from_rate: Rate
+    to_rate: Rate
+    duration_s: PositiveSeconds
+    arrivals: Arrivals = "constant"
+    max_in_flight: Concurrency = DEFAULT_MAX_IN_FLIGHT
+    warmup_s: Seconds = 0.5
+    drain_s: Seconds = 0.0
+    model: Literal["ramp"] = "ramp"
+
+    @property
+    def concurrency(self) -> int:
+        """The number of requests in flight at most."""
+        return self.max_in_flight
+
+    @property
+    def planned_s(self) -> float:
+        """Seconds that one round is expected to take."""
+        return self.warmup_s + self.duration_s + self.drain_s
+
+    @property
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+        return f"ramp-{self.from_rate:g}-{self.to_rate:g}{_spacing(self.arrivals)}"
+
+
+def _spacing(arrivals: Arrivals) -> str:
+    return "" if arrivals == "constant" else f"-{arrivals}"
+
+
+Arriving: TypeAlias = Open | Steps | Ramp
+"""The open loads: flows arrive by a schedule, whatever the target does."""
+
+ARRIVING = (Open, Steps, Ramp)
+
+Load: TypeAlias = Annotated[Burst | Closed | Open | Steps | Ramp, Field(discriminator="model")]

@@ -26,12 +26,48 @@ class TargetReading:
         cpu_ns: CPU time used since its start.
         rss_bytes: Resident memory.
         threads: Number of threads.
+        sockets: Open sockets, those it listens on included.
+        context_switches: Of all its threads since their start, voluntary or not.
     """
 
     at_ns: int
     cpu_ns: int
     rss_bytes: int
     threads: int
+    sockets: int
+    context_switches: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseReading:
+    """One look at PostgreSQL's own counters for the database that the targets use.
+
+    Attributes:
+        at_ns: When (CLOCK_MONOTONIC).
+        connections: Connections that the target holds; those of other targets, of the harness and
+            of strangers are left out, here and in the next three.
+        active: Those that execute a statement.
+        idle_in_transaction: Those that hold a transaction open and wait for their client.
+        waiting: Those that wait for a lock.
+        commits: Transactions committed in this database, by whomever; a session adds its own at
+            most once a second (PGSTAT_MIN_INTERVAL in PostgreSQL's pgstat.c).
+        rollbacks: Transactions rolled back, likewise.
+        blocks_read: Blocks read from outside of its buffers, likewise.
+        blocks_hit: Blocks found in them, likewise.
+        cpu_ns: CPU time of all processes of the server since the first reading, the one that serves
+            the monitor left out; None where they cannot be seen from here.
+    """
+
+    at_ns: int
+    connections: int
+    active: int
+    idle_in_transaction: int
+    waiting: int
+    commits: int
+    rollbacks: int
+    blocks_read: int
+    blocks_hit: int
+    cpu_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +90,7 @@ class RoundRecord:
         wall_s: Seconds that the driver took for it, connecting and warming up included.
         driver: What the driver says of itself; None when it did not get that far.
         target: Readings of the target, in time order.
+        database: Readings of the database, in time order.
         loop_lag: (monotonic ns, lag in ns) pairs from the target's event loop; empty when the
             target does not report any.
         audits: Counts before and after, in the scenario's order.
@@ -66,6 +103,7 @@ class RoundRecord:
     wall_s: float
     driver: DriverReport | None
     target: tuple[TargetReading, ...]
+    database: tuple[DatabaseReading, ...]
     loop_lag: tuple[tuple[int, int], ...]
     audits: tuple[AuditCount, ...]
     stderr_tail: str = ""

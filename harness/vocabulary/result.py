@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from typing import Any
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from harness.vocabulary.cell import Validity
 from harness.vocabulary.load import Load
@@ -56,6 +60,8 @@ class TargetUse:
             earlier rounds of the block have left in it.
         threads: Largest number of threads seen; likewise.
         loop_lag_ms: Lag of its event loop.
+        sockets: Largest number of open sockets seen; likewise.
+        context_switches_per_request: Of all its threads, per request answered.
     """
 
     cpu_ms_per_request: float | None = None
@@ -64,6 +70,69 @@ class TargetUse:
     rss_mib: float | None = None
     threads: int | None = None
     loop_lag_ms: LoopLag = LoopLag()
+    sockets: int | None = None
+    context_switches_per_request: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUse:
+    """What PostgreSQL's own counters say of it within the windows; None where nobody looked.
+
+    Attributes:
+        connections: Largest number of connections that the target held.
+        active: Mean number of them that executed a statement.
+        idle_in_transaction: Mean number of them that held a transaction open and waited for the
+            target.
+        waiting: Mean number of them that waited for a lock.
+        waiting_max: The largest.
+        transactions_per_request: Transactions ended, in either way, per request answered; None for
+            bursts and windows of less than two seconds, because sessions bring these counters up
+            to date once a second.
+        rollbacks_per_request: Those that were rolled back; likewise.
+        cache_hits: Share of the blocks wanted that were in its buffers; likewise.
+        cpu_ms_per_request: CPU milliseconds of the server's processes per request answered.
+        cpu_fraction: CPU seconds of theirs per second of the window (1.0 is one core).
+    """
+
+    connections: int | None = None
+    active: float | None = None
+    idle_in_transaction: float | None = None
+    waiting: float | None = None
+    waiting_max: int | None = None
+    transactions_per_request: float | None = None
+    rollbacks_per_request: float | None = None
+    cache_hits: float | None = None
+    cpu_ms_per_request: float | None = None
+    cpu_fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Target and database in one stretch of a window; None where nobody looked.
+
+    Attributes:
+        t_s: The middle of the stretch, in seconds from the start of the window.
+        cpu_fraction: CPU seconds of the target per second.
+        rss_mib: Resident memory of the target, MiB; mean, as all that follows without a unit.
+        threads: Threads of the target.
+        sockets: Open sockets of the target.
+        context_switches_per_s: Of the target, per second.
+        connections: Connections to the database that the target holds.
+        active: Those that execute a statement.
+        waiting: Those that wait for a lock.
+        database_cpu_fraction: CPU seconds of the database's processes per second.
+    """
+
+    t_s: float
+    cpu_fraction: float | None = None
+    rss_mib: float | None = None
+    threads: float | None = None
+    sockets: float | None = None
+    context_switches_per_s: float | None = None
+    connections: float | None = None
+    active: float | None = None
+    waiting: float | None = None
+    database_cpu_fraction: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +141,15 @@ class DriverUse:
 
     Attributes:
         cpu_fraction: CPU seconds per second of the window.
+        waited_fraction: Seconds per second of the window in which it was ready to run and another
+            process had its processor.
         loop_lag_ms: Lag of its event loop.
         late_sends: Share of requests sent over 1 ms after they were due.
         send_spread_ms: Largest time from due to sent.
     """
 
     cpu_fraction: float | None = None
+    waited_fraction: float | None = None
     loop_lag_ms: LoopLag = LoopLag()
     late_sends: float | None = None
     send_spread_ms: float | None = None
@@ -131,47 +203,97 @@ class RoundResult:
 
 
 @dataclass(frozen=True, slots=True)
-class CellResult:
-    """The summary of one cell.
+class Phase:
+    """How long one part of a request took, in milliseconds, over `requests` of them."""
+
+    requests: int = 0
+    p50: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """Where the time of a right answer went.
 
     Attributes:
-        name: The cell's name.
-        scenario: Its scenario.
-        target: Its target.
-        driver: Its driver.
-        load: Its load.
-        rounds: Rounds that were measured to their end.
-        requests: Requests answered within the measured windows, errors included.
+        to_send: From due to sent: the driver, or its lack of a free connection.
+        connecting: From sent to connected, of those that needed a new connection.
+        to_first_byte: From sent, or connected, to the first byte of the answer.
+        transfer: From the first byte to the last.
+    """
+
+    to_send: Phase = Phase()
+    connecting: Phase = Phase()
+    to_first_byte: Phase = Phase()
+    transfer: Phase = Phase()
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """A stretch of steps or of a ramp, over all rounds; rates are per second.
+
+    Attributes:
+        start_s: When it begins, in seconds from the start of the window.
+        duration_s: Its length in seconds.
+        rate: Arrivals planned, in the mean.
+        offered_rps: Requests that were due in it, refused ones included.
+        sent_rps: Those of them that were sent.
+        answered_rps: Those of them that were answered right, whenever that was.
+        refused: How many of them were refused.
+        errors: How many of them failed, refused ones included.
+        p50_ms: Their median response time.
+        p99_ms: The 99th percentile.
+        kept_up: Whether the target kept up with it.
+    """
+
+    start_s: float
+    duration_s: float
+    rate: float
+    offered_rps: float
+    sent_rps: float
+    answered_rps: float
+    refused: int
+    errors: int
+    p50_ms: float | None
+    p99_ms: float | None
+    kept_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured in one cell.
+
+    Attributes:
+        requests: Those of the measured windows, errors included: those answered in them, or under
+            an open load those due in them.
         errors: How many of them failed.
-        error_kinds: By kind, how many in all: also those outside of the windows, which speak
-            against the cell as well.
-        error_examples: By kind, the first few messages.
         makespan_s: Burst only: median over the rounds of the time to the last answer.
         makespan_s_ci: Its interval.
-        throughput_rps: Right answers per second.
+        throughput_rps: Right answers per second within the windows.
         throughput_rps_ci: Its interval.
-        latency_ms: Over the samples of all rounds.
+        latency_ms: Over the samples of all rounds: the response time under an open load, else the
+            service time.
         latency_ms_ci: Their intervals.
         latency_ci_from: What the intervals rest on: `rounds` or `samples` (one round only).
         target_use: What the target spent.
         driver_use: What the driver spent.
         steps: By step of the flow.
-        audits: Of the scenario.
         per_round: The single rounds.
-        validity: Whether all this may be believed.
-        stderr_tail: Last lines of a process that died.
+        response_ms: From due to done.
+        service_ms: From sent to done.
+        phases_ms: The parts of it.
+        refused: Open loads: requests of the windows that were never sent, because `max_in_flight`
+            flows were under way.
+        offered_rps: Open loads: requests due per second, refused and unsent ones included.
+        stages: Steps and ramps: the single stretches, in time order.
+        knee_rps: Steps and ramps: the highest rate up to which the target kept up with every stage;
+            0 if not even with the slowest, None if with all: then its limit lies beyond.
+        database_use: What the database did for it.
+        over_time: The window of its first round, in at most 60 stretches.
     """
 
-    name: str
-    scenario: str
-    target: str
-    driver: str
-    load: Load
-    rounds: int
     requests: int
     errors: int
-    error_kinds: dict[str, int]
-    error_examples: dict[str, tuple[str, ...]]
     makespan_s: float | None
     makespan_s_ci: Interval | None
     throughput_rps: float | None
@@ -182,10 +304,93 @@ class CellResult:
     target_use: TargetUse
     driver_use: DriverUse
     steps: tuple[StepResult, ...]
-    audits: tuple[AuditResult, ...]
     per_round: tuple[RoundResult, ...]
+    response_ms: Percentiles = Percentiles()
+    service_ms: Percentiles = Percentiles()
+    phases_ms: Phases = Phases()
+    refused: int = 0
+    offered_rps: float | None = None
+    stages: tuple[StageResult, ...] = ()
+    knee_rps: float | None = None
+    database_use: DatabaseUse = DatabaseUse()
+    over_time: tuple[Moment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotBelieved:
+    """What stands where the figures of a cell would be that is not valid; it has none."""
+
     validity: Validity
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """One cell: what was measured in it, and whether it may be believed.
+
+    On disk the figures stand beside the other fields.
+
+    Attributes:
+        name: The cell's name.
+        scenario: Its scenario.
+        target: Its target.
+        driver: Its driver.
+        load: Its load.
+        rounds: Rounds that were measured to their end.
+        error_kinds: By kind, how many requests failed in all: also those outside of the windows,
+            which speak against the cell as well.
+        error_examples: By kind, the first few messages.
+        audits: Of the scenario.
+        validity: Whether the figures may be believed.
+        unjudged: The figures. Read them through `figures` or `figures_despite`; only what makes or
+            stores results handles them without their validity.
+        stderr_tail: Last lines of a process that died.
+    """
+
+    name: str
+    scenario: str
+    target: str
+    driver: str
+    load: Load
+    rounds: int
+    error_kinds: dict[str, int]
+    error_examples: dict[str, tuple[str, ...]]
+    audits: tuple[AuditResult, ...]
+    validity: Validity
+    unjudged: Figures
     stderr_tail: str = ""
+
+    @property
+    def figures(self) -> Figures | NotBelieved:
+        """The figures of a valid cell; there is no number in what another one gives."""
+        return self.unjudged if self.validity.is_valid else NotBelieved(self.validity)
+
+    def figures_despite(self, validity: Validity) -> Figures:
+        """The figures, for one who has met the validity and shows it beside them.
+
+        Raises:
+            ValueError: It is another cell's validity.
+        """
+        if validity != self.validity:
+            raise ValueError(f"{self.name} is {self.validity.state}, not {validity.state}")
+        return self.unjudged
+
+    @model_serializer(mode="wrap")
+    def _flattened(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        figures = fields.pop("unjudged")
+        return {**fields, **figures}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nested(cls, value: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+        if not isinstance(value, dict) or "unjudged" in value:
+            return value
+        fields = dict(value)
+        figures = {name: fields.pop(name) for name in _FIGURES if name in fields}
+        return {**fields, "unjudged": figures}
+
+
+_FIGURES = tuple(field.name for field in dataclass_fields(Figures))
 
 
 @dataclass(frozen=True, slots=True)

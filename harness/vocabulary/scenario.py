@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.vocabulary.flow import Flow, Request
+from harness.vocabulary.flow import ClientJourney, Flow, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Scenario:
         name: As in plans and in the names of cells.
         title: For the report: what is asked, in a few words.
         description: For readers of the report: what a virtual user does and what it shows.
-        flow: What one virtual user does; it checks the answers itself.
+        flow: What one virtual user does; it checks the answers itself. A generator of requests,
+            or a coroutine function with an httpx client.
         warm: Request that opens each user's connection before the round; a cheap one.
         audits: What is counted in the database against the acknowledged writes.
     """
@@ -39,6 +40,6 @@ class Scenario:
     name: str
     title: str
     description: str
-    flow: Flow
+    flow: Flow | ClientJourney
     warm: Request
     audits: tuple[Audit, ...] = field(default=())
