@@ -12,6 +12,9 @@ from harness.vocabulary.job import ErrorKind
 
 SERVER_ERRORS = range(500, 600)
 
+UNUSABLE = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a flow raises that looked for something a right answer has: a field, a type, JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -52,8 +55,7 @@ class Journey:
             pass
         except WrongAnswer as error:
             return Judgement(ErrorKind.WRONG_ANSWER, f"{request.method} {request.path}: {error}")
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-            # The flow looked for something that a right answer has: a field, a type, JSON.
+        except UNUSABLE as error:
             what = f"{request.method} {request.path}: unusable body: {error!r}"
             return Judgement(ErrorKind.WRONG_ANSWER, what)
         return RIGHT

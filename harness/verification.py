@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,10 +12,10 @@ from random import Random
 import httpx
 
 from harness.database import Database, open_database
-from harness.journey import Journey
+from harness.journey import UNUSABLE, Journey
 from harness.process_reaper import reaped, temporary_folder
 from harness.target_process import TargetFailedError, TargetProcess
-from harness.vocabulary.flow import VirtualUser
+from harness.vocabulary.flow import ClientJourney, Flow, VirtualUser, WrongAnswer, is_client_journey
 from harness.vocabulary.scenario import Scenario
 from scenarios.catalog import SCENARIOS
 from scenarios.flows import SEEDED_ACCOUNTS
@@ -73,26 +74,67 @@ def _problem(
     scenario: Scenario, client: httpx.Client, database: Database, tokens: tuple[str, ...]
 ) -> str:
     """What is wrong with the answers; empty when nothing is."""
+    flow = scenario.flow
     expected = [database.count(audit.count) for audit in scenario.audits]
     for number in range(PASSES):
         user = VirtualUser(number, tokens[number], Random(number))  # noqa: S311 - choices
-        journey = Journey(scenario.flow, user)
-        while (request := journey.request) is not None:
-            response = client.request(
-                request.method,
-                request.path,
-                json=request.json,
-                params=request.params,
-                headers={"Authorization": f"Bearer {user.token}"},
-            )
-            judgement = journey.receive(response)
-            if judgement.error:
-                return judgement.message
-            for index, audit in enumerate(scenario.audits):
-                expected[index] += audit.effect.get(request.step, 0)
+        problem, steps = (
+            asyncio.run(_by_client(flow, user, client.base_url))
+            if is_client_journey(flow)
+            else _by_steps(flow, user, client)
+        )
+        if problem:
+            return problem
+        for index, audit in enumerate(scenario.audits):
+            expected[index] += sum(audit.effect.get(step, 0) for step in steps)
     for audit, rows in zip(scenario.audits, expected, strict=True):
         if (found := database.count(audit.count)) != rows:
             return (
                 f"{audit.what}: {rows} rows expected after the acknowledged writes, {found} found"
             )
     return ""
+
+
+def _by_steps(flow: Flow, user: VirtualUser, client: httpx.Client) -> tuple[str, list[str]]:
+    """What is wrong, and the steps that were acknowledged."""
+    steps: list[str] = []
+    journey = Journey(flow, user)
+    while (request := journey.request) is not None:
+        response = client.request(
+            request.method,
+            request.path,
+            json=request.json,
+            params=request.params,
+            headers={"Authorization": f"Bearer {user.token}"},
+        )
+        judgement = journey.receive(response)
+        if judgement.error:
+            return judgement.message, steps
+        steps.append(request.step)
+    return "", steps
+
+
+async def _by_client(
+    journey: ClientJourney, user: VirtualUser, base_url: httpx.URL
+) -> tuple[str, list[str]]:
+    """The same for a journey with a client of its own."""
+    steps: list[str] = []
+
+    async def note(response: httpx.Response) -> None:
+        if response.is_success:
+            steps.append(response.request.extensions.get("step", ""))
+
+    async with httpx.AsyncClient(
+        base_url=base_url,
+        headers={"Authorization": f"Bearer {user.token}"},
+        event_hooks={"response": [note]},
+        trust_env=False,
+        timeout=TIMEOUT_S,
+    ) as client:
+        try:
+            await journey(client, user)
+        except UNUSABLE as error:
+            return f"unusable answer: {error!r}", steps
+        except (WrongAnswer, httpx.HTTPStatusError) as error:
+            return str(error), steps
+    return "", steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.vocabulary.scenario import Audit, Scenario
-from scenarios import flows
+from scenarios import flows, journeys
 
 RESOURCES = "SELECT count(*) FROM resources"
 USERS = "SELECT count(*) FROM users"
@@ -61,6 +61,17 @@ SCENARIOS: dict[str, Scenario] = {
                 "every answer is compared with what was written."
             ),
             flow=flows.crud_journey,
+            warm=flows.no_wait("timer"),
+            audits=(Audit("user accounts", USERS, {"create": 1, "delete": -1}),),
+        ),
+        Scenario(
+            name="crud-client",
+            title="The four query patterns, by an httpx client",
+            description=(
+                "The same as crud, written as an ordinary function with an httpx client. What that "
+                "costs the driver shows beside it."
+            ),
+            flow=journeys.crud_client,
             warm=flows.no_wait("timer"),
             audits=(Audit("user accounts", USERS, {"create": 1, "delete": -1}),),
         ),

@@ -40,8 +40,7 @@ def create_existing(user: VirtualUser) -> Steps:
 
 def crud_journey(user: VirtualUser) -> Steps:
     """Create, read, update, read again and delete one user account: the four query patterns."""
-    name = f"u-{user.unique_id()}"
-    account = {"username": name, "email": f"{name}@example.com", "full_name": "New User"}
+    account = new_account(user)
     response = yield Request("POST", USERS, step="create", json=account, expect=201)
     created = response.json()
     _check_fields(created, account)
@@ -86,6 +85,12 @@ def wait_database(_user: VirtualUser) -> Steps:
 def no_wait(on: str) -> Request:
     """The same endpoint without the waiting: warms the connection and the code behind it."""
     return Request("GET", WAIT, step="warm", params={"seconds": "0", "on": on})
+
+
+def new_account(user: VirtualUser) -> dict[str, str]:
+    """An account that nobody has created yet."""
+    name = f"u-{user.unique_id()}"
+    return {"username": name, "email": f"{name}@example.com", "full_name": "New User"}
 
 
 def _wait(on: str) -> Steps:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from fastapi import HTTPException
 from pydantic import TypeAdapter, ValidationError
 
 from harness.journey import Journey, Judgement
-from harness.vocabulary.flow import Flow, Request, VirtualUser
+from harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser, is_client_journey
+from harness.vocabulary.scenario import Scenario
 from scenarios.flows import SEEDED_ACCOUNTS
 from targets import contract
 
@@ -131,3 +134,35 @@ def passed(
         answer = target.answer(request, user)
         found.append((request, journey.receive(spoil(request, answer) if spoil else answer)))
     return found
+
+
+def passed_by_client(
+    journey: ClientJourney, user: VirtualUser, target: FakeTarget, spoil: Spoil | None = None
+) -> list[tuple[Request, Answer]]:
+    """One pass through a journey with a real httpx client: its requests and their answers."""
+    found = []
+
+    def handle(sent: httpx.Request) -> httpx.Response:
+        body = json.loads(sent.content) if sent.content else None
+        request = Request(sent.method, sent.url.path, step=sent.extensions["step"], json=body)
+        answer = target.answer(request, user)
+        if spoil is not None:
+            answer = spoil(request, answer)
+        found.append((request, answer))
+        return httpx.Response(answer.status_code, text=answer.text)
+
+    async def walk() -> None:
+        transport = httpx.MockTransport(handle)
+        async with httpx.AsyncClient(transport=transport, base_url="http://target") as client:
+            await journey(client, user)
+
+    asyncio.run(walk())
+    return found
+
+
+def requests_of(scenario: Scenario, user: VirtualUser, target: FakeTarget) -> list[Request]:
+    """What one pass through a scenario asks, whichever way it is written."""
+    flow = scenario.flow
+    if is_client_journey(flow):
+        return [request for request, _ in passed_by_client(flow, user, target)]
+    return [request for request, _ in passed(flow, user, target)]

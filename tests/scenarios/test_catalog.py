@@ -12,7 +12,7 @@ import pytest
 from harness.vocabulary.flow import VirtualUser
 from harness.vocabulary.scenario import Scenario
 from scenarios.catalog import SCENARIOS
-from tests.scenarios.fake_target import FakeTarget, passed
+from tests.scenarios.fake_target import FakeTarget, requests_of
 
 PASSES = 60
 every_scenario = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
@@ -32,7 +32,7 @@ def methods(scenario: Scenario) -> dict[str, str]:
     return {
         request.step: request.method
         for number in range(PASSES)
-        for request, _ in passed(scenario.flow, virtual_user(number), target)
+        for request in requests_of(scenario, virtual_user(number), target)
     }
 
 
@@ -81,7 +81,7 @@ def test_rows_change_as_the_audits_say(scenario: Scenario) -> None:
     steps = [
         request.step
         for number in range(PASSES)
-        for request, _ in passed(scenario.flow, virtual_user(number), target)
+        for request in requests_of(scenario, virtual_user(number), target)
     ]
     for audit, count in zip(scenario.audits, before, strict=True):
         expected = sum(audit.effect.get(step, 0) for step in steps)

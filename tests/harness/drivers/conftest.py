@@ -1,0 +1,40 @@
+"""What the tests of the drivers share: the event loop, and a certificate."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """The loop that drivers run on."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """PEM files of a certificate for 127.0.0.1 that is its own authority."""
+
+    chain: Path
+    key: Path
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    made = Certificate(folder / "chain.pem", folder / "key.pem")
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(made.key), "-out", str(made.chain)]
+    subprocess.run(command, check=True, capture_output=True)
+    return made

@@ -1,0 +1,142 @@
+"""Driving a scenario within the test: jobs, scenarios, and the samples that come of them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from harness.drivers import httpx_driver
+from harness.vocabulary.flow import ClientJourney, Flow, Request, Response
+from harness.vocabulary.job import DriverReport, LoadJob, Timeouts
+from harness.vocabulary.load import Load
+from harness.vocabulary.scenario import Scenario
+
+Steps = Generator[Request, Response, None]
+
+HANG_S = 20.0
+"""Tells a hang from an answer."""
+
+PATIENT = Timeouts(connect_s=5.0, first_byte_s=10.0, response_s=10.0)
+WARM = Request("GET", "/warm", step="warm")
+
+
+def scenario(flow: Flow | ClientJourney, warm: Request = WARM) -> Scenario:
+    return Scenario(name="tried", title="t", description="d", flow=flow, warm=warm)
+
+
+def job(url: str, load: Load, folder: Path, timeouts: Timeouts = PATIENT) -> LoadJob:
+    return LoadJob(
+        scenario="tried",
+        load=load,
+        round=4,
+        seed=1,
+        base_url=url,
+        tokens=tuple(f"token-{n}" for n in range(load.concurrency)),
+        samples=str(folder / "samples.parquet"),
+        report=str(folder / "report.json"),
+        timeouts=timeouts,
+    )
+
+
+async def drive(given: LoadJob, asked: Scenario) -> tuple[DriverReport, pd.DataFrame]:
+    """Drive as the driver's process does; a hang fails the test."""
+    async with asyncio.timeout(HANG_S):
+        report = await httpx_driver._guarded(httpx_driver.drive(given, asked))
+    return report, samples_of(given)
+
+
+def samples_of(given: LoadJob) -> pd.DataFrame:
+    found: pd.DataFrame = pq.read_table(given.samples).to_pandas()
+    return found.astype({"step": str, "error": str})
+
+
+def ok(body: bytes = b'{"n": 1}', status: str = "200 OK", *headers: str) -> bytes:
+    lines = "".join(f"{header}\r\n" for header in headers)
+    head = f"HTTP/1.1 {status}\r\n{lines}content-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+class Server:
+    """Answers `{"n": 1}`, or what `answers` says for a path; counts requests and tokens.
+
+    An answer that is empty is never written, and `delay_s` holds back all but the warm-up's.
+    """
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.heads: list[str] = []
+        self.bodies: list[bytes] = []
+        self.answers: dict[str, bytes] = {}
+        self.connections = self.in_flight = self.most_in_flight = 0
+        self.delay_s = 0.0
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def drop(self, *, reset: bool) -> None:
+        """Listen no more, and close what is connected."""
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            if reset:
+                linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, linger
+                )
+            writer.transport.abort()
+
+    @property
+    def tokens(self) -> set[str]:
+        return {
+            head.lower().partition("authorization: bearer ")[2].split("\r\n")[0]
+            for head in self.heads
+        }
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1000)
+        self._server = server
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.add(writer)
+        with suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                self.heads.append(head)
+                path = head.split(" ", 2)[1]
+                length = head.lower().partition("content-length: ")[2].split("\r\n")[0]
+                self.bodies.append(await reader.readexactly(int(length or 0)))
+                self.requests[path] += 1
+                if path != WARM.path:
+                    self.in_flight += 1
+                    self.most_in_flight = max(self.in_flight, self.most_in_flight)
+                    await asyncio.sleep(self.delay_s)
+                    self.in_flight -= 1
+                writer.write(self.answers.get(path, ok()))
+                await writer.drain()
+        self._writers.discard(writer)
+        writer.close()
+
+
+async def driven(
+    server: Server,
+    flow: Flow | ClientJourney,
+    load: Load,
+    folder: Path,
+    timeouts: Timeouts = PATIENT,
+) -> tuple[DriverReport, pd.DataFrame]:
+    """Drive it against a server that runs meanwhile."""
+    async with server.running() as url:
+        return await drive(job(url, load, folder, timeouts), scenario(flow))
