@@ -15,10 +15,12 @@ from pydantic_core import ErrorDetails
 
 from harness.errors import UserError, unknown_name
 from harness.vocabulary.cell import Cell
+from harness.vocabulary.job import Timeouts
 from harness.vocabulary.load import Load
 
 MAX_ROUNDS = 1000
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
+TimeoutSeconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,10 @@ class Plan:
         title: What the plan answers.
         measure: The blocks.
         seed: Of the order of the rounds and of the virtual users' choices.
-        request_timeout_s: Seconds after which a request counts as failed.
+        connect_timeout_s: Seconds that opening a connection may take.
+        first_byte_timeout_s: Seconds from sending until an answer must begin; None is as many as it
+            may take as a whole.
+        request_timeout_s: Seconds from sending until an answer must be complete.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -52,7 +57,19 @@ class Plan:
     title: str
     measure: Annotated[tuple[Measure, ...], Field(min_length=1)]
     seed: int = 1
-    request_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    connect_timeout_s: TimeoutSeconds = 10.0
+    first_byte_timeout_s: TimeoutSeconds | None = None
+    request_timeout_s: TimeoutSeconds = 120.0
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """After how many seconds a request counts as failed."""
+        first_byte_s = self.first_byte_timeout_s
+        return Timeouts(
+            connect_s=self.connect_timeout_s,
+            first_byte_s=self.request_timeout_s if first_byte_s is None else first_byte_s,
+            response_s=self.request_timeout_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +107,11 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
         raise UserError(f"{source}: tables nested too deeply") from None
     except ValidationError as error:
         raise UserError(f"{source}: {_problem(error.errors(include_url=False)[0])}") from None
+    if plan.timeouts.first_byte_s > plan.request_timeout_s:
+        raise UserError(
+            f"{source}: first_byte_timeout_s: at most request_timeout_s, which is "
+            f"{plan.request_timeout_s:g}, got {plan.timeouts.first_byte_s:g}"
+        )
     for index, block in enumerate(plan.measure):
         for kind, names, valid in (
             ("scenario", block.scenarios, known.scenarios),

@@ -13,16 +13,18 @@ from typing import Protocol
 from harness import plan as planning
 from harness.block_processes import BlockProcesses
 from harness.database import Database, open_database
+from harness.database_monitor import database_readings
 from harness.errors import UserError
 from harness.machine import fingerprint
 from harness.plan import Plan
 from harness.process_reaper import reaped
-from harness.processors import assign, available
+from harness.processors import assign, available, staying_on
 from harness.store import RunFolder
 from harness.target_monitor import read_loop_lag
 from harness.target_process import TargetFailedError
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.job import LoadJob
+from harness.vocabulary.load import ARRIVING, Load
 from harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
@@ -93,7 +95,9 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
         observer.run_begins(folder)
         measuring = _Measuring(request, record, folder, database, observer)
         try:
-            measuring.all_blocks()
+            # What reads the target must not take the driver's processor from it.
+            with staying_on(pinning.target):
+                measuring.all_blocks()
         except KeyboardInterrupt:
             measuring.interrupted = True
         except UserError:
@@ -175,12 +179,16 @@ class _Measuring:
             round=round_number,
             seed=self._request.plan.seed,
             base_url=target.base_url,
-            tokens=self._tokens[: cell.load.concurrency],
+            tokens=self._tokens[: _accounts(cell.load)],
             samples=str(self._folder.samples_file(cell, round_number)),
             report=str(self._folder.make_cell(cell) / f"driver-{round_number}.json"),
-            request_timeout_s=self._request.plan.request_timeout_s,
+            timeouts=self._request.plan.timeouts,
         )
-        driven = processes.driver(cell.driver).drive(job, target)
+        driver = processes.driver(cell.driver)
+        url = self._database.target_environment["DATABASE_URL"]
+        embedded = self._database.facts.embedded
+        with database_readings(url, target.session_name, embedded=embedded) as database:
+            driven = driver.drive(job, target)
         after = self._counts(scenario)
         lag: tuple[tuple[int, int], ...] = ()
         stderr_tail = driven.stderr_tail
@@ -201,6 +209,7 @@ class _Measuring:
             wall_s=driven.wall_s,
             driver=driven.report,
             target=driven.readings,
+            database=tuple(database),
             loop_lag=lag,
             audits=tuple(
                 AuditCount(audit.what, b, a)
@@ -230,6 +239,7 @@ def _unmeasured(round_number: int, block: int, tail: str) -> RoundRecord:
         wall_s=0.0,
         driver=None,
         target=(),
+        database=(),
         loop_lag=(),
         audits=(),
         stderr_tail=tail,
@@ -254,6 +264,13 @@ def _begun(request: RunRequest, database: Database, pinning: Pinning) -> RunReco
         pinning=pinning,
         cells=request.cells,
         round_states={},
+    )
+
+
+def _accounts(load: Load) -> int:
+    """How many accounts take turns: one for each user, or all there are where flows arrive."""
+    return (
+        max(load.concurrency, SEEDED_ACCOUNTS) if isinstance(load, ARRIVING) else load.concurrency
     )
 
 

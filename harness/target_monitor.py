@@ -1,20 +1,19 @@
-"""Looks at a target from outside while it is driven: CPU time, memory, threads."""
+"""Looks at a target from outside while it is driven."""
 
 from __future__ import annotations
 
-import platform
 import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from harness.process_counters import Counted, Increasing, ProcessCounters, process_counters
 from harness.vocabulary.record import TargetReading
 
-LINUX = platform.system() == "Linux"
-
 CHILDREN_INTERVAL_S = 1.0
-"""Finding children reads every process of the machine: too dear for each reading."""
+"""Finding children reads every process of the machine, a millisecond or more: not every time."""
 
 LAG_PATIENCE_S = 0.2
 
@@ -29,32 +28,54 @@ class TargetMonitor:
     """
 
     def __init__(self, pid: int) -> None:
-        try:
-            self._processes = [psutil.Process(pid)]
-        except psutil.NoSuchProcess:
-            self._processes = []
-        self._looked_for_children_at = 0.0
+        self._pid = pid
+        self._counters: dict[int, ProcessCounters] = {}
+        self._looked_for_children_at = float("-inf")
+        self._cpu_ns = Increasing()
+        self._switches = Increasing()
         self.readings: list[TargetReading] = []
 
     def read(self) -> None:
         """Take one reading; none when the process is gone."""
-        if not self._processes:
-            return
-        root = self._processes[0]
-        cpu_ns = rss = threads = 0
         at_ns = time.monotonic_ns()
-        try:
-            if time.monotonic() - self._looked_for_children_at > CHILDREN_INTERVAL_S:
-                self._processes = [root, *root.children(recursive=True)]
-                self._looked_for_children_at = time.monotonic()
-            for process in self._processes:
-                with process.oneshot():
-                    cpu_ns += _cpu_ns(process)
-                    rss += process.memory_info().rss
-                    threads += process.num_threads()
-        except (psutil.Error, OSError):
+        if time.monotonic() - self._looked_for_children_at > CHILDREN_INTERVAL_S:
+            self._find_processes()
+            self._looked_for_children_at = time.monotonic()
+        counted: dict[int, Counted] = {}
+        for pid in list(self._counters):
+            try:
+                counted[pid] = self._counters[pid].read()
+            except (OSError, psutil.Error):
+                # What a child that ended has used stays in the sums.
+                self._counters.pop(pid).close()
+        if self._pid not in counted:
             return
-        self.readings.append(TargetReading(at_ns, cpu_ns, rss, threads))
+        self.readings.append(
+            TargetReading(
+                at_ns=at_ns,
+                cpu_ns=self._cpu_ns.update({pid: one.cpu_ns for pid, one in counted.items()}),
+                rss_bytes=sum(one.rss_bytes for one in counted.values()),
+                threads=sum(one.threads for one in counted.values()),
+                sockets=sum(one.sockets for one in counted.values()),
+                context_switches=self._switches.update(
+                    {pid: one.context_switches for pid, one in counted.items()}
+                ),
+            )
+        )
+
+    def close(self) -> None:
+        """Let go of what is held open; there are no readings afterwards."""
+        for counters in self._counters.values():
+            counters.close()
+        self._counters.clear()
+        self._looked_for_children_at = float("inf")
+
+    def _find_processes(self) -> None:
+        with suppress(psutil.Error):
+            root = psutil.Process(self._pid)
+            for pid in (self._pid, *(child.pid for child in root.children(recursive=True))):
+                if pid not in self._counters:
+                    self._counters[pid] = process_counters(pid)
 
 
 def read_loop_lag(path: Path, start_ns: int, end_ns: int) -> tuple[tuple[int, int], ...]:
@@ -76,13 +97,3 @@ def _lag_pairs(path: Path) -> list[tuple[int, int]]:
     content = path.read_bytes()
     whole = len(content) - len(content) % _LAG_PAIR.size
     return list(_LAG_PAIR.iter_unpack(content[:whole]))
-
-
-def _cpu_ns(process: psutil.Process) -> int:
-    if LINUX:
-        # The CPU clock of another process, exact to the nanosecond, ended threads included;
-        # /proc/PID/stat counts in steps of 10 ms. The id's encoding is the kernel's own:
-        # include/linux/posix-timers_types.h, CPUCLOCK_SCHED for a process.
-        return time.clock_gettime_ns(~process.pid << 3 | 2)
-    times = process.cpu_times()
-    return round((times.user + times.system) * 1e9)

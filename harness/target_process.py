@@ -50,6 +50,7 @@ class TargetProcess:
     Attributes:
         name: The variant.
         base_url: Where it listens.
+        session_name: The `application_name` of its sessions in the database.
         loop_lag_file: Where it writes how late its event loop wakes.
     """
 
@@ -64,14 +65,14 @@ class TargetProcess:
         port: int | None = None,
     ) -> None:
         self.name = name
-        self._instance = token_hex(8)
+        self.session_name = f"loopmark-{token_hex(8)}"
         chosen = port if port is not None else free_port()
         self.base_url = f"http://{HOST}:{chosen}"
         self.loop_lag_file = folder / f"{label}.loop-lag"
         self._log = folder / f"{label}.log"
         command = [sys.executable, "-P", "-m", "targets.serve", name]
         command += ["--host", HOST, "--port", str(chosen)]
-        own = {"INSTANCE": self._instance, "LOOP_LAG_FILE": str(self.loop_lag_file)}
+        own = {"INSTANCE": self.session_name, "LOOP_LAG_FILE": str(self.loop_lag_file)}
         with self._log.open("wb") as log, staying_on(cpus):
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 command,
@@ -118,7 +119,7 @@ class TargetProcess:
                 answer = str(error)
             else:
                 if status == HTTPStatus.OK:
-                    if self._instance in body:
+                    if self.session_name in body:
                         return
                     message = f"another process answers at {self.base_url}"
                     raise TargetFailedError(message, self.stderr_tail)

@@ -38,7 +38,8 @@ class Settings:
     Attributes:
         database_url: A libpq URL that psycopg and asyncpg read as it stands. Its `options` set the
             search path, and UTC as time zone so that both drivers return the same times.
-        instance: The word by which the starter of the process recognises it.
+        instance: The word by which the starter of the process recognises it, and its sessions in
+            the database: they carry it as their `application_name`.
         worker_threads: Size of the thread pool that runs `def` handlers.
         loop_lag_file: Where to write how late the event loop wakes; None: nowhere.
         pool_size: Connections kept open.
@@ -77,7 +78,9 @@ class Settings:
             raise SettingsError(f"WORKER_THREADS: expected 1 to 9999, got {threads!r}")
         return cls(
             database_url=_database_url(
-                environment.get("DATABASE_URL", ""), environment.get("DATABASE_SCHEMA", "")
+                environment.get("DATABASE_URL", ""),
+                environment.get("DATABASE_SCHEMA", ""),
+                environment.get("INSTANCE", ""),
             ),
             instance=environment.get("INSTANCE", ""),
             worker_threads=int(threads),
@@ -85,8 +88,8 @@ class Settings:
         )
 
 
-def _database_url(url: str, schema: str) -> str:
-    """Return the URL with the session's search path and time zone in its `options`."""
+def _database_url(url: str, schema: str, application_name: str) -> str:
+    """Return the URL with the session's name, and its search path and time zone in `options`."""
     if not url:
         raise SettingsError("DATABASE_URL is missing: expected postgresql://user@host/database")
     # The URL may hold a password: no message repeats more of it than the name of a parameter.
@@ -110,7 +113,10 @@ def _database_url(url: str, schema: str) -> str:
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
             raise SettingsError(f"DATABASE_SCHEMA: expected a lower-case name, got {schema!r}")
         options.append(f"-csearch_path={schema}")
+    given["options"] = " ".join(options)
+    if application_name:
+        given["application_name"] = application_name
     # libpq does not read + as a space, hence quote.
-    query = urlencode(given | {"options": " ".join(options)}, quote_via=quote, safe="")
+    query = urlencode(given, quote_via=quote, safe="")
     # urlunsplit would drop the slashes of an empty host, which means the default socket.
     return f"{parts.scheme}://{parts.netloc}{parts.path}?{query}"

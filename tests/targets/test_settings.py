@@ -46,6 +46,14 @@ def test_the_url_keeps_what_was_given_and_gains_options(
     assert ("-cjit=off" in str(libpq["options"])) == ("jit" in url)
 
 
+def test_sessions_carry_the_word_by_which_the_process_is_recognised() -> None:
+    url = f"{URL}?application_name=mine"
+    given = Settings.from_environment({"DATABASE_URL": url, "INSTANCE": "loopmark & co"})
+    assert conninfo_to_dict(given.database_url)["application_name"] == "loopmark & co"
+    without = Settings.from_environment({"DATABASE_URL": url})
+    assert conninfo_to_dict(without.database_url)["application_name"] == "mine"
+
+
 @pytest.mark.parametrize(
     ("environment", "reason"),
     [
