@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
 
+import pandas as pd
 from pydantic import TypeAdapter
 
 from harness.comparison import compare
@@ -50,10 +51,13 @@ def analyse(folder: RunFolder) -> RunResults:
 def _summary(folder: RunFolder, cell: Cell) -> CellResult:
     records = folder.read_rounds(cell)
     measured = {record.round for record in records if record.state == "measured"}
-    samples = folder.read_samples(cell, COLUMNS, measured)
+
+    def samples_of(number: int) -> pd.DataFrame:
+        return folder.read_samples(cell, number, COLUMNS, must_be_whole=number in measured)
+
     # A scenario may be gone when an old run is analysed again; its figures still stand.
     audits = SCENARIOS[cell.scenario].audits if cell.scenario in SCENARIOS else ()
-    return summarise(cell, records, samples, audits)
+    return summarise(cell, records, samples_of, audits)
 
 
 def _scenario_facts(names: Iterable[str]) -> tuple[ScenarioFacts, ...]:

@@ -27,14 +27,27 @@ def percentile(values: Numbers, p: float) -> float:
     Raises:
         ValueError: There are no values, or `p` is not within (0, 1].
     """
+    return percentiles(values, [p])[0]
+
+
+def percentiles(values: Numbers, shares: Sequence[float]) -> list[float]:
+    """Several percentiles at once, each as `percentile` gives it.
+
+    Raises:
+        ValueError: There are no values, or a share is not within (0, 1].
+    """
+    if not shares:
+        return []
     array = np.asarray(values, dtype=float)
     if array.size == 0:
         raise ValueError("no values")
-    if not 0 < p <= 1:
-        raise ValueError(f"p must be within (0, 1], not {p}")
+    for p in shares:
+        if not 0 < p <= 1:
+            raise ValueError(f"p must be within (0, 1], not {p}")
     # The small term keeps a product such as 0.07 * 100, stored as 7.000000000000001, at 7.
-    rank = max(math.ceil(p * array.size - 1e-9) - 1, 0)
-    return float(np.partition(array, rank)[rank])
+    ranks = [max(math.ceil(p * array.size - 1e-9) - 1, 0) for p in shares]
+    ordered = np.partition(array, ranks)
+    return [float(ordered[rank]) for rank in ranks]
 
 
 def has_enough_beyond(count: int, p: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -131,31 +131,30 @@ class RunFolder:
         return tuple(sorted(records, key=lambda record: record.round))
 
     def read_samples(
-        self, cell: Cell, columns: Sequence[str], rounds: Collection[int]
+        self, cell: Cell, round_number: int, columns: Sequence[str], *, must_be_whole: bool
     ) -> pd.DataFrame:
-        """Load the samples of a cell; labels come as categories.
+        """Load the samples of one round; labels come as categories.
 
         Args:
             cell: Whose.
+            round_number: Of which round.
             columns: Which.
-            rounds: The rounds that must be readable. What others left is loaded where it can be: a
-                driver that was killed did not finish its file.
+            must_be_whole: Whether a broken file is an error. If not it is empty: a driver that was
+                killed did not finish its file.
 
         Raises:
-            UserError: A file is broken.
+            UserError: The file is broken.
         """
-        frames = []
-        for path in sorted(self.cell(cell).glob("round-*.parquet")):
-            try:
-                frames.append(_samples(path, columns))
-            except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
-                if path not in {self.samples_file(cell, number) for number in rounds}:
-                    continue
+        path = self.samples_file(cell, round_number)
+        try:
+            return _samples(path, columns)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
+            if must_be_whole:
                 reason = str(error).partition("\n")[0]
                 raise UserError(f"{path}: not a readable sample file: {reason}") from None
-        if not frames:
-            return pd.DataFrame(columns=list(columns))
-        return _united(frames)
+        return pd.DataFrame(columns=list(columns))
 
     def write_results(self, results: RunResults) -> None:
         """Store `results.json`."""
@@ -177,17 +176,6 @@ def _samples(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             raise ValueError(f"the column '{name}' holds no labels")
     frame: pd.DataFrame = table.to_pandas()
     return frame
-
-
-def _united(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    # Labels without rows have no type of their own, and cannot be united with texts.
-    frames = [frame for frame in frames if len(frame)] or frames[:1]
-    for name in LABELS:
-        if name in frames[0]:
-            union = pd.api.types.union_categoricals([frame[name] for frame in frames])
-            for frame in frames:
-                frame[name] = frame[name].cat.set_categories(union.categories)
-    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
 
 
 def _write(path: Path, content: bytes) -> None:

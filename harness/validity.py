@@ -5,20 +5,28 @@ All thresholds are here, each with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from harness.littles_law import Balance
+from harness.steady_state import Change, Materiality, most
 from harness.vocabulary.cell import Validity, ValidityState
 from harness.vocabulary.job import ErrorKind
-from harness.vocabulary.load import Burst, Closed, Load
+from harness.vocabulary.load import ARRIVING, Arriving, Burst, Closed, Load, Open
 from harness.vocabulary.record import RoundState
 from harness.vocabulary.result import AuditResult, DriverUse
 
 MAX_DRIVER_CPU = 0.85
 """A single-threaded driver that is busier than this answers late itself: queueing grows as
 1 / (1 - utilisation)."""
+
+MAX_WAITED_SHARE = 0.15
+WAITED_ALLOWANCE = 0.003
+"""Of the time in which the driver was ready to run, it may have waited for its processor this
+share; and whatever the share, this part of the window. With a processor of its own it waits for 0
+to 13%, beside a busy loop for 18 to 71% (`make bench-starved`)."""
 
 LAG_ALLOWANCE_MS = 5.0
 MAX_LAG_SHARE = 0.1
@@ -29,19 +37,63 @@ MAX_SPREAD_SHARE = 0.2
 SPREAD_ALLOWANCE_MS = 10.0
 """In a burst, the last request may be sent this late, as a share of the makespan."""
 
+MIN_SEND_RATE = 0.99
+"""Of the requests that an open load makes due, the driver must send this share within the window:
+a rate that was not offered says nothing of the target."""
+
+SCHEDULE_SIGMAS = 4.0
+"""Poisson arrivals scatter by the square root of their number."""
+
 MAX_LITTLE_DEVIATION = 0.03
-"""Requests in flight, as throughput x latency, against the users there are: the rest of the time
-the users were kept by the driver."""
+"""Users, or requests in flight, as throughput x latency, against those there were: what is missing
+was kept by the driver, or a queue grew through the window."""
 
-MAX_DRIFT = 1.25
-"""The second half of the window against the first, as the median over the rounds."""
+MATERIAL_ANSWERS = Materiality(level=1.25, whole=1.1)
+"""For answers per bin: neither may one part of the window be a quarter above the rest, nor may that
+move the figure of the whole window by a tenth."""
 
-DRIFT_SIGMAS = 4.0
-"""Beside it, what chance does: the ratio of two Poisson counts of n / 2 each scatters by
-2 / sqrt(n)."""
+MATERIAL_RESPONSES = Materiality(level=2.5, whole=1.6)
+"""For mean response times of an open load: near saturation those of a steady queue wander to twice
+their mean, while those of a growing one triple from one half of the window to the other."""
 
 MIN_ANSWERS = 20
 """Fewer cannot carry a median: N (1 - p) >= 10."""
+
+MIN_KEPT_SHARE = 0.97
+"""A target keeps up with a stage of steps or of a ramp when this share of what was due in it was
+answered right and in time. Not all: a stage of a few hundred requests has its outliers, and where
+a target saturates the share falls by tens of per cent from one stage to the next."""
+
+KNEE_SLOWDOWN = 5.0
+KNEE_ALLOWANCE_MS = 5.0
+"""In time means: within so many times the 99th percentile of the slowest stage. A queue at 80% use
+is five times as slow as an empty one; beyond that latency grows without bound. The allowance is
+what a scheduler takes, where the target answers in a fraction of a millisecond."""
+
+MAX_YARDSTICK_GROWTH = 2.0
+MAX_YARDSTICK_SLOPE = 0.1
+"""The slowest stage is the yardstick, so it must hold its own level. It is overloaded itself if the
+median response of its second half is over twice that of its first, or if response times rise by a
+tenth of a second per second: then a tenth more is offered than is served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """The schedule of one round of an open load, and what the driver made of it.
+
+    Attributes:
+        planned: Flows that the load provides for within the window.
+        due: Requests that were due there, the unsent ones included.
+        sent: Of these, those that were sent before the window ended, or refused.
+        unsent: Of these, those that the driver did not get to.
+        window_s: Length of the window in seconds.
+    """
+
+    planned: float
+    due: int
+    sent: int
+    unsent: int
+    window_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +103,8 @@ class Evidence:
     Attributes:
         planned_rounds: Rounds in the plan.
         states: Of the rounds that were begun.
-        error_kinds: Failed requests by kind, those outside of the windows included.
+        error_kinds: Failed requests by kind, those outside of the windows included; those beyond
+            the knee of steps and ramps are left out.
         requests: All requests, those outside of the windows included.
         answers: Right answers within the windows.
         missing_samples: Requests that the drivers report but the sample files lack.
@@ -60,9 +113,13 @@ class Evidence:
         median_latency_ms: Over all rounds.
         makespan_s: Of a burst.
         users_heard: By round: users of whom an answer, right or wrong, came within the window.
-        littles_users: By round: mean number of requests in flight.
-        halves_ratios: By round with answers: those in the second half of the window per one in the
-            first.
+        balances: By round of a steady load: both sides of Little's law.
+        halves: By round with answers: the second half of the window against the first, in answers,
+            or under an open load in response times.
+        cuts: By round with answers: whether MSER found a material change.
+        arrivals: By round of an open load: what was due, and what the driver made of it.
+        late_ms: 99th percentile of the time from due to sent, in the worst round.
+        knee_rps: Of steps and ramps; 0 where the target did not keep up with any stage.
     """
 
     planned_rounds: int
@@ -76,27 +133,32 @@ class Evidence:
     median_latency_ms: float | None
     makespan_s: float | None
     users_heard: tuple[int, ...]
-    littles_users: tuple[float, ...]
-    halves_ratios: tuple[float, ...]
+    balances: tuple[Balance, ...] = ()
+    halves: tuple[Change, ...] = ()
+    cuts: tuple[bool, ...] = ()
+    arrivals: tuple[Arrivals, ...] = ()
+    late_ms: float | None = None
+    knee_rps: float | None = None
 
 
 def judge(load: Load, evidence: Evidence) -> Validity:
-    """Name the gravest objection as the state, and all of them as reasons."""
-    objections = list(_objections(load, evidence))
+    """Name the gravest objection as the state, and all of them as reasons, gravest first."""
+    gravity = list(ValidityState)
+    objections = sorted(_objections(load, evidence), key=lambda found: gravity.index(found[0]))
     if not objections:
         return Validity(ValidityState.VALID)
-    gravity = list(ValidityState)
-    state = min((state for state, _ in objections), key=gravity.index)
-    return Validity(state, tuple(reason for _, reason in objections))
+    return Validity(objections[0][0], tuple(reason for _, reason in objections))
 
 
 def _objections(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
     yield from _from_rounds(evidence)
-    yield from _from_answers(evidence)
+    yield from _from_answers(load, evidence)
     if "measured" in evidence.states:
         yield from _from_driver(load, evidence)
         yield from _from_samples(load, evidence)
-        if isinstance(load, Closed):
+        if isinstance(load, ARRIVING):
+            yield from _from_schedule(load, evidence)
+        if not isinstance(load, Burst):
             yield from _from_flow_of_answers(load, evidence)
 
 
@@ -110,11 +172,13 @@ def _from_rounds(evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
         yield ValidityState.INTERRUPTED, f"{done} of {evidence.planned_rounds} rounds were measured"
 
 
-def _from_answers(evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
+def _from_answers(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
     wrong = sum(n for kind, n in evidence.error_kinds.items() if kind in ErrorKind.WRONG)
     # Requests that were abandoned fell with their round, which says so itself.
     unfinished = any(state != "measured" for state in evidence.states)
-    told = ErrorKind.WRONG | ({ErrorKind.ABANDONED} if unfinished else set())
+    told: frozenset[str] = ErrorKind.WRONG | ({ErrorKind.ABANDONED} if unfinished else set())
+    refused = evidence.error_kinds.get(ErrorKind.REFUSED, 0)
+    told |= {ErrorKind.REFUSED}
     failed = sum(n for kind, n in evidence.error_kinds.items() if kind not in told)
     if wrong:
         yield ValidityState.WRONG_ANSWERS, f"{wrong} of {evidence.requests} answers were wrong"
@@ -126,6 +190,8 @@ def _from_answers(evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
             yield ValidityState.WRONG_ANSWERS, reason
     if failed:
         yield ValidityState.ERRORS, f"{failed} of {evidence.requests} requests failed"
+    if refused:
+        yield ValidityState.ERRORS, _refusals(load, evidence, refused)
 
 
 def _from_driver(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
@@ -133,6 +199,12 @@ def _from_driver(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState
     if use.cpu_fraction is not None and use.cpu_fraction > MAX_DRIVER_CPU:
         reason = f"the driver used {use.cpu_fraction:.0%} of its processor"
         yield ValidityState.DRIVER_LIMITED, reason
+    waited = use.waited_fraction
+    if waited is not None and waited > WAITED_ALLOWANCE:
+        share = waited / (waited + (use.cpu_fraction or 0.0))
+        if share > MAX_WAITED_SHARE:
+            reason = f"the driver waited for its processor {share:.0%} of the time it was ready"
+            yield ValidityState.DRIVER_LIMITED, reason
     lag = use.loop_lag_ms.p99
     makespan_ms = 1e3 * (evidence.makespan_s or 0.0)
     # Too small a burst has no median, but its makespan.
@@ -159,20 +231,100 @@ def _from_samples(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityStat
         yield ValidityState.TOO_FEW_SAMPLES, f"only {fewest} of {load.n} users got an answer"
 
 
-def _from_flow_of_answers(load: Closed, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
+def _refusals(load: Load, evidence: Evidence, refused: int) -> str:
+    return (
+        f"{refused} of {evidence.requests} arrivals found {load.concurrency} flows under way "
+        "and were refused"
+    )
+
+
+def _from_schedule(load: Arriving, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
+    if unsent := sum(one.unsent for one in evidence.arrivals):
+        due = sum(one.due for one in evidence.arrivals)
+        reason = f"the driver did not get to {unsent} of {due} requests that were due"
+        yield ValidityState.DRIVER_LIMITED, reason
+    silent = evidence.states.count("measured") - len(evidence.arrivals)
+    if silent > 0:
+        reason = f"of {silent} rounds it is not known what was sent"
+        yield ValidityState.DRIVER_LIMITED, reason
+    for one in evidence.arrivals:
+        least = one.planned - 1
+        if load.arrivals == "poisson":
+            least -= SCHEDULE_SIGMAS * one.planned**0.5
+        reached, asked = one.sent, max(one.due, least)
+        if one.due < least or reached < MIN_SEND_RATE * asked:
+            rates = (reached / one.window_s, asked / one.window_s) if one.window_s > 0 else (0, 0)
+            reason = f"the driver reached {rates[0]:.0f} of {rates[1]:.0f} requests per second"
+            yield ValidityState.DRIVER_LIMITED, reason
+            break
+    late, latency_ms = evidence.late_ms, evidence.median_latency_ms or 0.0
+    if late is not None and late > LAG_ALLOWANCE_MS + MAX_LAG_SHARE * latency_ms:
+        reason = f"requests were sent {late:.1f} ms after they were due (99th percentile)"
+        yield ValidityState.DRIVER_LIMITED, reason
+
+
+def _from_flow_of_answers(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
     if evidence.answers < MIN_ANSWERS:
         reason = f"{evidence.answers} right answers; a median needs {MIN_ANSWERS}"
         yield ValidityState.TOO_FEW_SAMPLES, reason
         return
-    silent = evidence.states.count("measured") - len(evidence.halves_ratios)
+    if isinstance(load, Closed | Open):
+        yield from _from_steadiness(load, evidence)
+        yield from _from_littles_law(load, evidence)
+    elif evidence.knee_rps == 0:
+        reason = "the target kept up with no stage, so there is nothing to hold the others against"
+        yield ValidityState.UNSTEADY, reason
+
+
+def _from_steadiness(
+    load: Closed | Open, evidence: Evidence
+) -> Iterator[tuple[ValidityState, str]]:
+    silent = evidence.states.count("measured") - len(evidence.halves)
     if silent > 0:
         yield ValidityState.UNSTEADY, f"{silent} rounds had no answer in their window"
-    drift = float(np.median(evidence.halves_ratios)) if evidence.halves_ratios else 0.0
-    chance = DRIFT_SIGMAS * 2 / evidence.answers**0.5
-    if not 1 / (MAX_DRIFT + chance) <= drift <= MAX_DRIFT + chance:
-        reason = f"the second half of the window had {drift:.2f} x the answers of the first"
+    open_ = isinstance(load, Open)
+    found = drift(evidence.halves)
+    if found.is_material((MATERIAL_RESPONSES if open_ else MATERIAL_ANSWERS).level):
+        what = "response time" if open_ else "answers"
+        reason = f"the second half of the window had {found.ratio:.2f} x the {what} of the first"
         yield ValidityState.UNSTEADY, reason
-    users = float(np.median(evidence.littles_users)) if evidence.littles_users else 0.0
-    if abs(users / load.users - 1) > MAX_LITTLE_DEVIATION:
-        reason = f"throughput x latency makes {users:.1f} users, there were {load.users}"
-        yield ValidityState.LITTLES_LAW, reason
+    elif most(evidence.cuts):
+        what = "response times" if open_ else "answers per second"
+        reason = (
+            f"{what} changed within the window: what was steady in {sum(evidence.cuts)} of "
+            f"{len(evidence.cuts)} rounds is a part of it, or differs from the whole (MSER)"
+        )
+        yield ValidityState.UNSTEADY, reason
+
+
+def drift(halves: Sequence[Change]) -> Change:
+    """The change between the halves of the windows, as the median of the rounds."""
+    if not halves:
+        return Change(0.0)
+    return Change(
+        float(np.median([one.ratio for one in halves])),
+        float(np.median([one.chance for one in halves])),
+    )
+
+
+def _from_littles_law(
+    load: Closed | Open, evidence: Evidence
+) -> Iterator[tuple[ValidityState, str]]:
+    if not evidence.balances:
+        yield ValidityState.LITTLES_LAW, "it is not known how many users or requests there were"
+        return
+    if float(np.median([one.deviation for one in evidence.balances])) <= MAX_LITTLE_DEVIATION:
+        return
+    counted = float(np.median([one.counted for one in evidence.balances]))
+    expected = float(np.median([one.expected for one in evidence.balances]))
+    if isinstance(load, Closed):
+        thinking = " and think time" if load.think_s else ""
+        reason = (
+            f"throughput x latency{thinking} makes {counted:.1f} users, there were {load.users}"
+        )
+    else:
+        reason = (
+            f"{counted:.1f} requests were in flight, arrival rate x response time makes "
+            f"{expected:.1f}"
+        )
+    yield ValidityState.LITTLES_LAW, reason

@@ -18,9 +18,19 @@ PURE: Mapping[str, str] = {
     "harness.vocabulary": "the nouns that all parts exchange: frozen values",
     "harness.errors": "words for the user; whoever raises them does the I/O",
     "harness.plan": "from the text of a plan to cells; the file is read by the caller",
+    "harness.pacing": "when flows are due: numbers from a load and a seeded source of chance",
     "harness.journey": "steps a flow; requests and responses are carried by the drivers",
     "harness.statistics": "functions of numbers",
-    "harness.summaries": "from samples in memory to figures",
+    "harness.windows": "which samples count",
+    "harness.latencies": "percentiles and phases of samples",
+    "harness.littles_law": "users and requests counted in two ways",
+    "harness.steady_state": "whether a series of bins holds its level",
+    "harness.stages": "steps and ramps, and the knee in them",
+    "harness.audits": "rows against acknowledged writes",
+    "harness.rounds": "from the samples of a round to what its summary needs",
+    "harness.resource_use": "from readings in memory to figures",
+    "harness.moments": "from readings in memory to stretches of a window",
+    "harness.summaries": "from rounds to the figures of a cell",
     "harness.validity": "rules over the figures",
     "harness.comparison": "ratios of the figures",
 }
@@ -35,6 +45,8 @@ PURE_LIBRARIES = frozenset(
         "difflib",
         "enum",
         "fnmatch",
+        "httpx.AsyncClient",  # the name of a type, for annotations only
+        "inspect.iscoroutinefunction",
         "itertools",
         "json",
         "math",
@@ -46,6 +58,7 @@ PURE_LIBRARIES = frozenset(
         "scipy",
         "tomllib",
         "typing",
+        "typing_extensions.TypeIs",
         "uuid.UUID",
     }
 )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from harness.vocabulary.cell import Cell, Validity, ValidityState
 from harness.vocabulary.job import DriverReport
-from harness.vocabulary.load import Burst, Closed, Load
+from harness.vocabulary.load import Burst, Closed, Load, Open, Ramp, Steps
 from harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
     DatabaseFacts,
+    DatabaseReading,
     MachineFacts,
     Pinning,
     RoundRecord,
@@ -24,6 +26,7 @@ from harness.vocabulary.record import (
 from harness.vocabulary.result import (
     CellResult,
     DriverUse,
+    Figures,
     PercentileIntervals,
     Percentiles,
     RoundResult,
@@ -50,6 +53,18 @@ def burst(n: int = 10, planned_s: float = 1.0) -> Burst:
     return Burst(n=n, planned_s=planned_s)
 
 
+def open_(rate: float = 100.0, duration_s: float = 2.0) -> Open:
+    return Open(rate=rate, duration_s=duration_s)
+
+
+def steps(*rates: float, step_s: float = 1.0) -> Steps:
+    return Steps(rates=rates or (100.0, 200.0), step_s=step_s)
+
+
+def ramp(start: float = 10.0, end: float = 100.0, duration_s: float = 10.0) -> Ramp:
+    return Ramp(from_rate=start, to_rate=end, duration_s=duration_s)
+
+
 # ---- samples ----
 
 
@@ -58,19 +73,27 @@ def sample(  # noqa: PLR0913 - the columns of a sample
     sent_ms: float,
     took_ms: float,
     waited_ms: float = 0.0,
+    connecting_ms: float = 0.0,
+    first_byte_ms: float | None = None,
     step: str = "read",
     error: str = "",
     round_number: int = 0,
     user: int | None = None,
 ) -> dict[str, Any]:
-    """One row, of a user of its own if none is named; `sent_ms` counts from the window's start."""
+    """One row, of a user of its own if none is named; `sent_ms` counts from the window's start.
+
+    The first byte comes halfway unless it is said when, in milliseconds from the sending.
+    """
     sent_ns = START + round(sent_ms * MS)
+    first_byte = took_ms / 2 if first_byte_ms is None else first_byte_ms
     return {
         "round": round_number,
         "user": user,
         "step": step,
         "due_ns": sent_ns - round(waited_ms * MS),
         "sent_ns": sent_ns,
+        "connected_ns": sent_ns + round(connecting_ms * MS) if connecting_ms else 0,
+        "first_byte_ns": sent_ns + round(first_byte * MS),
         "done_ns": sent_ns + round(took_ms * MS),
         "error": error,
     }
@@ -111,25 +134,67 @@ def steady(  # noqa: PLR0913 - what the rows depend on
     return rows
 
 
+def by_round(samples: pd.DataFrame) -> Callable[[int], pd.DataFrame]:
+    """The samples as summaries ask for them: a round at a time."""
+    return lambda number: samples[samples["round"] == number]
+
+
 # ---- records ----
 
 
-def reading(
-    at_ms: float, cpu_ms: float, *, rss_mib: float = 100.0, threads: int = 4
+def reading(  # noqa: PLR0913 - the fields of a reading
+    at_ms: float,
+    cpu_ms: float,
+    *,
+    rss_mib: float = 100.0,
+    threads: int = 4,
+    sockets: int = 12,
+    switches: int = 0,
 ) -> TargetReading:
     return TargetReading(
         at_ns=START + round(at_ms * MS),
         cpu_ns=round(cpu_ms * MS),
         rss_bytes=round(rss_mib * 1024**2),
         threads=threads,
+        sockets=sockets,
+        context_switches=switches,
     )
 
 
-def report(
+def database_reading(  # noqa: PLR0913 - the fields of a reading
+    at_ms: float,
+    *,
+    connections: int = 30,
+    active: int = 2,
+    idle_in_transaction: int = 1,
+    waiting: int = 0,
+    commits: int = 0,
+    rollbacks: int = 0,
+    blocks_read: int = 0,
+    blocks_hit: int = 0,
+    cpu_ms: float | None = None,
+) -> DatabaseReading:
+    return DatabaseReading(
+        at_ns=START + round(at_ms * MS),
+        connections=connections,
+        active=active,
+        idle_in_transaction=idle_in_transaction,
+        waiting=waiting,
+        commits=commits,
+        rollbacks=rollbacks,
+        blocks_read=blocks_read,
+        blocks_hit=blocks_hit,
+        cpu_ns=None if cpu_ms is None else round(cpu_ms * MS),
+    )
+
+
+def report(  # noqa: PLR0913 - the fields of a report
     window_s: float = 2.0,
     *,
     requests: int = 0,
+    unsent: int = 0,
     cpu_s: float = 0.2,
+    waited_s: float | None = 0.0,
     lag_ms: float = 0.5,
     examples: Mapping[str, tuple[str, ...]] | None = None,
 ) -> DriverReport:
@@ -137,7 +202,9 @@ def report(
         window_start_ns=START,
         window_end_ns=START + round(window_s * S),
         requests=requests,
+        unsent=unsent,
         cpu_s=cpu_s,
+        waited_s=waited_s,
         loop_lag_ms_p99=lag_ms,
         loop_lag_ms_max=2 * lag_ms,
         error_examples=dict(examples or {}),
@@ -150,6 +217,7 @@ def record(  # noqa: PLR0913 - the fields of a record
     *,
     state: RoundState = "measured",
     target: Sequence[TargetReading] = (),
+    database: Sequence[DatabaseReading] = (),
     loop_lag: Sequence[tuple[int, int]] = (),
     audits: Sequence[AuditCount] = (),
     stderr_tail: str = "",
@@ -161,6 +229,7 @@ def record(  # noqa: PLR0913 - the fields of a record
         wall_s=3.0,
         driver=driver,
         target=tuple(target),
+        database=tuple(database),
         loop_lag=tuple(loop_lag),
         audits=tuple(audits),
         stderr_tail=stderr_tail,
@@ -225,20 +294,10 @@ def round_result(
     )
 
 
-def cell_result(
-    of: Cell, rounds: Sequence[RoundResult] = (), validity: Validity = VALID
-) -> CellResult:
-    return CellResult(
-        name=of.name,
-        scenario=of.scenario,
-        target=of.target,
-        driver=of.driver,
-        load=of.load,
-        rounds=len(rounds),
+def figures(rounds: Sequence[RoundResult] = (), **more: Any) -> Figures:  # noqa: ANN401 - any of its fields
+    nothing = Figures(
         requests=200 * len(rounds),
         errors=0,
-        error_kinds={},
-        error_examples={},
         makespan_s=None,
         makespan_s_ci=None,
         throughput_rps=None,
@@ -249,7 +308,24 @@ def cell_result(
         target_use=TargetUse(),
         driver_use=DriverUse(),
         steps=(),
-        audits=(),
         per_round=tuple(rounds),
+    )
+    return replace(nothing, **more)
+
+
+def cell_result(
+    of: Cell, rounds: Sequence[RoundResult] = (), validity: Validity = VALID
+) -> CellResult:
+    return CellResult(
+        name=of.name,
+        scenario=of.scenario,
+        target=of.target,
+        driver=of.driver,
+        load=of.load,
+        rounds=len(rounds),
+        error_kinds={},
+        error_examples={},
+        audits=(),
         validity=validity,
+        unjudged=figures(rounds),
     )

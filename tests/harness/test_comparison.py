@@ -10,7 +10,16 @@ from harness.comparison import METRICS, compare
 from harness.vocabulary.cell import Cell, Validity, ValidityState
 from harness.vocabulary.load import Closed, Load
 from harness.vocabulary.result import CellResult, Comparison
-from tests.harness.builders import burst, cell, cell_result, closed, round_result
+from tests.harness.builders import (
+    burst,
+    cell,
+    cell_result,
+    closed,
+    open_,
+    ramp,
+    round_result,
+    steps,
+)
 
 
 def measured(of: Cell, *rps: float, validity: Validity | None = None) -> CellResult:
@@ -100,9 +109,27 @@ def test_makespan_is_compared_under_bursts_only() -> None:
         for name, seconds in (("sync", 3.0), ("async", 1.5))
     ]
     found = {one.metric: one for one in compare(bursts)}
-    assert set(found) == set(METRICS)
+    assert set(found) == set(METRICS) - {"latency_ms.p99"}
     assert found["makespan_s"].ratio == pytest.approx(0.5)
-    assert {one.metric for one in compare([SYNC, ASYNC])} == set(METRICS) - {"makespan_s"}
+    assert {one.metric for one in compare([SYNC, ASYNC])} == set(METRICS) - {
+        "makespan_s",
+        "latency_ms.p99",
+    }
+
+
+def test_open_load_is_compared_in_latency_and_cost_and_not_in_what_was_offered() -> None:
+    cells = [cell_result(cell(name, open_()), [round_result()]) for name in ("sync", "async")]
+    assert {one.metric for one in compare(cells)} == {
+        "latency_ms.p50",
+        "latency_ms.p99",
+        "cpu_ms_per_request",
+    }
+
+
+@pytest.mark.parametrize("load", [steps(), ramp()])
+def test_stages_are_held_side_by_side_and_not_made_a_ratio_of(load: Load) -> None:
+    cells = [cell_result(cell(name, load), [round_result()]) for name in ("sync", "async")]
+    assert compare(cells) == ()
 
 
 @pytest.mark.parametrize("state", [state for state in ValidityState if state != "valid"])

@@ -21,6 +21,7 @@ from harness.plan import (
     select,
 )
 from harness.vocabulary.cell import Cell
+from harness.vocabulary.job import Timeouts
 from harness.vocabulary.load import Burst, Closed
 from scenarios.catalog import SCENARIOS
 from targets.catalog import VARIANTS
@@ -90,6 +91,21 @@ def test_defaults_are_the_httpx_driver_and_seed_one() -> None:
     plan = parsed(plan_text())
     assert plan.seed == 1
     assert plan.measure[0].drivers == ("httpx",)
+
+
+@pytest.mark.parametrize(
+    ("head", "timeouts"),
+    [
+        ("", Timeouts(connect_s=10, first_byte_s=120, response_s=120)),
+        ("request_timeout_s = 5", Timeouts(connect_s=10, first_byte_s=5, response_s=5)),
+        (
+            "connect_timeout_s = 1\nfirst_byte_timeout_s = 2\nrequest_timeout_s = 3",
+            Timeouts(connect_s=1, first_byte_s=2, response_s=3),
+        ),
+    ],
+)
+def test_timeouts(head: str, timeouts: Timeouts) -> None:
+    assert parsed(plan_text(head=head)).timeouts == timeouts
 
 
 def test_every_combination_of_a_block_is_a_cell() -> None:
@@ -165,6 +181,15 @@ def test_text_that_toml_cannot_read_is_the_users_error(text: str) -> None:
         (plan_text(head="request_timeout_s = 0"), "request_timeout_s", "greater than 0"),
         (plan_text(head="request_timeout_s = inf"), "request_timeout_s", "3600"),
         (plan_text(head="request_timeout_s = nan"), "request_timeout_s", "nan"),
+        (plan_text(head="connect_timeout_s = 0"), "connect_timeout_s", "greater than 0"),
+        (plan_text(head="connect_timeout_s = 3601"), "connect_timeout_s", "3600"),
+        (plan_text(head="first_byte_timeout_s = -1"), "first_byte_timeout_s", "got -1"),
+        (plan_text(head='first_byte_timeout_s = "1"'), "first_byte_timeout_s", "number"),
+        (
+            plan_text(head="first_byte_timeout_s = 121"),
+            "first_byte_timeout_s",
+            "at most request_timeout_s, which is 120, got 121",
+        ),
         (plan_text(head="seeds = 1"), "seeds", "no such key"),
         (plan_text(round="1"), "measure[0].round", "no such key"),
         (

@@ -8,16 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from harness.drivers.samples import SampleFile
 from harness.errors import UserError
-from harness.store import RunFolder
+from harness.store import LABELS, RunFolder
 from harness.summaries import COLUMNS
 from harness.vocabulary.cell import Cell, Validity
+from harness.vocabulary.job import SAMPLE_COLUMNS
 from harness.vocabulary.load import Burst, Closed, Load
 from harness.vocabulary.record import RoundRecord, RunRecord
 from harness.vocabulary.result import (
@@ -59,7 +62,7 @@ ROUND = record(
     stderr_tail="last words",
 )
 
-EVERY_ROUND = range(100)
+LABEL = pa.dictionary(pa.int32(), pa.string())
 
 T = TypeVar("T")
 
@@ -74,19 +77,14 @@ def write_samples(
 ) -> Path:
     """A sample file as a driver writes it, with a (step, error) for each row."""
     path = folder.make_cell(CELL) / folder.samples_file(CELL, number).name
-    with SampleFile(path, number, rows_per_group=group) as samples:
-        for user, (step, error) in enumerate(labels):
-            samples.append(
-                user=user,
-                step=step,
-                due_ns=1,
-                sent_ns=2,
-                first_byte_ns=3,
-                done_ns=4,
-                status=200,
-                body_bytes=5,
-                error=error,
-            )
+    columns: dict[str, list[int] | pa.Array] = {
+        name: [value] * len(labels) for value, name in enumerate(SAMPLE_COLUMNS)
+    }
+    columns["round"] = [number] * len(labels)
+    for name, texts in zip(("step", "error"), zip(*labels, strict=True), strict=False):
+        columns[name] = pa.array(texts, LABEL)
+    schema = pa.schema([(name, LABEL if name in LABELS else pa.int64()) for name in SAMPLE_COLUMNS])
+    pq.write_table(pa.table(columns, schema=schema), path, row_group_size=group)
     return path
 
 
@@ -321,28 +319,30 @@ def test_other_schema_version_with_other_fields_is_refused_by_number(folder: Run
 def test_run_without_its_cells_is_the_users_error_or_empty(folder: RunFolder) -> None:
     (folder.path / "cells").rmdir()
     assert folder.read_rounds(CELL) == ()
-    assert folder.read_samples(CELL, COLUMNS, EVERY_ROUND).empty
+    assert folder.read_samples(CELL, 0, COLUMNS, must_be_whole=True).empty
 
 
 # ---- samples ----
 
 
-def test_samples_of_all_rounds_come_together(folder: RunFolder) -> None:
+def read(folder: RunFolder, number: int = 0, *, must_be_whole: bool = True) -> pd.DataFrame:
+    return folder.read_samples(CELL, number, COLUMNS, must_be_whole=must_be_whole)
+
+
+def test_samples_of_a_round_are_its_own(folder: RunFolder) -> None:
     write_samples(folder, 0, [("read", ""), ("write", "timeout")])
     write_samples(folder, 1, [("delete", ""), ("read", "reset")])
-    found = folder.read_samples(CELL, COLUMNS, EVERY_ROUND)
+    found = read(folder, 1)
     assert list(found.columns) == list(COLUMNS)
-    assert found["round"].tolist() == [0, 0, 1, 1]
-    assert found["step"].tolist() == ["read", "write", "delete", "read"]
-    assert found["error"].tolist() == ["", "timeout", "", "reset"]
-    assert found["done_ns"].tolist() == [4] * 4
-    assert found.index.tolist() == [0, 1, 2, 3]
+    assert found["round"].tolist() == [1, 1]
+    assert found["step"].tolist() == ["delete", "read"]
+    assert found["error"].tolist() == ["", "reset"]
+    assert found["done_ns"].tolist() == [SAMPLE_COLUMNS.index("done_ns")] * 2
 
 
 def test_labels_are_categories_and_numbers_stay_whole(folder: RunFolder) -> None:
-    for number, step in enumerate(["read", "write"]):
-        write_samples(folder, number, [(step, "")])
-    found = folder.read_samples(CELL, COLUMNS, EVERY_ROUND)
+    write_samples(folder, 0, [("read", ""), ("write", "")])
+    found = read(folder)
     assert [str(found[name].dtype) for name in ("step", "error")] == ["category"] * 2
     assert [str(found[name].dtype) for name in ("due_ns", "done_ns")] == ["int64"] * 2
     assert set(found["step"].cat.categories) == {"read", "write"}
@@ -351,56 +351,55 @@ def test_labels_are_categories_and_numbers_stay_whole(folder: RunFolder) -> None
 def test_labels_of_several_row_groups_come_together(folder: RunFolder) -> None:
     labels = [(f"step-{n}", "" if n % 2 else "timeout") for n in range(7)]
     write_samples(folder, 0, labels, group=2)
-    found = folder.read_samples(CELL, COLUMNS, EVERY_ROUND)
+    found = read(folder)
     assert list(zip(found["step"], found["error"], strict=True)) == labels
 
 
 def test_only_the_named_columns_are_read(folder: RunFolder) -> None:
     write_samples(folder, 0, [("read", "")])
-    write_samples(folder, 1, [("read", "")])
-    assert list(folder.read_samples(CELL, ["round", "bytes"], EVERY_ROUND).columns) == [
-        "round",
-        "bytes",
-    ]
+    found = folder.read_samples(CELL, 0, ["round", "bytes"], must_be_whole=True)
+    assert list(found.columns) == ["round", "bytes"]
 
 
-def test_cell_without_samples_has_the_columns_all_the_same(folder: RunFolder) -> None:
-    found = folder.read_samples(CELL, COLUMNS, EVERY_ROUND)
+def test_round_without_a_file_has_the_columns_all_the_same(folder: RunFolder) -> None:
+    found = read(folder)
     assert found.empty
     assert list(found.columns) == list(COLUMNS)
 
 
-def test_rounds_without_samples_are_empty(folder: RunFolder) -> None:
+def test_round_without_samples_is_empty(folder: RunFolder) -> None:
     write_samples(folder, 0, [])
-    write_samples(folder, 1, [])
-    assert folder.read_samples(CELL, COLUMNS, EVERY_ROUND).empty
-
-
-@pytest.mark.parametrize("empty", [0, 1])
-def test_round_without_samples_does_not_spoil_the_others(folder: RunFolder, empty: int) -> None:
-    write_samples(folder, empty, [])
-    write_samples(folder, 1 - empty, [("read", "")])
-    assert folder.read_samples(CELL, COLUMNS, EVERY_ROUND)["step"].tolist() == ["read"]
+    assert read(folder).empty
 
 
 @pytest.mark.parametrize("cut", [0, 4, 100, -4])
 def test_unreadable_sample_file_is_the_users_error(folder: RunFolder, cut: int) -> None:
     path = write_samples(folder, 0, [("read", "")])
     path.write_bytes(path.read_bytes()[:cut])
-    message = refusal(lambda: folder.read_samples(CELL, COLUMNS, EVERY_ROUND), path)
-    assert "not a readable sample file" in message
+    assert "not a readable sample file" in refusal(lambda: read(folder), path)
 
 
 def test_sample_file_without_a_column_is_the_users_error(folder: RunFolder) -> None:
     path = write_samples(folder, 0, [("read", "")])
     assert "no_such" in refusal(
-        lambda: folder.read_samples(CELL, ["round", "no_such"], EVERY_ROUND), path
+        lambda: folder.read_samples(CELL, 0, ["round", "no_such"], must_be_whole=True), path
     )
 
 
-def test_what_a_killed_driver_left_unfinished_costs_its_round_alone(folder: RunFolder) -> None:
+def test_what_a_killed_driver_left_unfinished_is_no_error(folder: RunFolder) -> None:
     write_samples(folder, 0, [("read", "")])
     folder.samples_file(CELL, 1).write_bytes(b"PAR1 without an end")
-    assert folder.read_samples(CELL, COLUMNS, {0})["step"].tolist() == ["read"]
+    assert read(folder, 1, must_be_whole=False).empty
     with pytest.raises(UserError):
-        folder.read_samples(CELL, COLUMNS, {0, 1})
+        read(folder, 1)
+
+
+# ---- figures and their validity on disk ----
+
+
+def test_figures_stand_beside_the_other_fields_on_disk(folder: RunFolder) -> None:
+    folder.write_results(RESULTS)
+    (stored,) = json.loads(folder.results_file.read_text())["cells"]
+    assert {"scenario", "validity", "throughput_rps", "latency_ms", "response_ms"} <= set(stored)
+    assert "unjudged" not in stored
+    assert folder.read_results() == RESULTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -11,20 +12,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.summaries import COLUMNS, summarise
+from harness import latencies, summaries
+from harness.summaries import COLUMNS
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.job import DriverReport, ErrorKind
-from harness.vocabulary.load import Load
+from harness.vocabulary.load import Closed, Load
 from harness.vocabulary.record import AuditCount, RoundRecord, TargetReading
-from harness.vocabulary.result import AuditResult, CellResult, Percentiles
+from harness.vocabulary.result import AuditResult, CellResult, Figures, Percentiles
 from harness.vocabulary.scenario import Audit
 from tests.harness.builders import (
     MS,
     START,
     burst,
+    by_round,
     cell,
     closed,
     frame,
+    open_,
     reading,
     record,
     report,
@@ -38,11 +42,28 @@ CREATED = Audit("resources", "SELECT 1", {"create": 1})
 CRUD = Audit("accounts", "SELECT 1", {"create": 1, "delete": -1})
 
 
+@dataclass(frozen=True)
+class Summary:
+    """A cell and its figures side by side, to look at whatever its validity."""
+
+    cell: CellResult
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the field is
+        figures: Figures = self.cell.figures_despite(self.cell.validity)
+        return getattr(figures if hasattr(figures, name) else self.cell, name)
+
+
+def summarise(
+    of: Cell, records: Sequence[RoundRecord], samples: pd.DataFrame, audits: Sequence[Audit]
+) -> Summary:
+    return Summary(summaries.summarise(of, records, by_round(samples), audits))
+
+
 def burst_rows(took_ms: Sequence[float], round_number: int = 0) -> Rows:
     return [sample(sent_ms=0, took_ms=one, round_number=round_number) for one in took_ms]
 
 
-def burst_cell(*took_ms: Sequence[float]) -> CellResult:
+def burst_cell(*took_ms: Sequence[float]) -> Summary:
     """The summary of a burst with a round for each sequence of latencies."""
     rows = [row for n, one in enumerate(took_ms) for row in burst_rows(one, n)]
     records = [record(n, report(max(one) / 1e3)) for n, one in enumerate(took_ms)]
@@ -57,7 +78,7 @@ def closed_cell(
     target: Sequence[TargetReading] = (),
     loop_lag: Sequence[tuple[int, int]] = (),
     users: int = 10,
-) -> CellResult:
+) -> Summary:
     """The summary of one round of two seconds."""
     records = [record(0, driver or report(), target=target, loop_lag=loop_lag)]
     return summarise(cell(load=closed(users)), records, frame(rows), ())
@@ -176,6 +197,136 @@ def test_every_request_is_counted_once(found: list[tuple[float, float, str]]) ->
     assert sum(result.error_kinds.values()) == sum(row["error"] != "" for row in rows)
     if any(row["error"] for row in rows):
         assert not result.validity.is_valid
+
+
+# ---- open loads ----
+
+
+def open_cell(rows: Rows, load: Load | None = None, unsent: int = 0) -> Summary:
+    of = cell(load=load or open_(100.0, 2.0))
+    return summarise(of, [record(0, report(unsent=unsent))], frame(rows), ())
+
+
+def arrivals(took_ms: float = 20.0, waited_ms: float = 0.0) -> Rows:
+    """A hundred per second from half a second before the window."""
+    return [sample(sent_ms=10 * n, took_ms=took_ms, waited_ms=waited_ms) for n in range(-50, 200)]
+
+
+def test_open_load_counts_what_was_due_in_the_window_whenever_it_was_answered() -> None:
+    rows = [
+        sample(sent_ms=5, took_ms=10, waited_ms=10),  # due before the window
+        sample(sent_ms=10, took_ms=10, waited_ms=10),  # at its first moment
+        sample(sent_ms=1990, took_ms=500),  # answered after it
+        sample(sent_ms=2100, took_ms=1, waited_ms=200),  # sent after it
+        sample(sent_ms=2000, took_ms=1),  # due at its end
+    ]
+    found = open_cell(rows)
+    assert (found.requests, found.errors) == (3, 0)
+    assert found.throughput_rps == pytest.approx(2 / 2.0)  # answered within the window
+    assert found.offered_rps == pytest.approx(3 / 2.0)
+    assert found.response_ms.max == pytest.approx(500)
+
+
+def test_steady_open_load_is_valid() -> None:
+    found = open_cell(arrivals(waited_ms=1.0))
+    assert found.validity.is_valid, found.validity.reasons
+    assert found.offered_rps == pytest.approx(100, rel=0.01)
+    assert found.latency_ms.p50 == found.response_ms.p50 == pytest.approx(21)
+    assert found.service_ms.p50 == pytest.approx(20)
+
+
+def test_latency_of_a_closed_load_is_the_service_time() -> None:
+    rows = [sample(sent_ms=n, took_ms=20, waited_ms=5) for n in range(20)]
+    found = closed_cell(rows)
+    assert found.latency_ms == found.service_ms
+    assert found.response_ms.p50 == pytest.approx(25)
+
+
+def test_stall_of_the_target_is_in_the_latency_of_what_was_due_meanwhile() -> None:
+    rows = [sample(sent_ms=10 * n, took_ms=max(5, 1500 - 10 * n)) for n in range(100, 200)]
+    rows += [sample(sent_ms=10 * n, took_ms=5) for n in range(-50, 100)]
+    assert open_cell(rows).response_ms.p90 == pytest.approx(300)
+
+
+def test_phases_are_told_apart() -> None:
+    rows = [
+        sample(sent_ms=3 + n, took_ms=20, waited_ms=3, first_byte_ms=15, connecting_ms=4 * (n < 30))
+        for n in range(60)
+    ]
+    phases = open_cell(rows).phases_ms
+    assert phases.to_send.p50 == pytest.approx(3)
+    assert (phases.connecting.requests, phases.connecting.p50) == (30, pytest.approx(4))
+    assert phases.to_first_byte.p50 == pytest.approx(11)  # 15 on a connection that was open
+    assert phases.transfer.p50 == pytest.approx(5)
+    assert (phases.transfer.requests, phases.transfer.p99) == (60, None)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 50), st.floats(0, 50), st.floats(0, 50), st.floats(0, 50)),
+        min_size=20,
+        max_size=40,
+    )
+)
+def test_phases_of_a_request_add_up_to_its_response(times: list[tuple[float, ...]]) -> None:
+    rows = [
+        sample(
+            sent_ms=100,
+            waited_ms=wait,
+            connecting_ms=connect,
+            first_byte_ms=connect + first,
+            took_ms=connect + first + rest,
+        )
+        for wait, connect, first, rest in times
+    ]
+    answers = latencies.answers(frame(rows))
+    parts = answers.to_send + answers.to_first_byte + answers.transfer
+    assert answers.response.sum() == pytest.approx(parts.sum() + answers.connecting.sum(), abs=1e-3)
+    assert (answers.response >= answers.service - 1e-9).all()
+
+
+def test_refused_arrivals_are_errors_that_say_so() -> None:
+    rows = arrivals()
+    rows += [sample(sent_ms=10 * n, took_ms=0, error=ErrorKind.REFUSED) for n in range(20)]
+    found = open_cell(rows)
+    assert found.refused == found.errors == 20
+    assert found.offered_rps == pytest.approx(110, rel=0.01)
+    assert found.validity.state == "errors"
+    assert "20 of 270 arrivals found 256 flows under way" in found.validity.reasons[0]
+
+
+def test_driver_that_sends_late_is_limited() -> None:
+    assert open_cell(arrivals(waited_ms=9.0)).validity.state == "driver-limited"
+
+
+def test_driver_that_did_not_get_to_all_is_limited() -> None:
+    found = open_cell(arrivals(), unsent=5)
+    assert found.validity.state == "driver-limited"
+    assert found.offered_rps == pytest.approx(102.5)
+
+
+def test_driver_that_left_arrivals_out_is_limited() -> None:
+    found = open_cell(arrivals()[::2])
+    assert found.validity.state == "driver-limited"
+    assert "reached 50 of 100 requests per second" in found.validity.reasons[0]
+
+
+def test_target_that_falls_behind_an_open_load_is_not_steady() -> None:
+    rows = [sample(sent_ms=10 * n, took_ms=10 + 5 * max(0, n)) for n in range(-50, 200)]
+    assert open_cell(rows).validity.state in {"unsteady", "littles-law"}
+
+
+def test_user_who_thinks_is_no_deviation_from_littles_law() -> None:
+    load = Closed(users=10, duration_s=2.0, think_s=0.08)
+    rows = [
+        row | {"user": user}
+        for user in range(10)
+        for row in (sample(sent_ms=100 * n + 10 * user, took_ms=20) for n in range(-5, 20))
+    ]
+    found = summarise(cell(load=load), [record(0, report())], frame(rows), ())
+    assert found.validity.is_valid, found.validity.reasons
+    hurried = summarise(cell(load=closed(10)), [record(0, report())], frame(rows), ())
+    assert hurried.validity.state == "littles-law"
 
 
 # ---- errors ----
@@ -363,7 +514,10 @@ def test_nobody_looked_at_the_target() -> None:
 
 
 def test_driver_use_is_the_worst_of_the_rounds() -> None:
-    drivers = [report(cpu_s=1.0, lag_ms=4.0), report(cpu_s=0.4, lag_ms=6.0)]
+    drivers = [
+        report(cpu_s=1.0, lag_ms=4.0, waited_s=0.2),
+        report(cpu_s=0.4, lag_ms=6.0, waited_s=None),
+    ]
     rows = [
         sample(sent_ms=0, took_ms=1, waited_ms=5, round_number=0),
         sample(sent_ms=0, took_ms=1, waited_ms=0, round_number=0),
@@ -372,6 +526,7 @@ def test_driver_use_is_the_worst_of_the_rounds() -> None:
     records = [record(n, driver) for n, driver in enumerate(drivers)]
     use = summarise(cell(load=closed(), rounds=2), records, frame(rows), ()).driver_use
     assert use.cpu_fraction == pytest.approx(0.5)
+    assert use.waited_fraction == pytest.approx(0.1)
     assert (use.loop_lag_ms.p99, use.loop_lag_ms.max) == pytest.approx((6, 12))
     assert use.late_sends == pytest.approx(0.5)
     assert use.send_spread_ms == pytest.approx(5)
@@ -508,7 +663,7 @@ def test_samples_that_the_driver_took_and_nobody_has_are_missed() -> None:
 
 def audited(
     audit: Audit, change: int, *errors: str, step: str = "create"
-) -> tuple[AuditResult, CellResult]:
+) -> tuple[AuditResult, Summary]:
     """Requests of one step with these errors (empty: acknowledged) changed so many rows."""
     rows = [sample(sent_ms=n, took_ms=1, step=step, error=one) for n, one in enumerate(errors)]
     records = [record(0, report(), audits=[AuditCount(audit.what, 1000, 1000 + change)])]

@@ -11,17 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import validity
-from harness.validity import Evidence, judge
+from harness.littles_law import Balance
+from harness.steady_state import Change
+from harness.validity import Arrivals, Evidence, judge
 from harness.vocabulary.cell import Validity, ValidityState
 from harness.vocabulary.job import ErrorKind
 from harness.vocabulary.load import Load
 from harness.vocabulary.record import RoundState
 from harness.vocabulary.result import AuditResult, DriverUse, LoopLag
-from tests.harness.builders import burst, closed
+from tests.harness.builders import burst, closed, open_, ramp, steps
 
 USERS = 10
 CLOSED = closed(USERS)
 BURST = burst(USERS)
+OPEN = open_(100.0, 2.0)
+STEPS = steps(50.0, 150.0)
+RAMP = ramp(50.0, 150.0, 2.0)
+LOADS = (CLOSED, BURST, OPEN, STEPS, RAMP)
 
 GOOD_USE = DriverUse(
     cpu_fraction=0.2,
@@ -41,12 +47,14 @@ GOOD = Evidence(
     median_latency_ms=20.0,
     makespan_s=None,
     users_heard=(10, 10, 10),
-    littles_users=(9.9, 10.0, 10.1),
-    halves_ratios=(0.98, 1.0, 1.05),
+    balances=tuple(Balance(users, USERS) for users in (9.9, 10.0, 10.1)),
+    halves=tuple(Change(ratio, 0.05) for ratio in (0.98, 1.0, 1.05)),
+    cuts=(False, False, True),
 )
-GOOD_BURST = replace(
-    GOOD, requests=30, answers=30, makespan_s=0.5, littles_users=(), halves_ratios=()
-)
+GOOD_BURST = replace(GOOD, requests=30, answers=30, makespan_s=0.5, balances=(), halves=(), cuts=())
+PUNCTUAL = Arrivals(planned=200.0, due=200, sent=200, unsent=0, window_s=2.0)
+GOOD_OPEN = replace(GOOD, arrivals=(PUNCTUAL,) * 3, late_ms=1.0)
+GOOD_STEPS = replace(GOOD_OPEN, balances=(), halves=(), cuts=(), knee_rps=100.0)
 LOST_ROWS = AuditResult("resources", 100, 0, 99, ok=False)
 ERROR_KINDS = sorted(
     value for name, value in vars(ErrorKind).items() if name.isupper() and isinstance(value, str)
@@ -58,17 +66,43 @@ def use(
     cpu: float | None = 0.2,
     lag_ms: float | None = 0.5,
     spread_ms: float | None = 2.0,
+    waited: float | None = 0.0,
 ) -> DriverUse:
     return DriverUse(
-        cpu_fraction=cpu, loop_lag_ms=LoopLag(p99=lag_ms), late_sends=0.0, send_spread_ms=spread_ms
+        cpu_fraction=cpu,
+        waited_fraction=waited,
+        loop_lag_ms=LoopLag(p99=lag_ms),
+        late_sends=0.0,
+        send_spread_ms=spread_ms,
     )
+
+
+def changes(*ratios: float) -> tuple[Change, ...]:
+    return tuple(Change(ratio) for ratio in ratios)
+
+
+def balances(*users: float) -> tuple[Balance, ...]:
+    return tuple(Balance(found, USERS) for found in users)
 
 
 def with_states(*states: RoundState) -> Evidence:
     return replace(GOOD, states=states)
 
 
-@pytest.mark.parametrize(("load", "evidence"), [(CLOSED, GOOD), (BURST, GOOD_BURST)])
+def with_arrivals(first: Arrivals) -> Evidence:
+    return replace(GOOD_OPEN, arrivals=(first, PUNCTUAL, PUNCTUAL))
+
+
+@pytest.mark.parametrize(
+    ("load", "evidence"),
+    [
+        (CLOSED, GOOD),
+        (BURST, GOOD_BURST),
+        (OPEN, GOOD_OPEN),
+        (STEPS, GOOD_STEPS),
+        (RAMP, GOOD_STEPS),
+    ],
+)
 def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evidence) -> None:
     verdict = judge(load, evidence)
     assert verdict == Validity(ValidityState.VALID)
@@ -104,15 +138,57 @@ def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evide
         (CLOSED, replace(GOOD, driver_use=use(cpu=0.86)), "driver-limited", "86%"),
         (CLOSED, replace(GOOD, driver_use=use(lag_ms=7.1)), "driver-limited", "7.1 ms"),
         (BURST, replace(GOOD_BURST, driver_use=use(spread_ms=111)), "driver-limited", "111 ms"),
-        (CLOSED, replace(GOOD, halves_ratios=(1.0, 1.5, 1.6)), "unsteady", "1.50 x"),
-        (CLOSED, replace(GOOD, halves_ratios=(0.5, 0.6, 1.0)), "unsteady", "0.60 x"),
-        (CLOSED, replace(GOOD, littles_users=(9.0, 9.6, 10.0)), "littles-law", "9.6 users"),
-        (CLOSED, replace(GOOD, littles_users=(10.0, 10.4, 11.0)), "littles-law", "10.4 users"),
+        (CLOSED, replace(GOOD, halves=changes(1.0, 1.5, 1.6)), "unsteady", "1.50 x"),
+        (CLOSED, replace(GOOD, halves=changes(0.5, 0.6, 1.0)), "unsteady", "0.60 x"),
+        (CLOSED, replace(GOOD, balances=balances(9.0, 9.6, 10.0)), "littles-law", "9.6 users"),
+        (CLOSED, replace(GOOD, balances=balances(10.0, 10.4, 11.0)), "littles-law", "10.4 users"),
         (CLOSED, replace(GOOD, answers=19), "too-few-samples", "19 right answers"),
         (CLOSED, replace(GOOD, missing_samples=1), "too-few-samples", "1 samples"),
         (BURST, replace(GOOD_BURST, users_heard=(10, 9, 10)), "too-few-samples", "only 9 of 10"),
         (BURST, replace(GOOD_BURST, driver_use=use(cpu=0.9)), "driver-limited", "90%"),
         (BURST, replace(GOOD_BURST, driver_use=use(lag_ms=8.0)), "driver-limited", "8.0 ms"),
+        (CLOSED, replace(GOOD, cuts=(True, True, False)), "unsteady", "2 of 3 rounds"),
+        (
+            OPEN,
+            replace(GOOD_OPEN, halves=changes(2.6, 2.6, 1.0)),
+            "unsteady",
+            "2.60 x the response time",
+        ),
+        (
+            OPEN,
+            replace(GOOD_OPEN, balances=(Balance(10.5, 10.0, 0.01),) * 3),
+            "littles-law",
+            "10.5 requests were in flight, arrival rate x response time makes 10.0",
+        ),
+        (
+            OPEN,
+            replace(GOOD_OPEN, error_kinds={"refused": 7}),
+            "errors",
+            "7 of 3000 arrivals found 256 flows under way and were refused",
+        ),
+        (OPEN, replace(GOOD_OPEN, late_ms=7.1), "driver-limited", "sent 7.1 ms after"),
+        (
+            OPEN,
+            with_arrivals(replace(PUNCTUAL, unsent=3)),
+            "driver-limited",
+            "did not get to 3 of 600 requests",
+        ),
+        (
+            OPEN,
+            with_arrivals(replace(PUNCTUAL, sent=190)),
+            "driver-limited",
+            "reached 95 of 100 requests per second",
+        ),
+        (
+            OPEN,
+            with_arrivals(replace(PUNCTUAL, due=150, sent=150)),
+            "driver-limited",
+            "reached 75 of 100 requests per second",
+        ),
+        (OPEN, replace(GOOD_OPEN, arrivals=(PUNCTUAL,)), "driver-limited", "of 2 rounds"),
+        (OPEN, replace(GOOD_OPEN, answers=19), "too-few-samples", "19 right answers"),
+        (STEPS, replace(GOOD_STEPS, knee_rps=0.0), "unsteady", "kept up with no stage"),
+        (RAMP, replace(GOOD_STEPS, error_kinds={"refused": 7}), "errors", "7 of 3000 arrivals"),
     ],
 )
 def test_each_objection_has_its_state_and_a_reason(
@@ -135,11 +211,20 @@ def test_each_objection_has_its_state_and_a_reason(
         (CLOSED, replace(GOOD, driver_use=use(lag_ms=7.0))),  # 5 ms + a tenth of 20 ms
         (CLOSED, replace(GOOD, driver_use=use(spread_ms=1e6))),  # bursts only
         (BURST, replace(GOOD_BURST, driver_use=use(spread_ms=110))),  # 10 ms + a fifth of 0.5 s
-        (CLOSED, replace(GOOD, littles_users=(10.29,))),
-        (CLOSED, replace(GOOD, littles_users=(9.71,))),
-        (CLOSED, replace(GOOD, littles_users=(1.0, 10.0, 10.0))),  # the median decides
-        (CLOSED, replace(GOOD, halves_ratios=(5.0, 1.0, 1.0))),
+        (CLOSED, replace(GOOD, balances=balances(10.29))),
+        (CLOSED, replace(GOOD, balances=balances(9.71))),
+        (CLOSED, replace(GOOD, balances=balances(1.0, 10.0, 10.0))),  # the median decides
+        (CLOSED, replace(GOOD, halves=changes(5.0, 1.0, 1.0))),
         (CLOSED, replace(GOOD, audits=())),
+        (OPEN, replace(GOOD_OPEN, late_ms=7.0)),  # 5 ms + a tenth of 20 ms
+        (OPEN, replace(GOOD_OPEN, halves=changes(2.4, 2.4, 2.4))),
+        (OPEN, with_arrivals(replace(PUNCTUAL, due=199, sent=199))),  # an arrival at the edge
+        (OPEN, replace(GOOD_OPEN, balances=(Balance(10.5, 10.0, 0.03),) * 3)),
+        (
+            replace(OPEN, arrivals="poisson"),
+            with_arrivals(replace(PUNCTUAL, due=150, sent=150)),  # 4 x sqrt(200) below
+        ),
+        (STEPS, replace(GOOD_STEPS, knee_rps=None)),
         (BURST, replace(GOOD_BURST, answers=90, requests=90)),  # several steps for each user
     ],
 )
@@ -147,12 +232,36 @@ def test_what_is_within_the_thresholds_is_valid(load: Load, evidence: Evidence) 
     assert judge(load, evidence).is_valid
 
 
-@pytest.mark.parametrize(("answers", "valid"), [(100, True), (100_000, False)])
-def test_drift_that_chance_explains_is_forgiven(answers: int, *, valid: bool) -> None:
-    drifting = replace(
-        GOOD, answers=answers, halves_ratios=(1.4, 1.4, 1.4), littles_users=(10.0,) * 3
-    )
+@pytest.mark.parametrize(("chance", "valid"), [(0.4, True), (0.02, False)])
+def test_drift_that_chance_explains_is_forgiven(chance: float, *, valid: bool) -> None:
+    drifting = replace(GOOD, halves=(Change(1.4, chance),) * 3)
     assert judge(CLOSED, drifting).is_valid is valid
+
+
+# ---- a driver that had to wait for its processor ----
+
+
+@pytest.mark.parametrize(
+    ("cpu", "waited", "valid"),
+    [
+        (0.2, 0.03, True),  # 13% of the time in which it was ready
+        (0.2, 0.04, False),  # 17%
+        (0.05, 0.05, False),  # half of it, beside a busy loop
+        (0.001, 0.002, True),  # two thirds of next to nothing
+        (0.2, None, True),  # a system that does not tell
+        (None, 0.5, False),
+    ],
+)
+def test_waiting_for_the_processor(
+    cpu: float | None,
+    waited: float | None,
+    valid: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    verdict = judge(CLOSED, replace(GOOD, driver_use=use(cpu=cpu, waited=waited)))
+    assert verdict.is_valid is valid
+    if not valid:
+        assert verdict.state == "driver-limited"
+        assert "waited for its processor" in verdict.reasons[0]
 
 
 # ---- gravest first, all kept ----
@@ -161,10 +270,10 @@ OBJECTIONS: dict[str, dict[str, object]] = {
     "interrupted": {"states": ("measured", "target-died", "interrupted")},
     "target-died": {"states": ("measured", "target-died", "measured")},
     "wrong-answers": {"error_kinds": {"wrong-answer": 1, "timeout": 1}},
-    "errors": {"error_kinds": {"timeout": 1}},
     "driver-limited": {"driver_use": use(cpu=0.9)},
-    "unsteady": {"halves_ratios": (9.0,)},
-    "littles-law": {"littles_users": (1.0,)},
+    "errors": {"error_kinds": {"timeout": 1}},
+    "unsteady": {"halves": (Change(9.0),)},
+    "littles-law": {"balances": (Balance(1.0, USERS),)},
     "too-few-samples": {"missing_samples": 5},
 }
 
@@ -207,23 +316,21 @@ def nothing_known(states: Sequence[RoundState]) -> Evidence:
         median_latency_ms=None,
         makespan_s=None,
         users_heard=(),
-        littles_users=(),
-        halves_ratios=(),
     )
 
 
-@pytest.mark.parametrize("load", [CLOSED, BURST])
+@pytest.mark.parametrize("load", LOADS)
 @pytest.mark.parametrize("rounds", [0, 1, 3])
 def test_no_evidence_is_not_valid(load: Load, rounds: int) -> None:
     assert not judge(load, nothing_known(["measured"] * rounds)).is_valid
 
 
 def test_unknown_steadiness_is_unsteady() -> None:
-    assert judge(CLOSED, replace(GOOD, halves_ratios=())).state == "unsteady"
+    assert judge(CLOSED, replace(GOOD, halves=changes())).state == "unsteady"
 
 
 def test_unknown_number_of_users_breaks_littles_law() -> None:
-    assert judge(CLOSED, replace(GOOD, littles_users=())).state == "littles-law"
+    assert judge(CLOSED, replace(GOOD, balances=balances())).state == "littles-law"
 
 
 def test_kind_of_error_that_nobody_knows_is_an_error() -> None:
@@ -262,12 +369,26 @@ any_evidence = st.builds(
     driver_use=any_use,
     median_latency_ms=st.none() | st.floats(0, 1e4),
     makespan_s=st.none() | st.floats(0, 100),
-    littles_users=st.lists(st.floats(0, 20), max_size=5).map(tuple),
-    halves_ratios=st.lists(st.floats(0, 5), max_size=5).map(tuple),
+    balances=st.lists(st.builds(Balance, st.floats(0, 20), st.just(10.0)), max_size=5).map(tuple),
+    halves=st.lists(st.builds(Change, st.floats(0, 5)), max_size=5).map(tuple),
+    cuts=st.lists(st.booleans(), max_size=5).map(tuple),
+    arrivals=st.lists(
+        st.builds(
+            Arrivals,
+            planned=st.floats(0, 300),
+            due=st.integers(0, 300),
+            sent=st.integers(0, 300),
+            unsent=st.integers(0, 2),
+            window_s=st.floats(0, 3),
+        ),
+        max_size=5,
+    ).map(tuple),
+    late_ms=st.none() | st.floats(0, 50),
+    knee_rps=st.none() | st.floats(0, 100),
 )
 good_otherwise = st.builds(
     replace,
-    st.sampled_from([GOOD, GOOD_BURST]),
+    st.sampled_from([GOOD, GOOD_BURST, GOOD_OPEN, GOOD_STEPS]),
     error_kinds=st.dictionaries(st.sampled_from(ERROR_KINDS), st.integers(1, 10), max_size=2),
     audits=st.lists(st.sampled_from([GOOD.audits[0], LOST_ROWS]), max_size=2).map(tuple),
     missing_samples=st.integers(0, 1),
@@ -275,7 +396,7 @@ good_otherwise = st.builds(
 )
 
 
-@given(st.sampled_from([CLOSED, BURST]), any_evidence | good_otherwise)
+@given(st.sampled_from(LOADS), any_evidence | good_otherwise)
 def test_failed_requests_lost_rows_and_lost_rounds_are_never_valid(
     load: Load, evidence: Evidence
 ) -> None:
@@ -291,7 +412,7 @@ def test_failed_requests_lost_rows_and_lost_rounds_are_never_valid(
     assert verdict.is_valid == (not verdict.reasons)
 
 
-@given(st.sampled_from([CLOSED, BURST]), any_evidence)
+@given(st.sampled_from(LOADS), any_evidence)
 def test_audit_or_error_more_never_makes_it_better(load: Load, evidence: Evidence) -> None:
     gravity = list(ValidityState)
     worse = replace(evidence, audits=(*evidence.audits, LOST_ROWS))

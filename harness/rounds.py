@@ -1,0 +1,155 @@
+"""One round that was measured to its end: from its samples to what the summary needs of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness import latencies, littles_law, resource_use, stages, statistics, steady_state, validity
+from harness.latencies import Answers
+from harness.pacing import stretches
+from harness.vocabulary.job import DriverReport, ErrorKind
+from harness.vocabulary.load import ARRIVING, Burst, Closed, Load, Open, Ramp, Steps
+from harness.vocabulary.record import RoundRecord
+from harness.vocabulary.result import RoundResult
+from harness.windows import in_window, right, within
+
+LATE_MS = 1.0
+LATE_SHARE = 0.99
+"""The percentile of lateness that is judged under an open load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round amounts to; the samples themselves are let go.
+
+    Attributes:
+        result: Its figures.
+        answers: Times of the right answers that its figures are about.
+        requests_by_step: Requests that its figures are about, failed ones included.
+        refused: How many of them were refused.
+        served: Requests that were answered within the window: what the target worked for.
+        users: Users of whom an answer, right or wrong, came within the window.
+        balance: Both sides of Little's law; None where the load is not steady.
+        halves: The second half of the window against the first; likewise.
+        cut: Whether MSER found a material change; likewise.
+        arrivals: What an open load's schedule became.
+        stages: Of steps and ramps.
+        late_ms: 99th percentile of the time from due to sent.
+        send_spread_ms: Largest time from due to sent.
+        late_sends: Share of requests sent over 1 ms late.
+    """
+
+    result: RoundResult
+    answers: Answers
+    requests_by_step: Counter[str]
+    refused: int
+    served: int
+    users: int
+    balance: littles_law.Balance | None
+    halves: steady_state.Change | None
+    cut: bool | None
+    arrivals: validity.Arrivals | None
+    stages: tuple[stages.StageCount, ...]
+    late_ms: float | None
+    send_spread_ms: float
+    late_sends: float
+
+
+def measured_round(
+    load: Load, record: RoundRecord, report: DriverReport, samples: pd.DataFrame
+) -> Round:
+    """Look at one round.
+
+    Args:
+        load: What was driven.
+        record: Of the round.
+        report: Of its driver.
+        samples: All of the round's.
+    """
+    start, end = report.window_start_ns, report.window_end_ns
+    window_s = (end - start) / 1e9
+    inside = in_window(load, report, samples)
+    good = right(inside)
+    # What an open load makes due in the window may be answered after it, and that is no throughput.
+    answered = within(samples, "done_ns", start, end) if isinstance(load, ARRIVING) else inside
+    in_time = len(right(answered)) if isinstance(load, ARRIVING) else len(good)
+    answers = latencies.answers(good)
+    waited_ms = (inside["sent_ns"] - inside["due_ns"]).to_numpy(dtype=float) / 1e6
+    cpu_ms = resource_use.cpu_ms(load, record)
+    served = int((answered["error"] != ErrorKind.REFUSED).sum())
+    result = RoundResult(
+        round=record.round,
+        block=record.block,
+        requests=len(inside),
+        errors=len(inside) - len(good),
+        window_s=window_s,
+        makespan_s=window_s if isinstance(load, Burst) else None,
+        throughput_rps=in_time / window_s if window_s > 0 else 0.0,
+        latency_ms=latencies.percentiles(answers.latency(load)),
+        cpu_ms_per_request=cpu_ms / served if cpu_ms is not None and served else None,
+    )
+    series = _series(load, good, answers, start, end)
+    return Round(
+        result=result,
+        answers=answers,
+        requests_by_step=Counter(
+            {
+                str(step): int(n)
+                for step, n in inside.groupby("step", observed=True, sort=False).size().items()
+            }
+        ),
+        refused=int((inside["error"] == ErrorKind.REFUSED).sum()),
+        served=served,
+        users=inside["user"].nunique(),
+        balance=littles_law.balance(load, samples, start, end),
+        halves=None if series is None else steady_state.between_halves(series),
+        cut=None if series is None else not steady_state.is_steady(series, _materiality(load)),
+        arrivals=_arrivals(load, report, inside) if isinstance(load, ARRIVING) else None,
+        stages=stages.counts(stages.stages(load), report, samples)
+        if isinstance(load, Steps | Ramp)
+        else (),
+        late_ms=statistics.percentile(waited_ms, LATE_SHARE) if waited_ms.size else None,
+        send_spread_ms=float(waited_ms.max()) if waited_ms.size else 0.0,
+        late_sends=float((waited_ms > LATE_MS).mean()) if waited_ms.size else 0.0,
+    )
+
+
+def _series(
+    load: Load, good: pd.DataFrame, answers: Answers, start: int, end: int
+) -> steady_state.Series | None:
+    """What must be steady: answers under a closed load, response times under an open one.
+
+    The answers of an open load follow its arrivals, whatever becomes of the target.
+    """
+    if end <= start or good.empty:
+        return None
+    if isinstance(load, Closed):
+        return steady_state.answers_per_bin(good["done_ns"].to_numpy(), start, end)
+    if isinstance(load, Open):
+        due = good["due_ns"].to_numpy()
+        series = steady_state.mean_per_bin(due, answers.response, start, end)
+        return series if len(series) > 1 else None
+    return None
+
+
+def _materiality(load: Load) -> steady_state.Materiality:
+    if isinstance(load, Open):
+        return validity.MATERIAL_RESPONSES
+    return validity.MATERIAL_ANSWERS
+
+
+def _arrivals(
+    load: Open | Steps | Ramp, report: DriverReport, inside: pd.DataFrame
+) -> validity.Arrivals:
+    in_time = (inside["sent_ns"] < report.window_end_ns) | (inside["error"] == ErrorKind.REFUSED)
+    window = stretches(load)[1 if load.warmup_s > 0 else 0 :]
+    return validity.Arrivals(
+        planned=sum(stretch.arrivals for stretch in window),
+        due=len(inside) + report.unsent,
+        sent=int(in_time.sum()),
+        unsent=report.unsent,
+        window_s=(report.window_end_ns - report.window_start_ns) / 1e9,
+    )
