@@ -1,11 +1,12 @@
 """The columns of the result tables: a metric is one row here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from harness.vocabulary.load import Burst
-from harness.vocabulary.result import CellResult
-from reports import quantities
+from harness.vocabulary.load import ARRIVING, Burst, Load, Ramp, Steps
+from harness.vocabulary.result import CellResult, Figures, StageResult
+from reports import quantities, wording
 from reports.quantities import MISSING
 
 FEW_SAMPLES_NOTE = (
@@ -15,8 +16,13 @@ FEW_SAMPLES_NOTE = (
 )
 
 
-def _no_interval(_: CellResult) -> str:
+def _no_interval(_: Figures) -> str:
     return ""
+
+
+def shown(cell: CellResult) -> Figures:
+    """The figures of a cell for a table or a chart, which have its validity beside them."""
+    return cell.figures_despite(cell.validity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,38 +36,56 @@ class Column:
     """
 
     heading: str
-    text: Callable[[CellResult], str]
-    interval: Callable[[CellResult], str] = _no_interval
+    text: Callable[[Figures], str]
+    interval: Callable[[Figures], str] = _no_interval
 
 
 def _latency(name: str, heading: str) -> Column:
-    def text(cell: CellResult) -> str:
-        return quantities.milliseconds(getattr(cell.latency_ms, name))
+    def text(figures: Figures) -> str:
+        return quantities.milliseconds(getattr(figures.latency_ms, name))
 
-    def interval(cell: CellResult) -> str:
-        bounds = getattr(cell.latency_ms_ci, name, None)
+    def interval(figures: Figures) -> str:
+        bounds = getattr(figures.latency_ms_ci, name, None)
         return quantities.interval(bounds, quantities.milliseconds)
 
     return Column(heading, text, interval)
 
 
-REQUESTS = Column("Requests", lambda cell: quantities.count(cell.requests))
-ERRORS = Column("Errors", lambda cell: quantities.share_of(cell.errors, cell.requests))
+def _percentile(of: str, name: str, heading: str) -> Column:
+    return Column(
+        heading, lambda figures: quantities.milliseconds(getattr(getattr(figures, of), name))
+    )
+
+
+def _phase(of: str, heading: str) -> tuple[Column, ...]:
+    def text(name: str) -> Callable[[Figures], str]:
+        return lambda figures: quantities.milliseconds(
+            getattr(getattr(figures.phases_ms, of), name)
+        )
+
+    return Column(f"{heading} p50", text("p50")), Column(f"{heading} p99", text("p99"))
+
+
+OFFERED = Column("Offered per second", lambda figures: quantities.number(figures.offered_rps))
+REFUSED = Column("Refused", lambda figures: quantities.share_of(figures.refused, figures.requests))
+KNEE = Column("Kept up to", wording.knee)
+REQUESTS = Column("Requests", lambda figures: quantities.count(figures.requests))
+ERRORS = Column("Errors", lambda figures: quantities.share_of(figures.errors, figures.requests))
 THROUGHPUT = Column(
     "Answers per second",
-    lambda cell: quantities.number(cell.throughput_rps),
-    lambda cell: quantities.interval(cell.throughput_rps_ci),
+    lambda figures: quantities.number(figures.throughput_rps),
+    lambda figures: quantities.interval(figures.throughput_rps_ci),
 )
 MAKESPAN = Column(
     "Time to the last answer",
-    lambda cell: quantities.seconds(cell.makespan_s),
-    lambda cell: quantities.interval(cell.makespan_s_ci, quantities.seconds),
+    lambda figures: quantities.seconds(figures.makespan_s),
+    lambda figures: quantities.interval(figures.makespan_s_ci, quantities.seconds),
 )
 CPU = Column(
     "CPU per request",
-    lambda cell: quantities.milliseconds(cell.target_use.cpu_ms_per_request),
-    lambda cell: quantities.interval(
-        cell.target_use.cpu_ms_per_request_ci, quantities.milliseconds
+    lambda figures: quantities.milliseconds(figures.target_use.cpu_ms_per_request),
+    lambda figures: quantities.interval(
+        figures.target_use.cpu_ms_per_request_ci, quantities.milliseconds
     ),
 )
 LATENCIES = (
@@ -74,28 +98,129 @@ LATENCIES = (
 )
 COSTS = (
     CPU,
-    Column("CPU in use", lambda cell: quantities.share(cell.target_use.cpu_fraction)),
-    Column("Memory", lambda cell: quantities.mebibytes(cell.target_use.rss_mib)),
-    Column("Threads", lambda cell: quantities.count(cell.target_use.threads)),
-    Column("Loop lag p99", lambda cell: quantities.milliseconds(cell.target_use.loop_lag_ms.p99)),
-    Column("Loop lag max", lambda cell: quantities.milliseconds(cell.target_use.loop_lag_ms.max)),
-    Column("Driver CPU", lambda cell: quantities.share(cell.driver_use.cpu_fraction)),
-    Column("Driver lag p99", lambda cell: quantities.milliseconds(cell.driver_use.loop_lag_ms.p99)),
-    Column("Send spread", lambda cell: quantities.milliseconds(cell.driver_use.send_spread_ms)),
+    Column("CPU in use", lambda figures: quantities.share(figures.target_use.cpu_fraction)),
+    Column("Memory", lambda figures: quantities.mebibytes(figures.target_use.rss_mib)),
+    Column("Threads", lambda figures: quantities.count(figures.target_use.threads)),
+    Column("Sockets", lambda figures: quantities.count(figures.target_use.sockets)),
+    Column(
+        "Context switches per request",
+        lambda figures: quantities.number(figures.target_use.context_switches_per_request),
+    ),
+    Column(
+        "Loop lag p99", lambda figures: quantities.milliseconds(figures.target_use.loop_lag_ms.p99)
+    ),
+    Column(
+        "Loop lag max", lambda figures: quantities.milliseconds(figures.target_use.loop_lag_ms.max)
+    ),
+    Column("Driver CPU", lambda figures: quantities.share(figures.driver_use.cpu_fraction)),
+    Column(
+        "Driver lag p99",
+        lambda figures: quantities.milliseconds(figures.driver_use.loop_lag_ms.p99),
+    ),
+    Column(
+        "Send spread", lambda figures: quantities.milliseconds(figures.driver_use.send_spread_ms)
+    ),
 )
 """What it took: the target's resources, then the driver's."""
 
+DATABASE_CPU = Column(
+    "Database CPU per request",
+    lambda figures: quantities.milliseconds(figures.database_use.cpu_ms_per_request),
+)
+CONNECTIONS = Column(
+    "Connections held", lambda figures: quantities.count(figures.database_use.connections)
+)
+DATABASE = (
+    DATABASE_CPU,
+    Column("CPU in use", lambda figures: quantities.share(figures.database_use.cpu_fraction)),
+    CONNECTIONS,
+    Column("Active", lambda figures: quantities.number(figures.database_use.active)),
+    Column(
+        "Idle in transaction",
+        lambda figures: quantities.number(figures.database_use.idle_in_transaction),
+    ),
+    Column("Waiting for a lock", lambda figures: quantities.number(figures.database_use.waiting)),
+    Column("Waiting, at most", lambda figures: quantities.count(figures.database_use.waiting_max)),
+    Column(
+        "Transactions per request",
+        lambda figures: quantities.number(figures.database_use.transactions_per_request),
+    ),
+    Column(
+        "Rolled back per request",
+        lambda figures: quantities.number(figures.database_use.rollbacks_per_request),
+    ),
+    Column(
+        "Blocks found in memory", lambda figures: quantities.share(figures.database_use.cache_hits)
+    ),
+)
+"""What the database did for the target."""
 
-def primary(*, burst: bool) -> Column:
-    """The figure that counts under a load model."""
-    return MAKESPAN if burst else THROUGHPUT
+
+TIMES = (
+    *(
+        _percentile(of, name, f"{what} {heading}")
+        for name, heading in (("p50", "p50"), ("p99", "p99"), ("max", "max"))
+        for of, what in (("response_ms", "Response"), ("service_ms", "Service"))
+    ),
+    *_phase("to_send", "To send"),
+    Column(
+        "New connections",
+        lambda figures: quantities.count(figures.phases_ms.connecting.requests),
+    ),
+    *_phase("connecting", "Connecting"),
+    *_phase("to_first_byte", "To first byte"),
+    *_phase("transfer", "Transfer"),
+)
+"""Response time and service time side by side, then the parts that they are made of."""
+
+STAGES = ("Offered", "Sent", "Answered right", "Refused", "Errors", "p50", "p99", "Kept up")
+"""Headings of the stages of steps and ramps; the first three per second."""
 
 
-def answers(*, burst: bool) -> tuple[Column, ...]:
+def stage_texts(stage: StageResult) -> tuple[str, ...]:
+    """A stage under the headings `STAGES`."""
+    return (
+        quantities.number(stage.offered_rps),
+        quantities.number(stage.sent_rps),
+        quantities.number(stage.answered_rps),
+        quantities.count(stage.refused),
+        quantities.count(stage.errors),
+        quantities.milliseconds(stage.p50_ms),
+        quantities.milliseconds(stage.p99_ms),
+        "yes" if stage.kept_up else "no",
+    )
+
+
+METRICS: Mapping[str, str] = MappingProxyType(
+    {"burst": "makespan_s", "closed": "throughput_rps", "open": "latency_ms.p50"}
+)
+"""By load model, the metric that counts in a comparison."""
+
+
+def primary(load: Load) -> Column:
+    """The figure that counts under a load."""
+    if isinstance(load, Burst):
+        return MAKESPAN
+    if isinstance(load, Steps | Ramp):
+        return KNEE
+    return THROUGHPUT
+
+
+def answers(load: Load) -> tuple[Column, ...]:
     """What was answered."""
-    return (REQUESTS, ERRORS, primary(burst=burst), *LATENCIES)
+    if not isinstance(load, ARRIVING):
+        return (REQUESTS, ERRORS, primary(load), *LATENCIES)
+    staged = (KNEE,) if isinstance(load, Steps | Ramp) else ()
+    return (REQUESTS, ERRORS, REFUSED, *staged, OFFERED, THROUGHPUT, *LATENCIES)
+
+
+def size_heading(load: Load) -> str:
+    """What the size of a load of this model is."""
+    if isinstance(load, Burst):
+        return "At once"
+    return "Arrivals" if isinstance(load, ARRIVING) else "Users"
 
 
 def of(cell: CellResult) -> Column:
     """The figure that counts in a cell."""
-    return primary(burst=isinstance(cell.load, Burst))
+    return primary(cell.load)

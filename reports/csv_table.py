@@ -5,16 +5,21 @@ import io
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from harness.vocabulary.result import CellResult, Interval, RunResults
+from harness.vocabulary.load import Closed, Load, Open
+from harness.vocabulary.result import CellResult, Figures, Interval, RunResults
 
 Value = str | int | float | None
 """None becomes an empty field."""
 
 
-def _bounds(name: str, of: Callable[[CellResult], Interval | None]) -> dict[str, "_Field"]:
-    def bound(end: int) -> "_Field":
-        def value(cell: CellResult) -> Value:
-            found = of(cell)
+_Field = Callable[[CellResult], Value]
+_Figure = Callable[[Figures], Value]
+
+
+def _bounds(name: str, of: Callable[[Figures], Interval | None]) -> dict[str, _Figure]:
+    def bound(end: int) -> _Figure:
+        def value(figures: Figures) -> Value:
+            found = of(figures)
             return None if found is None else found[end]
 
         return value
@@ -22,14 +27,26 @@ def _bounds(name: str, of: Callable[[CellResult], Interval | None]) -> dict[str,
     return {f"{name}_low": bound(0), f"{name}_high": bound(1)}
 
 
-def _latency(name: str) -> dict[str, "_Field"]:
+def _latency(name: str) -> dict[str, _Figure]:
     return {
-        f"latency_{name}_ms": lambda cell: getattr(cell.latency_ms, name),
-        **_bounds(f"latency_{name}_ms", lambda cell: getattr(cell.latency_ms_ci, name)),
+        f"latency_{name}_ms": lambda figures: getattr(figures.latency_ms, name),
+        **_bounds(f"latency_{name}_ms", lambda figures: getattr(figures.latency_ms_ci, name)),
     }
 
 
-_Field = Callable[[CellResult], Value]
+def _percentiles(of: str) -> dict[str, _Figure]:
+    def value(name: str) -> _Figure:
+        return lambda figures: getattr(getattr(figures, f"{of}_ms"), name)
+
+    return {f"{of}_{name}_ms": value(name) for name in ("p50", "p90", "p95", "p99", "p999", "max")}
+
+
+def _phase(of: str) -> dict[str, _Figure]:
+    def value(name: str) -> _Figure:
+        return lambda figures: getattr(getattr(figures.phases_ms, of), name)
+
+    return {f"{of}_{name}_ms": value(name) for name in ("p50", "p99")}
+
 
 COLUMNS: Mapping[str, _Field] = MappingProxyType(
     {
@@ -41,43 +58,99 @@ COLUMNS: Mapping[str, _Field] = MappingProxyType(
         "concurrency": lambda cell: cell.load.concurrency,
         "validity": lambda cell: cell.validity.state.value,
         "validity_reasons": lambda cell: "; ".join(cell.validity.reasons),
+        "load": lambda cell: cell.load.label,
+        "rate": lambda cell: _rate(cell.load),
+        "think_s": lambda cell: _think_s(cell.load),
         "rounds": lambda cell: cell.rounds,
-        "requests": lambda cell: cell.requests,
-        "errors": lambda cell: cell.errors,
-        "makespan_s": lambda cell: cell.makespan_s,
-        **_bounds("makespan_s", lambda cell: cell.makespan_s_ci),
-        "throughput_rps": lambda cell: cell.throughput_rps,
-        **_bounds("throughput_rps", lambda cell: cell.throughput_rps_ci),
+    }
+)
+"""What was asked and what became of it, by name of the column, in order."""
+
+FIGURES: Mapping[str, _Figure] = MappingProxyType(
+    {
+        "requests": lambda figures: figures.requests,
+        "errors": lambda figures: figures.errors,
+        "makespan_s": lambda figures: figures.makespan_s,
+        **_bounds("makespan_s", lambda figures: figures.makespan_s_ci),
+        "throughput_rps": lambda figures: figures.throughput_rps,
+        **_bounds("throughput_rps", lambda figures: figures.throughput_rps_ci),
         **_latency("p50"),
         **_latency("p90"),
         **_latency("p95"),
         **_latency("p99"),
         **_latency("p999"),
-        "latency_max_ms": lambda cell: cell.latency_ms.max,
-        "latency_intervals_from": lambda cell: cell.latency_ci_from,
-        "target_cpu_ms_per_request": lambda cell: cell.target_use.cpu_ms_per_request,
-        **_bounds("target_cpu_ms_per_request", lambda cell: cell.target_use.cpu_ms_per_request_ci),
-        "target_cpu_fraction": lambda cell: cell.target_use.cpu_fraction,
-        "target_rss_mib": lambda cell: cell.target_use.rss_mib,
-        "target_threads": lambda cell: cell.target_use.threads,
-        "target_loop_lag_p50_ms": lambda cell: cell.target_use.loop_lag_ms.p50,
-        "target_loop_lag_p99_ms": lambda cell: cell.target_use.loop_lag_ms.p99,
-        "target_loop_lag_max_ms": lambda cell: cell.target_use.loop_lag_ms.max,
-        "driver_cpu_fraction": lambda cell: cell.driver_use.cpu_fraction,
-        "driver_loop_lag_p99_ms": lambda cell: cell.driver_use.loop_lag_ms.p99,
-        "driver_loop_lag_max_ms": lambda cell: cell.driver_use.loop_lag_ms.max,
-        "driver_late_sends_fraction": lambda cell: cell.driver_use.late_sends,
-        "driver_send_spread_ms": lambda cell: cell.driver_use.send_spread_ms,
+        "latency_max_ms": lambda figures: figures.latency_ms.max,
+        "latency_intervals_from": lambda figures: figures.latency_ci_from,
+        "target_cpu_ms_per_request": lambda figures: figures.target_use.cpu_ms_per_request,
+        **_bounds(
+            "target_cpu_ms_per_request", lambda figures: figures.target_use.cpu_ms_per_request_ci
+        ),
+        "target_cpu_fraction": lambda figures: figures.target_use.cpu_fraction,
+        "target_rss_mib": lambda figures: figures.target_use.rss_mib,
+        "target_threads": lambda figures: figures.target_use.threads,
+        "target_loop_lag_p50_ms": lambda figures: figures.target_use.loop_lag_ms.p50,
+        "target_loop_lag_p99_ms": lambda figures: figures.target_use.loop_lag_ms.p99,
+        "target_loop_lag_max_ms": lambda figures: figures.target_use.loop_lag_ms.max,
+        "driver_cpu_fraction": lambda figures: figures.driver_use.cpu_fraction,
+        "driver_loop_lag_p99_ms": lambda figures: figures.driver_use.loop_lag_ms.p99,
+        "driver_loop_lag_max_ms": lambda figures: figures.driver_use.loop_lag_ms.max,
+        "driver_late_sends_fraction": lambda figures: figures.driver_use.late_sends,
+        "driver_send_spread_ms": lambda figures: figures.driver_use.send_spread_ms,
+        "refused": lambda figures: figures.refused,
+        "offered_rps": lambda figures: figures.offered_rps,
+        "knee_rps": lambda figures: figures.knee_rps,
+        **_percentiles("response"),
+        **_percentiles("service"),
+        **_phase("to_send"),
+        "new_connections": lambda figures: figures.phases_ms.connecting.requests,
+        **_phase("connecting"),
+        **_phase("to_first_byte"),
+        **_phase("transfer"),
+        "target_sockets": lambda figures: figures.target_use.sockets,
+        "target_context_switches_per_request": lambda figures: (
+            figures.target_use.context_switches_per_request
+        ),
+        "database_cpu_ms_per_request": lambda figures: figures.database_use.cpu_ms_per_request,
+        "database_cpu_fraction": lambda figures: figures.database_use.cpu_fraction,
+        "database_connections": lambda figures: figures.database_use.connections,
+        "database_active": lambda figures: figures.database_use.active,
+        "database_idle_in_transaction": lambda figures: figures.database_use.idle_in_transaction,
+        "database_waiting": lambda figures: figures.database_use.waiting,
+        "database_waiting_max": lambda figures: figures.database_use.waiting_max,
+        "database_transactions_per_request": lambda figures: (
+            figures.database_use.transactions_per_request
+        ),
+        "database_rollbacks_per_request": lambda figures: (
+            figures.database_use.rollbacks_per_request
+        ),
+        "database_cache_hits_fraction": lambda figures: figures.database_use.cache_hits,
     }
 )
-"""By name of the column, in order. Names are for programs: they stay once they are released."""
+"""What was measured. Names are for programs: they stay once they are released."""
 
 
 def render(results: RunResults) -> str:
     """The cells as CSV text, with a heading."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["run", *COLUMNS])
+    writer.writerow(["run", *COLUMNS, *FIGURES])
     for cell in results.cells:
-        writer.writerow([results.run.run_id, *(field(cell) for field in COLUMNS.values())])
+        writer.writerow([results.run.run_id, *_row(cell)])
     return text.getvalue()
+
+
+def _row(cell: CellResult) -> list[Value]:
+    # The columns before these say whether they may be believed.
+    figures = cell.figures_despite(cell.validity)
+    return [
+        *(field(cell) for field in COLUMNS.values()),
+        *(figure(figures) for figure in FIGURES.values()),
+    ]
+
+
+def _rate(load: Load) -> float | None:
+    return load.rate if isinstance(load, Open) else None
+
+
+def _think_s(load: Load) -> float | None:
+    return load.think_s if isinstance(load, Closed) else None

@@ -150,6 +150,8 @@ def _draw_measured(axes: Axes, line: Line, dodge: float) -> None:
         linewidth=1.5 if line.faint else 2.0,
         alpha=alpha,
     )
+    if line.knee:
+        axes.axvline(line.knee * dodge, color=colour, linewidth=1.2, linestyle=line.mark.line)
     whiskers = [(p.x * dodge, *p.bounds) for p in line.points if p.bounds is not None]
     if whiskers:
         xs, lows, highs = zip(*whiskers, strict=True)
@@ -189,7 +191,7 @@ def _horizontal_axis(axes: Axes, chart: Chart) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(labelled))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: quantities.count(round(x))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: quantities.level(x)))
     # A single level, or two that lie close, would otherwise fill the axis.
     low, high = levels[0], levels[-1]
     missing = max(1.0, _NARROW / (high / low)) ** 0.5

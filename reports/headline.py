@@ -8,8 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from harness.vocabulary.load import Burst
-from harness.vocabulary.result import CellResult, Comparison, DocumentedPoint, RunResults
+from harness.vocabulary.load import ARRIVING, Burst
+from harness.vocabulary.result import (
+    CellResult,
+    Comparison,
+    DocumentedPoint,
+    Figures,
+    NotBelieved,
+    RunResults,
+)
 from reports import quantities, wording
 from reports.quantities import Bounds
 from reports.sections import sections
@@ -195,9 +202,9 @@ def _target_sentence(
     if not of_target:
         return f"{_SUBJECTS[target]} was not measured here"
     believed = {
-        cell.load.concurrency: cell.makespan_s
+        cell.load.concurrency: figures.makespan_s
         for cell in of_target
-        if cell.validity.is_valid and cell.makespan_s is not None
+        if isinstance(figures := cell.figures, Figures) and figures.makespan_s is not None
     }
     parts = []
     if believed:
@@ -301,6 +308,18 @@ def _claim_sentence(results: RunResults) -> str:
     ratios = [row.ratio for row in rows if row.ratio is not None]
     least = quantities.printed(CLAIM[0])
     if not rows:
+        same = {(cell.target, cell.scenario, cell.load.label) for cell in results.cells}
+        arriving = any(
+            isinstance(cell.load, ARRIVING)
+            and cell.target == ASYNC
+            and (SYNC, cell.scenario, cell.load.label) in same
+            for cell in results.cells
+        )
+        if arriving:
+            return (
+                "async and sync were compared at rates of arrival that the plan fixed, which does "
+                "not say how many answers per second each could give"
+            )
         return "async and sync were not measured under the same load"
     if not ratios:
         return (
@@ -355,9 +374,10 @@ def _short_measured(results: RunResults) -> str:
 
 
 def _short_time(cell: CellResult) -> str:
-    return (
-        quantities.seconds(cell.makespan_s) if cell.validity.is_valid else str(cell.validity.state)
-    )
+    figures = cell.figures
+    if isinstance(figures, NotBelieved):
+        return str(figures.validity.state)
+    return quantities.seconds(figures.makespan_s)
 
 
 def _capitalised(text: str) -> str:

@@ -10,9 +10,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.vocabulary.cell import Cell, ValidityState
-from harness.vocabulary.load import Closed
-from harness.vocabulary.result import Comparison, RunResults
-from reports import charts, columns, drawing, headline, marks, quantities, sections, wording
+from harness.vocabulary.load import Burst, Load, Ramp, Steps
+from harness.vocabulary.result import Comparison, DatabaseUse, RunResults
+from reports import (
+    charts,
+    columns,
+    drawing,
+    headline,
+    marks,
+    quantities,
+    sections,
+    timelines,
+    wording,
+)
 from reports.headline import RatioRow
 from reports.sections import Section
 
@@ -45,13 +55,25 @@ class SectionView:
         section: What is shown.
         charts: Drawn.
         answers: Columns of the first table.
+        knees: Of steps and ramps, up to where each target kept up, in sentences.
         main: Comparisons in the metric that counts, each a sentence in the text.
+        over_time: The small charts of the single cells.
     """
 
     section: Section
     charts: tuple[Drawn, ...]
     answers: tuple[columns.Column, ...]
+    knees: tuple[str, ...]
     main: tuple[Comparison, ...]
+    over_time: tuple[timelines.CellTimelines, ...]
+
+    @property
+    def database(self) -> bool:
+        """Whether anything is known of what the database did."""
+        return any(
+            cell.figures_despite(cell.validity).database_use != DatabaseUse()
+            for cell in self.section.cells
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +125,10 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         cell_ids={cell.name: anchor for cell, anchor in zip(results.cells, cell_ids, strict=True)},
         by_name={cell.name: cell for cell in results.cells},
         link=lambda *parts: "/".join([data_root, *(quote(part) for part in parts)]),
-        closed=_distinct_closed(results.run.cells),
+        loads=_steady_loads(results.run.cells),
         states=[(state, wording.VALIDITY[state]) for state in ValidityState],
         columns=columns,
+        timelines=timelines,
         quantities=quantities,
         wording=wording,
     )
@@ -116,12 +139,18 @@ def _view(section: Section, looks: Mapping[str, marks.Mark]) -> SectionView:
         Drawn(chart, drawing.svg(chart, name=f"{section.anchor}-chart-{number}"))
         for number, chart in enumerate(charts.section_charts(section, looks), start=1)
     ]
-    metric = "makespan_s" if section.burst else "throughput_rps"
+    metric = columns.METRICS.get(section.model)
     return SectionView(
         section=section,
         charts=tuple(drawn),
-        answers=columns.answers(burst=section.burst),
+        answers=columns.answers(section.load),
+        knees=tuple(
+            wording.knee_sentence(cell)
+            for cell in section.cells
+            if isinstance(cell.load, Steps | Ramp)
+        ),
         main=tuple(one for one in section.comparisons if one.metric == metric),
+        over_time=timelines.timelines(section.cells),
     )
 
 
@@ -149,6 +178,7 @@ def _scale(rows: Sequence[RatioRow]) -> Scale:
     )
 
 
-def _distinct_closed(cells: Sequence[Cell]) -> Sequence[Closed]:
-    loads = {cell.load.label: cell.load for cell in cells if isinstance(cell.load, Closed)}
-    return sorted(loads.values(), key=lambda load: load.users)
+def _steady_loads(cells: Sequence[Cell]) -> Sequence[Load]:
+    """All loads that have a window, each once, by model and size."""
+    loads = {cell.load.label: cell.load for cell in cells if not isinstance(cell.load, Burst)}
+    return sorted(loads.values(), key=lambda load: (load.model, sections.size(load)))

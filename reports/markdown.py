@@ -8,6 +8,7 @@ from reports import columns, headline, quantities, wording
 from reports.columns import Column
 from reports.sections import Section, doubtful, sections
 
+_COSTS = (columns.CPU, columns.DATABASE_CPU, columns.CONNECTIONS)
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&])")
 
 
@@ -49,13 +50,22 @@ def _section(section: Section, *, several_drivers: bool) -> list[str]:
     blocks = [f"## {_escaped(section.title)}"]
     if section.description:
         blocks.append(_escaped(section.description))
-    shown = (*columns.answers(burst=section.burst), columns.CPU)
-    headings = ["Target", "At once", *(column.heading for column in shown), "Validity"]
+    shown = (*columns.answers(section.load), *_COSTS)
+    headings = [
+        "Target",
+        columns.size_heading(section.load),
+        *(column.heading for column in shown),
+        "Validity",
+    ]
     if several_drivers:
         headings.insert(2, "Driver")
     rows = [_row(cell, shown, several_drivers=several_drivers) for cell in section.cells]
     blocks.append(_table(headings, rows))
-    metric = "makespan_s" if section.burst else "throughput_rps"
+    if any(columns.shown(cell).stages for cell in section.cells):
+        blocks.append(_stages(section))
+        blocks.append(_bullets(wording.knee_sentence(cell) for cell in section.cells))
+    blocks.append(_times(section))
+    metric = columns.METRICS.get(section.model)
     main = [one for one in section.comparisons if one.metric == metric]
     if main:
         blocks.append(
@@ -68,14 +78,45 @@ def _section(section: Section, *, several_drivers: bool) -> list[str]:
     return blocks
 
 
+def _times(section: Section) -> str:
+    headings = ["Target", columns.size_heading(section.load)]
+    headings += [column.heading for column in columns.TIMES]
+    rows = [
+        [
+            cell.target,
+            wording.size(cell.load),
+            *(column.text(columns.shown(cell)) for column in columns.TIMES),
+            wording.state(cell),
+        ]
+        for cell in section.cells
+    ]
+    return _table([*headings, "Validity"], rows)
+
+
+def _stages(section: Section) -> str:
+    headings = ["Target", "Planned", *columns.STAGES, "Validity"]
+    rows = [
+        [
+            cell.target,
+            quantities.level(stage.rate),
+            *columns.stage_texts(stage),
+            wording.state(cell),
+        ]
+        for cell in section.cells
+        for stage in columns.shown(cell).stages
+    ]
+    return _table(headings, rows)
+
+
 def _row(cell: CellResult, shown: Sequence[Column], *, several_drivers: bool) -> list[str]:
+    measured = columns.shown(cell)
     figures = [
-        f"{column.text(cell)} ({within})"
-        if (within := column.interval(cell))
-        else column.text(cell)
+        f"{column.text(measured)} ({within})"
+        if (within := column.interval(measured))
+        else column.text(measured)
         for column in shown
     ]
-    found = [cell.target, quantities.count(cell.load.concurrency), *figures, wording.state(cell)]
+    found = [cell.target, wording.size(cell.load), *figures, wording.state(cell)]
     if several_drivers:
         found.insert(2, cell.driver)
     return found

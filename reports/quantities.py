@@ -33,6 +33,11 @@ def count(value: int | None) -> str:
     return MISSING if value is None else f"{value:,}"
 
 
+def level(value: float) -> str:
+    """A concurrency or a rate: exactly where it is whole, else in three digits."""
+    return f"{value:,.0f}" if value == round(value) else number(value)
+
+
 def printed(value: float) -> str:
     """A number as the documentation prints it, without digits that it does not have."""
     return f"{value:g}"

@@ -1,10 +1,11 @@
 """Results in the order in which they are read: by scenario, within it by load, then by target."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from harness.vocabulary.load import Burst, Load
+from harness.vocabulary.load import Burst, Closed, Load, Open, Ramp, Steps
 from harness.vocabulary.result import CellResult, Comparison, RunResults, ScenarioFacts
 
 
@@ -17,7 +18,7 @@ class Section:
         name: Name of the scenario.
         title: What it is called for readers.
         description: What it asks.
-        burst: Whether its loads are bursts: then the makespan counts, else the throughput.
+        model: The load model; it decides what counts.
         cells: In reading order.
         comparisons: In reading order.
     """
@@ -26,9 +27,22 @@ class Section:
     name: str
     title: str
     description: str
-    burst: bool
+    model: str
     cells: tuple[CellResult, ...]
     comparisons: tuple[Comparison, ...]
+
+    @property
+    def load(self) -> Load:
+        """One of its loads, to tell the model by."""
+        return self.cells[0].load
+
+    @property
+    def groups(self) -> tuple[tuple[CellResult, ...], ...]:
+        """The cells of each load."""
+        labels = dict.fromkeys(cell.load.label for cell in self.cells)
+        return tuple(
+            tuple(cell for cell in self.cells if cell.load.label == label) for label in labels
+        )
 
     @property
     def drivers(self) -> tuple[str, ...]:
@@ -45,29 +59,32 @@ def sections(results: RunResults) -> tuple[Section, ...]:
     """Sort the cells and comparisons of a run into sections, in the plan's order of scenarios."""
     facts = {found.name: found for found in results.scenarios}
     order = target_order(results)
-    keys = dict.fromkeys((cell.scenario, isinstance(cell.load, Burst)) for cell in results.cells)
-    mixed = {name for name, burst in keys if (name, not burst) in keys}
-    names = [f"scenario-{name}{'-burst' * (burst and name in mixed)}" for name, burst in keys]
+    keys = dict.fromkeys((cell.scenario, cell.load.model) for cell in results.cells)
+    models = Counter(name for name, _ in keys)
+    names = [
+        f"scenario-{name}" + (f"-{model}" if models[name] > 1 and model != "closed" else "")
+        for name, model in keys
+    ]
     found = []
-    for (name, burst), anchor in zip(keys, unique_ids(names), strict=True):
+    for (name, model), anchor in zip(keys, unique_ids(names), strict=True):
         fact = facts.get(name, ScenarioFacts(name, name, ""))
-        suffix = (": in one burst" if burst else ": steadily") if name in mixed else ""
+        suffix = f": {_MODELS[model]}" if models[name] > 1 else ""
         found.append(
             Section(
                 anchor=anchor,
                 name=name,
                 title=fact.title + suffix,
                 description=fact.description,
-                burst=burst,
+                model=model,
                 cells=tuple(
                     sorted(
-                        (cell for cell in results.cells if _belongs(cell, name, burst=burst)),
+                        (cell for cell in results.cells if _belongs(cell, name, model)),
                         key=lambda cell: (*_load_key(cell.load), order[cell.target], cell.driver),
                     )
                 ),
                 comparisons=tuple(
                     sorted(
-                        (one for one in results.comparisons if _belongs(one, name, burst=burst)),
+                        (one for one in results.comparisons if _belongs(one, name, model)),
                         key=lambda one: _load_key(one.load),
                     )
                 ),
@@ -106,9 +123,31 @@ def unique_ids(names: Iterable[str]) -> list[str]:
     return found
 
 
-def _belongs(item: CellResult | Comparison, name: str, *, burst: bool) -> bool:
-    return item.scenario == name and isinstance(item.load, Burst) == burst
+def size(load: Load) -> float:
+    """How large a load is, among those of its model."""
+    match load:
+        case Burst() | Closed():
+            return load.concurrency
+        case Open():
+            return load.rate
+        case Steps():
+            return max(load.rates)
+        case Ramp():
+            return max(load.from_rate, load.to_rate)
 
 
-def _load_key(load: Load) -> tuple[int, str]:
-    return load.concurrency, load.label
+_MODELS = {
+    "burst": "in one burst",
+    "closed": "steadily",
+    "open": "at a constant rate",
+    "steps": "step by step",
+    "ramp": "up a ramp",
+}
+
+
+def _belongs(item: CellResult | Comparison, name: str, model: str) -> bool:
+    return item.scenario == name and item.load.model == model
+
+
+def _load_key(load: Load) -> tuple[float, str]:
+    return size(load), load.label

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from harness.vocabulary.cell import ValidityState
-from harness.vocabulary.load import Burst, Load
-from harness.vocabulary.result import CellResult, Comparison
+from harness.vocabulary.load import Arriving, Burst, Closed, Load, Open, Ramp, Steps
+from harness.vocabulary.result import CellResult, Comparison, Figures, NotBelieved
 from reports import quantities
 from reports.quantities import Bounds
 
@@ -22,6 +22,10 @@ _SUBJECTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "latency_ms.p50": (
             "the median request takes {times} times as long with {other} as with {base}",
             "the median latency",
+        ),
+        "latency_ms.p99": (
+            "the 99th percentile of latency is {times} times as long with {other} as with {base}",
+            "the 99th percentile of latency",
         ),
         "cpu_ms_per_request": (
             "{other} spends {times} times as much CPU on a request as {base}",
@@ -42,14 +46,18 @@ VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
             "answers came that were not the right ones, or the rows in the database do not agree "
             "with the writes that were acknowledged"
         ),
-        ValidityState.ERRORS: "requests failed or were never answered",
         ValidityState.DRIVER_LIMITED: (
-            "the load generator was too busy or too late: it measured itself"
+            "the load generator was too busy or too late: it measured itself, or did not offer "
+            "the load that was planned"
         ),
-        ValidityState.UNSTEADY: "the second half of a window differs from the first",
+        ValidityState.ERRORS: "requests failed, were refused or were never answered",
+        ValidityState.UNSTEADY: (
+            "one part of the window differs from the rest, or under steps and ramps there was no "
+            "rate that the target kept up with"
+        ),
         ValidityState.LITTLES_LAW: (
-            "throughput times latency does not make the number of users there were (Little's law): "
-            "something was counted wrongly"
+            "throughput times latency does not make the number of users or requests there were "
+            "(Little's law): something was counted wrongly, or a queue grew"
         ),
         ValidityState.TOO_FEW_SAMPLES: "too few answers to carry even a median",
     }
@@ -59,8 +67,132 @@ VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
 
 def at_once(load: Load) -> str:
     """The load in a sentence."""
-    many = quantities.count(load.concurrency)
-    return f"{many} requests at once" if isinstance(load, Burst) else f"{many} users"
+    match load:
+        case Burst():
+            return f"{quantities.count(load.n)} requests at once"
+        case Closed():
+            return f"{quantities.count(load.users)} users{_thinking(load)}"
+        case Open():
+            return f"{rates(load)} arrivals per second{_spacing(load)}"
+        case Steps():
+            steps = f"{len(load.rates)} steps of {quantities.seconds(load.step_s)}"
+            return f"{rates(load)} arrivals per second in {steps}{_spacing(load)}"
+        case Ramp():
+            over = quantities.seconds(load.duration_s)
+            return f"{rates(load)} arrivals per second over {over}{_spacing(load)}"
+
+
+def size(load: Load) -> str:
+    """The size of a load, for a column whose heading says what it counts."""
+    match load:
+        case Burst() | Closed():
+            many = quantities.count(load.concurrency)
+            if isinstance(load, Closed) and load.think_s:
+                return f"{many}, thinking {quantities.seconds(load.think_s)}"
+            return many
+        case Open() | Steps() | Ramp():
+            poisson = ", Poisson" if load.arrivals == "poisson" else ""
+            return f"{rates(load)}{poisson}"
+
+
+def rates(load: Arriving) -> str:
+    """Arrivals per second, from the first to the last."""
+    match load:
+        case Open():
+            return quantities.level(load.rate)
+        case Steps():
+            ends = load.rates[0], load.rates[-1]
+        case Ramp():
+            ends = load.from_rate, load.to_rate
+    return " to ".join(quantities.level(end) for end in ends)
+
+
+def _thinking(load: Closed) -> str:
+    if not load.think_s:
+        return ""
+    mean = " in the mean" if load.think == "exponential" else ""
+    return f" who think {quantities.seconds(load.think_s)}{mean} between flows"
+
+
+def _spacing(load: Arriving) -> str:
+    return ", at random moments (Poisson)" if load.arrivals == "poisson" else ""
+
+
+def asked(load: Load) -> str:
+    """A load with its times, for the description of the method."""
+    if isinstance(load, Burst):
+        return at_once(load)
+    times = (
+        f"for {quantities.seconds(load.duration_s)} after {quantities.seconds(load.warmup_s)} "
+        "of warm-up"
+    )
+    if isinstance(load, Closed):
+        return f"{at_once(load)}, {times}"
+    most = quantities.count(load.max_in_flight)
+    return f"{at_once(load)}, {times}, at most {most} flows under way"
+
+
+def model_note(load: Load) -> str:
+    """What is asked under a load model, and what counts."""
+    match load:
+        case Burst():
+            return (
+                "All requests are due at one moment; what counts is the time until the last one "
+                "is answered."
+            )
+        case Closed(think_s=0):
+            return (
+                "Each user sends its next request as soon as the last one is answered; what counts "
+                "is how many are answered per second."
+            )
+        case Closed():
+            return (
+                "Each user pauses between one flow and the next; what counts is how many requests "
+                "are answered per second."
+            )
+        case Open():
+            return (
+                "Flows arrive at a constant rate, whatever the target does; what counts is how "
+                "long an answer takes from the moment at which its request was due."
+            )
+        case Steps() | Ramp():
+            return (
+                "Flows arrive faster and faster, whatever the target does; what counts is up to "
+                "which rate it keeps up."
+            )
+
+
+def knee(figures: Figures) -> str:
+    """Up to which rate a target kept up."""
+    if not figures.stages:
+        return quantities.MISSING
+    slowest = min(stage.rate for stage in figures.stages)
+    fastest = max(stage.rate for stage in figures.stages)
+    if figures.knee_rps is None:
+        return f"{quantities.number(fastest)} or more"
+    if figures.knee_rps == 0:
+        return f"below {quantities.number(slowest)}"
+    return quantities.number(figures.knee_rps)
+
+
+def knee_sentence(cell: CellResult) -> str:
+    """The same in a sentence, only where it may be believed."""
+    figures = cell.figures
+    if isinstance(figures, NotBelieved):
+        return (
+            f"{cell.target}, {at_once(cell.load)}: not believable ({figures.validity.state}), so "
+            "nothing is said of where its limit lies"
+        )
+    who = f"{cell.target}, {at_once(cell.load)}:"
+    if figures.knee_rps is None:
+        fastest = max((stage.rate for stage in figures.stages), default=0.0)
+        return (
+            f"{who} it kept up with every stage, to {quantities.number(fastest)} per second; its "
+            "limit lies beyond what was offered"
+        )
+    if figures.knee_rps == 0:
+        return f"{who} it did not keep up with the slowest stage; its limit lies below"
+    return f"{who} it kept up to {quantities.number(figures.knee_rps)} arrivals per second"
 
 
 def subject(metric: str) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from harness.vocabulary.cell import Cell, Validity, ValidityState
-from harness.vocabulary.load import Burst, Closed, Load
+from harness.vocabulary.load import Burst, Closed, Load, Open, Ramp, Steps
 from harness.vocabulary.record import (
     SCHEMA_VERSION,
     DatabaseFacts,
@@ -19,14 +20,20 @@ from harness.vocabulary.result import (
     AuditResult,
     CellResult,
     Comparison,
+    DatabaseUse,
     DocumentedPoint,
     DriverUse,
+    Figures,
     LoopLag,
+    Moment,
     PercentileIntervals,
     Percentiles,
+    Phase,
+    Phases,
     RoundResult,
     RunResults,
     ScenarioFacts,
+    StageResult,
     StepResult,
     TargetFacts,
     TargetUse,
@@ -67,17 +74,9 @@ def cell_result(  # noqa: PLR0913 - a cell has that many coordinates
         max=p50 * 2.2,
     )
     several = rounds > 1
-    return CellResult(
-        name=Cell(scenario, target, load, driver, rounds).name,
-        scenario=scenario,
-        target=target,
-        driver=driver,
-        load=load,
-        rounds=rounds,
+    measured = Figures(
         requests=requests,
         errors=0,
-        error_kinds={},
-        error_examples={},
         makespan_s=figure if burst else None,
         makespan_s_ci=around(figure, 0.03) if burst and several else None,
         throughput_rps=rps,
@@ -92,6 +91,8 @@ def cell_result(  # noqa: PLR0913 - a cell has that many coordinates
             rss_mib=80.125,
             threads=46,
             loop_lag_ms=LoopLag(0.2, 1.4, 5.4),
+            sockets=load.concurrency + 31,
+            context_switches_per_request=4.25,
         ),
         driver_use=DriverUse(
             cpu_fraction=0.3,
@@ -100,14 +101,106 @@ def cell_result(  # noqa: PLR0913 - a cell has that many coordinates
             send_spread_ms=0.8,
         ),
         steps=(StepResult("only", requests, 0, latency),),
-        audits=() if burst else (AuditResult("rows", requests, 0, requests, ok=True),),
         per_round=tuple(
             RoundResult(
                 n, n, requests // rounds, 0, 3.0, figure if burst else None, rps, latency, 2.5
             )
             for n in range(rounds)
         ),
+        response_ms=replace(latency, p50=p50 + 0.25),
+        service_ms=latency,
+        phases_ms=Phases(
+            to_send=Phase(requests, 0.25, 0.5),
+            connecting=Phase(12, None, None),
+            to_first_byte=Phase(requests, p50 - 0.75, 1.6 * p50),
+            transfer=Phase(requests, 0.75, 0.875),
+        ),
+        database_use=DatabaseUse(
+            connections=30,
+            active=2.25,
+            idle_in_transaction=5.5,
+            waiting=0.25,
+            waiting_max=3,
+            transactions_per_request=None if burst else 2.0,
+            rollbacks_per_request=None if burst else 1.0,
+            cache_hits=None if burst else 0.998,
+            cpu_ms_per_request=0.75,
+            cpu_fraction=0.22,
+        ),
+        over_time=moments(figure if burst else 3.0),
+    )
+    return CellResult(
+        name=Cell(scenario, target, load, driver, rounds).name,
+        scenario=scenario,
+        target=target,
+        driver=driver,
+        load=load,
+        rounds=rounds,
+        error_kinds={},
+        error_examples={},
+        audits=() if burst else (AuditResult("rows", requests, 0, requests, ok=True),),
         validity=validity,
+        unjudged=measured,
+    )
+
+
+def with_figures(cell: CellResult, **changed: Any) -> CellResult:  # noqa: ANN401 - any of them
+    """The cell with other figures."""
+    return replace(cell, unjudged=replace(cell.figures_despite(cell.validity), **changed))
+
+
+def arriving(
+    target: str,
+    load: Open | Steps | Ramp,
+    *,
+    kept_up: Sequence[bool] = (),
+    validity: Validity = VALID,
+) -> CellResult:
+    """A cell of an open load; with stages, one for each that says whether it was kept up with."""
+    rates = [100.0 * (number + 1) for number in range(len(kept_up))]
+    found = tuple(
+        StageResult(
+            start_s=float(number),
+            duration_s=1.0,
+            rate=rate,
+            offered_rps=rate,
+            sent_rps=rate if kept else rate - 40,
+            answered_rps=rate if kept else rate - 50,
+            refused=0 if kept else 120,
+            errors=0 if kept else 150,
+            p50_ms=8.5 if kept else 310.0,
+            p99_ms=None,
+            kept_up=kept,
+        )
+        for number, (rate, kept) in enumerate(zip(rates, kept_up, strict=True))
+    )
+    knee = next((max(0.0, s.rate - 100.0) for s in found if not s.kept_up), None)
+    return with_figures(
+        cell_result("create-fresh", target, load, figure=250.0, validity=validity),
+        offered_rps=257.5,
+        refused=sum(stage.refused for stage in found),
+        stages=found,
+        knee_rps=knee,
+    )
+
+
+def moments(window_s: float) -> tuple[Moment, ...]:
+    """A window in which everything grows, and the database is looked at a little late."""
+    count = min(60, round(window_s * 10))
+    return tuple(
+        Moment(
+            t_s=round(window_s * (place + 0.5) / count, 4),
+            cpu_fraction=round(0.9 * (place + 1) / count, 4),
+            rss_mib=80.0 + place,
+            threads=40.0,
+            sockets=12.0,
+            context_switches_per_s=1000.0,
+            connections=min(30.0, place + 1) if place else None,
+            active=float(place % 4) if place else None,
+            waiting=float(place % 7 == 0) if place else None,
+            database_cpu_fraction=round(0.2 + place % 3 / 20, 4) if place else None,
+        )
+        for place in range(count)
     )
 
 
@@ -195,8 +288,7 @@ def results() -> RunResults:
     load = Closed(users=10, duration_s=3.0)
     fresh_sync = cell_result("create-fresh", "sync", load, figure=440.0)
     fresh_async = replace(
-        cell_result("create-fresh", "async", load, figure=800.0),
-        errors=3,
+        with_figures(cell_result("create-fresh", "async", load, figure=800.0), errors=3),
         error_kinds={"wrong-answer": 3},
         error_examples={"wrong-answer": (HOSTILE,)},
         audits=(AuditResult("rows", 120, 1, 117, ok=False),),
@@ -205,19 +297,26 @@ def results() -> RunResults:
         ),
     )
     dead = replace(
-        cell_result("create-fresh", "sync", Closed(users=100, duration_s=3.0), figure=1.0),
+        with_figures(
+            cell_result("create-fresh", "sync", Closed(users=100, duration_s=3.0), figure=1.0),
+            requests=0,
+            throughput_rps=None,
+            throughput_rps_ci=None,
+            latency_ms=Percentiles(),
+            latency_ms_ci=PercentileIntervals(),
+            latency_ci_from=None,
+            target_use=TargetUse(),
+            driver_use=DriverUse(),
+            database_use=DatabaseUse(),
+            over_time=(),
+            steps=(),
+            per_round=(),
+            response_ms=Percentiles(),
+            service_ms=Percentiles(),
+            phases_ms=Phases(),
+        ),
         rounds=0,
-        requests=0,
-        throughput_rps=None,
-        throughput_rps_ci=None,
-        latency_ms=Percentiles(),
-        latency_ms_ci=PercentileIntervals(),
-        latency_ci_from=None,
-        target_use=TargetUse(),
-        driver_use=DriverUse(),
-        steps=(),
         audits=(),
-        per_round=(),
         validity=Validity(ValidityState.INTERRUPTED, ("0 of 3 rounds were measured",)),
         stderr_tail=f"Traceback\n{HOSTILE}",
     )
@@ -259,9 +358,9 @@ def many() -> RunResults:
             if burst:
                 metrics.insert(0, "makespan_s")
             _, sync, async_ = level
-            assert sync.throughput_rps
-            assert async_.throughput_rps
-            faster = async_.throughput_rps / sync.throughput_rps
+            faster = rates["async"][place] / rates["sync"][place]
+            if burst:
+                faster = makespans["sync"][place] / makespans["async"][place]
             for metric in metrics:
                 value = faster if metric == "throughput_rps" else 1 / faster
                 comparisons.append(ratio(sync, async_, metric, value))
@@ -271,3 +370,34 @@ def many() -> RunResults:
         for target in ("sync", "async")
     ]
     return run_results(cells, comparisons)
+
+
+@pytest.fixture
+def open_loads() -> RunResults:
+    """Open loads of every kind, think time, a limit found, one beyond, and one doubtful."""
+    steady = Open(rate=250.0, duration_s=10.0)
+    poisson = Open(rate=32.5, duration_s=10.0, arrivals="poisson")
+    stepped = Steps(rates=(100.0, 200.0, 300.0, 400.0), step_s=5.0)
+    up = Ramp(from_rate=50.0, to_rate=450.0, duration_s=20.0)
+    late = Validity(ValidityState.DRIVER_LIMITED, ("the driver reached 240 of 250 requests",))
+    sync, async_ = arriving("sync", steady), arriving("async", steady)
+    thinking = Closed(users=40, duration_s=10.0, think_s=0.5, think="exponential")
+    cells = (
+        sync,
+        async_,
+        arriving("sync", poisson),
+        arriving("async", poisson, validity=late),
+        arriving("sync", stepped, kept_up=(True, True, False, False)),
+        arriving("async", stepped, kept_up=(True, True, True, True)),
+        arriving("sync", up, kept_up=(False, False, False, False)),
+        arriving("async", up, kept_up=(True, False, True, False), validity=late),
+        cell_result("create-fresh", "sync", thinking, figure=70.0),
+        cell_result("create-fresh", "async", thinking, figure=75.0),
+    )
+    return run_results(
+        cells,
+        (
+            ratio(sync, async_, "latency_ms.p50", 0.5),
+            ratio(sync, async_, "latency_ms.p99", 0.75),
+        ),
+    )

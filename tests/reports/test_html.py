@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.vocabulary.load import Closed
-from harness.vocabulary.result import RunResults
+from harness.vocabulary.result import DatabaseUse, RunResults
 from reports import html
 from reports.quantities import MISSING
+from tests.reports.conftest import with_figures
 
 GOLDEN = Path(__file__).parent / "golden" / "page.html"
 UPDATE = "LOOPMARK_UPDATE_GOLDEN"
@@ -58,17 +59,19 @@ class Page(HTMLParser):
             self.references += [f"#{one}" for one in re.findall(r"url\(#([^)]+)\)", text)]
 
 
-def test_the_page_is_well_formed(results: RunResults, many: RunResults) -> None:
-    for shown in (results, many):
+def test_the_page_is_well_formed(
+    results: RunResults, many: RunResults, open_loads: RunResults
+) -> None:
+    for shown in (results, many, open_loads):
         page = Page(html.render(shown))
         assert not page.open
         assert not page.unbalanced
 
 
 def test_ids_are_unique_and_every_reference_has_its_target(
-    results: RunResults, many: RunResults
+    results: RunResults, many: RunResults, open_loads: RunResults
 ) -> None:
-    for shown in (results, many):
+    for shown in (results, many, open_loads):
         page = Page(html.render(shown))
         assert len(page.ids) == len(set(page.ids))
         assert all(re.fullmatch(r"[a-zA-Z][\w-]*", one) for one in page.ids)
@@ -106,7 +109,7 @@ def test_what_may_not_be_believed_is_in_the_banner_and_in_its_row(results: RunRe
     assert "not valid: wrong-answers" in text
     assert "not valid: interrupted" in text
     assert "0 of 3 rounds were measured" in text
-    assert text.count('class="unbelieved"') == 4  # two cells in two tables
+    assert text.count('class="unbelieved"') == 8  # two cells in four tables
 
 
 def test_a_clean_run_has_no_banner(many: RunResults) -> None:
@@ -119,6 +122,12 @@ def test_missing_values_have_a_sign_and_a_note(results: RunResults) -> None:
     assert "N (1 - p) of at least 10" in text
     assert "None" not in text
     assert not re.search(r"\bnan\b", text)
+
+
+def test_the_database_is_shown_where_somebody_looked(results: RunResults) -> None:
+    assert html.render(results).count("<span>What the database did</span>") == 2
+    bare = tuple(with_figures(cell, database_use=DatabaseUse()) for cell in results.cells)
+    assert "What the database did" not in html.render(replace(results, cells=bare))
 
 
 def test_audits_that_disagree_are_open_and_counted(results: RunResults) -> None:
@@ -153,9 +162,7 @@ def test_a_cell_that_was_planned_and_has_no_results(results: RunResults) -> None
 
 def test_a_scenario_with_both_load_models_has_two_sections(results: RunResults) -> None:
     load = Closed(users=10, duration_s=1.0)
-    both = replace(
-        results.cells[1], load=load, name="wait-timer/sync/closed-10/httpx", makespan_s=None
-    )
+    both = replace(results.cells[1], load=load, name="wait-timer/sync/closed-10/httpx")
     page = Page(html.render(replace(results, cells=(*results.cells, both))))
     assert len(page.ids) == len(set(page.ids))
     assert {"scenario-wait-timer", "scenario-wait-timer-burst"} <= set(page.ids)
@@ -166,6 +173,15 @@ def test_sixty_cells_take_less_than_three_seconds(many: RunResults) -> None:
     start = time.perf_counter()
     html.render(many)
     assert time.perf_counter() - start < 30
+
+
+def test_stages_have_a_chart_with_the_knee(open_loads: RunResults) -> None:
+    text = html.render(open_loads)
+    descriptions = re.findall(r"<desc[^>]*>(.*?)</desc>", text)
+    steps = next(one for one in descriptions if "and it kept up to 200" in one)
+    assert "100 at 100" in steps
+    assert "350 at 400" in steps
+    assert "which may not be believed" in "".join(descriptions)
 
 
 def test_golden(results: RunResults) -> None:

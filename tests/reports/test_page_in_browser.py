@@ -73,6 +73,12 @@ def looked_at(page: str, width: int, folder: Path, *flags: str) -> dict[str, Any
 
 
 @pytest.mark.parametrize("width", [375, 1440])
+def test_open_loads_fit_their_width(open_loads: RunResults, width: int, tmp_path: Path) -> None:
+    found = looked_at(html_report.render(open_loads), width, tmp_path)
+    assert found["scrollWidth"] <= width, found["wide"]
+
+
+@pytest.mark.parametrize("width", [375, 1440])
 def test_it_fits_its_width_and_asks_for_nothing(page: str, width: int, tmp_path: Path) -> None:
     found = looked_at(page, width, tmp_path)
     assert found["innerWidth"] == width

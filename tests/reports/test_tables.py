@@ -46,16 +46,22 @@ def test_csv_gives_the_numbers_back_exactly(results: RunResults) -> None:
     for cell, row in zip(results.cells, rows_of(results), strict=True):
         assert row["cell"] == cell.name
         assert int(row["concurrency"]) == cell.load.concurrency
-        assert int(row["requests"]) == cell.requests
+        figures = cell.figures_despite(cell.validity)
+        assert int(row["requests"]) == figures.requests
         assert row["validity"] == cell.validity.state
         for column, value in (
-            ("throughput_rps", cell.throughput_rps),
-            ("makespan_s", cell.makespan_s),
-            ("latency_p50_ms", cell.latency_ms.p50),
-            ("latency_p99_ms", cell.latency_ms.p99),
-            ("target_cpu_ms_per_request", cell.target_use.cpu_ms_per_request),
-            ("throughput_rps_low", cell.throughput_rps_ci and cell.throughput_rps_ci[0]),
-            ("throughput_rps_high", cell.throughput_rps_ci and cell.throughput_rps_ci[1]),
+            ("response_p50_ms", figures.response_ms.p50),
+            ("connecting_p50_ms", figures.phases_ms.connecting.p50),
+            ("throughput_rps", figures.throughput_rps),
+            ("makespan_s", figures.makespan_s),
+            ("latency_p50_ms", figures.latency_ms.p50),
+            ("latency_p99_ms", figures.latency_ms.p99),
+            ("target_cpu_ms_per_request", figures.target_use.cpu_ms_per_request),
+            ("target_sockets", figures.target_use.sockets),
+            ("database_cpu_ms_per_request", figures.database_use.cpu_ms_per_request),
+            ("database_transactions_per_request", figures.database_use.transactions_per_request),
+            ("throughput_rps_low", figures.throughput_rps_ci and figures.throughput_rps_ci[0]),
+            ("throughput_rps_high", figures.throughput_rps_ci and figures.throughput_rps_ci[1]),
         ):
             assert row[column] == ("" if value is None else str(value))
 
@@ -74,7 +80,7 @@ def test_json_is_the_results(results: RunResults) -> None:
 def test_markdown_tables_have_as_many_fields_in_every_row(results: RunResults) -> None:
     lines = markdown.render(results).splitlines()
     table_lines = [line for line in lines if line.startswith("|")]
-    assert len(table_lines) == len(results.cells) + 2 * 2
+    assert len(table_lines) == 2 * (len(results.cells) + 2 * 2)  # answers, and times
     for one, other in pairwise(lines):
         if one.startswith("|") and other.startswith("|"):
             bars = [line.replace("\\|", "").count("|") for line in (one, other)]
@@ -86,6 +92,38 @@ def test_markdown_escapes_the_texts_of_a_target(results: RunResults) -> None:
     assert "<script" not in text.replace("\\<script", "")
     assert "interrupted" in text
     assert "2 of 6 cells may not be believed" in text
+
+
+def test_every_format_shows_open_loads_and_think_time(open_loads: RunResults) -> None:
+    md, page, text = (
+        markdown.render(open_loads),
+        FORMATS["html"](open_loads),
+        printed(open_loads, 90),
+    )
+    for shown in (md, page):
+        assert "thinking 500 ms" in shown
+        assert "Response p99" in shown
+        assert "Kept up to" in shown
+        assert "it kept up to 200 arrivals per second" in shown
+        assert "kept up with every stage, to 400 per second" in shown
+        assert "did not keep up with the slowest stage" in shown
+        assert "not believable (driver-limited), so nothing is said" in shown
+    assert "40 +500 ms" in text
+    assert "250/s" in text
+    assert "below 100" in text
+    assert "async at 32.5/s Poisson: driver-limited, the driver reached 240 of 250" in text
+    rows = rows_of(open_loads)
+    assert [row["rate"] for row in rows[:3]] == ["250.0", "250.0", "32.5"]
+    assert [row["knee_rps"] for row in rows[4:7]] == ["200.0", "", "0.0"]
+    assert rows[8]["think_s"] == "0.5"
+
+
+def test_knee_of_a_doubtful_cell_is_in_no_sentence(open_loads: RunResults) -> None:
+    knees = [
+        line for line in markdown.render(open_loads).splitlines() if line.startswith("- async, 50")
+    ]
+    assert len(knees) == 1
+    assert "100 arrivals" not in knees[0]
 
 
 def test_several_drivers_are_told_apart(results: RunResults) -> None:
