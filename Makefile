@@ -6,10 +6,10 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report test check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver test check format lock clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
 
 setup: $(STAMP) ## Build .venv from requirements.lock
 
@@ -31,6 +31,18 @@ smoke: $(STAMP) ## The same in under a minute: does everything work here?
 
 bench-report: $(STAMP) ## How long a report on a million samples takes
 	$(BIN)/python tests/bench/analysis_at_scale.py
+
+bench-recording: $(STAMP) ## How much memory the driver needs for ten million samples
+	$(BIN)/python tests/bench/recording_at_scale.py
+
+bench-starved: $(STAMP) ## Is a starved driver noticed, and only a starved one? (5 minutes)
+	$(BIN)/python tests/bench/starved_driver.py
+
+bench-steady-state: $(STAMP) ## How often steadiness is misjudged, on simulated windows (some minutes)
+	$(BIN)/python tests/bench/steady_state_calibration.py
+
+bench-driver: $(STAMP) ## The driver against its peers (about 8 minutes): CPU per request and accuracy, into docs/driver.md
+	$(BIN)/python -m tests.bench.driver
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest

@@ -2,8 +2,8 @@
 
     python tests/bench/analysis_at_scale.py [SAMPLES]
 
-Makes a run of synthetic samples (lognormal latencies, two targets, 10/100/1000 users, 3 rounds) in
-a temporary folder, and reports on it in a process of its own.
+Makes a run of synthetic samples (lognormal latencies; two targets; 10/100/1000 users, an
+open load and steps; 3 rounds) in a temporary folder, and reports on it in a process of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.machine import fingerprint
 from harness.store import RunFolder
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.job import DriverReport
-from harness.vocabulary.load import Closed
+from harness.vocabulary.load import Closed, Load, Open, Steps
 from harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
@@ -58,17 +58,25 @@ def main(samples: int) -> None:
     )
 
 
+def loads() -> tuple[Load, ...]:
+    seconds = WINDOW_NS / 1e9
+    closed = tuple(Closed(users, seconds, 0.0) for users in USERS)
+    stepped = Steps(rates=(1e4, 2e4, 4e4, 8e4), step_s=seconds / 4, warmup_s=0.0)
+    return *closed, Open(rate=1e4, duration_s=seconds, warmup_s=0.0), stepped
+
+
 def made_run(out: Path, samples: int) -> RunFolder:
     """A run folder with this many samples, spread evenly over its cells and rounds."""
     cells = tuple(
-        Cell("create-fresh", target, Closed(users, WINDOW_NS / 1e9, 0.0), "httpx", ROUNDS)
-        for users in USERS
+        Cell("create-fresh", target, load, "httpx", ROUNDS)
+        for load in loads()
         for target in TARGETS
     )
     folder = RunFolder.create(out, "synthetic")
     random = np.random.default_rng(1)
     per_round = samples // (len(cells) * ROUNDS)
     for cell in cells:
+        folder.make_cell(cell)
         for number in range(ROUNDS):
             pq.write_table(
                 _samples(random, number, per_round, cell.load.concurrency),
@@ -82,6 +90,8 @@ def made_run(out: Path, samples: int) -> RunFolder:
 
 
 def _samples(random: np.random.Generator, number: int, rows: int, users: int) -> pa.Table:
+    # Every fifth on a new connection.
+    new = random.random(rows) < 0.2
     done = np.sort(random.integers(0, WINDOW_NS, rows))
     latency = (random.lognormal(0, 0.5, rows) * users / rows * WINDOW_NS / 1.13).astype(np.int64)
     sent = done - latency
@@ -93,6 +103,7 @@ def _samples(random: np.random.Generator, number: int, rows: int, users: int) ->
         "step": labels(pa.array(zeros), pa.array(["create-fresh"])),
         "due_ns": sent - 50_000,
         "sent_ns": sent,
+        "connected_ns": np.where(new, sent + 1_000, 0),
         "first_byte_ns": done - 10_000,
         "done_ns": done,
         "status": np.full(rows, 200, dtype=np.int16),
@@ -104,15 +115,17 @@ def _samples(random: np.random.Generator, number: int, rows: int, users: int) ->
 
 def _record(number: int, rows: int) -> RoundRecord:
     readings = tuple(
-        TargetReading(at, at // 2, 100 * 2**20, 8) for at in range(0, WINDOW_NS + 1, 50_000_000)
+        TargetReading(at, at // 2, 100 * 2**20, 8, 20, at // 1000)
+        for at in range(0, WINDOW_NS + 1, 80_000_000)
     )
     return RoundRecord(
         round=number,
         block=number,
         state="measured",
         wall_s=WINDOW_NS / 1e9,
-        driver=DriverReport(0, WINDOW_NS, rows, 1.0, 0.5, 1.0, {}),
+        driver=DriverReport(0, WINDOW_NS, rows, 0, 1.0, 0.0, 0.5, 1.0, {}),
         target=readings,
+        database=(),
         loop_lag=tuple((at, 100_000) for at in range(0, WINDOW_NS, 20_000_000)),
         audits=(AuditCount("resources", 0, rows),),
     )

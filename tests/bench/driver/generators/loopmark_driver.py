@@ -1,0 +1,60 @@
+"""Loopmark's httpx driver, which here knows the scenarios of the comparison and no others.
+
+The driver looks scenarios up in the catalog. They are put there in this process alone, so that the
+product carries none that only serve to measure it.
+"""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Generator
+
+from httpx import AsyncClient
+
+from harness.vocabulary.flow import ClientJourney, Flow, Request, Response, VirtualUser
+from harness.vocabulary.scenario import Scenario
+from scenarios.catalog import SCENARIOS
+
+DRIVER = "harness.drivers.httpx_driver"
+PATHS = ("/", "/stall", "/answers")
+KINDS = ("flow", "client")
+
+
+def scenario_name(path: str, kind: str) -> str:
+    return f"bench-{kind}-{path.strip('/') or 'root'}"
+
+
+def flow(path: str) -> Flow:
+    """One GET, as a generator of requests."""
+
+    def get(_user: VirtualUser) -> Generator[Request, Response, None]:
+        yield Request("GET", path, step="get")
+
+    return get
+
+
+def journey(path: str) -> ClientJourney:
+    """The same through httpx's client."""
+
+    async def get(client: AsyncClient, _user: VirtualUser) -> None:
+        await client.get(path)
+
+    return get
+
+
+def register() -> None:
+    for path in PATHS:
+        for kind in KINDS:
+            name = scenario_name(path, kind)
+            SCENARIOS[name] = Scenario(
+                name=name,
+                title=name,
+                description="One GET, again and again.",
+                flow=flow(path) if kind == "flow" else journey(path),
+                warm=Request("GET", "/", step="warm"),
+            )
+
+
+if __name__ == "__main__":
+    register()
+    runpy.run_module(DRIVER, run_name="__main__")

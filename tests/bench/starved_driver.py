@@ -1,0 +1,167 @@
+"""Does a cell say so when its driver was starved, and only then?
+
+    python tests/bench/starved_driver.py [TRIALS]
+
+Drives the reference target `async` with a closed and an open load; in half of the trials, in random
+order, a busy loop shares the driver's processor. Tells how often each was called driver-limited.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import pandas as pd
+
+from harness.database import open_database
+from harness.driver_process import DriverProcess
+from harness.process_reaper import end, reaped, temporary_folder
+from harness.processors import assign, available, staying_on
+from harness.summaries import COLUMNS, summarise
+from harness.target_process import TargetProcess
+from harness.vocabulary.cell import Cell, ValidityState
+from harness.vocabulary.job import LoadJob, Timeouts
+from harness.vocabulary.load import Closed, Load, Open
+from harness.vocabulary.record import RoundRecord
+from harness.vocabulary.result import CellResult
+from scenarios.flows import SEEDED_ACCOUNTS
+
+TARGET = "async"
+SCENARIO = "read-mostly"
+LOADS: tuple[Load, ...] = (Closed(users=50, duration_s=2.0), Open(rate=50.0, duration_s=2.0))
+RESULTS = Path("results") / "bench-starved"
+
+
+def main(trials: int) -> None:
+    pinning = assign(available())
+    if not pinning.driver:
+        sys.exit("there is one processor only: the driver shares it with the target in any case")
+    tokens = tuple(f"starved-{number}" for number in range(SEEDED_ACCOUNTS))
+    found: list[tuple[str, bool, CellResult]] = []
+    with (
+        reaped() as token,
+        open_database(token, f"starved_{token}", pinning.database) as database,
+    ):
+        database.reset(tokens, SEEDED_ACCOUNTS)
+        folder = temporary_folder(token, "starved")
+        environment = database.target_environment
+        target = TargetProcess(TARGET, environment, folder, TARGET, cpus=pinning.target)
+        target.wait_until_ready()
+        driver = DriverProcess("httpx", folder / "driver.log", pinning.driver)
+        try:
+            for load, starved in _order(trials):
+                busy = _busy_loop(pinning.driver) if starved else _nothing()
+                with busy, staying_on(pinning.target):
+                    cell = _measured(load, driver, target, tokens, folder)
+                found.append((load.label, starved, cell))
+                sys.stderr.write(f"{'starved' if starved else 'alone':<8}{cell.name}: ")
+                sys.stderr.write(f"{cell.validity.state} {'; '.join(cell.validity.reasons)}\n")
+        finally:
+            driver.stop()
+            target.stop()
+    _tell(found)
+
+
+def _order(trials: int) -> Sequence[tuple[Load, bool]]:
+    """Every load with and without the busy loop, in a random order."""
+    order = [(load, starved) for load in LOADS for starved in (False, True)] * trials
+    Random(1).shuffle(order)
+    return order
+
+
+def _measured(
+    load: Load, driver: DriverProcess, target: TargetProcess, tokens: tuple[str, ...], folder: Path
+) -> CellResult:
+    samples, report = folder / "samples.parquet", folder / "report.json"
+    job = LoadJob(
+        scenario=SCENARIO,
+        load=load,
+        round=0,
+        seed=1,
+        base_url=target.base_url,
+        tokens=tokens if isinstance(load, Open) else tokens[: load.concurrency],
+        samples=str(samples),
+        report=str(report),
+        timeouts=Timeouts(connect_s=5.0, first_byte_s=30.0, response_s=30.0),
+    )
+    driven = driver.drive(job, target)
+    record = RoundRecord(
+        round=0,
+        block=0,
+        state=driven.state,
+        wall_s=driven.wall_s,
+        driver=driven.report,
+        target=driven.readings,
+        database=(),
+        loop_lag=(),
+        audits=(),
+    )
+    frame = pd.read_parquet(samples, columns=list(COLUMNS))
+    return summarise(Cell(SCENARIO, TARGET, load, "httpx", 1), [record], lambda _: frame, ())
+
+
+@contextmanager
+def _busy_loop(cpus: Sequence[int]) -> Iterator[None]:
+    with staying_on(cpus):
+        process = subprocess.Popen(
+            [sys.executable, "-c", "print(flush=True)\nwhile True: pass"],
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+    assert process.stdout is not None
+    process.stdout.readline()  # It runs.
+    try:
+        yield
+    finally:
+        end(process)
+        process.stdout.close()
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    time.sleep(0.1)  # As long as the other kind takes to get ready.
+    yield
+
+
+def _tell(found: Sequence[tuple[str, bool, CellResult]]) -> None:
+    rows = []
+    for label, starved, cell in found:
+        use = cell.figures_despite(cell.validity).driver_use
+        rows.append(
+            {
+                "load": label,
+                "starved": starved,
+                "state": str(cell.validity.state),
+                "reasons": cell.validity.reasons,
+                "cpu_fraction": use.cpu_fraction,
+                "waited_fraction": use.waited_fraction,
+                "loop_lag_ms_p99": use.loop_lag_ms.p99,
+            }
+        )
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    for starved in (True, False):
+        for load in LOADS:
+            states = [
+                cell.validity.state
+                for label, was, cell in found
+                if label == load.label and was is starved
+            ]
+            limited = states.count(ValidityState.DRIVER_LIMITED)
+            kind = "with a busy loop" if starved else "alone"
+            sys.stdout.write(
+                f"{load.label:<12}{kind:<18}driver-limited in {limited} of {len(states)}\n"
+            )
+    sys.stdout.write(f"{path}\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
