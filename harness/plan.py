@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from harness.errors import UserError, unknown_name
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.job import Timeouts
-from harness.vocabulary.load import Load
+from harness.vocabulary.load import PlanLoad
 
 MAX_ROUNDS = 1000
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -31,7 +31,7 @@ class Measure:
 
     scenarios: Names
     targets: Names
-    loads: Annotated[tuple[Load, ...], Field(min_length=1)]
+    loads: Annotated[tuple[PlanLoad, ...], Field(min_length=1)]
     rounds: Annotated[PositiveInt, Field(le=MAX_ROUNDS)]
     drivers: Names = ("httpx",)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from harness.vocabulary.load import Load
 
@@ -37,6 +38,9 @@ class ErrorKind:
     WRONG_STATUS = "wrong-status"
     WRONG_ANSWER = "wrong-answer"
     ABANDONED = "abandoned"
+    FAILED = "failed"
+    """What a client of a locustfile's own reported as a failure, and is none of the others."""
+
     REFUSED = "refused"
     """An open load's arrival that found `max_in_flight` flows under way: it was never sent."""
 
@@ -86,6 +90,40 @@ class LoadJob:
     timeouts: Timeouts
 
 
+ClockKind: TypeAlias = Literal["shared", "aligned", "durations"]
+"""Whose clock the times of a worker's samples are from: the master's own, because both run on one
+machine; the worker's, moved by the offset that was measured; or the worker's, of which only
+durations mean something: its window is laid over the master's."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReport:
+    """What is known of one worker of a distributed driver in one round.
+
+    Attributes:
+        name: Its host and process.
+        samples: Those it has delivered.
+        clock: How its times came into the master's clock.
+        offset_ms: The worker's clock less the master's, as measured; None if it was not.
+        uncertainty_ms: At most so wrong is the offset; None likewise.
+        cpu_fraction: CPU seconds it used per second of its window; None when it did not say.
+        waited_fraction: Seconds per second of it in which it was ready to run and another process
+            had its processor; None when it did not say.
+        loop_lag_ms_p99: 99th percentile of the lateness of a 5 ms timer in it; None likewise.
+        lost: Why it did not deliver all: it ended, or fell silent; empty if it did.
+    """
+
+    name: str
+    samples: int
+    clock: ClockKind
+    offset_ms: float | None = None
+    uncertainty_ms: float | None = None
+    cpu_fraction: float | None = None
+    waited_fraction: float | None = None
+    loop_lag_ms_p99: float | None = None
+    lost: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class DriverReport:
     """What the driver process observed of itself in one round.
@@ -102,6 +140,8 @@ class DriverReport:
         loop_lag_ms_p99: 99th percentile of the lateness of a 5 ms timer on its event loop.
         loop_lag_ms_max: The largest one.
         error_examples: By error kind, the first few messages.
+        workers: Of a distributed driver; what the driver spent is then the most that any of them
+            did.
     """
 
     window_start_ns: int
@@ -113,3 +153,4 @@ class DriverReport:
     loop_lag_ms_p99: float
     loop_lag_ms_max: float
     error_examples: dict[str, tuple[str, ...]]
+    workers: tuple[WorkerReport, ...] = ()

@@ -218,6 +218,45 @@ class Ramp:
         return f"ramp-{self.from_rate:g}-{self.to_rate:g}{_spacing(self.arrivals)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Population:
+    """The users of a locustfile, who ask and wait as it says.
+
+    Attributes:
+        users: How many; None where a shape of the locustfile decides.
+        spawn_rate: Users started per second; they count from when all are there.
+        run_time_s: From the first user's start to the end, in seconds; with a shape the longest
+            that it may take.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    users: Concurrency | None
+    spawn_rate: Rate
+    run_time_s: PositiveSeconds
+    model: Literal["population"] = "population"
+
+    @property
+    def concurrency(self) -> int:
+        """The number of users at most, as far as it is known."""
+        return self.users or 1
+
+    @property
+    def ramp_s(self) -> float:
+        """Seconds until all users are there; 0 with a shape, of which all is measured."""
+        return 0.0 if self.users is None else self.users / self.spawn_rate
+
+    @property
+    def planned_s(self) -> float:
+        """Seconds that one round is expected to take."""
+        return self.run_time_s
+
+    @property
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+        return "shape" if self.users is None else f"users-{self.users}"
+
+
 def _spacing(arrivals: Arrivals) -> str:
     return "" if arrivals == "constant" else f"-{arrivals}"
 
@@ -227,4 +266,8 @@ Arriving: TypeAlias = Open | Steps | Ramp
 
 ARRIVING = (Open, Steps, Ramp)
 
-Load: TypeAlias = Annotated[Burst | Closed | Open | Steps | Ramp, Field(discriminator="model")]
+FlowLoad: TypeAlias = Burst | Closed | Open | Steps | Ramp
+"""How the flows of a plan arrive."""
+
+PlanLoad: TypeAlias = Annotated[FlowLoad, Field(discriminator="model")]
+Load: TypeAlias = Annotated[FlowLoad | Population, Field(discriminator="model")]

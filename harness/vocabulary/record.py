@@ -14,7 +14,9 @@ SCHEMA_VERSION = 1
 Version 1: the first.
 """
 
-RoundState = Literal["measured", "target-died", "driver-died", "interrupted"]
+RoundState = Literal["measured", "worker-lost", "target-died", "driver-died", "interrupted"]
+"""How a round ended. `worker-lost`: to its end, but a worker of the driver ended or fell silent;
+what it had delivered is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,25 @@ class MachineFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class LocustfileFacts:
+    """The locustfile that a run measured instead of a plan.
+
+    Attributes:
+        name: The file's name.
+        text: What it says, kept with the run.
+        url: The target that it was given, without a password.
+        user_classes: Names of its classes of users.
+        shape: Name of its LoadTestShape; None when it has none.
+    """
+
+    name: str
+    text: str
+    url: str
+    user_classes: tuple[str, ...]
+    shape: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """`run.json`: one execution of a plan.
 
@@ -153,17 +174,19 @@ class RunRecord:
         finished: UTC, ISO 8601; None while it runs or when it was killed.
         plan: Name of the plan.
         title: What the plan answers.
-        plan_toml: The plan's own text.
+        plan_toml: The plan's own text; empty where a locustfile takes its place.
         seed: Of the order of the rounds and of the virtual users.
         planned_s: Seconds of measuring that the plan provides for.
         wall_s: Seconds the run took; None while it runs.
         interrupted: Whether it was ended before its plan was done.
         machine: Where it ran.
-        database: The server behind the targets.
+        database: The server behind the targets; None when there is none of ours.
         pinning: Who ran on which processors.
         cells: What was planned.
         round_states: By cell name: how each round ended that was begun; brought up to date after
             every round.
+        locustfile: What was measured instead of a plan.
+        workers: Workers that were asked for; 0 when the driver was not distributed.
     """
 
     schema_version: int
@@ -178,7 +201,9 @@ class RunRecord:
     wall_s: float | None
     interrupted: bool
     machine: MachineFacts
-    database: DatabaseFacts
+    database: DatabaseFacts | None
     pinning: Pinning
     cells: tuple[Cell, ...]
     round_states: dict[str, tuple[RoundState, ...]]
+    locustfile: LocustfileFacts | None = None
+    workers: int = 0

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from harness.vocabulary.cell import Validity
+from harness.vocabulary.job import ClockKind
 from harness.vocabulary.load import Load
 from harness.vocabulary.record import RunRecord
 
@@ -156,6 +157,31 @@ class DriverUse:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerUse:
+    """One worker of a distributed driver, over the rounds of a cell; the worst where it varied.
+
+    Attributes:
+        name: Its host and process.
+        rounds: In how many rounds it drove.
+        samples: Those it has delivered.
+        clock: How its times came into the master's clock; see `ClockKind`.
+        uncertainty_ms: At most so wrong is the offset between the clocks, in milliseconds.
+        cpu_fraction: CPU seconds per second of the window.
+        loop_lag_ms_p99: 99th percentile of the lag of its event loop.
+        lost: Why it did not deliver all; empty if it did.
+    """
+
+    name: str
+    rounds: int
+    samples: int
+    clock: ClockKind
+    uncertainty_ms: float | None = None
+    cpu_fraction: float | None = None
+    loop_lag_ms_p99: float | None = None
+    lost: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StepResult:
     """One step of the flow, over all rounds."""
 
@@ -290,6 +316,7 @@ class Figures:
             0 if not even with the slowest, None if with all: then its limit lies beyond.
         database_use: What the database did for it.
         over_time: The window of its first round, in at most 60 stretches.
+        workers: Of a distributed driver.
     """
 
     requests: int
@@ -314,6 +341,7 @@ class Figures:
     knee_rps: float | None = None
     database_use: DatabaseUse = DatabaseUse()
     over_time: tuple[Moment, ...] = ()
+    workers: tuple[WorkerUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +451,39 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """One metric of the same scenario, target and load, as two drivers measured it.
+
+    Attributes:
+        scenario: The scenario in both cells.
+        target: The target in both cells.
+        load: The load in both cells.
+        base: Driver that is the denominator.
+        other: Driver that is the numerator.
+        metric: Name of the metric.
+        base_figure: Of the base driver's cell, in the metric's unit; None when it is not believed.
+        other_figure: Of the other driver's; likewise.
+        ratio: Geometric mean over the rounds of other / base; None when inconclusive.
+        ratio_ci: Its interval, from the rounds as pairs.
+        rounds: Pairs of rounds.
+        reasons: Why there is no ratio.
+    """
+
+    scenario: str
+    target: str
+    load: Load
+    base: str
+    other: str
+    metric: str
+    base_figure: float | None
+    other_figure: float | None
+    ratio: float | None
+    ratio_ci: Interval | None
+    rounds: int
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentedPoint:
     """One row of the documented timing table, as printed there."""
 
@@ -459,3 +520,4 @@ class RunResults:
     documented: tuple[DocumentedPoint, ...]
     cells: tuple[CellResult, ...]
     comparisons: tuple[Comparison, ...]
+    agreements: tuple[Agreement, ...] = ()
