@@ -24,7 +24,7 @@ from harness.target_monitor import read_loop_lag
 from harness.target_process import TargetFailedError
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.job import LoadJob
-from harness.vocabulary.load import ARRIVING, Load
+from harness.vocabulary.load import ARRIVING, Load, Population
 from harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
@@ -173,6 +173,7 @@ class _Measuring:
         except TargetFailedError as error:
             return _unmeasured(round_number, block, f"{error}\n{error.stderr_tail}")
         before = self._counts(scenario)
+        assert not isinstance(cell.load, Population), "no plan has a locustfile's users"
         job = LoadJob(
             scenario=cell.scenario,
             load=cell.load,

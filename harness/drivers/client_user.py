@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 
 from harness.drivers import heard_tasks
-from harness.drivers.connection import clock
+from harness.drivers.clock import clock
 from harness.drivers.recording import Recording
 from harness.drivers.transport import LoadTransport, Timing
 from harness.drivers.user import NEVER_NS, Identity, OnEnd, nobody_waits

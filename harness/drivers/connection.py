@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 import httptools
 
+from harness.drivers.clock import clock
 from harness.vocabulary.job import ErrorKind
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -28,8 +28,6 @@ FINAL = 200
 """Statuses below only announce an answer (1xx)."""
 
 Headers = list[tuple[bytes, bytes]]
-
-clock = time.monotonic_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Generator
 
 from harness.drivers.answer import Answer
-from harness.drivers.connection import Failure, Headers, clock
+from harness.drivers.clock import clock
+from harness.drivers.connection import Failure, Headers
 from harness.drivers.line import Line, Origin
 from harness.drivers.recording import Recording
 from harness.drivers.user import NEVER_NS, Identity, OnEnd, User, nobody_waits

@@ -23,19 +23,19 @@ import uvloop
 
 from harness.drivers import heard_tasks
 from harness.drivers.client_user import ClientUser
-from harness.drivers.connection import clock
+from harness.drivers.clock import clock
 from harness.drivers.encoding import Encoder
 from harness.drivers.flow_user import FlowUser
 from harness.drivers.job_loop import run_jobs
 from harness.drivers.line import Origin
-from harness.drivers.load_models import Crew, arriving, burst, closed
+from harness.drivers.load_models import SETTLE_S, Crew, begin
 from harness.drivers.recording import Recording
 from harness.drivers.samples import SampleFile
 from harness.drivers.user import Identity, User
 from harness.drivers.window import Window
 from harness.vocabulary.flow import Request, VirtualUser, is_client_journey
 from harness.vocabulary.job import DriverReport, LoadJob
-from harness.vocabulary.load import Burst, Closed, Open, Ramp, Steps
+from harness.vocabulary.load import Burst, FlowLoad
 from harness.vocabulary.scenario import Scenario
 from scenarios.catalog import SCENARIOS
 
@@ -59,9 +59,10 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
     with SampleFile(Path(job.samples), job.round) as samples:
         recording = Recording(samples)
         async with _users(job, scenario, recording) as users:
-            identities = _identities(job)
-            crew = Crew(users, identities, recording, Random(_seed(job, "pacing")))  # noqa: S311 - no secret
-            window = Window()
+            loop = asyncio.get_running_loop()
+            random = Random(_seed(job, "pacing"))  # noqa: S311 - no secret
+            crew = Crew(loop, users, _identities(job), recording, random)
+            window = Window(loop)
             if not await _warm(crew, scenario.warm):
                 # The target is not fit to be driven; the samples of the failures say why.
                 window.open()
@@ -70,14 +71,18 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
             # What exists now stays until the end: the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            match job.load:
-                case Burst():
-                    await burst(crew, window)
-                case Closed():
-                    await closed(crew, job.load, window)
-                case Open() | Steps() | Ramp():
-                    await arriving(crew, job.load, window)
+            await _run(job.load, crew, window)
             return window.report(recording)
+
+
+async def _run(load: FlowLoad, crew: Crew, window: Window) -> None:
+    ended = asyncio.Event()
+    settle_ns = round(SETTLE_S * 1e9) if isinstance(load, Burst) else 0
+    course = begin(load, crew, window, clock() + settle_ns, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        course.close()
 
 
 @asynccontextmanager

@@ -7,7 +7,8 @@ import ssl
 from dataclasses import dataclass
 
 from harness.drivers import heard_tasks
-from harness.drivers.connection import Connection, Failure, Headers, Owner, clock
+from harness.drivers.clock import clock
+from harness.drivers.connection import Connection, Failure, Headers, Owner
 from harness.vocabulary.job import ErrorKind, Timeouts
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})

@@ -1,25 +1,29 @@
-"""Sets users going as a load wants it, and waits until the last has ended.
+"""Sets users going as a load wants it, until the last has ended.
 
-When flows are due is decided in `harness.pacing`; here the clock is kept.
+When flows are due is decided in `harness.pacing`; here the clock is kept. Nothing here waits: calls
+are put on an event loop, so that every driver uses the same models, whatever its loop.
 """
 
 from __future__ import annotations
 
-import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from functools import partial
+from itertools import cycle, islice
 from random import Random
+from typing import TypeVar
 
-from harness.drivers.connection import clock
+from harness.drivers.clock import clock
+from harness.drivers.loop import Loop
 from harness.drivers.precise_timer import Calendar, PreciseTimer
 from harness.drivers.recording import Recording
 from harness.drivers.user import Identity, User
 from harness.drivers.window import Window
 from harness.pacing import arrival_times, start_times, stretches, think_time
 from harness.vocabulary.job import ErrorKind
-from harness.vocabulary.load import Arriving, Closed
+from harness.vocabulary.load import Arriving, Burst, Closed, FlowLoad
 
 SETTLE_S = 0.2
 """Quiet between warming up and a burst, so that the target is idle when it begins."""
@@ -38,143 +42,222 @@ UNSENT_AFTER_NS = 250_000_000
 ARRIVAL_STEP = "arrival"
 """The step of a refused arrival: its flow was never begun."""
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of a load one of several driver processes carries: every `count`-th of all.
+
+    Attributes:
+        index: 0-based number of the process.
+        count: How many there are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def of(self, all_: Iterable[T]) -> Iterator[T]:
+        """The part of users, accounts or moments that is this process's."""
+        return islice(all_, self.index, None, self.count)
+
+
+WHOLE = Share()
+
 
 @dataclass(frozen=True, slots=True)
 class Crew:
     """Who drives one round.
 
     Attributes:
+        loop: What calls them.
         users: Connections, and what steps flows on them.
         identities: Accounts that flows are done for; under a burst or closed load the users' own.
         recording: Where requests are written down.
-        random: For think times and arrivals.
+        random: For arrivals; the same in all processes that share a load.
+        share: Of the load, when it is shared; users and identities are this share's.
     """
 
+    loop: Loop
     users: Sequence[User]
     identities: Sequence[Identity]
     recording: Recording
     random: Random
+    share: Share = WHOLE
 
 
-async def burst(crew: Crew, window: Window) -> None:
+class Course(ABC):
+    """A load under way.
+
+    Args:
+        crew: Who drives it.
+        window: Opened and closed when it is time.
+        on_end: Called when the window is closed and the last user has ended.
+    """
+
+    def __init__(self, crew: Crew, window: Window, on_end: Callable[[], None]) -> None:
+        self._crew = crew
+        self._window = window
+        self._on_end = on_end
+        self._calendar = Calendar(crew.loop)
+
+    def close(self) -> None:
+        """Send nothing more; users under way are left alone."""
+        self._calendar.close()
+
+    def _keep_window(self, start_ns: int, warmup_s: float, duration_s: float) -> int:
+        """Let the window open and close at these moments; returns its end."""
+        open_ns = start_ns + round(warmup_s * 1e9)
+        stop_ns = open_ns + round(duration_s * 1e9)
+        self._calendar.at(open_ns, partial(self._window.open, open_ns))
+        self._calendar.at(stop_ns, partial(self._close_window, stop_ns))
+        return stop_ns
+
+    def _close_window(self, stop_ns: int) -> None:
+        self._window.close(stop_ns)
+        self._look_for_end()
+
+    def _look_for_end(self) -> None:
+        if self._all_ended() and self._window.is_closed:
+            self._on_end()
+
+    @abstractmethod
+    def _all_ended(self) -> bool:
+        """Whether nobody is under way, and nobody will be."""
+
+
+def begin(
+    load: FlowLoad, crew: Crew, window: Window, start_ns: int, on_end: Callable[[], None]
+) -> Course:
+    """Set the crew going.
+
+    Args:
+        load: How flows arrive.
+        crew: Who does them.
+        window: The measured stretch; not opened yet.
+        start_ns: When the warm-up begins, or the burst (CLOCK_MONOTONIC).
+        on_end: Called when the window is closed and the last user has ended.
+    """
+    match load:
+        case Burst():
+            return _BurstCourse(crew, window, start_ns, on_end)
+        case Closed():
+            return _ClosedCourse(crew, load, window, start_ns, on_end)
+        case _:
+            return _ArrivingCourse(crew, load, window, start_ns, on_end)
+
+
+class _BurstCourse(Course):
     """Every user does the flow once; all first requests are due at the same moment."""
-    for user, identity in zip(crew.users, crew.identities, strict=True):
-        user.prepare(identity)
-    await asyncio.sleep(SETTLE_S)
-    all_ended = asyncio.Event()
-    under_way = len(crew.users)
 
-    def ended(_user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - as `OnEnd` has it
-        nonlocal under_way
-        under_way -= 1
-        if under_way == 0:
-            all_ended.set()
+    def __init__(
+        self, crew: Crew, window: Window, start_ns: int, on_end: Callable[[], None]
+    ) -> None:
+        super().__init__(crew, window, on_end)
+        self._waiting = deque(crew.users)
+        self._under_way = len(crew.users)
+        for user, identity in zip(crew.users, crew.identities, strict=True):
+            user.prepare(identity)
+            user.on_end = self._ended
+        self._calendar.at(start_ns, partial(self._open, start_ns))
 
-    window.open()
-    for number, user in enumerate(crew.users, start=1):
-        user.on_end = ended
-        user.go(window.start_ns)
-        if number % SENT_TOGETHER == 0:
-            await asyncio.sleep(0)
-    await all_ended.wait()
-    window.close(max(crew.recording.last_done_ns, window.start_ns))
+    def _all_ended(self) -> bool:
+        return self._under_way == 0
+
+    def _open(self, start_ns: int) -> None:
+        self._window.open(start_ns)
+        if self._waiting:
+            self._send()
+        else:
+            self._close_window(start_ns)
+
+    def _send(self) -> None:
+        for _ in range(min(SENT_TOGETHER, len(self._waiting))):
+            self._waiting.popleft().go(self._window.start_ns)
+        if self._waiting:
+            self._crew.loop.call_soon(self._send)
+
+    def _ended(self, _user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - as `OnEnd` has it
+        self._under_way -= 1
+        if self._under_way == 0:
+            # The last answer ends it.
+            self._close_window(max(self._crew.recording.last_done_ns, self._window.start_ns))
 
 
-async def closed(crew: Crew, load: Closed, window: Window) -> None:
+class _ClosedCourse(Course):
     """Every user repeats the flow until the window ends, then finishes the request in flight."""
-    calendar = Calendar()
-    start_ns = clock()
-    open_ns = start_ns + round(load.warmup_s * 1e9)
-    stop_ns = open_ns + round(load.duration_s * 1e9)
-    all_ended = asyncio.Event()
-    under_way = len(crew.users)
 
-    def begin(user: User, identity: Identity, due_ns: int) -> None:
+    def __init__(
+        self, crew: Crew, load: Closed, window: Window, start_ns: int, on_end: Callable[[], None]
+    ) -> None:
+        super().__init__(crew, window, on_end)
+        self._load = load
+        self._under_way = len(crew.users)
+        self._stop_ns = self._keep_window(start_ns, load.warmup_s, load.duration_s)
+        starts = crew.share.of(start_times(load))
+        for user, identity, at_s in zip(crew.users, crew.identities, starts, strict=True):
+            user.on_end = partial(self._ended, identity)
+            user.stop_ns = self._stop_ns
+            due_ns = start_ns + round(at_s * 1e9)
+            self._calendar.at(due_ns, partial(self._go, user, identity, due_ns))
+
+    def _all_ended(self) -> bool:
+        return self._under_way == 0
+
+    def _go(self, user: User, identity: Identity, due_ns: int) -> None:
         user.prepare(identity)
         user.go(due_ns)
 
-    def then(user: User, identity: Identity) -> None:
-        def ended(_user: User, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - as above
-            nonlocal under_way
-            pause_s = think_time(load, identity.virtual.random)
-            if failed:
-                pause_s = max(pause_s, FAILURE_PAUSE_S)
-            due_ns = done_ns + round(pause_s * 1e9)
-            if due_ns >= stop_ns:
-                under_way -= 1
-                if under_way == 0:
-                    all_ended.set()
-            elif pause_s:
-                calendar.at(due_ns, lambda: begin(user, identity, due_ns))
-            else:
-                begin(user, identity, due_ns)
-
-        user.on_end = ended
-        user.stop_ns = stop_ns
-
-    def first(user: User, identity: Identity, due_ns: int) -> None:
-        calendar.at(due_ns, lambda: begin(user, identity, due_ns))
-
-    try:
-        for user, identity, at_s in zip(
-            crew.users, crew.identities, start_times(load), strict=True
-        ):
-            then(user, identity)
-            first(user, identity, start_ns + round(at_s * 1e9))
-        await asyncio.sleep((open_ns - clock()) / 1e9)
-        window.open()
-        await asyncio.sleep((stop_ns - clock()) / 1e9)
-        window.close(stop_ns)
-        await all_ended.wait()
-    finally:
-        calendar.close()
+    def _ended(self, identity: Identity, user: User, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - as above
+        pause_s = think_time(self._load, identity.virtual.random)
+        if failed:
+            pause_s = max(pause_s, FAILURE_PAUSE_S)
+        due_ns = done_ns + round(pause_s * 1e9)
+        if due_ns >= self._stop_ns:
+            self._under_way -= 1
+            self._look_for_end()
+        elif pause_s:
+            self._calendar.at(due_ns, partial(self._go, user, identity, due_ns))
+        else:
+            user.prepare(identity)
+            user.go(due_ns)
 
 
-async def arriving(crew: Crew, load: Arriving, window: Window) -> None:
-    """Flows begin when they are due, whatever became of those before; all are awaited."""
-    start_ns = clock()
-    open_ns = start_ns + round(load.warmup_s * 1e9)
-    stop_ns = open_ns + round(load.duration_s * 1e9)
-    arrivals = _Arrivals(crew, load, start_ns, stop_ns)
-    try:
-        await asyncio.sleep((open_ns - clock()) / 1e9)
-        window.open(open_ns)
-        await asyncio.sleep((stop_ns - clock()) / 1e9)
-        window.close(stop_ns)
-        await arrivals.all_ended.wait()
-        window.unsent = arrivals.unsent
-    finally:
-        arrivals.close()
+class _ArrivingCourse(Course):
+    """Flows begin when they are due, whatever became of those before.
 
-
-class _Arrivals:
-    """Takes an idle user for each arrival, the one last used first.
-
-    So no more connections are in use than are needed, and those that are stay open; a round over
-    all of them would find each closed by a server that keeps idle connections for a few seconds.
-    Accounts take turns, whatever the connection.
+    An arrival takes an idle user, the one last used first. So no more connections are in use than
+    are needed, and those that are stay open; a round over all of them would find each closed by a
+    server that keeps idle connections for a few seconds. Accounts take turns, whatever the
+    connection.
     """
 
-    def __init__(self, crew: Crew, load: Arriving, start_ns: int, stop_ns: int) -> None:
+    def __init__(
+        self, crew: Crew, load: Arriving, window: Window, start_ns: int, on_end: Callable[[], None]
+    ) -> None:
+        super().__init__(crew, window, on_end)
         self._recording = crew.recording
         self._idle = deque(crew.users)
         self._size = len(crew.users)
         self._identities = cycle(crew.identities)
         self._start_ns = start_ns
-        self._stop_ns = stop_ns
-        self._times = arrival_times(load, crew.random)
-        self._expected = round(sum(stretch.arrivals for stretch in stretches(load)))
+        self._times = crew.share.of(arrival_times(load, crew.random))
+        arrivals = sum(stretch.arrivals for stretch in stretches(load))
+        self._expected = round(arrivals / crew.share.count)
         self._taken_up = 0
         self._due_ns: int | None = None
-        self.unsent = 0
-        self.all_ended = asyncio.Event()
         for user in crew.users:
             user.on_end = self._ended
-        self._timer = PreciseTimer(self._fire)
+        self._stop_ns = self._keep_window(start_ns, load.warmup_s, load.duration_s)
+        self._timer = PreciseTimer(crew.loop, self._fire)
         self._next()
 
     def close(self) -> None:
+        super().close()
         self._timer.close()
+
+    def _all_ended(self) -> bool:
+        return self._due_ns is None and len(self._idle) == self._size
 
     def _fire(self) -> None:
         for _ in range(SENT_TOGETHER):
@@ -186,7 +269,7 @@ class _Arrivals:
                 break
             if now_ns > self._stop_ns + UNSENT_AFTER_NS:
                 # Counted by what was planned: to draw what is left could take minutes.
-                self.unsent = max(1, self._expected - self._taken_up)
+                self._window.unsent = max(1, self._expected - self._taken_up)
                 self._due_ns = None
                 self._look_for_end()
                 return
@@ -229,7 +312,3 @@ class _Arrivals:
     def _ended(self, user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - as above
         self._idle.append(user)
         self._look_for_end()
-
-    def _look_for_end(self) -> None:
-        if self._due_ns is None and len(self._idle) == self._size:
-            self.all_ended.set()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from array import array
+
+from harness.drivers.loop import Handle, Loop
 
 INTERVAL_S = 0.005
 BIN_MS = 0.05
@@ -15,17 +16,20 @@ BINS = 40_000
 class LoopLagMeter:
     """Re-arms a 5 ms timer and counts how late it fired, in bins: memory does not grow with time.
 
-    uvloop's timers and its `time()` count whole milliseconds, so the lag is taken from the
-    monotonic clock, and up to 1 ms of it is rounding.
+    The timers of uvloop and gevent count whole milliseconds, so the lag is taken from the monotonic
+    clock, and up to 1 ms of it is rounding.
+
+    Args:
+        loop: The event loop.
 
     Attributes:
         max_ms: The largest lag.
     """
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
         self._armed_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Handle | None = None
         self._clear()
 
     def start(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import heapq
 import os
@@ -11,6 +10,8 @@ import struct
 import time
 from collections.abc import Callable
 from itertools import count
+
+from harness.drivers.loop import Handle, Loop
 
 _CLOCK_MONOTONIC = 1
 _NONBLOCK_CLOEXEC = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
@@ -22,18 +23,19 @@ _ITIMERSPEC = struct.Struct("@qqqq")
 class PreciseTimer:
     """Calls a function at moments of the monotonic clock, one after the other.
 
-    The timers of uvloop and of asyncio's epoll count whole milliseconds: at a thousand requests a
-    second that is a whole request. On Linux a timerfd wakes the loop instead; elsewhere it is the
-    loop's own timer.
+    The timers of uvloop, of asyncio's epoll and of gevent count whole milliseconds: at a thousand
+    requests a second that is a whole request. On Linux a timerfd wakes the loop instead; elsewhere
+    it is the loop's own timer.
 
     Args:
+        loop: The event loop that it wakes.
         fire: What to call.
     """
 
-    def __init__(self, fire: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, loop: Loop, fire: Callable[[], None]) -> None:
+        self._loop = loop
         self._fire = fire
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: Handle | None = None
         self._closed = False
         self._fd = -1
         if platform.system() == "Linux":
@@ -81,8 +83,8 @@ class PreciseTimer:
 class Calendar:
     """Calls functions when they are due: a `PreciseTimer` for any number of moments."""
 
-    def __init__(self) -> None:
-        self._timer = PreciseTimer(self._fire)
+    def __init__(self, loop: Loop) -> None:
+        self._timer = PreciseTimer(loop, self._fire)
         self._entries: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
 

@@ -1,16 +1,19 @@
-"""Samples on their way to disk: columns in memory, row groups in a Parquet file."""
+"""Samples on their way: columns in memory, row groups in a Parquet file or with another process."""
 
 from __future__ import annotations
 
 import os
-import queue
 import threading
+from abc import ABC, abstractmethod
 from array import array
+from collections import deque
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,59 +51,51 @@ SAMPLE_SCHEMA = pa.schema(
     ]
 )
 
-_Group: TypeAlias = tuple["list[array[int]]", dict[str, list[str]]]
-"""The columns, and for those of labels the labels that there are so far."""
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """Rows that are complete.
+
+    Attributes:
+        round: Value of the column `round` in every row.
+        columns: The collected columns, in their order.
+        labels: For the columns of labels: the labels that there are so far.
+    """
+
+    round: int
+    columns: list[array[int]]
+    labels: dict[str, list[str]]
+
+    def table(self) -> pa.Table:
+        """As an Arrow table with `SAMPLE_SCHEMA`."""
+        count = len(self.columns[0])
+        arrays = [_numbers(pa.int32(), array("i", [self.round]) * count)]
+        for (name, (_, kind)), column in zip(_NUMBERS.items(), self.columns, strict=True):
+            numbers = _numbers(kind, column)
+            if name in self.labels:
+                numbers = pa.DictionaryArray.from_arrays(numbers, _texts(self.labels[name]))
+            arrays.append(numbers)
+        return pa.table(arrays, schema=SAMPLE_SCHEMA)
 
 
-class SampleFile:
-    """Writes the samples of one round; a context manager.
-
-    Row groups are compressed and written by a thread of their own: on the event loop they would
-    delay some hundred requests each time.
+class SampleRows(ABC):
+    """Collects the samples of one round, and hands them over group by group.
 
     Args:
-        path: The Parquet file to make.
         round_number: Value of the column `round` in every row.
-        rows_per_group: Rows that are held before they are written.
+        rows_per_group: Rows that are held before they are handed over.
 
     Attributes:
         rows: How many were added.
     """
 
-    def __init__(self, path: Path, round_number: int, rows_per_group: int = ROWS_PER_GROUP) -> None:
-        self._writer = pq.ParquetWriter(
-            path, SAMPLE_SCHEMA, compression="zstd", compression_level=1
-        )
+    def __init__(self, round_number: int, rows_per_group: int) -> None:
         self._round = round_number
         self._rows_per_group = rows_per_group
         self._steps: dict[str, int] = {}
         self._errors: dict[str, int] = {}
-        self._groups: queue.Queue[_Group | None] = queue.Queue(GROUPS_WAITING)
-        self._problem: Exception | None = None
-        self._thread = threading.Thread(target=self._write_groups, name="samples", daemon=True)
-        self._thread.start()
         self.rows = 0
         self._clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._problem is None:
-            self._hand_over()
-        self._groups.put(None)
-        self._thread.join()
-        try:
-            self._writer.close()
-        except Exception as problem:  # noqa: BLE001 - raised below
-            self._problem = self._problem or problem
-        if self._problem is not None and error is None:
-            raise self._problem
 
     def append(  # noqa: PLR0913, PLR0917 - the columns of a sample; by position, it is called for every request
         self,
@@ -134,40 +129,114 @@ class SampleFile:
         c[9].append(errors.setdefault(error, len(errors)))
         self.rows += 1
         if len(c[0]) >= self._rows_per_group:
-            self._hand_over()
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what there is, if there is any.
+
+        Raises:
+            OSError: Earlier rows could not be written.
+        """
+        if len(self._columns[0]):
+            labels = {"step": list(self._steps), "error": list(self._errors)}
+            group = RowGroup(self._round, self._columns, labels)
+            self._clear()
+            self._hand_over(group)
 
     def _clear(self) -> None:
         self._columns: list[array[int]] = [array(code) for code, _ in _NUMBERS.values()]
 
-    def _hand_over(self) -> None:
-        if self._problem is not None:
-            raise self._problem
-        if len(self._columns[0]):
-            labels = {"step": list(self._steps), "error": list(self._errors)}
-            self._groups.put((self._columns, labels))
-            self._clear()
-
-    def _write_groups(self) -> None:
-        if hasattr(os, "setpriority"):
-            with suppress(OSError):  # On Linux a thread has a priority of its own.
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        while (group := self._groups.get()) is not None:
-            if self._problem is None:
-                try:
-                    self._writer.write_table(_table(self._round, *group))
-                except Exception as problem:  # noqa: BLE001 - raised where rows are added
-                    self._problem = problem
+    @abstractmethod
+    def _hand_over(self, group: RowGroup) -> None:
+        """Take a group that is complete."""
 
 
-def _table(round_number: int, columns: list[array[int]], labels: dict[str, list[str]]) -> pa.Table:
-    count = len(columns[0])
-    arrays = [_numbers(pa.int32(), array("i", [round_number]) * count)]
-    for (name, (_, kind)), column in zip(_NUMBERS.items(), columns, strict=True):
-        numbers = _numbers(kind, column)
-        if name in labels:
-            numbers = pa.DictionaryArray.from_arrays(numbers, _texts(labels[name]))
-        arrays.append(numbers)
-    return pa.table(arrays, schema=SAMPLE_SCHEMA)
+class SampleFile(SampleRows):
+    """Writes the samples of one round; a context manager.
+
+    Row groups are compressed and written by a thread of their own: on the event loop they would
+    delay some hundred requests each time.
+
+    Args:
+        path: The Parquet file to make.
+        round_number: Value of the column `round` in every row.
+        rows_per_group: Rows that are held before they are written.
+        executor: Runs the writing on one thread; it is shut down at the end. One of the standard
+            library's when None.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        round_number: int,
+        rows_per_group: int = ROWS_PER_GROUP,
+        executor: Executor | None = None,
+    ) -> None:
+        super().__init__(round_number, rows_per_group)
+        self._writer = pq.ParquetWriter(
+            path, SAMPLE_SCHEMA, compression="zstd", compression_level=1
+        )
+        self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="samples")
+        self._under_way: deque[Future[None]] = deque([self._executor.submit(_step_back)])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        problem: Exception | None = None
+        try:
+            self.flush()
+            self._await_all_but(0)
+        except Exception as found:  # noqa: BLE001 - raised below
+            problem = found
+        self._executor.shutdown()
+        try:
+            self._writer.close()
+        except Exception as found:  # noqa: BLE001 - raised below
+            problem = problem or found
+        if problem is not None and error is None:
+            raise problem
+
+    def write(self, table: pa.Table) -> None:
+        """Write rows that were collected elsewhere, after all that were handed over before.
+
+        Args:
+            table: With `SAMPLE_SCHEMA`.
+
+        Raises:
+            OSError: Earlier rows could not be written.
+        """
+        self._await_all_but(GROUPS_WAITING)
+        self._under_way.append(self._executor.submit(self._write, table))
+        self.rows += table.num_rows
+
+    def _hand_over(self, group: RowGroup) -> None:
+        self._await_all_but(GROUPS_WAITING)
+        self._under_way.append(self._executor.submit(self._write_group, group))
+
+    def _await_all_but(self, count: int) -> None:
+        """Raise what went wrong in those that are done, and wait while too many are not."""
+        while self._under_way and (len(self._under_way) > count or self._under_way[0].done()):
+            self._under_way[0].result()  # What has failed once stays first: nothing follows it.
+            self._under_way.popleft()
+
+    def _write_group(self, group: RowGroup) -> None:
+        self._write(group.table())
+
+    def _write(self, table: pa.Table) -> None:
+        self._writer.write_table(table)
+
+
+def _step_back() -> None:
+    """Let answers come first: on Linux a thread has a priority of its own."""
+    if hasattr(os, "setpriority"):
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 # Arrow's arrays are made of buffers only: its conversions of Python's values import pandas, for a

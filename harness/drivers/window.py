@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from harness.drivers.connection import clock
+from harness.drivers.clock import clock
+from harness.drivers.loop import Loop
 from harness.drivers.loop_lag import LoopLagMeter
 from harness.drivers.recording import Recording
 from harness.drivers.run_queue import waited_s
@@ -14,20 +15,25 @@ from harness.vocabulary.job import DriverReport
 class Window:
     """Opened once, closed once.
 
+    Args:
+        loop: Whose lag is measured meanwhile.
+
     Attributes:
         start_ns: When it was opened (CLOCK_MONOTONIC).
         end_ns: Its end.
         unsent: Arrivals due within it that the driver did not take up.
+        is_closed: Whether it has ended.
     """
 
-    def __init__(self) -> None:
-        self._lag = LoopLagMeter()
+    def __init__(self, loop: Loop) -> None:
+        self._lag = LoopLagMeter(loop)
         self._cpu_at_start = 0.0
         self._cpu_s = 0.0
         self._waited_at_start: float | None = None
         self._waited_s: float | None = None
         self.start_ns = self.end_ns = 0
         self.unsent = 0
+        self.is_closed = False
 
     def open(self, start_ns: int | None = None) -> None:
         """Begin; `start_ns` if it began at a moment that was agreed before."""
@@ -39,6 +45,7 @@ class Window:
     def close(self, end_ns: int | None = None) -> None:
         """End; `end_ns` if it ended before now."""
         self.end_ns = end_ns or clock()
+        self.is_closed = True
         self._cpu_s = time.process_time() - self._cpu_at_start
         waited = waited_s()
         if waited is not None and self._waited_at_start is not None:

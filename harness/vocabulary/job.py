@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from harness.vocabulary.load import Load
+from harness.vocabulary.load import FlowLoad
 
 SAMPLE_COLUMNS = (
     "round",
@@ -80,7 +80,7 @@ class LoadJob:
     """
 
     scenario: str
-    load: Load
+    load: FlowLoad
     round: int
     seed: int
     base_url: str

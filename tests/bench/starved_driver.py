@@ -77,7 +77,11 @@ def _order(trials: int) -> Sequence[tuple[Load, bool]]:
 
 
 def _measured(
-    load: Load, driver: DriverProcess, target: TargetProcess, tokens: tuple[str, ...], folder: Path
+    load: FlowLoad,
+    driver: DriverProcess,
+    target: TargetProcess,
+    tokens: tuple[str, ...],
+    folder: Path,
 ) -> CellResult:
     samples, report = folder / "samples.parquet", folder / "report.json"
     job = LoadJob(

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from harness.drivers import httpx_driver
 from harness.vocabulary.flow import ClientJourney, Flow, Request, Response
 from harness.vocabulary.job import DriverReport, LoadJob, Timeouts
-from harness.vocabulary.load import Load
+from harness.vocabulary.load import FlowLoad
 from harness.vocabulary.scenario import Scenario
 
 Steps = Generator[Request, Response, None]
@@ -32,7 +32,7 @@ def scenario(flow: Flow | ClientJourney, warm: Request = WARM) -> Scenario:
     return Scenario(name="tried", title="t", description="d", flow=flow, warm=warm)
 
 
-def job(url: str, load: Load, folder: Path, timeouts: Timeouts = PATIENT) -> LoadJob:
+def job(url: str, load: FlowLoad, folder: Path, timeouts: Timeouts = PATIENT) -> LoadJob:
     return LoadJob(
         scenario="tried",
         load=load,
@@ -133,7 +133,7 @@ class Server:
 async def driven(
     server: Server,
     flow: Flow | ClientJourney,
-    load: Load,
+    load: FlowLoad,
     folder: Path,
     timeouts: Timeouts = PATIENT,
 ) -> tuple[DriverReport, pd.DataFrame]:

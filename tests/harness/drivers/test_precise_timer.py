@@ -32,7 +32,7 @@ DELAYS_MS = st.lists(st.integers(-5, 12), min_size=1, max_size=12)
 @given(DELAYS_MS)
 def test_a_calendar_calls_in_order_and_not_early(delays_ms: list[int]) -> None:
     async def kept() -> list[tuple[int, int, int]]:
-        calendar = Calendar()
+        calendar = Calendar(asyncio.get_running_loop())
         calls: list[tuple[int, int, int]] = []
         done = asyncio.Event()
         start_ns = time.monotonic_ns()
@@ -58,7 +58,7 @@ def test_a_calendar_calls_in_order_and_not_early(delays_ms: list[int]) -> None:
 
 
 async def test_what_is_called_may_add_more(system: str) -> None:
-    calendar = Calendar()
+    calendar = Calendar(asyncio.get_running_loop())
     done = asyncio.Event()
     calls: list[str] = []
     now_ns = time.monotonic_ns()
@@ -78,7 +78,7 @@ async def test_what_is_called_may_add_more(system: str) -> None:
 
 async def test_the_last_arming_counts(system: str) -> None:
     fired: list[int] = []
-    timer = PreciseTimer(lambda: fired.append(time.monotonic_ns()))
+    timer = PreciseTimer(asyncio.get_running_loop(), lambda: fired.append(time.monotonic_ns()))
     now_ns = time.monotonic_ns()
     timer.arm(now_ns + 1 * MS)
     timer.arm(now_ns + 20 * MS)
@@ -92,7 +92,7 @@ async def test_the_last_arming_counts(system: str) -> None:
 
 async def test_a_moment_that_is_past_is_now(system: str) -> None:
     fired = asyncio.Event()
-    timer = PreciseTimer(fired.set)
+    timer = PreciseTimer(asyncio.get_running_loop(), fired.set)
     for at_ns in (0, -5, time.monotonic_ns() - 10**9):
         fired.clear()
         timer.arm(at_ns)
@@ -104,12 +104,12 @@ async def test_a_moment_that_is_past_is_now(system: str) -> None:
 
 async def test_a_closed_timer_never_fires(system: str) -> None:
     fired: list[str] = []
-    timer = PreciseTimer(lambda: fired.append("fired"))
+    timer = PreciseTimer(asyncio.get_running_loop(), lambda: fired.append("fired"))
     timer.arm(time.monotonic_ns() + 1 * MS)
     timer.close()
     timer.arm(0)
     timer.close()
-    calendar = Calendar()
+    calendar = Calendar(asyncio.get_running_loop())
     calendar.at(0, lambda: fired.append("called"))
     calendar.close()
     calendar.at(0, lambda: fired.append("called late"))

@@ -31,7 +31,7 @@ ONE: Row = (1, "read", 2, 3, 4, 5, 6, 200, 8, "")
 
 
 def writers() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name == "samples"]
+    return [one for one in threading.enumerate() if one.name.startswith("samples")]
 
 
 @given(rows=ROWS, rows_per_group=st.integers(1, 15), round_number=st.integers(0, 99))
@@ -103,7 +103,7 @@ def test_adding_rows_after_a_failure_is_refused(tmp_path: Path) -> None:
     samples = SampleFile(tmp_path / "s.parquet", 0, rows_per_group=1)
     failing(samples, PROBLEMS[0])
     samples.append(*ONE)
-    while samples._problem is None:
+    while not all(one.done() for one in samples._under_way):
         time.sleep(0.001)
     with pytest.raises(DiskFullError):
         samples.append(*ONE)

@@ -20,7 +20,7 @@ from harness.drivers.job_files import read_report, write_job
 from harness.process_reaper import end
 from harness.statistics import has_enough_beyond, interpolated, percentile
 from harness.vocabulary.job import DriverReport, LoadJob, Timeouts
-from harness.vocabulary.load import Closed, Load, Open
+from harness.vocabulary.load import Closed, FlowLoad, Open
 from tests.bench.driver.generators.loopmark_driver import scenario_name
 from tests.bench.driver.task import PERCENTILES, Reading, Task, perform
 
@@ -37,7 +37,7 @@ class DriverFailedError(Exception):
     """The driver did not carry the job out."""
 
 
-def load(task: Task) -> Load:
+def load(task: Task) -> FlowLoad:
     """The task as a load: open where there is a rate, else closed."""
     if task.rate is None:
         return Closed(task.users, task.duration_s, task.warmup_s)
