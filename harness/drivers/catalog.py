@@ -4,5 +4,6 @@ from __future__ import annotations
 
 DRIVERS: dict[str, str] = {
     "httpx": "harness.drivers.httpx_driver",
+    "locust": "harness.drivers.locust_driver",
 }
 """Module of each driver's process; `job_loop` says how it is told what to drive."""

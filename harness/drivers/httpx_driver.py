@@ -31,7 +31,7 @@ from harness.drivers.line import Origin
 from harness.drivers.load_models import SETTLE_S, Crew, begin
 from harness.drivers.recording import Recording
 from harness.drivers.samples import SampleFile
-from harness.drivers.user import Identity, User
+from harness.drivers.user import AsyncUser, Identity
 from harness.drivers.window import Window
 from harness.vocabulary.flow import Request, VirtualUser, is_client_journey
 from harness.vocabulary.job import DriverReport, LoadJob
@@ -63,7 +63,7 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
             random = Random(_seed(job, "pacing"))  # noqa: S311 - no secret
             crew = Crew(loop, users, _identities(job), recording, random)
             window = Window(loop)
-            if not await _warm(crew, scenario.warm):
+            if not await _warm(users, crew.identities, scenario.warm):
                 # The target is not fit to be driven; the samples of the failures say why.
                 window.open()
                 window.close(window.start_ns)
@@ -88,10 +88,10 @@ async def _run(load: FlowLoad, crew: Crew, window: Window) -> None:
 @asynccontextmanager
 async def _users(
     job: LoadJob, scenario: Scenario, recording: Recording
-) -> AsyncIterator[Sequence[User]]:
+) -> AsyncIterator[Sequence[AsyncUser]]:
     origin = _origin(job.base_url)
     flow = scenario.flow
-    users: list[User] = [
+    users: list[AsyncUser] = [
         ClientUser(flow, job.base_url, job.timeouts, recording, origin.ssl_context)
         if is_client_journey(flow)
         else FlowUser(flow, origin, job.timeouts, recording)
@@ -106,7 +106,7 @@ async def _users(
             await user.close()
 
 
-async def _watch(users: Sequence[User]) -> None:
+async def _watch(users: Sequence[AsyncUser]) -> None:
     while True:
         await asyncio.sleep(CHECK_INTERVAL_S)
         now_ns = clock()
@@ -135,15 +135,17 @@ def _origin(base_url: str) -> Origin:
     return Origin(url.host, url.port or 80)
 
 
-async def _warm(crew: Crew, request: Request) -> bool:
+async def _warm(
+    users: Sequence[AsyncUser], identities: Sequence[Identity], request: Request
+) -> bool:
     """Open every user's connection; whether all got the right answer."""
     gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
-    async def one(number: int, user: User) -> bool:
+    async def one(number: int, user: AsyncUser) -> bool:
         async with gate:
-            return await user.warm(request, crew.identities[number % len(crew.identities)])
+            return await user.warm(request, identities[number % len(identities)])
 
-    return all(await asyncio.gather(*(one(*numbered) for numbered in enumerate(crew.users))))
+    return all(await asyncio.gather(*(one(*numbered) for numbered in enumerate(users))))
 
 
 def drive_one(job: LoadJob) -> DriverReport | None:

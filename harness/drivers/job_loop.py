@@ -8,7 +8,7 @@ outlive its parent. Starting a process takes longer than many a round; hence one
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness.drivers.job_files import read_job, write_report
@@ -21,11 +21,14 @@ ENDED_EARLY = 3
 """Exit code of a driver that was told to end within a job."""
 
 
-def run_jobs(drive: Callable[[LoadJob], DriverReport | None]) -> int:
+def run_jobs(
+    drive: Callable[[LoadJob], DriverReport | None], lines: Iterable[str] = sys.stdin
+) -> int:
     """Drive jobs until the input ends, or until one has been ended from outside.
 
     Args:
         drive: Drives one job; None says that it was ended early.
+        lines: The input, line by line.
 
     Returns:
         The exit code of the process.
@@ -33,7 +36,7 @@ def run_jobs(drive: Callable[[LoadJob], DriverReport | None]) -> int:
     Raises:
         Exception: Whatever a job raises ends the process: its parent starts another.
     """
-    for line in sys.stdin:
+    for line in lines:
         job = read_job(Path(line.rstrip("\n")))
         report = drive(job)
         if report is None:

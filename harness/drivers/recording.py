@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.drivers.samples import SampleFile
+from harness.drivers.samples import SampleRows
 
 MAX_EXAMPLES = 3
 
@@ -15,7 +15,7 @@ class Recording:
         examples: By error kind, the first few messages.
     """
 
-    def __init__(self, samples: SampleFile) -> None:
+    def __init__(self, samples: SampleRows) -> None:
         self._samples = samples
         self.last_done_ns = 0
         self.examples: dict[str, list[str]] = {}

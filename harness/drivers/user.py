@@ -21,7 +21,7 @@ class Identity:
 
 
 class User(Protocol):
-    """Does one flow at a time on a connection of its own, and says when it has ended.
+    """What load models know: it does one flow at a time, and says when it has ended.
 
     Attributes:
         on_end: Called with the user, the moment the flow ended, and whether that was without an
@@ -33,9 +33,6 @@ class User(Protocol):
     on_end: OnEnd
     stop_ns: int
 
-    async def warm(self, request: Request, identity: Identity) -> bool:
-        """Open the connection with a request; record it only if it fails, and say whether not."""
-
     def prepare(self, identity: Identity) -> None:
         """Begin a flow, so that its first request need only be sent."""
 
@@ -44,6 +41,13 @@ class User(Protocol):
 
     def check(self, now_ns: int) -> None:
         """Give up what is overdue."""
+
+
+class AsyncUser(User, Protocol):
+    """A user on asyncio, with its connection."""
+
+    async def warm(self, request: Request, identity: Identity) -> bool:
+        """Open the connection with a request; record it only if it fails, and say whether not."""
 
     async def close(self) -> None:
         """Close the connection; a request under way is recorded as abandoned."""

@@ -28,14 +28,14 @@ from harness.summaries import COLUMNS, summarise
 from harness.target_process import TargetProcess
 from harness.vocabulary.cell import Cell, ValidityState
 from harness.vocabulary.job import LoadJob, Timeouts
-from harness.vocabulary.load import Closed, Load, Open
+from harness.vocabulary.load import Closed, FlowLoad, Open
 from harness.vocabulary.record import RoundRecord
 from harness.vocabulary.result import CellResult
 from scenarios.flows import SEEDED_ACCOUNTS
 
 TARGET = "async"
 SCENARIO = "read-mostly"
-LOADS: tuple[Load, ...] = (Closed(users=50, duration_s=2.0), Open(rate=50.0, duration_s=2.0))
+LOADS: tuple[FlowLoad, ...] = (Closed(users=50, duration_s=2.0), Open(rate=50.0, duration_s=2.0))
 RESULTS = Path("results") / "bench-starved"
 
 
@@ -69,7 +69,7 @@ def main(trials: int) -> None:
     _tell(found)
 
 
-def _order(trials: int) -> Sequence[tuple[Load, bool]]:
+def _order(trials: int) -> Sequence[tuple[FlowLoad, bool]]:
     """Every load with and without the busy loop, in a random order."""
     order = [(load, starved) for load in LOADS for starved in (False, True)] * trials
     Random(1).shuffle(order)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 PACKAGE = "tests.bench.driver.generators"
 OURS = "loopmark"
 OURS_CLIENT = "loopmark, httpx client"
+OURS_LOCUST = "loopmark, Locust driver"
 FAST = "Locust FastHttpUser"
 HEY = "hey"
 POOL = "httpx, its own pool"
@@ -42,6 +43,7 @@ class Generator:
 GENERATORS = (
     Generator(OURS, "loopmark", "flow", is_open=True),
     Generator(OURS_CLIENT, "loopmark", "client", is_open=True),
+    Generator(OURS_LOCUST, "loopmark", "locust", is_open=True),
     Generator("wrk", "wrk", program="wrk", has_rate=False),
     Generator(HEY, "hey", program="hey"),
     Generator("aiohttp", "aiohttp_session"),

@@ -25,7 +25,7 @@ from harness.drivers.samples import SampleFile
 from harness.drivers.user import Identity
 from harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser, check
 from harness.vocabulary.job import DriverReport, ErrorKind, Timeouts
-from harness.vocabulary.load import Burst, Closed, Load, Open, Ramp
+from harness.vocabulary.load import Burst, Closed, FlowLoad, Open, Ramp
 from harness.vocabulary.load import Steps as StepsLoad
 from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import (
@@ -276,7 +276,7 @@ async def test_sigterm_ends_the_process_and_keeps_the_samples(
     ],
     ids=lambda load: load.model,
 )
-def test_jobs_survive_the_way_through_a_file(load: Load, tmp_path: Path) -> None:
+def test_jobs_survive_the_way_through_a_file(load: FlowLoad, tmp_path: Path) -> None:
     given = job("http://127.0.0.1:1", load, tmp_path)
     write_job(given, tmp_path / "job.json")
     assert read_job(tmp_path / "job.json") == given

@@ -51,7 +51,7 @@ def measure(task: Task) -> Reading:
         folder = Path(temporary)
         arriving = load(task)
         job = LoadJob(
-            scenario=scenario_name(task.path, task.kind),
+            scenario=scenario_name(task.path, "client" if task.kind == "client" else "flow"),
             load=arriving,
             round=0,
             seed=1,
@@ -61,7 +61,7 @@ def measure(task: Task) -> Reading:
             report=str(folder / "report.json"),
             timeouts=TIMEOUTS,
         )
-        cpu = _driven(job, folder)
+        cpu = _driven("locust" if task.kind == "locust" else "httpx", job, folder)
         report = read_report(Path(job.report))
         if report is None:
             raise DriverFailedError("the driver wrote no report")
@@ -126,12 +126,12 @@ class CpuReadings:
         return self._cpu_s[-1] - interpolated(at_ns, self._at_ns, self._cpu_s)
 
 
-def _driven(job: LoadJob, folder: Path) -> CpuReadings | None:
+def _driven(driver: str, job: LoadJob, folder: Path) -> CpuReadings | None:
     """Drive a job; returns the readings of the driver's CPU clock, where there is one."""
     file = folder / "job.json"
     write_job(job, file)
     process = subprocess.Popen(
-        [sys.executable, "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", MODULE, driver], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdin is not None
     assert process.stdout is not None

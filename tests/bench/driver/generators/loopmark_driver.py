@@ -1,4 +1,6 @@
-"""Loopmark's httpx driver, which here knows the scenarios of the comparison and no others.
+"""A driver of Loopmark's, which here knows the scenarios of the comparison and no others.
+
+    python -m …loopmark_driver DRIVER
 
 The driver looks scenarios up in the catalog. They are put there in this process alone, so that the
 product carries none that only serve to measure it.
@@ -7,7 +9,15 @@ product carries none that only serve to measure it.
 from __future__ import annotations
 
 import runpy
+import sys
 from collections.abc import Generator
+from importlib import import_module
+
+from harness.drivers.catalog import DRIVERS
+
+if __name__ == "__main__":
+    # First of all: the Locust driver's package changes the standard library.
+    import_module(DRIVERS[sys.argv[1]])
 
 from httpx import AsyncClient
 
@@ -15,7 +25,6 @@ from harness.vocabulary.flow import ClientJourney, Flow, Request, Response, Virt
 from harness.vocabulary.scenario import Scenario
 from scenarios.catalog import SCENARIOS
 
-DRIVER = "harness.drivers.httpx_driver"
 PATHS = ("/", "/stall", "/answers")
 KINDS = ("flow", "client")
 
@@ -57,4 +66,5 @@ def register() -> None:
 
 if __name__ == "__main__":
     register()
-    runpy.run_module(DRIVER, run_name="__main__")
+    module = DRIVERS[sys.argv.pop(1)]
+    runpy.run_module(module, run_name="__main__")

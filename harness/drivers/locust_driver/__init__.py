@@ -1,0 +1,8 @@
+"""The `locust` driver: virtual users on gevent and Locust's FastHttpUser.
+
+Only processes that run a module of this package import it: it changes the standard library.
+"""
+
+# Locust patches the standard library for gevent when it is imported. That must come before anything
+# else of the standard library's sockets and threads is imported, so it is here.
+import locust as locust

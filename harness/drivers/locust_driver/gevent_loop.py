@@ -1,0 +1,75 @@
+"""gevent's hub as the event loop of load models and meters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+READABLE = 1
+
+
+class GeventLoop:
+    """Calls from the hub, where nothing may block.
+
+    Args:
+        on_problem: Told what a call has raised; the hub itself would only print it.
+    """
+
+    def __init__(self, on_problem: Callable[[Exception], None]) -> None:
+        self._loop = gevent.get_hub().loop
+        self._on_problem = on_problem
+        self._readers: dict[int, Any] = {}
+
+    def call_soon(self, call: Callable[[], object], /) -> object:
+        """Call it after what is ready now, once answers have been looked at again."""
+        return self.call_later(0.0, call)
+
+    def call_later(self, delay: float, call: Callable[[], object], /) -> _Timer:
+        """Call it after so many seconds."""
+        return _Timer(self._loop.timer(delay), self._heard, call)
+
+    def add_reader(self, fd: int, call: Callable[[], object], /) -> None:
+        """Call it whenever the file descriptor can be read."""
+        watcher = self._loop.io(fd, READABLE)
+        watcher.start(self._heard, call)
+        self._readers[fd] = watcher
+
+    def remove_reader(self, fd: int, /) -> None:
+        """Call it no more."""
+        watcher = self._readers.pop(fd)
+        watcher.stop()
+        watcher.close()
+
+    def _heard(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception as problem:  # noqa: BLE001 - told to whoever waits
+            self._on_problem(problem)
+
+
+class _Timer:
+    """A call that is still to come."""
+
+    def __init__(
+        self,
+        timer: Any,  # noqa: ANN401 - gevent has no types
+        heard: Callable[[Callable[[], object]], None],
+        call: Callable[[], object],
+    ) -> None:
+        self._timer = timer
+        timer.start(self._fire, heard, call, update=True)
+
+    def cancel(self) -> None:
+        """Do not make it."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+
+    def _fire(
+        self, heard: Callable[[Callable[[], object]], None], call: Callable[[], object]
+    ) -> None:
+        self.cancel()
+        heard(call)

@@ -1,0 +1,178 @@
+"""One round on this process's own users: all of a load, or a share of it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from gevent.event import Event
+from gevent.pool import Pool
+from locust.runners import Runner
+
+from harness.drivers.clock import clock
+from harness.drivers.encoding import Encoder
+from harness.drivers.load_models import SETTLE_S, WHOLE, Course, Crew, Share, begin
+from harness.drivers.locust_driver.flow_user import Errand, FlowUser
+from harness.drivers.locust_driver.gevent_loop import GeventLoop
+from harness.drivers.recording import Recording
+from harness.drivers.samples import SampleRows
+from harness.drivers.user import Identity
+from harness.drivers.window import Window
+from harness.vocabulary.flow import VirtualUser, is_client_journey
+from harness.vocabulary.job import DriverReport, LoadJob
+from harness.vocabulary.load import Burst
+from harness.vocabulary.scenario import Scenario
+
+CONNECTING_AT_ONCE = 50
+"""Enough to open 1000 connections within seconds, few enough to overrun no listen queue."""
+
+CHECK_INTERVAL_S = 0.05
+"""How often overdue answers are looked for."""
+
+
+class Round:
+    """Users with open connections, and the load that they drive; a context manager.
+
+    Args:
+        runner: Locust's; it makes the users.
+        job: What to drive.
+        scenario: Whose flow.
+        rows: Where the samples go.
+        share: Of the load, when several processes share it.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        job: LoadJob,
+        scenario: Scenario,
+        rows: SampleRows,
+        share: Share = WHOLE,
+    ) -> None:
+        assert not is_client_journey(scenario.flow), "no plan lets Locust drive httpx clients"
+        self._runner = runner
+        self._job = job
+        self._scenario = scenario
+        self._recording = Recording(rows)
+        self._share = share
+        self._loop = GeventLoop(self._stop)
+        self._ended = Event()
+        self._problem: Exception | None = None
+        self._users: Sequence[FlowUser] = ()
+        self._watch: Any = None
+        self.window = Window(self._loop)
+        FlowUser.host = _origin(job.base_url)
+        FlowUser.connection_timeout = job.timeouts.connect_s
+        FlowUser.network_timeout = job.timeouts.first_byte_s
+        FlowUser.errand = Errand(scenario.flow, job.timeouts, self._recording, self._stop)
+
+    def __enter__(self) -> Self:
+        numbers = list(self._share.of(range(self._job.load.concurrency)))
+        if numbers:
+            self._users = self._runner.spawn_users({FlowUser.__name__: len(numbers)})
+        self._watch = self._loop.call_later(CHECK_INTERVAL_S, self._check)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._watch.cancel()
+        for user in self._users:
+            user.on_end = _nobody
+        self._runner.user_greenlets.kill(block=True)
+
+    def warm(self) -> bool:
+        """Open every user's connection; whether all got the right answer."""
+        identities = self._identities()
+        request = self._scenario.warm
+        pool = Pool(CONNECTING_AT_ONCE)
+        numbered = enumerate(self._users)
+        right = pool.map(
+            lambda one: one[1].warm(request, identities[one[0] % len(identities)]), numbered
+        )
+        return all(right)
+
+    def drive(self, start_ns: int | None = None) -> DriverReport:
+        """Drive the load to its end.
+
+        Args:
+            start_ns: When it begins (CLOCK_MONOTONIC); at once, or when the target has settled,
+                when None.
+
+        Raises:
+            Exception: Whatever a flow raised that is not about an answer.
+            OSError: The samples could not be written.
+        """
+        job = self._job
+        random = Random(_seed(job, "pacing"))  # noqa: S311 - no secret
+        crew = Crew(
+            self._loop, self._users, self._identities(), self._recording, random, self._share
+        )
+        # What exists now stays until the end: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        if start_ns is None:
+            settle_ns = round(SETTLE_S * 1e9) if isinstance(job.load, Burst) else 0
+            start_ns = clock() + settle_ns
+        course = begin(job.load, crew, self.window, start_ns, self._ended.set)
+        return self._to_the_end(course)
+
+    def refuse(self) -> DriverReport:
+        """The report of a target that is not fit to be driven: its window is empty.
+
+        The samples of the failures say why.
+        """
+        self.window.open()
+        self.window.close(self.window.start_ns)
+        return self.window.report(self._recording)
+
+    def _to_the_end(self, course: Course) -> DriverReport:
+        try:
+            self._ended.wait()
+        finally:
+            course.close()
+            gc.unfreeze()
+        if self._problem is not None:
+            raise self._problem
+        return self.window.report(self._recording)
+
+    def _identities(self) -> Sequence[Identity]:
+        job = self._job
+        return [
+            Identity(
+                VirtualUser(number, token, Random(_seed(job, str(number)))),  # noqa: S311 - choices
+                Encoder(job.base_url, token),
+            )
+            for number, token in self._share.of(enumerate(job.tokens))
+        ]
+
+    def _check(self) -> None:
+        self._watch = self._loop.call_later(CHECK_INTERVAL_S, self._check)
+        now_ns = clock()
+        for user in self._users:
+            user.check(now_ns)
+
+    def _stop(self, problem: Exception) -> None:
+        self._problem = self._problem or problem
+        self._ended.set()
+
+
+def _nobody(*_: object) -> None:
+    """Nobody awaits the end of a user that is about to be killed."""
+
+
+def _seed(job: LoadJob, part: str) -> str:
+    return f"{job.seed}/{job.scenario}/{job.round}/{part}"
+
+
+def _origin(base_url: str) -> str:
+    """What comes before the request target, which has any path of the base URL."""
+    url = httpx.URL(base_url)
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
