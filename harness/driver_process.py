@@ -16,12 +16,13 @@ from pathlib import Path
 
 from harness.drivers.catalog import DRIVERS
 from harness.drivers.job_files import read_report, write_job
-from harness.drivers.job_loop import DONE
+from harness.drivers.job_loop import DONE, READY
+from harness.errors import UserError
 from harness.process_reaper import end
 from harness.processors import staying_on
 from harness.target_monitor import TargetMonitor
 from harness.target_process import TargetProcess, last_lines
-from harness.vocabulary.job import DriverReport, LoadJob
+from harness.vocabulary.job import DriverReport, LoadJob, Workers
 from harness.vocabulary.record import RoundState, TargetReading
 
 READING_INTERVAL_S = 0.08
@@ -30,6 +31,9 @@ READING_INTERVAL_S = 0.08
 
 START_ALLOWANCE_S = 60.0
 """For starting, connecting and warming up, beside what the load is planned to take."""
+
+WORKERS_ELSEWHERE_S = 300.0
+"""Somebody starts workers on other machines by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,20 @@ class DriverProcess:
         driver: Name of the driver.
         log: File for what it writes to stderr.
         cpus: Processors to stay on; empty means any.
+        workers: Who drives for it, if it is to be distributed.
     """
 
-    def __init__(self, driver: str, log: Path, cpus: Sequence[int]) -> None:
+    def __init__(
+        self, driver: str, log: Path, cpus: Sequence[int], workers: Workers | None = None
+    ) -> None:
         self._log = log
+        self._workers = workers
+        command = [sys.executable, "-P", "-m", DRIVERS[driver]]
+        if workers is not None:
+            command += ["--workers", str(workers.count), "--listen", workers.listen]
         with log.open("wb") as stderr, staying_on(cpus):
             self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-P", "-m", DRIVERS[driver]],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -67,6 +78,31 @@ class DriverProcess:
     def is_alive(self) -> bool:
         """Whether it can take another job."""
         return self._process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        """Wait until its workers are there; without any it is ready at once.
+
+        Raises:
+            UserError: They did not come in time, or it ended before they did.
+        """
+        if self._workers is None:
+            return
+        remote = bool(self._workers.listen)
+        patience_s = WORKERS_ELSEWHERE_S if remote else START_ALLOWANCE_S
+        stdout = self._process.stdout
+        assert stdout is not None
+        answered, _, _ = select.select([stdout], [], [], patience_s)
+        if answered and stdout.readline() == READY:
+            return
+        self.stop()
+        why = (last_lines(self._log) or ["it wrote nothing"])[-1]
+        if not answered and remote:
+            why = (
+                f"after {patience_s:.0f} s not all of {self._workers.count} workers had come to "
+                f"{self._workers.listen}; start them with "
+                f"`loopmark worker --master {self._workers.listen}` ({why})"
+            )
+        raise UserError(f"the workers of the driver are not ready: {why}")
 
     def drive(self, job: LoadJob, target: TargetProcess) -> Drive:
         """Drive one round to its end, reading the target meanwhile.
@@ -81,6 +117,9 @@ class DriverProcess:
             state = "interrupted"
         if state != "measured":
             self.stop()
+        report = read_report(Path(job.report))
+        if state == "measured" and report is not None and any(w.lost for w in report.workers):
+            state = "worker-lost"
         monitor.read()
         monitor.close()
         tail = ""
@@ -91,7 +130,7 @@ class DriverProcess:
         return Drive(
             state=state,
             wall_s=time.monotonic() - started,
-            report=read_report(Path(job.report)),
+            report=report,
             readings=tuple(monitor.readings),
             stderr_tail=tail,
         )

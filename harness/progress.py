@@ -14,6 +14,7 @@ from rich.text import Text
 from harness.plan import planned_seconds
 from harness.store import RunFolder
 from harness.vocabulary.cell import Cell
+from harness.vocabulary.job import Workers
 from harness.vocabulary.record import RoundRecord
 
 FIRST_GUESS_OF_OVERHEAD_S = 1.0
@@ -70,6 +71,12 @@ class ProgressBar:
             f"{self._cells} cells, {self._rounds_left} rounds, {minutes:.1f} minutes of measuring"
         )
         self._console.print(Text(f"{line}, into {folder.path}"), soft_wrap=True)
+
+    def workers_awaited(self, workers: Workers) -> None:
+        """Say what to start on the other machines."""
+        command = f"loopmark worker --master {workers.listen}"
+        line = f"waiting for {workers.count} workers; on each machine: {command}"
+        self._console.print(Text(line), soft_wrap=True)
 
     def round_begins(self, cell: Cell, round_number: int) -> None:
         """Name the round and the time left."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +13,9 @@ from secrets import token_hex
 from typing import Protocol
 
 from harness import plan as planning
-from harness.block_processes import BlockProcesses
 from harness.database import Database, open_database
 from harness.database_monitor import database_readings
+from harness.driver_processes import DriverProcesses
 from harness.errors import UserError
 from harness.machine import fingerprint
 from harness.plan import Plan
@@ -21,9 +23,10 @@ from harness.process_reaper import reaped
 from harness.processors import assign, available, staying_on
 from harness.store import RunFolder
 from harness.target_monitor import read_loop_lag
-from harness.target_process import TargetFailedError
+from harness.target_process import HOST, TargetFailedError
+from harness.target_processes import TargetProcesses
 from harness.vocabulary.cell import Cell
-from harness.vocabulary.job import LoadJob
+from harness.vocabulary.job import LoadJob, Workers
 from harness.vocabulary.load import ARRIVING, Load, Population
 from harness.vocabulary.record import (
     SCHEMA_VERSION,
@@ -44,6 +47,9 @@ class Observer(Protocol):
     def run_begins(self, folder: RunFolder) -> None:
         """The database is there, the folder has been made, and the first round follows."""
 
+    def workers_awaited(self, workers: Workers) -> None:
+        """The run goes on when so many workers have come from other machines."""
+
     def round_begins(self, cell: Cell, round_number: int) -> None:
         """A round is about to be driven."""
 
@@ -60,12 +66,16 @@ class RunRequest:
         plan: The plan.
         plan_toml: Its text, kept with the run.
         cells: The cells of the plan that are to be measured.
+        workers: Who shares the load of a distributed driver; None when each driver is one process.
+        host: Address on which the targets listen.
     """
 
     run_id: str
     plan: Plan
     plan_toml: str
     cells: tuple[Cell, ...]
+    workers: Workers | None = None
+    host: str = HOST
 
 
 def new_run_id(plan: Plan) -> str:
@@ -141,21 +151,48 @@ class _Measuring:
         its age part of the scatter over the rounds, instead of a bias of the whole run.
         """
         blocks = planning.interleave(self._request.cells, self._request.plan.seed)
-        for number, block in enumerate(blocks):
-            names = sorted({cell.target for cell, _ in block})
-            label = f"block-{number}"
-            pinning = self._record.pinning
-            environment = self._database.target_environment
-            with BlockProcesses(environment, self._folder.logs, label, pinning) as processes:
-                for name in names:
-                    processes.launch(name)
-                for cell, round_number in block:
-                    self._observer.round_begins(cell, round_number)
-                    record = self._one_round(cell, round_number, number, processes)
-                    self._keep(cell, record)
-                    if record.state == "interrupted":
-                        self.interrupted = True
-                        return
+        with ExitStack() as stack:
+            lasting = self._with_workers_elsewhere(stack)
+            for number, block in enumerate(blocks):
+                with nullcontext(lasting) if lasting else self._drivers(number) as drivers:
+                    self._one_block(number, block, drivers)
+                if self.interrupted:
+                    return
+
+    def _with_workers_elsewhere(self, stack: ExitStack) -> DriverProcesses | None:
+        """Drivers that last for the whole run, where workers of other machines belong to them.
+
+        They are awaited before any target is started: people may take their time.
+        """
+        workers = self._request.workers
+        if workers is None or not workers.listen:
+            return None
+        drivers = stack.enter_context(self._drivers(None))
+        self._observer.workers_awaited(workers)
+        for name in sorted({cell.driver for cell in self._request.cells}):
+            drivers.ready(name)
+        return drivers
+
+    def _drivers(self, block: int | None) -> DriverProcesses:
+        label = "run" if block is None else f"block-{block}"
+        cpus, workers = self._record.pinning.driver, self._request.workers
+        return DriverProcesses(self._folder.logs, label, cpus, workers)
+
+    def _one_block(
+        self, number: int, block: Sequence[tuple[Cell, int]], drivers: DriverProcesses
+    ) -> None:
+        environment = self._database.target_environment
+        logs, cpus, host = self._folder.logs, self._record.pinning.target, self._request.host
+        with TargetProcesses(environment, logs, f"block-{number}", cpus, host) as targets:
+            for name in sorted({cell.target for cell, _ in block}):
+                targets.launch(name)
+            for cell, round_number in block:
+                self._observer.round_begins(cell, round_number)
+                record = self._one_round(cell, round_number, number, targets, drivers)
+                self._keep(cell, record)
+                if record.state == "interrupted":
+                    self.interrupted = True
+                    return
 
     def _keep(self, cell: Cell, record: RoundRecord) -> None:
         self._folder.write_round(cell, record)
@@ -164,12 +201,17 @@ class _Measuring:
         self._observer.round_ends(cell, record)
 
     def _one_round(
-        self, cell: Cell, round_number: int, block: int, processes: BlockProcesses
+        self,
+        cell: Cell,
+        round_number: int,
+        block: int,
+        targets: TargetProcesses,
+        drivers: DriverProcesses,
     ) -> RoundRecord:
         scenario = SCENARIOS[cell.scenario]
-        self._reset(processes)
+        self._reset(targets)
         try:
-            target = processes.ready_target(cell.target)
+            target = targets.ready(cell.target)
         except TargetFailedError as error:
             return _unmeasured(round_number, block, f"{error}\n{error.stderr_tail}")
         before = self._counts(scenario)
@@ -185,7 +227,7 @@ class _Measuring:
             report=str(self._folder.make_cell(cell) / f"driver-{round_number}.json"),
             timeouts=self._request.plan.timeouts,
         )
-        driver = processes.driver(cell.driver)
+        driver = drivers.ready(cell.driver)
         url = self._database.target_environment["DATABASE_URL"]
         embedded = self._database.facts.embedded
         with database_readings(url, target.session_name, embedded=embedded) as database:
@@ -202,7 +244,7 @@ class _Measuring:
                 stderr_tail = stderr_tail or target.stderr_tail
         if failed:
             # What it was asked before it may still be working on: the next round gets a new one.
-            processes.end_target(cell.target)
+            targets.end(cell.target)
         return RoundRecord(
             round=round_number,
             block=block,
@@ -219,13 +261,13 @@ class _Measuring:
             stderr_tail=stderr_tail,
         )
 
-    def _reset(self, processes: BlockProcesses) -> None:
+    def _reset(self, targets: TargetProcesses) -> None:
         """Bring the tables into their known state, if need be over the head of a stuck target."""
         try:
             self._database.reset(self._tokens, SEEDED_ACCOUNTS)
         except UserError:
             # A target that holds a lock lets go of it when it ends.
-            processes.end_targets()
+            targets.end_all()
             self._database.reset(self._tokens, SEEDED_ACCOUNTS)
 
     def _counts(self, scenario: Scenario) -> list[int]:
@@ -265,6 +307,7 @@ def _begun(request: RunRequest, database: Database, pinning: Pinning) -> RunReco
         pinning=pinning,
         cells=request.cells,
         round_states={},
+        workers=request.workers.count if request.workers else 0,
     )
 
 

@@ -13,6 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from secrets import token_hex
 
+from harness.address import Address
 from harness.errors import UserError
 from harness.process_reaper import end
 from harness.processors import staying_on
@@ -46,6 +47,7 @@ class TargetProcess:
         label: Distinguishes several processes of one variant.
         cpus: Processors to stay on.
         port: To listen on; a free one when None.
+        host: Address to listen on.
 
     Attributes:
         name: The variant.
@@ -63,15 +65,17 @@ class TargetProcess:
         *,
         cpus: Sequence[int] = (),
         port: int | None = None,
+        host: str = HOST,
     ) -> None:
         self.name = name
         self.session_name = f"loopmark-{token_hex(8)}"
-        chosen = port if port is not None else free_port()
-        self.base_url = f"http://{HOST}:{chosen}"
+        chosen = port if port is not None else free_port(host)
+        self._address = Address(host, chosen)
+        self.base_url = f"http://{self._address}"
         self.loop_lag_file = folder / f"{label}.loop-lag"
         self._log = folder / f"{label}.log"
         command = [sys.executable, "-P", "-m", "targets.serve", name]
-        command += ["--host", HOST, "--port", str(chosen)]
+        command += ["--host", host, "--port", str(chosen)]
         own = {"INSTANCE": self.session_name, "LOOP_LAG_FILE": str(self.loop_lag_file)}
         with self._log.open("wb") as log, staying_on(cpus):
             self._process = subprocess.Popen(  # noqa: S603 - our own module
@@ -134,7 +138,8 @@ class TargetProcess:
 
     def _get_ready(self) -> tuple[int, str]:
         # The standard library's client: a client of httpx reads certificates for 50 ms first.
-        connection = HTTPConnection(self.base_url.removeprefix("http://"), timeout=POLL_TIMEOUT_S)
+        address = self._address
+        connection = HTTPConnection(address.host, address.port, timeout=POLL_TIMEOUT_S)
         try:
             connection.request("GET", "/ready")
             response = connection.getresponse()
@@ -148,10 +153,15 @@ def last_lines(log: Path) -> list[str]:
     return log.read_text(errors="replace").splitlines()[-STDERR_TAIL_LINES:]
 
 
-def free_port() -> int:
-    """A TCP port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
+def free_port(host: str = HOST) -> int:
+    """A TCP port on which nothing listens now.
+
+    Raises:
+        OSError: It is no address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 

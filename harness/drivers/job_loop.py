@@ -15,7 +15,8 @@ from harness.drivers.job_files import read_job, write_report
 from harness.vocabulary.job import DriverReport, LoadJob
 
 DONE = b"done\n"
-
+READY = b"ready\n"
+"""Said once, before the first job, by a driver that had to wait for its workers."""
 
 ENDED_EARLY = 3
 """Exit code of a driver that was told to end within a job."""

@@ -90,6 +90,20 @@ class LoadJob:
     timeouts: Timeouts
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The processes that share the load of a distributed driver.
+
+    Attributes:
+        count: How many.
+        listen: Where those of other machines find their master, as `host:port`; empty when the
+            driver starts them itself, on this machine.
+    """
+
+    count: int
+    listen: str = ""
+
+
 ClockKind: TypeAlias = Literal["shared", "aligned", "durations"]
 """Whose clock the times of a worker's samples are from: the master's own, because both run on one
 machine; the worker's, moved by the offset that was measured; or the worker's, of which only
