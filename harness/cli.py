@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -17,10 +18,14 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import __version__
-from harness.drivers.catalog import DRIVERS
+from harness.address import MASTER_PORT, parse_address
+from harness.drivers.catalog import DISTRIBUTED, DRIVERS
 from harness.errors import UserError, unknown_name
 from harness.plan import KnownNames, Plan, cells_of, parse_plan, planned_seconds, select
 from harness.store import LATEST, RunFolder
+from harness.target_process import HOST, require_listenable
+from harness.vocabulary.cell import Cell
+from harness.vocabulary.job import Workers
 from harness.vocabulary.result import RunResults
 from scenarios.catalog import SCENARIOS
 from targets.catalog import VARIANTS
@@ -32,6 +37,7 @@ EXIT_INTERRUPTED = 130
 
 DEFAULT_OUT = Path("results")
 DEFAULT_PROFILE = "quick"
+MAX_WORKERS = 256
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -81,6 +87,25 @@ def main() -> None:
 @click.option("--profile", metavar="NAME", help="Shipped plan: smoke, quick (default) or full.")
 @click.option("--only", metavar="PATTERN", help="Only cells whose name contains or matches this.")
 @click.option(
+    "--driver",
+    "drivers",
+    metavar="NAME",
+    multiple=True,
+    help="Instead of the plan's drivers: httpx or locust; twice for both.",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(1, MAX_WORKERS),
+    help="Share the load among N processes (driver locust).",
+)
+@click.option(
+    "--listen",
+    metavar="HOST[:PORT]",
+    help="With --workers: do not start them here but wait for `loopmark worker --master "
+    "HOST[:PORT]` on other machines, which reach this one by that address.",
+)
+@click.option(
     "--out",
     "out_folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -88,7 +113,15 @@ def main() -> None:
     show_default=True,
     help="Where run folders go.",
 )
-def run(plan: Path | None, profile: str | None, only: str | None, out_folder: Path) -> None:
+def run(  # noqa: PLR0913, PLR0917 - one for each option
+    plan: Path | None,
+    profile: str | None,
+    only: str | None,
+    drivers: tuple[str, ...],
+    workers: int | None,
+    listen: str | None,
+    out_folder: Path,
+) -> None:
     """Measure a PLAN (a TOML file) or a shipped profile, and write a report.
 
     The run folder is OUT/<run-id>; OUT/latest points to the newest. Names of cells are
@@ -98,11 +131,13 @@ def run(plan: Path | None, profile: str | None, only: str | None, out_folder: Pa
     from harness.preflight import require_open_files  # noqa: PLC0415
     from harness.progress import ProgressBar  # noqa: PLC0415
 
-    parsed, text = _plan(plan, profile)
+    parsed, text = _plan(plan, profile, drivers)
     cells = select(cells_of(parsed), only)
     require_open_files(max(cell.load.concurrency for cell in cells))
+    shared, host = _workers(workers, listen, cells)
     started = time.monotonic()
-    request = running.RunRequest(running.new_run_id(parsed), parsed, text, cells)
+    run_id = running.new_run_id(parsed)
+    request = running.RunRequest(run_id, parsed, text, cells, shared, host)
     trouble: UserError | None = None
     bar = ProgressBar(err, cells)
     try:
@@ -199,6 +234,30 @@ def serve(variant: str, port: int | None) -> None:
 
 
 @main.command()
+@click.option(
+    "--master",
+    metavar="HOST[:PORT]",
+    required=True,
+    help=f"What the run was given as --listen; the port is {MASTER_PORT} if left out.",
+)
+def worker(master: str) -> None:
+    """Drive a share of a run on another machine.
+
+    It gives up after 8 seconds without a master, and ends with the run. The master decides what it
+    asks of whom: work only for masters that you trust.
+
+    Exit codes: 0 when the run is done; 1 when the master was lost; 2 when there is none, or it
+    refuses this worker; 130 when interrupted.
+    """
+    address = parse_address(master, "--master")
+    module = f"{DRIVERS['locust']}.worker"
+    command = [sys.executable, "-P", "-m", module]
+    command += ["--master", address.host, "--port", str(address.port)]
+    # In its own process from the start: what it imports changes the standard library.
+    os.execv(sys.executable, command)  # noqa: S606 - our own module
+
+
+@main.command()
 @click.argument("run_folder", metavar="[RUN]", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--format",
@@ -272,9 +331,33 @@ def _write_html(folder: RunFolder, results: RunResults) -> Path:
     return page
 
 
-def _plan(path: Path | None, profile: str | None) -> tuple[Plan, str]:
+def _workers(
+    count: int | None, listen: str | None, cells: Sequence[Cell]
+) -> tuple[Workers | None, str]:
+    """Who shares the load, and the address on which the targets listen."""
+    if count is None:
+        if listen is not None:
+            raise UserError("--listen: say with --workers how many are to come")
+        return None, HOST
+    alone = sorted({cell.driver for cell in cells} - DISTRIBUTED)
+    if alone:
+        raise UserError(
+            f"--workers: the {alone[0]} driver is one process; add --driver locust, or leave "
+            "--workers out"
+        )
+    if listen is None:
+        return Workers(count), HOST
+    address = parse_address(listen, "--listen")
+    require_listenable(address)
+    return Workers(count, str(address)), address.host
+
+
+def _plan(
+    path: Path | None, profile: str | None, drivers: tuple[str, ...] = ()
+) -> tuple[Plan, str]:
     if path is not None and profile is not None:
         raise UserError("name a plan file or a --profile, not both")
+    _require_known("driver", drivers, DRIVERS)
     known = KnownNames(SCENARIOS.keys(), VARIANTS.keys(), DRIVERS.keys())
     if path is not None:
         try:
@@ -283,11 +366,11 @@ def _plan(path: Path | None, profile: str | None) -> tuple[Plan, str]:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             hint = f"; for the shipped plan: --profile {path}" if str(path) in _profiles() else ""
             raise UserError(f"cannot read the plan {path}: {reason}{hint}") from None
-        return parse_plan(text, str(path), known), text
+        return parse_plan(text, str(path), known, drivers), text
     name = DEFAULT_PROFILE if profile is None else profile
     _require_known("profile", (name,), _profiles())
     text = (files("scenarios") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
-    return parse_plan(text, f"{name}.toml", known), text
+    return parse_plan(text, f"{name}.toml", known, drivers), text
 
 
 def _profiles() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from random import Random
 from typing import Annotated
@@ -84,13 +84,14 @@ class KnownNames:
 _PLAN = TypeAdapter(Plan)
 
 
-def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
+def parse_plan(text: str, source: str, known: KnownNames, drivers: tuple[str, ...] = ()) -> Plan:
     """Read a plan.
 
     Args:
         text: TOML.
         source: The file's name, for messages.
         known: The names that exist.
+        drivers: Instead of those that it names; empty leaves them.
 
     Raises:
         UserError: With the file, the line or key, and what was expected there.
@@ -107,6 +108,10 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
         raise UserError(f"{source}: tables nested too deeply") from None
     except ValidationError as error:
         raise UserError(f"{source}: {_problem(error.errors(include_url=False)[0])}") from None
+    if drivers:
+        plan = replace(
+            plan, measure=tuple(replace(block, drivers=drivers) for block in plan.measure)
+        )
     if plan.timeouts.first_byte_s > plan.request_timeout_s:
         raise UserError(
             f"{source}: first_byte_timeout_s: at most request_timeout_s, which is "

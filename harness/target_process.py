@@ -180,3 +180,22 @@ def require_free(port: int) -> None:
                 f"port {port} on {HOST} cannot be used: {error.strerror}; "
                 "name another with --port, or leave it out for a free one"
             ) from None
+
+
+def require_listenable(address: Address) -> None:
+    """Check that an address that others are to reach is one of this machine's, and its port free.
+
+    Raises:
+        UserError: It is not.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.host, address.port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(
+                f"--listen: cannot listen on {address}: {reason}; name an address of this machine "
+                "and a free port"
+            ) from None

@@ -7,3 +7,6 @@ DRIVERS: dict[str, str] = {
     "locust": "harness.drivers.locust_driver",
 }
 """Module of each driver's process; `job_loop` says how it is told what to drive."""
+
+DISTRIBUTED = frozenset({"locust"})
+"""Those that share a load among several workers."""

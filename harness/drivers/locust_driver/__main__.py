@@ -1,57 +1,71 @@
-"""The process of the `locust` driver; `job_loop` says how it is told what to drive."""
+"""The process of the `locust` driver; `job_loop` says how it is told what to drive.
+
+python -m … [--workers N [--listen HOST:PORT]]
+"""
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
-import gevent
 from gevent.fileobject import FileObjectThread
+from locust.exception import RPCError
 
-from harness.drivers.job_loop import run_jobs
+from harness.address import parse_address
+from harness.drivers.job_loop import READY, run_jobs
+from harness.drivers.locust_driver.distributed import DistributedDriver
 from harness.drivers.locust_driver.local import LocalDriver
+from harness.drivers.locust_driver.sigterm import EndedError, end_on
+from harness.drivers.locust_driver.worker_pool import NoWorkersError
 from harness.vocabulary.job import DriverReport, LoadJob
 from scenarios.catalog import SCENARIOS
 
 
-class EndedError(BaseException):
-    """This process has been told to end."""
-
-
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Drive jobs until the input ends, or SIGTERM comes."""
-    driver = LocalDriver()
-    end_on_sigterm()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--listen", default="")
+    chosen = parser.parse_args(arguments)
+    driver: LocalDriver | DistributedDriver | None = None
+    end_on(signal.SIGTERM)
+    try:
+        if chosen.workers:
+            listen = parse_address(chosen.listen, "--listen") if chosen.listen else None
+            driver = DistributedDriver(chosen.workers, listen)
+            sys.stdout.buffer.write(READY)
+            sys.stdout.buffer.flush()
+        else:
+            driver = LocalDriver()
+        return run_jobs(_drive_on(driver), lines())
+    except EndedError:
+        return 0
+    except (NoWorkersError, RPCError) as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
+    finally:
+        if driver is not None:
+            driver.close()
 
+
+def _drive_on(
+    driver: LocalDriver | DistributedDriver,
+) -> Callable[[LoadJob], DriverReport | None]:
     def drive(job: LoadJob) -> DriverReport | None:
         try:
             return driver.drive(job, SCENARIOS[job.scenario])
         except EndedError:
             return None
 
-    try:
-        return run_jobs(drive, lines())
-    except EndedError:
-        return 0
+    return drive
 
 
 def lines() -> Iterator[str]:
     """The lines of the standard input, while greenlets go on."""
     for line in FileObjectThread(sys.stdin.buffer, "rb"):
         yield line.decode()
-
-
-def end_on_sigterm() -> None:
-    """Let SIGTERM end the main greenlet in order, wherever it waits."""
-    greenlet: Any = gevent.getcurrent()
-    loop = gevent.get_hub().loop
-
-    def end() -> None:
-        loop.run_callback(greenlet.throw, EndedError())
-
-    gevent.signal_handler(signal.SIGTERM, end)
 
 
 if __name__ == "__main__":

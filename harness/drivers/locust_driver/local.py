@@ -36,3 +36,6 @@ class LocalDriver:
             Round(self._runner, job, scenario, samples) as users,
         ):
             return users.drive() if users.warm() else users.refuse()
+
+    def close(self) -> None:
+        """Nothing is held between rounds."""

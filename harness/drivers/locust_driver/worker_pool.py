@@ -1,0 +1,222 @@
+"""The workers of a master: started here or come from elsewhere, let in, and missed when they go."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from gevent.queue import Empty, Queue
+from locust.env import Environment
+from locust.rpc import Message
+from locust.runners import STATE_MISSING, MasterRunner
+
+from harness.address import Address
+from harness.clock_offset import Exchange, Offset, offset
+from harness.drivers.clock import clock, clock_id
+from harness.drivers.locust_driver import messages
+from harness.drivers.locust_driver.sigterm import EndedError
+
+HERE = "127.0.0.1"
+ARRIVAL_S = 50.0
+"""For workers that are started here."""
+
+POLL_S = 0.1
+PINGS = 15
+PING_S = 0.5
+BYE_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A worker that was let in.
+
+    Attributes:
+        id: Locust's name for it.
+        name: Its host and process, for people.
+        pid: Its process id, on its host.
+        shares_clock: Whether its clock is the master's own.
+    """
+
+    id: str
+    name: str
+    pid: int
+    shares_clock: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message of a worker.
+
+    Attributes:
+        worker: Who sent it.
+        kind: Which, of `messages.FROM_WORKERS`.
+        data: What it says.
+        at_ns: When it came (CLOCK_MONOTONIC).
+    """
+
+    worker: Arrived
+    kind: str
+    data: Any
+    at_ns: int
+
+
+class NoWorkersError(Exception):
+    """There is nobody who could drive."""
+
+
+class WorkerPool:
+    """Workers that are ready for a round.
+
+    Args:
+        environment: Locust's; it gets a master's runner.
+        count: How many workers there are to be.
+        listen: Where they come to from other machines; None to start them here.
+
+    Raises:
+        OSError: Nothing can listen there.
+    """
+
+    def __init__(self, environment: Environment, count: int, listen: Address | None) -> None:
+        self._count = count
+        self._starts_them = listen is None
+        self._inbox: Queue[Heard] = Queue()
+        self._arrived: dict[str, Arrived] = {}
+        self._gone: dict[str, str] = {}
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._clock = clock_id()
+        address = (HERE, 0) if listen is None else (listen.host, listen.port)
+        self._runner: MasterRunner = environment.create_master_runner(*address)
+        for kind in messages.FROM_WORKERS:
+            self._runner.register_message(kind, self._told)
+
+    def gather(self) -> None:
+        """Have all workers there that can be: start what is missing, or wait for the first ones.
+
+        Workers from other machines that are lost later are not waited for: whoever comes back is
+        let in again.
+
+        Raises:
+            NoWorkersError: They did not come, or none is left.
+        """
+        if self._starts_them:
+            self._start_missing()
+        deadline = time.monotonic() + ARRIVAL_S
+        while len(self.present()) < self._count:
+            if self._starts_them:
+                self._require_alive()
+                if time.monotonic() > deadline:
+                    raise NoWorkersError(f"workers were not ready within {ARRIVAL_S:.0f} s")
+            elif self._gone:
+                break
+            gevent.sleep(POLL_S)
+        if not self.present():
+            raise NoWorkersError("no worker is left")
+
+    def present(self) -> list[Arrived]:
+        """Those that are there, in the order in which they came."""
+        return [one for one in self._arrived.values() if not self.why_gone(one)]
+
+    def why_gone(self, worker: Arrived) -> str:
+        """Why a worker is not there any more; empty while it is. Who is gone stays so."""
+        if worker.id not in self._gone and (why := self._missed(worker)):
+            self.dismiss(worker, why)
+        return self._gone.get(worker.id, "")
+
+    def dismiss(self, worker: Arrived, why: str) -> None:
+        """Count on a worker no more."""
+        self._gone.setdefault(worker.id, why)
+        if process := self._processes.pop(worker.pid, None):
+            # Also one that only was silent: it would wake up in the midst of another round.
+            process.kill()
+            process.wait()
+        elif not self._starts_them:
+            self.send(worker, messages.STOP)
+
+    def send(self, worker: Arrived, kind: str, **data: object) -> None:
+        """Tell a worker something."""
+        self._runner.send_message(kind, data, worker.id)
+
+    def hear(self, until_s: float) -> Heard | None:
+        """The next message; None when there was none until then (monotonic seconds)."""
+        try:
+            heard: Heard = self._inbox.get(timeout=max(0.0, until_s - time.monotonic()))
+        except Empty:
+            return None
+        return heard
+
+    def offset(self, worker: Arrived) -> Offset | None:
+        """The worker's clock less ours; None if it did not answer. Other messages are dropped."""
+        return offset(list(self._exchanges(worker)))
+
+    def close(self) -> None:
+        """Let all go, and end those that were started here."""
+        for worker in self.present():
+            self.send(worker, messages.BYE)
+        with suppress(EndedError):  # To be told to end is no news any more.
+            gevent.sleep(BYE_S)
+        for process in self._processes.values():
+            process.terminate()
+        self._runner.greenlet.kill(block=True)
+
+    def _told(self, environment: Environment, msg: Message, **_: object) -> None:  # noqa: ARG002 - as Locust calls it
+        at_ns = clock()
+        if msg.type == messages.HELLO:
+            self._let_in(msg.node_id, msg.data)
+        elif msg.node_id in self._arrived and msg.node_id not in self._gone:
+            self._inbox.put(Heard(self._arrived[msg.node_id], msg.type, msg.data, at_ns))
+
+    def _let_in(self, worker_id: str, hello: dict[str, Any]) -> None:
+        ours, theirs = messages.versions(), hello["versions"]
+        if ours != theirs:
+            why = (
+                f"the master runs {messages.told_versions(ours)}, this worker "
+                f"{messages.told_versions(theirs)}; install the same on both"
+            )
+            sys.stderr.write(f"refused the worker {hello['name']}: {why}\n")
+            self._runner.send_message(messages.REFUSED, {"why": why}, worker_id)
+        elif len(self.present()) >= self._count:
+            why = f"it has all of its {self._count} workers"
+            self._runner.send_message(messages.REFUSED, {"why": why}, worker_id)
+        else:
+            shares_clock = bool(self._clock) and hello["clock"] == self._clock
+            self._arrived[worker_id] = Arrived(worker_id, hello["name"], hello["pid"], shares_clock)
+            self._runner.send_message(messages.WELCOME, {}, worker_id)
+
+    def _missed(self, worker: Arrived) -> str:
+        process = self._processes.get(worker.pid)
+        if process is not None and (code := process.poll()) is not None:
+            return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        node = self._runner.clients.get(worker.id)
+        if node is None:
+            return "it left"
+        return "nothing heard from it" if node.state == STATE_MISSING else ""
+
+    def _start_missing(self) -> None:
+        self.present()  # Who is gone is noticed first.
+        command = [sys.executable, "-P", "-m", f"{__package__}.worker"]
+        command += ["--master", HERE, "--port", str(self._runner.server.port)]
+        for _ in range(self._count - len(self._processes)):
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - our own module
+            self._processes[process.pid] = process
+
+    def _require_alive(self) -> None:
+        for process in self._processes.values():
+            if (code := process.poll()) is not None:
+                raise NoWorkersError(f"a worker ended at its start, with exit code {code}")
+
+    def _exchanges(self, worker: Arrived) -> Iterator[Exchange]:
+        for number in range(PINGS):
+            sent_ns = clock()
+            self.send(worker, messages.PING, number=number)
+            until_s = time.monotonic() + PING_S
+            while (heard := self.hear(until_s)) is not None:
+                if heard.kind == messages.PONG and heard.data["number"] == number:
+                    if heard.worker == worker:
+                        yield Exchange(sent_ns, heard.data["there_ns"], heard.at_ns)
+                    break
