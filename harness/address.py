@@ -34,6 +34,8 @@ def parse_address(text: str, option: str) -> Address:
     Raises:
         UserError: It is nothing like that, or means all interfaces: others need one address.
     """
+    if "/" in text or any(sign.isspace() for sign in text.strip()):
+        raise UserError(f"{option}: HOST or HOST:PORT, got {text!r}")
     host, colon, port = text.strip().rpartition(":")
     if not colon or (":" in host and not host.startswith("[")) or text.endswith("]"):
         host, port = text.strip(), str(MASTER_PORT)
@@ -45,6 +47,4 @@ def parse_address(text: str, option: str) -> Address:
             f"{option}: name the one address by which the other machines reach this one, "
             f"got {text!r}"
         )
-    if "/" in host or any(sign.isspace() for sign in host):
-        raise UserError(f"{option}: HOST or HOST:PORT, got {text!r}")
     return Address(host, int(port))

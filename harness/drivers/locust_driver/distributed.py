@@ -114,7 +114,7 @@ class _Round:
         workers = pool.present()[: job.load.concurrency]
         self._parts = {worker.id: _Part(worker) for worker in workers}
         self._start_ns = 0
-        self._last_done_ns = 0
+        self._goes = True
 
     def drive(self) -> DriverReport:
         try:
@@ -147,13 +147,13 @@ class _Round:
         self._await("is_prepared", patience_s, "it did not get ready")
 
     def _start(self) -> None:
-        go = all(part.is_right for part in self._parts.values() if not part.lost)
+        self._goes = all(part.is_right for part in self._present())
         settle_s = SETTLE_S if isinstance(self._job.load, Burst) else 0.0
         self._start_ns = clock() + round((LEAD_S + settle_s) * 1e9)
         for part in self._present():
             theirs = self._start_ns + part.offset.offset_ns
             start_ns = None if part.clock == "durations" else theirs
-            self._pool.send(part.worker, messages.START, go=go, start_ns=start_ns)
+            self._pool.send(part.worker, messages.START, go=self._goes, start_ns=start_ns)
 
     def _collect(self) -> None:
         planned_s = LEAD_S + self._job.load.planned_s
@@ -252,6 +252,8 @@ class _Round:
 
     def _window(self, reports: list[tuple[int, DriverReport]]) -> tuple[int, int]:
         """The stretch that all windows make, in our clock; that of the plan if there is none."""
+        if not self._goes:
+            return self._start_ns, self._start_ns
         if reports:
             return (
                 min(one.window_start_ns - offset_ns for offset_ns, one in reports),

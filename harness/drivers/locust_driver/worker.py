@@ -258,9 +258,9 @@ def _leave(environment: Environment) -> None:
     """Let the master know, and what is on its way get there."""
     runner = environment.runner
     if isinstance(runner, runners.WorkerRunner):
-        with suppress(RPCError):
+        with suppress(RPCError, EndedError):  # To be told to end is no news any more.
             runner.send_message("quit")
-        gevent.sleep(LEAVING_S)
+            gevent.sleep(LEAVING_S)
         runner.greenlet.kill(block=False)
 
 

@@ -202,7 +202,10 @@ class WorkerPool:
         command = [sys.executable, "-P", "-m", f"{__package__}.worker"]
         command += ["--master", HERE, "--port", str(self._runner.server.port)]
         for _ in range(self._count - len(self._processes)):
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - our own module
+            # Not our output: who reads it waits for the end of all that hold it.
+            process = subprocess.Popen(  # noqa: S603 - our own module
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            )
             self._processes[process.pid] = process
 
     def _require_alive(self) -> None:
