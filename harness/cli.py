@@ -17,10 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import __version__
-from harness.drivers.catalog import DRIVERS
+from harness.drivers.catalog import DRIVERS, WITH_HTTPX_CLIENT
 from harness.errors import UserError, unknown_name
 from harness.plan import KnownNames, Plan, cells_of, parse_plan, planned_seconds, select
 from harness.store import LATEST, RunFolder
+from harness.vocabulary.flow import is_client_journey
 from harness.vocabulary.result import RunResults
 from scenarios.catalog import SCENARIOS
 from targets.catalog import VARIANTS
@@ -78,7 +79,9 @@ def main() -> None:
 
 @main.command()
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
-@click.option("--profile", metavar="NAME", help="Shipped plan: smoke, quick (default) or full.")
+@click.option(
+    "--profile", metavar="NAME", help="Shipped plan: smoke, quick (default), full or drivers."
+)
 @click.option("--only", metavar="PATTERN", help="Only cells whose name contains or matches this.")
 @click.option(
     "--out",
@@ -275,7 +278,7 @@ def _write_html(folder: RunFolder, results: RunResults) -> Path:
 def _plan(path: Path | None, profile: str | None) -> tuple[Plan, str]:
     if path is not None and profile is not None:
         raise UserError("name a plan file or a --profile, not both")
-    known = KnownNames(SCENARIOS.keys(), VARIANTS.keys(), DRIVERS.keys())
+    known = _known_names()
     if path is not None:
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -290,10 +293,20 @@ def _plan(path: Path | None, profile: str | None) -> tuple[Plan, str]:
     return parse_plan(text, f"{name}.toml", known), text
 
 
+def _known_names() -> KnownNames:
+    journeys = [name for name, one in SCENARIOS.items() if is_client_journey(one.flow)]
+    return KnownNames(
+        SCENARIOS.keys(),
+        VARIANTS.keys(),
+        DRIVERS.keys(),
+        drivable_by=dict.fromkeys(journeys, WITH_HTTPX_CLIENT),
+    )
+
+
 def _profiles() -> list[str]:
     plans = (files("scenarios") / "plans").iterdir()
     names = {plan.name.removesuffix(".toml") for plan in plans if plan.name.endswith(".toml")}
-    order = ["smoke", "quick", "full"]
+    order = ["smoke", "quick", "full", "drivers"]
     return sorted(names, key=lambda name: (order.index(name) if name in order else 9, name))
 
 

@@ -7,3 +7,6 @@ DRIVERS: dict[str, str] = {
     "locust": "harness.drivers.locust_driver",
 }
 """Module of each driver's process; `job_loop` says how it is told what to drive."""
+
+WITH_HTTPX_CLIENT = frozenset({"httpx"})
+"""Those that can drive a journey with an httpx client; flows are driven by all."""
