@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
 from importlib.resources import files
 
 import pandas as pd
 from pydantic import TypeAdapter
 
+from harness.agreement import agreements
 from harness.comparison import compare
 from harness.store import RunFolder
 from harness.summaries import COLUMNS, summarise
 from harness.vocabulary.cell import Cell
-from harness.vocabulary.record import SCHEMA_VERSION
+from harness.vocabulary.record import RAN_TO_THEIR_END, SCHEMA_VERSION, RunRecord
 from harness.vocabulary.result import (
     CellResult,
     DocumentedPoint,
@@ -21,6 +21,7 @@ from harness.vocabulary.result import (
     ScenarioFacts,
     TargetFacts,
 )
+from harness.vocabulary.scenario import Audit
 from scenarios.catalog import SCENARIOS
 from targets.catalog import VARIANTS
 
@@ -34,39 +35,52 @@ def analyse(folder: RunFolder) -> RunResults:
         UserError: A file of the run is broken.
     """
     run = folder.read_run()
-    cells = tuple(_summary(folder, cell) for cell in run.cells)
+    cells = tuple(_summary(folder, cell, _audits(run, cell)) for cell in run.cells)
     results = RunResults(
         schema_version=SCHEMA_VERSION,
         run=run,
-        scenarios=_scenario_facts(cell.scenario for cell in run.cells),
-        targets=_target_facts(cell.target for cell in run.cells),
+        scenarios=_scenario_facts(run),
+        targets=_target_facts(run),
         documented=_documented(),
         cells=cells,
         comparisons=compare(cells),
+        agreements=agreements(cells),
     )
     folder.write_results(results)
     return results
 
 
-def _summary(folder: RunFolder, cell: Cell) -> CellResult:
+def _summary(folder: RunFolder, cell: Cell, asked: tuple[Audit, ...]) -> CellResult:
     records = folder.read_rounds(cell)
-    measured = {record.round for record in records if record.state == "measured"}
+    whole = {record.round for record in records if record.state in RAN_TO_THEIR_END}
 
     def samples_of(number: int) -> pd.DataFrame:
-        return folder.read_samples(cell, number, COLUMNS, must_be_whole=number in measured)
+        return folder.read_samples(cell, number, COLUMNS, must_be_whole=number in whole)
 
-    # A scenario may be gone when an old run is analysed again; its figures still stand.
-    audits = SCENARIOS[cell.scenario].audits if cell.scenario in SCENARIOS else ()
-    return summarise(cell, records, samples_of, audits)
+    return summarise(cell, records, samples_of, asked)
 
 
-def _scenario_facts(names: Iterable[str]) -> tuple[ScenarioFacts, ...]:
-    found = [SCENARIOS[name] for name in dict.fromkeys(names) if name in SCENARIOS]
+def _audits(run: RunRecord, cell: Cell) -> tuple[Audit, ...]:
+    # A scenario may be gone when an old run is analysed again; its figures still stand. And what
+    # a locustfile is called says nothing: `crud.py` is not the scenario `crud`.
+    known = run.locustfile is None and cell.scenario in SCENARIOS
+    return SCENARIOS[cell.scenario].audits if known else ()
+
+
+def _scenario_facts(run: RunRecord) -> tuple[ScenarioFacts, ...]:
+    names = dict.fromkeys(cell.scenario for cell in run.cells)
+    if (file := run.locustfile) is not None:
+        users = f"Users of {', '.join(file.user_classes)}, who ask and wait as the file says."
+        return tuple(ScenarioFacts(name, f"The requests of {file.name}", users) for name in names)
+    found = [SCENARIOS[name] for name in names if name in SCENARIOS]
     return tuple(ScenarioFacts(one.name, one.title, one.description) for one in found)
 
 
-def _target_facts(names: Iterable[str]) -> tuple[TargetFacts, ...]:
-    found = [VARIANTS[name] for name in dict.fromkeys(names) if name in VARIANTS]
+def _target_facts(run: RunRecord) -> tuple[TargetFacts, ...]:
+    names = dict.fromkeys(cell.target for cell in run.cells)
+    if (file := run.locustfile) is not None:
+        return tuple(TargetFacts(name, f"What answers at {file.url}.") for name in names)
+    found = [VARIANTS[name] for name in names if name in VARIANTS]
     return tuple(TargetFacts(one.name, one.description) for one in found)
 
 

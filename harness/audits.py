@@ -19,6 +19,7 @@ UNCERTAIN = frozenset(
         ErrorKind.PROTOCOL,
         ErrorKind.SERVER_ERROR,
         ErrorKind.ABANDONED,
+        ErrorKind.FAILED,
         # The status said that it was done, the body something else: it may have been done.
         ErrorKind.WRONG_ANSWER,
     }
@@ -40,8 +41,11 @@ def of_round(audit: Audit, record: RoundRecord, samples: pd.DataFrame) -> RoundA
     """Hold the rows against the acknowledged writes of one round.
 
     Returns:
-        None for a driver that was killed: it left no samples to hold the rows against.
+        None for a driver that was killed, and for one that lost a worker: of some writes there are
+        no samples to hold the rows against.
     """
+    if record.state == "worker-lost":
+        return None
     counts = [c.after - c.before for c in record.audits if c.what == audit.what]
     if record.state != "measured" and (not counts or samples.empty):
         return None

@@ -19,12 +19,13 @@ from rich.text import Text
 
 from harness import __version__
 from harness.address import MASTER_PORT, parse_address
-from harness.drivers.catalog import DISTRIBUTED, DRIVERS
+from harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_HTTPX_CLIENT
 from harness.errors import UserError, unknown_name
 from harness.plan import KnownNames, Plan, cells_of, parse_plan, planned_seconds, select
 from harness.store import LATEST, RunFolder
 from harness.target_process import HOST, require_listenable
 from harness.vocabulary.cell import Cell
+from harness.vocabulary.flow import is_client_journey
 from harness.vocabulary.job import Workers
 from harness.vocabulary.result import RunResults
 from scenarios.catalog import SCENARIOS
@@ -84,7 +85,9 @@ def main() -> None:
 
 @main.command()
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
-@click.option("--profile", metavar="NAME", help="Shipped plan: smoke, quick (default) or full.")
+@click.option(
+    "--profile", metavar="NAME", help="Shipped plan: smoke, quick (default), full or drivers."
+)
 @click.option("--only", metavar="PATTERN", help="Only cells whose name contains or matches this.")
 @click.option(
     "--driver",
@@ -358,7 +361,7 @@ def _plan(
     if path is not None and profile is not None:
         raise UserError("name a plan file or a --profile, not both")
     _require_known("driver", drivers, DRIVERS)
-    known = KnownNames(SCENARIOS.keys(), VARIANTS.keys(), DRIVERS.keys())
+    known = _known_names()
     if path is not None:
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -373,10 +376,20 @@ def _plan(
     return parse_plan(text, f"{name}.toml", known, drivers), text
 
 
+def _known_names() -> KnownNames:
+    journeys = [name for name, one in SCENARIOS.items() if is_client_journey(one.flow)]
+    return KnownNames(
+        SCENARIOS.keys(),
+        VARIANTS.keys(),
+        DRIVERS.keys(),
+        drivable_by=dict.fromkeys(journeys, WITH_HTTPX_CLIENT),
+    )
+
+
 def _profiles() -> list[str]:
     plans = (files("scenarios") / "plans").iterdir()
     names = {plan.name.removesuffix(".toml") for plan in plans if plan.name.endswith(".toml")}
-    order = ["smoke", "quick", "full"]
+    order = ["smoke", "quick", "full", "drivers"]
     return sorted(names, key=lambda name: (order.index(name) if name in order else 9, name))
 
 

@@ -28,8 +28,9 @@ class Answers:
         service: From sent to done.
         to_send: From due to sent.
         connecting: From sent to connected; only of those that needed a new connection.
-        to_first_byte: From sent, or connected, to the first byte.
-        transfer: From the first byte to the last.
+        to_first_byte: From sent, or connected, to the first byte; only where it was heard when that
+            came.
+        transfer: From the first byte to the last; likewise.
         steps: Number of the step of the flow.
         step_names: What each number is called.
     """
@@ -68,6 +69,7 @@ def answers(right: pd.DataFrame) -> Answers:
         for name in ("due_ns", "sent_ns", "connected_ns", "first_byte_ns", "done_ns")
     )
     new = connected > 0
+    heard = first_byte > 0  # A client of a locustfile's own tells only when it was done.
     codes, names = pd.factorize(right["step"])
     return Answers(
         response=(done - due) / 1e6,
@@ -75,8 +77,8 @@ def answers(right: pd.DataFrame) -> Answers:
         # Half the memory is precise enough for what is only looked at beside the latency.
         to_send=((sent - due) / 1e6).astype(np.float32),
         connecting=((connected - sent)[new] / 1e6).astype(np.float32),
-        to_first_byte=((first_byte - np.maximum(sent, connected)) / 1e6).astype(np.float32),
-        transfer=((done - first_byte) / 1e6).astype(np.float32),
+        to_first_byte=((first_byte - np.maximum(sent, connected))[heard] / 1e6).astype(np.float32),
+        transfer=((done - first_byte)[heard] / 1e6).astype(np.float32),
         steps=codes.astype(np.int16),
         step_names=tuple(str(name) for name in names),
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from random import Random
 from typing import Annotated
@@ -74,11 +74,19 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class KnownNames:
-    """The names that a plan may use."""
+    """The names that a plan may use.
+
+    Attributes:
+        scenarios: All there are.
+        targets: All there are.
+        drivers: All there are.
+        drivable_by: By scenario that not every driver can drive: the drivers that can.
+    """
 
     scenarios: Collection[str]
     targets: Collection[str]
     drivers: Collection[str]
+    drivable_by: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 _PLAN = TypeAdapter(Plan)
@@ -127,6 +135,8 @@ def parse_plan(text: str, source: str, known: KnownNames, drivers: tuple[str, ..
                 if name not in valid:
                     where = f"{source}: measure[{index}].{kind}s"
                     raise UserError(f"{where}: {unknown_name(kind, name, valid)}")
+        if problem := _unfit_driver(block, known.drivable_by):
+            raise UserError(f"{source}: measure[{index}].drivers: {problem}")
     _refuse_duplicates(cells_of(plan), source)
     return plan
 
@@ -165,8 +175,9 @@ def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int]
     """Order the rounds: blocks that hold each cell at most once, shuffled with the seed.
 
     A cell with fewer rounds than the most is measured in a random choice of the blocks, so that
-    drift of the machine falls on all cells alike. Cells that will be compared (same scenario, load
-    and driver) share that choice as far as their rounds go: their rounds are pairs.
+    drift of the machine falls on all cells alike. Cells that will be held side by side (same
+    scenario and load, whatever the target and the driver) share that choice as far as their rounds
+    go: their rounds are pairs.
 
     Returns:
         Blocks of (cell, 0-based round of that cell).
@@ -174,9 +185,9 @@ def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int]
     random = Random(seed)  # noqa: S311 - an order, not a secret
     count = max((cell.rounds for cell in cells), default=0)
     blocks: list[list[tuple[Cell, int]]] = [[] for _ in range(count)]
-    orders: dict[tuple[str, str, str], list[int]] = {}
+    orders: dict[tuple[str, str], list[int]] = {}
     for cell in cells:
-        alike = (cell.scenario, cell.load.label, cell.driver)
+        alike = (cell.scenario, cell.load.label)
         order = orders.setdefault(alike, random.sample(range(count), count))
         for round_number, block in enumerate(sorted(order[: cell.rounds])):
             blocks[block].append((cell, round_number))
@@ -188,6 +199,20 @@ def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int]
 def planned_seconds(cells: Iterable[Cell]) -> float:
     """Seconds of driving that the cells provide for, over all rounds."""
     return sum(cell.load.planned_s * cell.rounds for cell in cells)
+
+
+def _unfit_driver(block: Measure, drivable_by: Mapping[str, Collection[str]]) -> str:
+    """What a block asks of a driver that cannot do it; empty if nothing."""
+    for scenario in block.scenarios:
+        able = drivable_by.get(scenario, block.drivers)
+        for driver in block.drivers:
+            if driver not in able:
+                return (
+                    f"'{driver}' cannot drive the scenario '{scenario}', only "
+                    f"{' and '.join(sorted(able))} can; give '{scenario}' a [[measure]] of its own "
+                    f"with drivers = {json.dumps(sorted(able))}"
+                )
+    return ""
 
 
 def _problem(error: ErrorDetails) -> str:

@@ -11,7 +11,7 @@ from harness import latencies, littles_law, resource_use, stages, statistics, st
 from harness.latencies import Answers
 from harness.pacing import stretches
 from harness.vocabulary.job import DriverReport, ErrorKind
-from harness.vocabulary.load import ARRIVING, Burst, Closed, Load, Open, Ramp, Steps
+from harness.vocabulary.load import ARRIVING, Burst, Closed, Load, Open, Population, Ramp, Steps
 from harness.vocabulary.record import RoundRecord
 from harness.vocabulary.result import RoundResult
 from harness.windows import in_window, right, within
@@ -120,13 +120,14 @@ def measured_round(
 def _series(
     load: Load, good: pd.DataFrame, answers: Answers, start: int, end: int
 ) -> steady_state.Series | None:
-    """What must be steady: answers under a closed load, response times under an open one.
+    """What must be steady: answers of a fixed number of users, response times of an open load.
 
-    The answers of an open load follow its arrivals, whatever becomes of the target.
+    The answers of an open load follow its arrivals, whatever becomes of the target; under the shape
+    of a locustfile nothing is meant to be steady.
     """
     if end <= start or good.empty:
         return None
-    if isinstance(load, Closed):
+    if isinstance(load, Closed) or (isinstance(load, Population) and load.users is not None):
         return steady_state.answers_per_bin(good["done_ns"].to_numpy(), start, end)
     if isinstance(load, Open):
         due = good["due_ns"].to_numpy()

@@ -15,7 +15,7 @@ from harness.moments import over_time
 from harness.rounds import Round, measured_round
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.load import ARRIVING, Load, Ramp, Steps
-from harness.vocabulary.record import RoundRecord
+from harness.vocabulary.record import RAN_TO_THEIR_END, RoundRecord
 from harness.vocabulary.result import (
     CellResult,
     DriverUse,
@@ -26,6 +26,7 @@ from harness.vocabulary.result import (
     StepResult,
 )
 from harness.vocabulary.scenario import Audit
+from harness.worker_use import losses, worker_use
 
 COLUMNS = (
     "round",
@@ -71,8 +72,10 @@ def summarise(
     rounds = [one.measured for one in begun if one.measured is not None]
     error_kinds = sum((one.error_kinds for one in begun), Counter[str]())
     audit_results = tuple(
-        audits.over_rounds(audit, [found for one in begun if (found := one.audits[n]) is not None])
+        audits.over_rounds(audit, found)
         for n, audit in enumerate(asked)
+        # One that no round could answer has nothing to say, for or against.
+        if (found := [of for one in begun if (of := one.audits[n]) is not None])
     )
     found_stages, knee, excused = _stages(cell.load, rounds)
     figures = _figures(cell, records, rounds, found_stages, knee)
@@ -80,7 +83,9 @@ def summarise(
         planned_rounds=cell.rounds,
         # A round without the driver's report has no window: it counts as not measured.
         states=tuple(
-            "driver-died" if record.state == "measured" and record.driver is None else record.state
+            "driver-died"
+            if record.state in RAN_TO_THEIR_END and record.driver is None
+            else record.state
             for record in records
         ),
         error_kinds=dict(error_kinds - excused),
@@ -98,6 +103,7 @@ def summarise(
         arrivals=tuple(one.arrivals for one in rounds if one.arrivals is not None),
         late_ms=max((one.late_ms for one in rounds if one.late_ms is not None), default=None),
         knee_rps=knee,
+        losses=losses(records),
     )
     return CellResult(
         name=cell.name,
@@ -120,7 +126,7 @@ def _begun(
 ) -> _Begun:
     kinds = samples.loc[samples["error"] != "", "error"].value_counts()
     measured = None
-    if record.state == "measured" and record.driver is not None:
+    if record.state in RAN_TO_THEIR_END and record.driver is not None:
         measured = measured_round(cell.load, record, record.driver, samples)
     return _Begun(
         requests=len(samples),
@@ -189,6 +195,7 @@ def _figures(
         knee_rps=knee,
         database_use=resource_use.database_use(load, records, requests),
         over_time=over_time(records),
+        workers=worker_use(records),
     )
 
 

@@ -14,8 +14,8 @@ from harness.littles_law import Balance
 from harness.steady_state import Change, Materiality, most
 from harness.vocabulary.cell import Validity, ValidityState
 from harness.vocabulary.job import ErrorKind
-from harness.vocabulary.load import ARRIVING, Arriving, Burst, Closed, Load, Open
-from harness.vocabulary.record import RoundState
+from harness.vocabulary.load import ARRIVING, Arriving, Burst, Closed, Load, Open, Population
+from harness.vocabulary.record import RAN_TO_THEIR_END, RoundState
 from harness.vocabulary.result import AuditResult, DriverUse
 
 MAX_DRIVER_CPU = 0.85
@@ -120,6 +120,7 @@ class Evidence:
         arrivals: By round of an open load: what was due, and what the driver made of it.
         late_ms: 99th percentile of the time from due to sent, in the worst round.
         knee_rps: Of steps and ramps; 0 where the target did not keep up with any stage.
+        losses: Of a distributed driver: what became of the workers that did not deliver all.
     """
 
     planned_rounds: int
@@ -139,6 +140,12 @@ class Evidence:
     arrivals: tuple[Arrivals, ...] = ()
     late_ms: float | None = None
     knee_rps: float | None = None
+    losses: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> int:
+        """How many rounds ran to their end: of these there should be figures."""
+        return sum(state in RAN_TO_THEIR_END for state in self.states)
 
 
 def judge(load: Load, evidence: Evidence) -> Validity:
@@ -153,7 +160,7 @@ def judge(load: Load, evidence: Evidence) -> Validity:
 def _objections(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
     yield from _from_rounds(evidence)
     yield from _from_answers(load, evidence)
-    if "measured" in evidence.states:
+    if evidence.ended:
         yield from _from_driver(load, evidence)
         yield from _from_samples(load, evidence)
         if isinstance(load, ARRIVING):
@@ -163,13 +170,17 @@ def _objections(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState,
 
 
 def _from_rounds(evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
-    done = evidence.states.count("measured")
     if "target-died" in evidence.states:
         yield ValidityState.TARGET_DIED, "the target ended while it was driven, or did not start"
     if "driver-died" in evidence.states:
         yield ValidityState.INTERRUPTED, "the driver failed or did not end in time"
     if "interrupted" in evidence.states or len(evidence.states) < evidence.planned_rounds:
-        yield ValidityState.INTERRUPTED, f"{done} of {evidence.planned_rounds} rounds were measured"
+        reason = f"{evidence.ended} of {evidence.planned_rounds} rounds were measured"
+        yield ValidityState.INTERRUPTED, reason
+    for loss in evidence.losses:
+        yield ValidityState.INTERRUPTED, loss
+    if "worker-lost" in evidence.states and not evidence.losses:
+        yield ValidityState.INTERRUPTED, "the driver lost a worker"
 
 
 def _from_answers(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
@@ -224,7 +235,7 @@ def _from_samples(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityStat
         reason = f"{evidence.missing_samples} samples that the driver took are missing"
         yield ValidityState.TOO_FEW_SAMPLES, reason
     if isinstance(load, Burst):
-        silent = evidence.states.count("measured") - len(evidence.users_heard)
+        silent = evidence.ended - len(evidence.users_heard)
         fewest = 0 if silent > 0 else min(evidence.users_heard)
         if fewest >= load.n:
             return
@@ -243,7 +254,7 @@ def _from_schedule(load: Arriving, evidence: Evidence) -> Iterator[tuple[Validit
         due = sum(one.due for one in evidence.arrivals)
         reason = f"the driver did not get to {unsent} of {due} requests that were due"
         yield ValidityState.DRIVER_LIMITED, reason
-    silent = evidence.states.count("measured") - len(evidence.arrivals)
+    silent = evidence.ended - len(evidence.arrivals)
     if silent > 0:
         reason = f"of {silent} rounds it is not known what was sent"
         yield ValidityState.DRIVER_LIMITED, reason
@@ -271,15 +282,20 @@ def _from_flow_of_answers(load: Load, evidence: Evidence) -> Iterator[tuple[Vali
     if isinstance(load, Closed | Open):
         yield from _from_steadiness(load, evidence)
         yield from _from_littles_law(load, evidence)
+    elif isinstance(load, Population):
+        # A shape changes the number of users on purpose, and how long a locustfile's users wait is
+        # theirs to say: there is no number that Little's law could be held against.
+        if load.users is not None:
+            yield from _from_steadiness(load, evidence)
     elif evidence.knee_rps == 0:
         reason = "the target kept up with no stage, so there is nothing to hold the others against"
         yield ValidityState.UNSTEADY, reason
 
 
 def _from_steadiness(
-    load: Closed | Open, evidence: Evidence
+    load: Closed | Open | Population, evidence: Evidence
 ) -> Iterator[tuple[ValidityState, str]]:
-    silent = evidence.states.count("measured") - len(evidence.halves)
+    silent = evidence.ended - len(evidence.halves)
     if silent > 0:
         yield ValidityState.UNSTEADY, f"{silent} rounds had no answer in their window"
     open_ = isinstance(load, Open)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.vocabulary.load import Ramp, Steps
+from harness.vocabulary.load import Population, Ramp, Steps
 from harness.vocabulary.result import (
     CellResult,
     DocumentedPoint,
@@ -109,6 +109,8 @@ def section_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, 
     """The charts of one scenario."""
     if isinstance(section.load, Steps | Ramp):
         return stage_charts(section, marks)
+    if isinstance(section.load, Population):
+        return ()  # A locustfile has one crowd: a chart would be of one point.
     x_label = _X_LABELS[section.model]
     if section.model == "burst":
         primary = Chart(

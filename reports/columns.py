@@ -1,12 +1,12 @@
 """The columns of the result tables: a metric is one row here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from harness.vocabulary.load import ARRIVING, Burst, Load, Ramp, Steps
-from harness.vocabulary.result import CellResult, Figures, StageResult
-from reports import quantities, wording
+from harness.vocabulary.load import ARRIVING, Burst, Load, Population, Ramp, Steps
+from harness.vocabulary.result import CellResult, Figures, StageResult, StepResult, WorkerUse
+from reports import clocks, quantities, wording
 from reports.quantities import MISSING
 
 FEW_SAMPLES_NOTE = (
@@ -33,11 +33,27 @@ class Column:
         heading: Its heading, with the unit where all values have the same.
         text: The figure as text.
         interval: Its 95% interval as text; empty without one.
+        from_due: Whether it counts from the moment at which a request was due. What the users of a
+            locustfile ask is due when they ask it.
     """
 
     heading: str
     text: Callable[[Figures], str]
     interval: Callable[[Figures], str] = _no_interval
+    from_due: bool = False
+
+
+def present(columns: Sequence[Column], cells: Sequence[CellResult]) -> tuple[Column, ...]:
+    """The columns that have something to show for one of these cells."""
+    return tuple(
+        column
+        for column in columns
+        if any(
+            column.text(shown(cell)) != MISSING
+            and not (column.from_due and isinstance(cell.load, Population))
+            for cell in cells
+        )
+    )
 
 
 def _latency(name: str, heading: str) -> Column:
@@ -53,7 +69,9 @@ def _latency(name: str, heading: str) -> Column:
 
 def _percentile(of: str, name: str, heading: str) -> Column:
     return Column(
-        heading, lambda figures: quantities.milliseconds(getattr(getattr(figures, of), name))
+        heading,
+        lambda figures: quantities.milliseconds(getattr(getattr(figures, of), name)),
+        from_due=of == "response_ms",
     )
 
 
@@ -63,7 +81,11 @@ def _phase(of: str, heading: str) -> tuple[Column, ...]:
             getattr(getattr(figures.phases_ms, of), name)
         )
 
-    return Column(f"{heading} p50", text("p50")), Column(f"{heading} p99", text("p99"))
+    due = of == "to_send"
+    return (
+        Column(f"{heading} p50", text("p50"), from_due=due),
+        Column(f"{heading} p99", text("p99"), from_due=due),
+    )
 
 
 OFFERED = Column("Offered per second", lambda figures: quantities.number(figures.offered_rps))
@@ -88,6 +110,7 @@ CPU = Column(
         figures.target_use.cpu_ms_per_request_ci, quantities.milliseconds
     ),
 )
+MEMORY = Column("Memory", lambda figures: quantities.mebibytes(figures.target_use.rss_mib))
 LATENCIES = (
     _latency("p50", "p50"),
     _latency("p90", "p90"),
@@ -99,7 +122,7 @@ LATENCIES = (
 COSTS = (
     CPU,
     Column("CPU in use", lambda figures: quantities.share(figures.target_use.cpu_fraction)),
-    Column("Memory", lambda figures: quantities.mebibytes(figures.target_use.rss_mib)),
+    MEMORY,
     Column("Threads", lambda figures: quantities.count(figures.target_use.threads)),
     Column("Sockets", lambda figures: quantities.count(figures.target_use.sockets)),
     Column(
@@ -118,7 +141,9 @@ COSTS = (
         lambda figures: quantities.milliseconds(figures.driver_use.loop_lag_ms.p99),
     ),
     Column(
-        "Send spread", lambda figures: quantities.milliseconds(figures.driver_use.send_spread_ms)
+        "Send spread",
+        lambda figures: quantities.milliseconds(figures.driver_use.send_spread_ms),
+        from_due=True,
     ),
 )
 """What it took: the target's resources, then the driver's."""
@@ -191,8 +216,45 @@ def stage_texts(stage: StageResult) -> tuple[str, ...]:
     )
 
 
+WORKERS = ("Worker", "Rounds", "Samples", "Clock", "CPU", "Loop lag p99", "Lost")
+"""Headings of the workers of a distributed driver."""
+
+
+def worker_texts(worker: WorkerUse) -> tuple[str, ...]:
+    """A worker under the headings `WORKERS`."""
+    return (
+        worker.name,
+        quantities.count(worker.rounds),
+        quantities.count(worker.samples),
+        clocks.words(worker),
+        quantities.share(worker.cpu_fraction),
+        quantities.milliseconds(worker.loop_lag_ms_p99),
+        worker.lost or "no",
+    )
+
+
+STEPS = ("Requests", "Errors", "p50", "p90", "p95", "p99", "p99.9", "max")
+"""Headings of a step of the flow, or of a request by its name."""
+
+
+def step_texts(step: StepResult) -> tuple[str, ...]:
+    """A step under the headings `STEPS`."""
+    found = step.latency_ms
+    percentiles = (found.p50, found.p90, found.p95, found.p99, found.p999, found.max)
+    return (
+        quantities.count(step.requests),
+        quantities.share_of(step.errors, step.requests),
+        *map(quantities.milliseconds, percentiles),
+    )
+
+
 METRICS: Mapping[str, str] = MappingProxyType(
-    {"burst": "makespan_s", "closed": "throughput_rps", "open": "latency_ms.p50"}
+    {
+        "burst": "makespan_s",
+        "closed": "throughput_rps",
+        "open": "latency_ms.p50",
+        "population": "throughput_rps",
+    }
 )
 """By load model, the metric that counts in a comparison."""
 

@@ -17,7 +17,7 @@ from harness.vocabulary.result import (
     NotBelieved,
     RunResults,
 )
-from reports import quantities, wording
+from reports import agreement, locustfile, quantities, wording
 from reports.quantities import Bounds
 from reports.sections import sections
 
@@ -137,7 +137,12 @@ def ratio_rows(results: RunResults) -> tuple[RatioRow, ...]:
 
 def sentences(results: RunResults) -> tuple[str, ...]:
     """What stands behind the answer."""
+    if results.run.locustfile is not None:
+        return tuple(f"{_capitalised(one)}." for one in locustfile.sentences(results))
     found = [
+        # The drivers come first where there are several; what the plan compares is then one of the
+        # things behind it.
+        _claim_sentence(results) if results.agreements else "",
         _documented_sentence(results.documented),
         *_timing_sentences(results),
         _timing_ratio_sentence(results),
@@ -147,13 +152,24 @@ def sentences(results: RunResults) -> tuple[str, ...]:
 
 
 def answer(results: RunResults) -> str:
-    """The answer in one sentence: does the measured advantage reach what is claimed?"""
-    return f"{_capitalised(_claim_sentence(results))}."
+    """The answer in one sentence: does the measured advantage reach what is claimed?
+
+    Of a run with several drivers: do they agree? Of a locustfile: how did its target do?
+    """
+    return f"{_capitalised(_answer(results))}."
+
+
+def _answer(results: RunResults) -> str:
+    if results.run.locustfile is not None:
+        return locustfile.answer(results)
+    return agreement.summary(results) or _claim_sentence(results)
 
 
 def short(results: RunResults) -> tuple[str, ...]:
     """The answer in a few lines; without the documented table where the run did not repeat it."""
-    found = [_claim_sentence(results)]
+    if results.run.locustfile is not None:
+        return (answer(results),)
+    found = [_claim_sentence(results), agreement.summary(results)]
     if timing_cells(results):
         found = [_short_documented(results.documented), _short_measured(results), *found]
     return tuple(f"{_capitalised(one)}." for one in found if one)

@@ -11,12 +11,16 @@ from markupsafe import Markup
 
 from harness.vocabulary.cell import Cell, ValidityState
 from harness.vocabulary.load import Burst, Load, Ramp, Steps
-from harness.vocabulary.result import Comparison, DatabaseUse, RunResults
+from harness.vocabulary.record import RAN_TO_THEIR_END
+from harness.vocabulary.result import Comparison, RunResults, WorkerUse
 from reports import (
+    agreement,
     charts,
+    clocks,
     columns,
     drawing,
     headline,
+    locustfile,
     marks,
     quantities,
     sections,
@@ -58,6 +62,9 @@ class SectionView:
         knees: Of steps and ramps, up to where each target kept up, in sentences.
         main: Comparisons in the metric that counts, each a sentence in the text.
         over_time: The small charts of the single cells.
+        costs: Columns of what it took.
+        database: Columns of what the database did; none if nobody looked.
+        times: Columns of where the time went.
     """
 
     section: Section
@@ -66,14 +73,9 @@ class SectionView:
     knees: tuple[str, ...]
     main: tuple[Comparison, ...]
     over_time: tuple[timelines.CellTimelines, ...]
-
-    @property
-    def database(self) -> bool:
-        """Whether anything is known of what the database did."""
-        return any(
-            cell.figures_despite(cell.validity).database_use != DatabaseUse()
-            for cell in self.section.cells
-        )
+    costs: tuple[columns.Column, ...]
+    database: tuple[columns.Column, ...]
+    times: tuple[columns.Column, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +128,26 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         by_name={cell.name: cell for cell in results.cells},
         link=lambda *parts: "/".join([data_root, *(quote(part) for part in parts)]),
         loads=_steady_loads(results.run.cells),
+        rounds_done={
+            name: sum(state in RAN_TO_THEIR_END for state in states)
+            for name, states in results.run.round_states.items()
+        },
+        clock_notes=clocks.notes(_workers(results)),
+        pairs=agreement.driver_pairs(results),
+        agreement=agreement,
+        locustfile_facts=locustfile.facts(results.run.locustfile, results)
+        if results.run.locustfile
+        else (),
         states=[(state, wording.VALIDITY[state]) for state in ValidityState],
         columns=columns,
         timelines=timelines,
         quantities=quantities,
         wording=wording,
     )
+
+
+def _workers(results: RunResults) -> Sequence[WorkerUse]:
+    return [one for cell in results.cells for one in columns.shown(cell).workers]
 
 
 def _view(section: Section, looks: Mapping[str, marks.Mark]) -> SectionView:
@@ -151,6 +167,9 @@ def _view(section: Section, looks: Mapping[str, marks.Mark]) -> SectionView:
         ),
         main=tuple(one for one in section.comparisons if one.metric == metric),
         over_time=timelines.timelines(section.cells),
+        costs=columns.present(columns.COSTS, section.cells),
+        database=columns.present(columns.DATABASE, section.cells),
+        times=columns.present(columns.TIMES, section.cells),
     )
 
 

@@ -5,8 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from harness.vocabulary.load import Burst, Closed, Load, Open, Ramp, Steps
-from harness.vocabulary.result import CellResult, Comparison, RunResults, ScenarioFacts
+from harness.vocabulary.load import Burst, Closed, Load, Open, Population, Ramp, Steps
+from harness.vocabulary.result import (
+    CellResult,
+    Comparison,
+    RunResults,
+    ScenarioFacts,
+    WorkerUse,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,15 @@ class Section:
         labels = dict.fromkeys(cell.load.label for cell in self.cells)
         return tuple(
             tuple(cell for cell in self.cells if cell.load.label == label) for label in labels
+        )
+
+    @property
+    def workers(self) -> tuple[tuple[CellResult, WorkerUse], ...]:
+        """The workers of distributed drivers, cell by cell."""
+        return tuple(
+            (cell, worker)
+            for cell in self.cells
+            for worker in cell.figures_despite(cell.validity).workers
         )
 
     @property
@@ -134,6 +149,8 @@ def size(load: Load) -> float:
             return max(load.rates)
         case Ramp():
             return max(load.from_rate, load.to_rate)
+        case Population():
+            return load.users or 0  # With a shape it is not known.
 
 
 _MODELS = {
@@ -142,6 +159,7 @@ _MODELS = {
     "open": "at a constant rate",
     "steps": "step by step",
     "ramp": "up a ramp",
+    "population": "by the users of a locustfile",
 }
 
 

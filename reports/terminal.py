@@ -8,7 +8,9 @@ from rich.text import Text
 
 from harness.vocabulary.load import ARRIVING, Load
 from harness.vocabulary.result import CellResult, RunResults
-from reports import columns, headline, quantities, wording
+from reports import agreement, columns, headline, quantities, wording
+from reports.agreement import DriverPair
+from reports.quantities import MISSING
 from reports.sections import Section, sections
 
 
@@ -20,6 +22,7 @@ def render(results: RunResults) -> RenderableType:
         parts.append(Text("Interrupted: the plan was not done to its end.", style="bold yellow"))
     for section in sections(results):
         parts += _section(section, several_drivers=several)
+    parts += [_agreement(pair) for pair in agreement.driver_pairs(results)]
     parts.append(Text())
     parts += [Text(line) for line in headline.short(results)]
     return Group(*parts)
@@ -32,12 +35,14 @@ _PRIMARY = {"burst": "last", "steps": "kept up to", "ramp": "kept up to"}
 def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]:
     heading = Text(f"\n{section.title}", style="bold")
     heading.append(f"  {section.name}", style="dim")
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table = _table()
     table.add_column("target", no_wrap=True)
     if several_drivers:
         table.add_column("driver", no_wrap=True)
     table.add_column("at", justify="right", no_wrap=True)
-    for name in (_PRIMARY.get(section.model, "rate/s"), "95%", "p50", "p99", "CPU/req"):
+    cpu = bool(columns.present((columns.CPU,), section.cells))
+    figures = (_PRIMARY.get(section.model, "rate/s"), "95%", "p50", "p99", *["CPU/req"] * cpu)
+    for name in figures:
         table.add_column(name, justify="right", no_wrap=True)
     # No column for errors: a cell with any is not valid, and says so in words beneath.
     table.add_column("ok?", justify="right", no_wrap=True)
@@ -46,13 +51,58 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
         if load is not None and cell.load.label != load:
             table.add_section()
         load = cell.load.label
-        table.add_row(*_row(cell, several_drivers=several_drivers))
+        table.add_row(*_row(cell, several_drivers=several_drivers, cpu=cpu))
     found: list[RenderableType] = [heading, table]
-    found += [_doubt(cell) for cell in section.cells if not cell.validity.is_valid]
+    found += [
+        _doubt(cell, several_drivers=several_drivers)
+        for cell in section.cells
+        if not cell.validity.is_valid
+    ]
+    if section.model == "population":
+        found += [_requests(cell) for cell in section.cells]
     return found
 
 
-def _row(cell: CellResult, *, several_drivers: bool) -> list[Text]:
+def _requests(cell: CellResult) -> RenderableType:
+    """What the users of a locustfile asked, by name."""
+    table = _table()
+    table.add_column("request", overflow="fold")
+    for name in ("requests", "errors", "p50", "p95", "p99"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for step in columns.shown(cell).steps:
+        found = step.latency_ms
+        texts = map(quantities.milliseconds, (found.p50, found.p95, found.p99))
+        counts = quantities.count(step.requests), quantities.count(step.errors)
+        table.add_row(*(Text(text) for text in (step.step, *counts, *texts)))
+    return Padding(table, (1, 0, 0, 0))
+
+
+def _agreement(pair: DriverPair) -> RenderableType:
+    """Both drivers in the figure that counts; the page has the others."""
+    table = _table()
+    for name in ("scenario", "target"):
+        table.add_column(name, no_wrap=True)
+    for name in ("at", pair.base, pair.other, "ratio", "95%"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for group in pair.groups:
+        one = group.main
+        suffix = "/s" if one.metric == "throughput_rps" else ""
+        figures = [
+            found + suffix if (found := agreement.figure(one.metric, value)) != MISSING else MISSING
+            for value in (one.base_figure, one.other_figure)
+        ]
+        texts = [one.scenario, one.target, _size(one.load), *figures, quantities.number(one.ratio)]
+        interval = quantities.interval(one.ratio_ci).replace(" to ", MISSING)
+        clear = wording.is_clear(one.ratio_ci)
+        table.add_row(*map(Text, texts), Text(interval, style="bold yellow" if clear else ""))
+    return Group(Text(f"\n{agreement.TITLE}", style="bold"), table)
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+
+
+def _row(cell: CellResult, *, several_drivers: bool, cpu: bool) -> list[Text]:
     valid = cell.validity.is_valid
     figures = columns.shown(cell)
     column = columns.of(cell)
@@ -61,10 +111,10 @@ def _row(cell: CellResult, *, several_drivers: bool) -> list[Text]:
         *([cell.driver] if several_drivers else []),
         _size(cell.load),
         column.text(figures),
-        column.interval(figures).replace(" to ", quantities.MISSING),
+        column.interval(figures).replace(" to ", MISSING),
         quantities.milliseconds(figures.latency_ms.p50),
         quantities.milliseconds(figures.latency_ms.p99),
-        quantities.milliseconds(figures.target_use.cpu_ms_per_request),
+        *([quantities.milliseconds(figures.target_use.cpu_ms_per_request)] if cpu else []),
     ]
     style = "" if valid else "dim"
     row = [Text(text, style=style) for text in texts]
@@ -72,8 +122,9 @@ def _row(cell: CellResult, *, several_drivers: bool) -> list[Text]:
     return row
 
 
-def _doubt(cell: CellResult) -> RenderableType:
-    text = Text(f"{cell.target} at {_size(cell.load)}: ")
+def _doubt(cell: CellResult, *, several_drivers: bool) -> RenderableType:
+    driver = f", {cell.driver}" if several_drivers else ""
+    text = Text(f"{cell.target} at {_size(cell.load)}{driver}: ")
     text.append(str(cell.validity.state), style="bold yellow")
     if cell.validity.reasons:
         text.append(f", {cell.validity.reasons[0]}")
@@ -85,5 +136,5 @@ def _doubt(cell: CellResult) -> RenderableType:
 def _size(load: Load) -> str:
     if isinstance(load, ARRIVING):
         poisson = " Poisson" if load.arrivals == "poisson" else ""
-        return wording.rates(load).replace(" to ", quantities.MISSING) + "/s" + poisson
+        return wording.rates(load).replace(" to ", MISSING) + "/s" + poisson
     return wording.size(load).replace(", thinking ", " +")

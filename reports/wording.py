@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from harness.vocabulary.cell import ValidityState
-from harness.vocabulary.load import Arriving, Burst, Closed, Load, Open, Ramp, Steps
+from harness.vocabulary.load import Arriving, Burst, Closed, Load, Open, Population, Ramp, Steps
 from harness.vocabulary.result import CellResult, Comparison, Figures, NotBelieved
 from reports import quantities
 from reports.quantities import Bounds
@@ -22,6 +22,10 @@ _SUBJECTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "latency_ms.p50": (
             "the median request takes {times} times as long with {other} as with {base}",
             "the median latency",
+        ),
+        "latency_ms.p90": (
+            "the 90th percentile of latency is {times} times as long with {other} as with {base}",
+            "the 90th percentile of latency",
         ),
         "latency_ms.p99": (
             "the 99th percentile of latency is {times} times as long with {other} as with {base}",
@@ -80,6 +84,8 @@ def at_once(load: Load) -> str:
         case Ramp():
             over = quantities.seconds(load.duration_s)
             return f"{rates(load)} arrivals per second over {over}{_spacing(load)}"
+        case Population():
+            return _crowd(load)
 
 
 def size(load: Load) -> str:
@@ -93,6 +99,8 @@ def size(load: Load) -> str:
         case Open() | Steps() | Ramp():
             poisson = ", Poisson" if load.arrivals == "poisson" else ""
             return f"{rates(load)}{poisson}"
+        case Population():
+            return "shape" if load.users is None else quantities.count(load.users)
 
 
 def rates(load: Arriving) -> str:
@@ -122,6 +130,8 @@ def asked(load: Load) -> str:
     """A load with its times, for the description of the method."""
     if isinstance(load, Burst):
         return at_once(load)
+    if isinstance(load, Population):
+        return _asked_of_population(load)
     times = (
         f"for {quantities.seconds(load.duration_s)} after {quantities.seconds(load.warmup_s)} "
         "of warm-up"
@@ -130,6 +140,34 @@ def asked(load: Load) -> str:
         return f"{at_once(load)}, {times}"
     most = quantities.count(load.max_in_flight)
     return f"{at_once(load)}, {times}, at most {most} flows under way"
+
+
+def _crowd(load: Population) -> str:
+    if load.users is None:
+        return "as many users as the locustfile's shape says"
+    return f"{quantities.count(load.users)} users of the locustfile"
+
+
+def _crowd_note(load: Population) -> str:
+    if load.users is None:
+        return (
+            "Users come and go as the locustfile's shape says, ask and wait as its tasks say; all "
+            "of it is measured, so the figures are of all sizes of the crowd together."
+        )
+    return (
+        "Users ask and wait as the locustfile says; what counts is how many requests are answered "
+        "per second once all users are there."
+    )
+
+
+def _asked_of_population(load: Population) -> str:
+    run_time = quantities.long_time(load.run_time_s)
+    if load.users is None:
+        return f"{at_once(load)}, for at most {run_time}"
+    return (
+        f"{at_once(load)}, {quantities.level(load.spawn_rate)} more per second until all are "
+        f"there, {run_time} in all"
+    )
 
 
 def model_note(load: Load) -> str:
@@ -160,6 +198,8 @@ def model_note(load: Load) -> str:
                 "Flows arrive faster and faster, whatever the target does; what counts is up to "
                 "which rate it keeps up."
             )
+        case Population():
+            return _crowd_note(load)
 
 
 def knee(figures: Figures) -> str:

@@ -32,7 +32,10 @@ PURE: Mapping[str, str] = {
     "harness.moments": "from readings in memory to stretches of a window",
     "harness.summaries": "from rounds to the figures of a cell",
     "harness.validity": "rules over the figures",
-    "harness.comparison": "ratios of the figures",
+    "harness.worker_use": "from the reports of workers to figures",
+    "harness.paired_rounds": "ratios of the figures, round by round",
+    "harness.comparison": "two targets, by these ratios",
+    "harness.agreement": "two drivers, likewise",
 }
 
 # Outside of the project the pure part may use these and nothing else: none of them has a clock,

@@ -10,3 +10,6 @@ DRIVERS: dict[str, str] = {
 
 DISTRIBUTED = frozenset({"locust"})
 """Those that share a load among several workers."""
+
+WITH_HTTPX_CLIENT = frozenset({"httpx"})
+"""Those that can drive a journey with an httpx client; flows are driven by all."""

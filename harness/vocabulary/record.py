@@ -18,6 +18,9 @@ RoundState = Literal["measured", "worker-lost", "target-died", "driver-died", "i
 """How a round ended. `worker-lost`: to its end, but a worker of the driver ended or fell silent;
 what it had delivered is kept."""
 
+RAN_TO_THEIR_END: frozenset[RoundState] = frozenset({"measured", "worker-lost"})
+"""Of these rounds there are samples, a window and figures, whether they may be believed or not."""
+
 
 @dataclass(frozen=True, slots=True)
 class TargetReading:

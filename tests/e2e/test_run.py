@@ -245,6 +245,7 @@ def test_list_names_everything(loopmark: Loopmark) -> None:
     assert done.returncode == 0
     for name in ("sync-one-thread", "read-mostly", "httpx", "quick", "crud/async/closed-10/httpx"):
         assert name in done.stdout
+    assert "drivers  Do the httpx and the Locust driver agree?" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -280,6 +281,19 @@ def test_a_broken_plan_names_file_and_key(loopmark: Loopmark, plan: Callable[[st
     assert "plan.toml: measure[2].loads[0]" in done.stderr
     assert "users" in done.stderr
     assert "'five'" in done.stderr
+
+
+def test_a_driver_that_cannot_drive_a_scenario_is_refused(
+    loopmark: Loopmark, plan: Callable[[str], str]
+) -> None:
+    text = PLAN.replace('["create-fresh", "crud"]', '["crud-client"]').replace(
+        'targets = ["sync", "async"]', 'targets = ["async"]\ndrivers = ["httpx", "locust"]'
+    )
+    done = loopmark("run", plan(text))
+    assert done.returncode == 2
+    assert "plan.toml: measure[2].drivers: 'locust' cannot drive the scenario" in done.stderr
+    assert 'with drivers = ["httpx"]' in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_without_a_database_nothing_starts(loopmark: Loopmark) -> None:

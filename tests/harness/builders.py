@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.vocabulary.cell import Cell, Validity, ValidityState
 from harness.vocabulary.job import DriverReport
-from harness.vocabulary.load import Burst, Closed, Load, Open, Ramp, Steps
+from harness.vocabulary.load import Burst, Closed, Load, Open, Population, Ramp, Steps
 from harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
@@ -63,6 +63,10 @@ def steps(*rates: float, step_s: float = 1.0) -> Steps:
 
 def ramp(start: float = 10.0, end: float = 100.0, duration_s: float = 10.0) -> Ramp:
     return Ramp(from_rate=start, to_rate=end, duration_s=duration_s)
+
+
+def population(users: int | None = 10, run_time_s: float = 2.0) -> Population:
+    return Population(users=users, spawn_rate=100.0, run_time_s=run_time_s)
 
 
 # ---- samples ----

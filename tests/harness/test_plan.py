@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.drivers.catalog import DRIVERS
+from harness.drivers.catalog import DRIVERS, WITH_HTTPX_CLIENT
 from harness.errors import UserError
 from harness.plan import (
     KnownNames,
@@ -21,6 +22,7 @@ from harness.plan import (
     select,
 )
 from harness.vocabulary.cell import Cell
+from harness.vocabulary.flow import is_client_journey
 from harness.vocabulary.job import Timeouts
 from harness.vocabulary.load import Burst, Closed
 from scenarios.catalog import SCENARIOS
@@ -67,14 +69,17 @@ def one_load(load: str) -> str:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_plan_is_accepted(name: str) -> None:
     text = (files("scenarios") / "plans" / name).read_text(encoding="utf-8")
-    plan = parse_plan(text, name, KnownNames(SCENARIOS, VARIANTS, DRIVERS))
+    journeys = [name for name, one in SCENARIOS.items() if is_client_journey(one.flow)]
+    assert journeys
+    drivable_by = dict.fromkeys(journeys, WITH_HTTPX_CLIENT)
+    plan = parse_plan(text, name, KnownNames(SCENARIOS, VARIANTS, DRIVERS, drivable_by))
     assert f"{plan.name}.toml" == name
     assert plan.title
     assert cells_of(plan)
 
 
 def test_plans_are_shipped() -> None:
-    assert {"smoke.toml", "quick.toml", "full.toml"} <= set(SHIPPED)
+    assert {"smoke.toml", "quick.toml", "full.toml", "drivers.toml"} <= set(SHIPPED)
 
 
 def test_plan_has_what_its_text_says() -> None:
@@ -406,6 +411,45 @@ def test_cells_under_comparison_share_their_blocks() -> None:
         }
         assert len(of_few) == 2
         assert of_few <= of_many
+
+
+def test_cells_of_both_drivers_share_their_blocks() -> None:
+    cells = tuple(
+        Cell("wait", target, Burst(10), driver, rounds)
+        for target in ("sync", "async")
+        for driver, rounds in (("httpx", 5), ("locust", 2))
+    )
+    for seed in range(20):
+        places = [
+            {number for number, block in enumerate(interleave(cells, seed)) if one in dict(block)}
+            for one in cells
+        ]
+        assert places[1] == places[3]
+        assert places[1] < places[0] == places[2]
+
+
+# ---- what a driver cannot drive ----
+
+FITTING = replace(KNOWN, drivable_by={"crud": ["httpx"]})
+
+
+@pytest.mark.parametrize("drivers", ['["fake"]', '["httpx", "fake"]'])
+def test_driver_that_cannot_drive_a_scenario_is_refused(drivers: str) -> None:
+    text = plan_text(scenarios='["wait-timer", "crud"]', drivers=drivers)
+    with pytest.raises(UserError) as caught:
+        parse_plan(text, "my.toml", FITTING)
+    assert str(caught.value) == (
+        "my.toml: measure[0].drivers: 'fake' cannot drive the scenario 'crud', only httpx can; "
+        "give 'crud' a [[measure]] of its own with drivers = [\"httpx\"]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("scenario", "drivers"), [("crud", '["httpx"]'), ("wait-timer", '["httpx", "fake"]')]
+)
+def test_driver_that_can_is_not(scenario: str, drivers: str) -> None:
+    text = plan_text(scenarios=f'["{scenario}"]', drivers=drivers)
+    assert cells_of(parse_plan(text, "my.toml", FITTING))
 
 
 def test_an_empty_pattern_is_a_mistake() -> None:

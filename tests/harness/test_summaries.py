@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harness import latencies, summaries
 from harness.summaries import COLUMNS
 from harness.vocabulary.cell import Cell
-from harness.vocabulary.job import DriverReport, ErrorKind
+from harness.vocabulary.job import DriverReport, ErrorKind, WorkerReport
 from harness.vocabulary.load import Closed, Load
 from harness.vocabulary.record import AuditCount, RoundRecord, TargetReading
 from harness.vocabulary.result import AuditResult, CellResult, Figures, Percentiles
@@ -29,6 +29,7 @@ from tests.harness.builders import (
     closed,
     frame,
     open_,
+    population,
     reading,
     record,
     report,
@@ -605,6 +606,101 @@ def test_cell_is_told_by_its_names() -> None:
     assert found.name == "crud/async/closed-10/httpx"
     assert (found.scenario, found.target, found.driver) == ("crud", "async", "httpx")
     assert found.load == closed()
+
+
+# ---- a locustfile's users ----
+
+
+def crowd(rows: Rows, users: int | None = 10) -> Summary:
+    """The summary of one round of two seconds of a locustfile."""
+    of = Cell("shop", "shop:80", population(users), "locust", 1)
+    return summarise(of, [record(0, report())], frame(rows), ())
+
+
+def anonymous(rows: Rows) -> Rows:
+    """Who asked is not known of a locustfile, nor when the first byte came."""
+    return [row | {"user": 0, "first_byte_ns": 0} for row in rows]
+
+
+def test_users_who_wait_as_they_like_are_valid() -> None:
+    rows = anonymous(
+        [
+            sample(sent_ms=10.0 * n, took_ms=20.0, waited_ms=0.0, step="GET /items")
+            for n in range(-20, 210)
+        ]
+    )
+    found = crowd(rows)
+    assert found.validity.is_valid, found.validity
+    assert found.throughput_rps == pytest.approx(100)
+    assert found.latency_ms.p50 == pytest.approx(20)
+    assert found.latency_ms == found.service_ms
+    assert [step.step for step in found.steps] == ["GET /items"]
+    assert (found.offered_rps, found.makespan_s) == (None, None)
+
+
+def test_first_byte_that_nobody_heard_is_in_no_phase() -> None:
+    rows = [sample(sent_ms=n, took_ms=20.0, first_byte_ms=5.0) for n in range(100)]
+    found = crowd([*anonymous(rows[:40]), *rows[40:]])
+    assert found.phases_ms.to_first_byte.requests == 60
+    assert found.phases_ms.to_first_byte.p50 == pytest.approx(5)
+    assert found.phases_ms.transfer.requests == 60
+    assert found.phases_ms.transfer.p50 == pytest.approx(15)
+    assert found.latency_ms.p50 == pytest.approx(20)
+
+
+def test_crowd_that_dwindles_is_unsteady_and_a_shape_that_does_is_what_was_asked() -> None:
+    rows = anonymous([sample(sent_ms=5.0 * n, took_ms=4.0) for n in range(200)])
+    rows += anonymous([sample(sent_ms=1000 + 50.0 * n, took_ms=4.0) for n in range(20)])
+    assert crowd(rows).validity.state == "unsteady"
+    assert crowd(rows, users=None).validity.is_valid
+
+
+def test_failure_that_a_locustfile_reports_is_an_error() -> None:
+    rows = [sample(sent_ms=10.0 * n, took_ms=5.0) for n in range(200)]
+    rows[7]["error"] = ErrorKind.FAILED
+    found = crowd(anonymous(rows))
+    assert (found.errors, found.error_kinds) == (1, {"failed": 1})
+    assert found.validity.state == "errors"
+
+
+# ---- workers ----
+
+
+def test_round_that_lost_a_worker_counts_and_is_not_believed() -> None:
+    rows = [row for n in range(2) for row in steady(10, 2.0, 20.0, round_number=n, lead_ms=100)]
+    lost = WorkerReport("b-2", 17, "shared", lost="it fell silent")
+    records = [
+        record(0, replace(report(), workers=(WorkerReport("a-1", 900, "shared"),))),
+        record(1, replace(report(), workers=(lost,)), state="worker-lost"),
+    ]
+    found = summarise(cell(load=closed(), rounds=2), records, frame(rows), [CREATED])
+    assert found.rounds == len(found.per_round) == 2
+    assert found.requests == 2000
+    assert found.validity.state == "interrupted"
+    reason = "round 2 lost the worker b-2: it fell silent; 17 samples of it had been delivered"
+    assert found.validity.reasons[0] == reason
+    assert [(one.name, one.samples, one.lost) for one in found.workers] == [
+        ("a-1", 900, ""),
+        ("b-2", 17, "it fell silent"),
+    ]
+
+
+def test_rows_are_not_held_against_a_round_that_lost_a_worker() -> None:
+    rows = steady(10, 2.0, 20.0, lead_ms=100, step="create")
+    counted = [AuditCount("resources", 0, len(rows) + 5)]
+    lost = record(0, report(), state="worker-lost", audits=counted)
+    found = summarise(cell(load=closed()), [lost], frame(rows), [CREATED])
+    assert found.audits == ()
+    assert found.validity.state == "interrupted"
+    whole = summarise(
+        cell(load=closed()), [replace(lost, state="measured")], frame(rows), [CREATED]
+    )
+    assert whole.validity.state == "wrong-answers"
+
+
+def test_round_that_lost_a_worker_and_its_report_was_not_measured() -> None:
+    found = summarise(cell(), [record(0, None, state="worker-lost")], frame([]), ())
+    assert (found.rounds, found.validity.state) == (0, "interrupted")
 
 
 # ---- missing evidence ----

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from harness.vocabulary.job import ErrorKind
 from harness.vocabulary.load import Load
 from harness.vocabulary.record import RoundState
 from harness.vocabulary.result import AuditResult, DriverUse, LoopLag
-from tests.harness.builders import burst, closed, open_, ramp, steps
+from tests.harness.builders import burst, closed, open_, population, ramp, steps
 
 USERS = 10
 CLOSED = closed(USERS)
@@ -27,7 +27,9 @@ BURST = burst(USERS)
 OPEN = open_(100.0, 2.0)
 STEPS = steps(50.0, 150.0)
 RAMP = ramp(50.0, 150.0, 2.0)
-LOADS = (CLOSED, BURST, OPEN, STEPS, RAMP)
+CROWD = population(USERS)
+SHAPE = population(None)
+LOADS = (CLOSED, BURST, OPEN, STEPS, RAMP, CROWD, SHAPE)
 
 GOOD_USE = DriverUse(
     cpu_fraction=0.2,
@@ -55,6 +57,8 @@ GOOD_BURST = replace(GOOD, requests=30, answers=30, makespan_s=0.5, balances=(),
 PUNCTUAL = Arrivals(planned=200.0, due=200, sent=200, unsent=0, window_s=2.0)
 GOOD_OPEN = replace(GOOD, arrivals=(PUNCTUAL,) * 3, late_ms=1.0)
 GOOD_STEPS = replace(GOOD_OPEN, balances=(), halves=(), cuts=(), knee_rps=100.0)
+GOOD_CROWD = replace(GOOD, balances=())
+GOOD_SHAPE = replace(GOOD_CROWD, halves=(), cuts=())
 LOST_ROWS = AuditResult("resources", 100, 0, 99, ok=False)
 ERROR_KINDS = sorted(
     value for name, value in vars(ErrorKind).items() if name.isupper() and isinstance(value, str)
@@ -101,6 +105,8 @@ def with_arrivals(first: Arrivals) -> Evidence:
         (OPEN, GOOD_OPEN),
         (STEPS, GOOD_STEPS),
         (RAMP, GOOD_STEPS),
+        (CROWD, GOOD_CROWD),
+        (SHAPE, GOOD_SHAPE),
     ],
 )
 def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evidence) -> None:
@@ -337,6 +343,50 @@ def test_kind_of_error_that_nobody_knows_is_an_error() -> None:
     assert judge(CLOSED, replace(GOOD, error_kinds={"gremlins": 1})).state == "errors"
 
 
+def test_round_that_lost_a_worker_is_interrupted_and_says_so() -> None:
+    lost = replace(
+        with_states("measured", "worker-lost", "measured"), losses=("round 2 lost the worker a",)
+    )
+    verdict = judge(CLOSED, lost)
+    assert verdict.state == "interrupted"
+    assert verdict.reasons == ("round 2 lost the worker a",)
+    assert judge(CLOSED, replace(lost, losses=())).reasons == ("the driver lost a worker",)
+
+
+def test_of_a_locustfiles_users_nobody_knows_how_many_there_should_be() -> None:
+    wrong = balances(1.0, 1.0, 1.0)
+    assert judge(CLOSED, replace(GOOD, balances=wrong)).state == "littles-law"
+    assert judge(CROWD, replace(GOOD, balances=wrong)).is_valid
+
+
+def test_fixed_crowd_must_be_steady_and_a_shape_need_not() -> None:
+    grows = replace(GOOD_CROWD, halves=changes(2.0, 2.0, 2.0))
+    assert judge(CROWD, grows).state == "unsteady"
+    assert judge(SHAPE, grows).is_valid
+    cut = replace(GOOD_CROWD, cuts=(True, True, False))
+    assert judge(CROWD, cut).state == "unsteady"
+    assert judge(SHAPE, cut).is_valid
+    assert judge(CROWD, replace(GOOD_CROWD, halves=())).state == "unsteady"
+
+
+@pytest.mark.parametrize(
+    ("against", "state"),
+    [
+        ({"error_kinds": {ErrorKind.FAILED: 1}}, "errors"),
+        ({"error_kinds": {ErrorKind.WRONG_ANSWER: 1}}, "wrong-answers"),
+        ({"driver_use": use(cpu=0.9)}, "driver-limited"),
+        ({"driver_use": use(lag_ms=50.0)}, "driver-limited"),
+        ({"answers": 19}, "too-few-samples"),
+        ({"missing_samples": 1}, "too-few-samples"),
+    ],
+)
+@pytest.mark.parametrize("load", [CROWD, SHAPE])
+def test_other_rules_hold_for_a_locustfile_too(
+    load: Load, against: dict[str, Any], state: str
+) -> None:
+    assert judge(load, replace(GOOD_SHAPE, halves=GOOD.halves, **against)).state == state
+
+
 def test_abandoned_requests_are_excused_by_the_round_that_fell_only() -> None:
     abandoned = {ErrorKind.ABANDONED: 10}
     fell = replace(with_states("measured", "interrupted"), error_kinds=abandoned)
@@ -385,10 +435,11 @@ any_evidence = st.builds(
     ).map(tuple),
     late_ms=st.none() | st.floats(0, 50),
     knee_rps=st.none() | st.floats(0, 100),
+    losses=st.lists(st.just("round 1 lost the worker a"), max_size=2).map(tuple),
 )
 good_otherwise = st.builds(
     replace,
-    st.sampled_from([GOOD, GOOD_BURST, GOOD_OPEN, GOOD_STEPS]),
+    st.sampled_from([GOOD, GOOD_BURST, GOOD_OPEN, GOOD_STEPS, GOOD_CROWD, GOOD_SHAPE]),
     error_kinds=st.dictionaries(st.sampled_from(ERROR_KINDS), st.integers(1, 10), max_size=2),
     audits=st.lists(st.sampled_from([GOOD.audits[0], LOST_ROWS]), max_size=2).map(tuple),
     missing_samples=st.integers(0, 1),

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from harness.vocabulary.cell import Cell, Validity, ValidityState
-from harness.vocabulary.load import Burst, Closed, Load, Open, Ramp, Steps
+from harness.vocabulary.load import Burst, Closed, Load, Open, Population, Ramp, Steps
 from harness.vocabulary.record import (
     SCHEMA_VERSION,
     DatabaseFacts,
+    LocustfileFacts,
     MachineFacts,
     Pinning,
     RoundState,
     RunRecord,
 )
 from harness.vocabulary.result import (
+    Agreement,
     AuditResult,
     CellResult,
     Comparison,
@@ -37,6 +39,7 @@ from harness.vocabulary.result import (
     StepResult,
     TargetFacts,
     TargetUse,
+    WorkerUse,
 )
 
 VALID = Validity(ValidityState.VALID)
@@ -401,3 +404,172 @@ def open_loads() -> RunResults:
             ratio(sync, async_, "latency_ms.p99", 0.75),
         ),
     )
+
+
+def agreement(
+    base: CellResult,
+    other: CellResult,
+    metric: str,
+    figures: tuple[float | None, float | None],
+    bounds: tuple[float, float] | None,
+) -> Agreement:
+    """Both drivers' figures and their ratio; with no figures a reason."""
+    one, two = figures
+    ratio = two / one if one is not None and two is not None else None
+    states = tuple(
+        f"{cell.driver}: {cell.validity.state}"
+        for cell in (base, other)
+        if not cell.validity.is_valid
+    )
+    return Agreement(
+        scenario=base.scenario,
+        target=base.target,
+        load=base.load,
+        base=base.driver,
+        other=other.driver,
+        metric=metric,
+        base_figure=one,
+        other_figure=two,
+        ratio=ratio if bounds else None,
+        ratio_ci=bounds,
+        rounds=3 if bounds else 0,
+        reasons=states if states or bounds else (f"no rounds with {metric} in both",),
+    )
+
+
+@pytest.fixture
+def two_drivers() -> RunResults:
+    """Both drivers on the same cells: they agree, differ, and cannot be held side by side."""
+    load, burst = Closed(users=100, duration_s=4.0), Burst(100)
+    late = Validity(ValidityState.DRIVER_LIMITED, ("the driver used 93% of its processor",))
+    httpx = cell_result("create-fresh", "async", load, figure=800.0)
+    locust = cell_result("create-fresh", "async", load, figure=780.0, driver="locust")
+    wait_httpx = cell_result("wait-timer", "async", burst, figure=0.52)
+    wait_locust = cell_result("wait-timer", "async", burst, figure=0.53, driver="locust")
+    busy_httpx = cell_result("create-fresh", "sync", load, figure=400.0)
+    busy = cell_result("create-fresh", "sync", load, figure=300.0, driver="locust", validity=late)
+    found = run_results(
+        (httpx, locust, busy_httpx, busy, wait_httpx, wait_locust),
+        title="Do the drivers agree?",
+    )
+    return replace(
+        found,
+        agreements=(
+            agreement(httpx, locust, "throughput_rps", (800.0, 780.0), (0.94, 1.01)),
+            agreement(httpx, locust, "latency_ms.p50", (125.0, 130.25), (1.02, 1.063)),
+            agreement(httpx, locust, "latency_ms.p99", (225.0, 230.0), None),
+            agreement(busy_httpx, busy, "throughput_rps", (400.0, None), None),
+            agreement(busy_httpx, busy, "latency_ms.p50", (250.0, None), None),
+            agreement(wait_httpx, wait_locust, "makespan_s", (0.52, 0.53), (0.99, 1.05)),
+        ),
+    )
+
+
+@pytest.fixture
+def with_workers() -> RunResults:
+    """A distributed driver: every kind of clock, and a worker that was lost."""
+    lost = "worker lost"
+    gone = Validity(ValidityState.INTERRUPTED, (lost,))
+    load = Closed(users=100, duration_s=4.0)
+    cells = (
+        with_figures(
+            cell_result("create-fresh", "async", load, figure=800.0, driver="locust"),
+            workers=(
+                WorkerUse("bench-101", 3, 4_800, "shared", None, 0.42, 0.5),
+                WorkerUse("far-202", 3, 4_700, "aligned", 0.35, 0.44, 0.625),
+            ),
+        ),
+        with_figures(
+            cell_result("create-fresh", "sync", load, figure=300.0, driver="locust", validity=gone),
+            workers=(
+                WorkerUse("bench-101", 3, 1_800, "shared", None, 0.3, 0.5),
+                WorkerUse("far-303", 2, 950, "durations", None, None, None, f"ended {HOSTILE}"),
+            ),
+        ),
+    )
+    found = run_results(cells)
+    return replace(found, run=replace(found.run, workers=2))
+
+
+LOCUSTFILE = """from locust import FastHttpUser, between, task
+
+
+class Reader(FastHttpUser):
+    wait_time = between(0.5, 1.5)
+
+    @task(9)
+    def read(self):
+        self.client.get("/items")  # <b>not markup</b>
+"""
+
+
+def locustfile_run(
+    load: Population, *, validity: Validity = VALID, shape: str | None = None
+) -> RunResults:
+    """A locustfile against a server of one's own: no target of ours, and no database."""
+    target = "shop.example:8080"
+    cell = cell_result(
+        "shop", target, Closed(load.concurrency, duration_s=30.0), figure=120.0, driver="locust"
+    )
+    quick = Percentiles(p50=12.5, p90=20.25, p95=25.5, p99=41.0, p999=None, max=133.0)
+    slow = Percentiles(p50=88.0, p90=140.0, p95=None, p99=None, p999=None, max=310.0)
+    steps = (
+        StepResult("GET /items", 3_240, 0, quick),
+        StepResult("GET /items/[id]/with/a/name/that/is/rather/long/for/a/table", 320, 0, slow),
+        StepResult(f"POST /orders {HOSTILE}", 40, 3 if not validity.is_valid else 0, slow),
+    )
+    cell = replace(
+        with_figures(
+            cell,
+            requests=3_600,
+            errors=3 if not validity.is_valid else 0,
+            latency_ms=quick,
+            latency_ms_ci=PercentileIntervals(p50=around(12.5, 0.04)),
+            service_ms=quick,
+            target_use=TargetUse(),
+            database_use=DatabaseUse(),
+            over_time=(),
+            steps=steps,
+            driver_use=DriverUse(0.2, 0.0, LoopLag(None, 0.5, 2.0), 0.0, 0.0),
+            phases_ms=Phases(to_send=Phase(3_600, 0.0, 0.0)),
+            per_round=tuple(
+                RoundResult(n, n, 1_200, 0, 30.0, None, 120.0, quick, None) for n in range(3)
+            ),
+        ),
+        load=load,
+        name=Cell("shop", target, load, "locust", 3).name,
+        audits=(),
+        validity=validity,
+        error_kinds={} if validity.is_valid else {"failed": 2, "server-error": 1},
+        error_examples={} if validity.is_valid else {"failed": (f"POST /orders: {HOSTILE}",)},
+    )
+    found = run_results((cell,), title="shop.py against shop.example:8080")
+    file = LocustfileFacts(
+        "shop.py", LOCUSTFILE, "http://shop.example:8080", ("Reader", "Buyer"), shape
+    )
+    run = replace(
+        found.run, plan="shop", plan_toml="", database=None, locustfile=file, pinning=NO_PINNING
+    )
+    return replace(
+        found,
+        run=run,
+        scenarios=(ScenarioFacts("shop", "The requests of shop.py", "Users of Reader, Buyer."),),
+        targets=(TargetFacts(target, "What answers at http://shop.example:8080."),),
+    )
+
+
+NO_PINNING = Pinning((), (1,), ())
+
+
+@pytest.fixture
+def own_locustfile() -> RunResults:
+    """Fifty users of a locustfile, and nothing against the figures."""
+    return locustfile_run(Population(users=50, spawn_rate=10.0, run_time_s=60.0))
+
+
+@pytest.fixture
+def shaped_locustfile() -> RunResults:
+    """A locustfile with a shape, some of whose requests failed."""
+    failed = Validity(ValidityState.ERRORS, ("3 of 3600 requests failed",))
+    load = Population(users=None, spawn_rate=1.0, run_time_s=600.0)
+    return locustfile_run(load, validity=failed, shape="Wave")

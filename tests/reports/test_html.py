@@ -59,23 +59,39 @@ class Page(HTMLParser):
             self.references += [f"#{one}" for one in re.findall(r"url\(#([^)]+)\)", text)]
 
 
-def test_the_page_is_well_formed(
-    results: RunResults, many: RunResults, open_loads: RunResults
-) -> None:
-    for shown in (results, many, open_loads):
-        page = Page(html.render(shown))
-        assert not page.open
-        assert not page.unbalanced
+EVERY_KIND = (
+    "results",
+    "many",
+    "open_loads",
+    "two_drivers",
+    "with_workers",
+    "own_locustfile",
+    "shaped_locustfile",
+)
 
 
+@pytest.mark.parametrize("name", EVERY_KIND)
+def test_the_page_is_well_formed(name: str, request: pytest.FixtureRequest) -> None:
+    page = Page(html.render(request.getfixturevalue(name)))
+    assert not page.open
+    assert not page.unbalanced
+
+
+@pytest.mark.parametrize("name", EVERY_KIND)
 def test_ids_are_unique_and_every_reference_has_its_target(
-    results: RunResults, many: RunResults, open_loads: RunResults
+    name: str, request: pytest.FixtureRequest
 ) -> None:
-    for shown in (results, many, open_loads):
-        page = Page(html.render(shown))
-        assert len(page.ids) == len(set(page.ids))
-        assert all(re.fullmatch(r"[a-zA-Z][\w-]*", one) for one in page.ids)
-        assert {one.removeprefix("#") for one in page.references} <= set(page.ids)
+    page = Page(html.render(request.getfixturevalue(name)))
+    assert len(page.ids) == len(set(page.ids))
+    assert all(re.fullmatch(r"[a-zA-Z][\w-]*", one) for one in page.ids)
+    assert {one.removeprefix("#") for one in page.references} <= set(page.ids)
+
+
+@pytest.mark.parametrize("name", EVERY_KIND)
+def test_no_text_of_a_target_or_a_file_is_markup(name: str, request: pytest.FixtureRequest) -> None:
+    text = html.render(request.getfixturevalue(name))
+    assert "<script" not in text
+    assert "<b>not markup" not in text
 
 
 def test_nothing_is_fetched(results: RunResults) -> None:

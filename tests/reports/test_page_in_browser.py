@@ -79,6 +79,25 @@ def test_open_loads_fit_their_width(open_loads: RunResults, width: int, tmp_path
 
 
 @pytest.mark.parametrize("width", [375, 1440])
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [
+        ("two_drivers", "Do the drivers agree?"),
+        ("with_workers", "Create a resource"),
+        ("own_locustfile", "The requests of shop.py"),
+        ("shaped_locustfile", "The requests of shop.py"),
+    ],
+)
+def test_drivers_and_locustfiles_fit_their_width(
+    name: str, heading: str, width: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    found = looked_at(html_report.render(request.getfixturevalue(name)), width, tmp_path)
+    assert found["scrollWidth"] <= width, found["wide"]
+    assert heading in found["headings"]
+    assert found["requests"] == []
+
+
+@pytest.mark.parametrize("width", [375, 1440])
 def test_it_fits_its_width_and_asks_for_nothing(page: str, width: int, tmp_path: Path) -> None:
     found = looked_at(page, width, tmp_path)
     assert found["innerWidth"] == width

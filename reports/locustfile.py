@@ -1,0 +1,79 @@
+"""What is said of a run that measured a locustfile: nothing of the documentation was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.vocabulary.record import LocustfileFacts
+from harness.vocabulary.result import CellResult, Figures, NotBelieved, RunResults, StepResult
+from reports import quantities, wording
+
+
+def facts(file: LocustfileFacts, results: RunResults) -> tuple[tuple[str, str], ...]:
+    """What was measured, as names and values."""
+    loads = dict.fromkeys(wording.asked(cell.load) for cell in results.run.cells)
+    users = "User classes" if len(file.user_classes) > 1 else "User class"
+    found = [
+        ("Locustfile", file.name),
+        (users, ", ".join(file.user_classes)),
+        ("Shape", file.shape or "none: a fixed number of users"),
+        ("Target", file.url),
+        ("Load", "; ".join(loads)),
+    ]
+    return tuple(found)
+
+
+def answer(results: RunResults) -> str:
+    """What was found, in a sentence for each cell."""
+    return "; ".join(_answered(cell) for cell in results.cells) or "nothing was measured"
+
+
+def sentences(results: RunResults) -> tuple[str, ...]:
+    """What stands behind the answer."""
+    return tuple(one for cell in results.cells for one in _behind(cell))
+
+
+def _answered(cell: CellResult) -> str:
+    figures = cell.figures
+    if isinstance(figures, NotBelieved):
+        found = figures.validity
+        why = found.reasons[0] if found.reasons else wording.VALIDITY[found.state]
+        return f"the figures of {cell.target} may not be believed ({found.state}): {why}"
+    rate = quantities.number(figures.throughput_rps)
+    parts = [f"the target at {cell.target} answered {rate} requests per second"]
+    median, tail = figures.latency_ms.p50, figures.latency_ms.p99
+    if median is not None:
+        parts.append(f"half of them within {quantities.milliseconds(median)}")
+    if tail is not None:
+        parts.append(f"99% within {quantities.milliseconds(tail)}")
+    return ", ".join(parts)
+
+
+def _behind(cell: CellResult) -> Iterable[str]:
+    figures = cell.figures
+    if isinstance(figures, NotBelieved):
+        return
+    rounds = "one round" if cell.rounds == 1 else f"{quantities.count(cell.rounds)} rounds"
+    yield f"{_measured(figures)} in {rounds}, by {wording.at_once(cell.load)}"
+    if cell.rounds > 1 and figures.throughput_rps_ci is not None:
+        interval = quantities.interval(figures.throughput_rps_ci)
+        yield f"the 95% interval of the requests per second over the rounds is {interval}"
+    slowest = max(
+        (step for step in figures.steps if step.latency_ms.p50 is not None),
+        key=_median,
+        default=None,
+    )
+    if slowest is not None and len(figures.steps) > 1:
+        yield (
+            f"of {len(figures.steps)} kinds of request, {slowest.step} is the slowest by its "
+            f"median, {quantities.milliseconds(slowest.latency_ms.p50)}"
+        )
+
+
+def _measured(figures: Figures) -> str:
+    errors = "none of them failed" if not figures.errors else f"{figures.errors} of them failed"
+    return f"{quantities.count(figures.requests)} requests were measured and {errors}"
+
+
+def _median(step: StepResult) -> float:
+    return step.latency_ms.p50 or 0.0

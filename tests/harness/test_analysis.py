@@ -1,0 +1,81 @@
+"""From a run folder to its results: what is taken from where."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.analysis import analyse
+from harness.drivers.samples import SampleFile
+from harness.errors import UserError
+from harness.store import RunFolder
+from harness.vocabulary.cell import Cell
+from harness.vocabulary.job import WorkerReport
+from harness.vocabulary.record import LocustfileFacts, RoundState
+from tests.harness.builders import MS, START, closed, population, record, report, run_record
+
+OWN = LocustfileFacts("crud.py", "import locust", "http://shop:80", ("Reader", "Buyer"), None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(tmp_path, "20260101-000000-test")
+
+
+def write_round(folder: RunFolder, cell: Cell, state: RoundState = "measured") -> int:
+    """A round of 200 requests, one every 10 ms; returns how many there are."""
+    folder.make_cell(cell)
+    with SampleFile(folder.samples_file(cell, 0), 0) as samples:
+        for number in range(200):
+            at = START + number * 10 * MS
+            samples.append(0, "GET /items", at, at, 0, at + MS, at + 5 * MS, 200, 10, "")
+    worker = WorkerReport("a-1", 200, "shared", lost="" if state == "measured" else "it ended")
+    driver = replace(report(requests=200), workers=(worker,))
+    folder.write_round(cell, record(0, driver, state=state))
+    return 200
+
+
+def test_drivers_that_measured_the_same_are_held_side_by_side(folder: RunFolder) -> None:
+    cells = tuple(Cell("x", "async", closed(), driver, 1) for driver in ("httpx", "locust"))
+    for cell in cells:
+        write_round(folder, cell)
+    folder.write_run(run_record(*cells))
+    found = analyse(folder)
+    assert {(one.base, one.other) for one in found.agreements} == {("httpx", "locust")}
+    assert folder.read_results().agreements == found.agreements
+
+
+def test_samples_of_a_round_that_lost_a_worker_are_kept_and_must_be_whole(
+    folder: RunFolder,
+) -> None:
+    cell = Cell("x", "async", closed(), "locust", 1)
+    requests = write_round(folder, cell, "worker-lost")
+    folder.write_run(run_record(cell))
+    (found,) = analyse(folder).cells
+    assert found.figures_despite(found.validity).requests == requests
+    assert found.validity.state == "interrupted"
+    assert found.validity.reasons[0].startswith("round 1 lost the worker a-1: it ended")
+    path = folder.samples_file(cell, 0)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match="not a readable sample file"):
+        analyse(folder)
+
+
+def test_locustfile_that_is_called_like_a_scenario_is_not_that_scenario(folder: RunFolder) -> None:
+    cell = Cell("crud", "async", population(), "locust", 1)
+    write_round(folder, cell)
+    run = replace(run_record(cell), database=None, plan_toml="", locustfile=OWN)
+    folder.write_run(run)
+    results = analyse(folder)
+    (found,) = results.cells
+    assert found.audits == ()
+    assert found.validity.is_valid, found.validity
+    (scenario,) = results.scenarios
+    assert scenario.title == "The requests of crud.py"
+    assert "Reader, Buyer" in scenario.description
+    (target,) = results.targets
+    assert (target.name, target.description) == ("async", "What answers at http://shop:80.")
+    assert results.agreements == ()
+    assert folder.read_results() == results

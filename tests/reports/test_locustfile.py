@@ -1,0 +1,132 @@
+"""A run of somebody's own locustfile: what it asked, and nothing that was not measured."""
+
+from __future__ import annotations
+
+import re
+
+from harness.vocabulary.load import Population
+from harness.vocabulary.result import RunResults
+from reports import csv_table, headline, html, markdown, wording
+from reports.quantities import MISSING
+from tests.reports.conftest import LOCUSTFILE
+from tests.reports.test_tables import printed
+
+
+def test_answer_is_what_the_target_did(own_locustfile: RunResults) -> None:
+    assert headline.answer(own_locustfile) == (
+        "The target at shop.example:8080 answered 120 requests per second, half of them within "
+        "12.5 ms, 99% within 41.0 ms."
+    )
+    assert headline.short(own_locustfile) == (headline.answer(own_locustfile),)
+    first, *_ = headline.sentences(own_locustfile)
+    assert first == (
+        "3,600 requests were measured and none of them failed in 3 rounds, by 50 users of the "
+        "locustfile."
+    )
+
+
+def test_answer_of_doubtful_figures_has_no_figure(shaped_locustfile: RunResults) -> None:
+    assert headline.answer(shaped_locustfile) == (
+        "The figures of shop.example:8080 may not be believed (errors): 3 of 3600 requests failed."
+    )
+    assert headline.sentences(shaped_locustfile) == ()
+
+
+def test_page_says_what_was_measured(own_locustfile: RunResults) -> None:
+    text = html.render(own_locustfile)
+    assert "locustfile <code>shop.py</code>" in text
+    for name, value in (
+        ("Locustfile", "shop.py"),
+        ("User classes", "Reader, Buyer"),
+        ("Shape", "none: a fixed number of users"),
+        ("Target", "http://shop.example:8080"),
+        (
+            "Load",
+            "50 users of the locustfile, 10 more per second until all are there, 60.0 s in all",
+        ),
+    ):
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in text
+    (source,) = re.findall(
+        r"<details>\s*<summary>The locustfile's own text.*?</details>", text, re.DOTALL
+    )
+    assert "class Reader(FastHttpUser):" in source
+    assert "<dt>Plan</dt>" not in text
+    assert "plan's own text" not in text
+
+
+def test_shape_is_named(shaped_locustfile: RunResults) -> None:
+    text = html.render(shaped_locustfile)
+    assert "<dt>Shape</dt><dd>Wave</dd>" in text
+    assert "as many users as the locustfile&#39;s shape says, for at most 10 min 0 s" in text
+
+
+def test_nothing_of_the_documentation_is_claimed(own_locustfile: RunResults) -> None:
+    for text in (
+        html.render(own_locustfile),
+        markdown.render(own_locustfile),
+        printed(own_locustfile, 80),
+    ):
+        body = re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL).lower()
+        assert "documented" not in body
+        assert "documentation" not in body
+        assert "async" not in body
+
+
+def test_requests_are_rows_by_their_name(own_locustfile: RunResults) -> None:
+    page, md = html.render(own_locustfile), markdown.render(own_locustfile)
+    assert '<th scope="row" class="name">GET /items</th>' in page
+    assert f"| 12.5 ms | 20.2 ms | 25.5 ms | 41.0 ms | {MISSING} | 133 ms |" in md
+    assert "| GET /items | 3,240 | 0 | 12.5 ms |" in md
+    line = next(one for one in printed(own_locustfile, 80).splitlines() if "GET /items " in one)
+    assert line.split()[:3] == ["GET", "/items", "3,240"]
+    assert line.strip().endswith("0  12.5 ms  25.5 ms  41.0 ms")
+    assert "Step by step" not in page
+
+
+def test_columns_that_nobody_could_fill_are_not_there(own_locustfile: RunResults) -> None:
+    page, md = html.render(own_locustfile), markdown.render(own_locustfile)
+    for heading in (
+        "Memory",
+        "Threads",
+        "CPU per request",
+        "Send spread",
+        "Response p50",
+        "To send",
+    ):
+        assert f'<th scope="col">{heading}' not in page
+        assert f"| {heading}" not in md
+    for heading in ("Driver CPU", "Service p50"):
+        assert f'<th scope="col">{heading}' in page
+    assert "CPU/req" not in printed(own_locustfile, 80)
+    assert "What the database did" not in page
+    assert 'class="charts"' not in page
+
+
+def test_errors_are_shown_by_kind_with_examples(shaped_locustfile: RunResults) -> None:
+    page, md = html.render(shaped_locustfile), markdown.render(shaped_locustfile)
+    assert "<details open>\n  <summary>Errors by kind, with examples</summary>" in page
+    assert "POST /orders: &lt;script&gt;" in page
+    assert "| failed | 2 | POST /orders: \\<script\\>" in md
+    assert "| server-error | 1 |  |" in md
+
+
+def test_markdown_keeps_the_file_in_a_fence_that_it_cannot_close(
+    own_locustfile: RunResults,
+) -> None:
+    text = markdown.render(own_locustfile)
+    assert f"```python\n{LOCUSTFILE.rstrip()}\n```" in text
+    assert own_locustfile.run.locustfile is not None
+
+
+def test_csv_has_the_cell(shaped_locustfile: RunResults) -> None:
+    _, row = csv_table.render(shaped_locustfile).splitlines()
+    assert row.startswith("20260102-030405-example,shop/shop.example:8080/shape/locust,shop,")
+
+
+def test_loads_in_words() -> None:
+    crowd = Population(users=1_500, spawn_rate=0.5, run_time_s=60.0)
+    assert wording.at_once(crowd) == "1,500 users of the locustfile"
+    assert wording.size(crowd) == "1,500"
+    shape = Population(users=None, spawn_rate=1.0, run_time_s=60.0)
+    assert wording.size(shape) == "shape"
+    assert wording.model_note(shape) != wording.model_note(crowd)
