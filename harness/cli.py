@@ -94,7 +94,8 @@ def main() -> None:
     "drivers",
     metavar="NAME",
     multiple=True,
-    help="Instead of the plan's drivers: httpx or locust; twice for both.",
+    help="Instead of the plan's drivers: httpx or locust; twice for both. Scenarios that need "
+    "an httpx client stay with httpx.",
 )
 @click.option(
     "--workers",
@@ -342,11 +343,11 @@ def _workers(
         if listen is not None:
             raise UserError("--listen: say with --workers how many are to come")
         return None, HOST
-    alone = sorted({cell.driver for cell in cells} - DISTRIBUTED)
+    alone = [cell for cell in cells if cell.driver not in DISTRIBUTED]
     if alone:
         raise UserError(
-            f"--workers: the {alone[0]} driver is one process; add --driver locust, or leave "
-            "--workers out"
+            f"--workers: the {alone[0].driver} driver of {alone[0].name} is one process; add "
+            "--driver locust, and choose with --only what that can drive"
         )
     if listen is None:
         return Workers(count), HOST

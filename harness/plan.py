@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import chain
 from random import Random
 from typing import Annotated
 
@@ -99,27 +100,16 @@ def parse_plan(text: str, source: str, known: KnownNames, drivers: tuple[str, ..
         text: TOML.
         source: The file's name, for messages.
         known: The names that exist.
-        drivers: Instead of those that it names; empty leaves them.
+        drivers: Instead of those that it names, but for scenarios that they cannot drive; empty
+            leaves them.
 
     Raises:
         UserError: With the file, the line or key, and what was expected there.
     """
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # Also a number or a nesting beyond all measure.
-        raise UserError(f"{source}: not valid TOML: {error}") from None
-    try:
-        # Strict, so that the text "3" is no number. Through JSON, because only there does strict
-        # validation make dataclasses of tables and tuples of arrays.
-        plan = _PLAN.validate_json(json.dumps(document, default=str), strict=True)
-    except RecursionError:
-        raise UserError(f"{source}: tables nested too deeply") from None
-    except ValidationError as error:
-        raise UserError(f"{source}: {_problem(error.errors(include_url=False)[0])}") from None
+    plan = _read(text, source)
     if drivers:
-        plan = replace(
-            plan, measure=tuple(replace(block, drivers=drivers) for block in plan.measure)
-        )
+        blocks = [_driven_by(drivers, block, known.drivable_by) for block in plan.measure]
+        plan = replace(plan, measure=tuple(chain.from_iterable(blocks)))
     if plan.timeouts.first_byte_s > plan.request_timeout_s:
         raise UserError(
             f"{source}: first_byte_timeout_s: at most request_timeout_s, which is "
@@ -213,6 +203,36 @@ def _unfit_driver(block: Measure, drivable_by: Mapping[str, Collection[str]]) ->
                     f"with drivers = {json.dumps(sorted(able))}"
                 )
     return ""
+
+
+def _driven_by(
+    drivers: tuple[str, ...], block: Measure, drivable_by: Mapping[str, Collection[str]]
+) -> Iterator[Measure]:
+    """The block with these drivers; scenarios that only others can drive stay with theirs."""
+    for is_fit in (True, False):
+        scenarios = tuple(
+            name
+            for name in block.scenarios
+            if is_fit == all(driver in drivable_by.get(name, drivers) for driver in drivers)
+        )
+        if scenarios:
+            own = drivers if is_fit else block.drivers
+            yield replace(block, scenarios=scenarios, drivers=own)
+
+
+def _read(text: str, source: str) -> Plan:
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # Also a number or a nesting beyond all measure.
+        raise UserError(f"{source}: not valid TOML: {error}") from None
+    try:
+        # Strict, so that the text "3" is no number. Through JSON, because only there does strict
+        # validation make dataclasses of tables and tuples of arrays.
+        return _PLAN.validate_json(json.dumps(document, default=str), strict=True)
+    except RecursionError:
+        raise UserError(f"{source}: tables nested too deeply") from None
+    except ValidationError as error:
+        raise UserError(f"{source}: {_problem(error.errors(include_url=False)[0])}") from None
 
 
 def _problem(error: ErrorDetails) -> str:

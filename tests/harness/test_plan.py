@@ -452,6 +452,25 @@ def test_driver_that_can_is_not(scenario: str, drivers: str) -> None:
     assert cells_of(parse_plan(text, "my.toml", FITTING))
 
 
+def test_other_drivers_take_the_place_of_the_plans() -> None:
+    text = plan_text(scenarios='["wait-timer", "crud"]', drivers='["httpx"]')
+    plan = parse_plan(text, "my.toml", KNOWN, ("fake",))
+    assert {(cell.scenario, cell.driver) for cell in cells_of(plan)} == {
+        ("wait-timer", "fake"),
+        ("crud", "fake"),
+    }
+
+
+def test_scenarios_that_other_drivers_cannot_drive_stay_with_theirs() -> None:
+    text = plan_text(scenarios='["wait-timer", "crud"]', drivers='["httpx"]')
+    plan = parse_plan(text, "my.toml", FITTING, ("fake", "httpx"))
+    assert {(cell.scenario, cell.driver) for cell in cells_of(plan)} == {
+        ("wait-timer", "fake"),
+        ("wait-timer", "httpx"),
+        ("crud", "httpx"),
+    }
+
+
 def test_an_empty_pattern_is_a_mistake() -> None:
     with pytest.raises(UserError, match="the pattern is empty"):
         select(CELLS, "")

@@ -73,15 +73,18 @@ class Worker:
         for kind in messages.FROM_MASTER:
             self._runner.register_message(kind, self._told)
 
-    def introduce(self) -> None:
+    def introduce(self, name: str) -> None:
         """Tell the master who this is, and wait to be let in.
+
+        Args:
+            name: For people.
 
         Raises:
             RefusedError: The master has another version, or is not one of ours.
         """
         self._send(
             messages.HELLO,
-            name=f"{socket.gethostname()}/{os.getpid()}",
+            name=name,
             versions=messages.versions(),
             clock=clock_id(),
             pid=os.getpid(),
@@ -224,6 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="loopmark worker", description="A worker of a run.")
     parser.add_argument("--master", required=True)
     parser.add_argument("--port", required=True, type=int)
+    parser.add_argument("--name", default=f"{socket.gethostname()}/{os.getpid()}")
     chosen = parser.parse_args(arguments)
     master = Address(chosen.master, chosen.port)
     end_on(signal.SIGTERM, signal.SIGINT)
@@ -232,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runner = connected(master, environment)
         only_listen(environment)
         worker = Worker(runner, partial(_say, master))
-        worker.introduce()
+        worker.introduce(chosen.name)
         _say(master, "connected; waiting for work, Ctrl-C ends it")
         if worker.serve():
             _say(master, "the run is done")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +24,8 @@ from harness.drivers.clock import clock, clock_id
 from harness.drivers.locust_driver import messages
 from harness.drivers.locust_driver.sigterm import EndedError
 
+logger = logging.getLogger(__name__)
+
 HERE = "127.0.0.1"
 ARRIVAL_S = 50.0
 """For workers that are started here."""
@@ -38,7 +42,7 @@ class Arrived:
 
     Attributes:
         id: Locust's name for it.
-        name: Its host and process, for people.
+        name: For people: its host, and a number or its process.
         pid: Its process id, on its host.
         shares_clock: Whether its clock is the master's own.
     """
@@ -178,7 +182,7 @@ class WorkerPool:
                 f"the master runs {messages.told_versions(ours)}, this worker "
                 f"{messages.told_versions(theirs)}; install the same on both"
             )
-            sys.stderr.write(f"refused the worker {hello['name']}: {why}\n")
+            logger.warning("refused the worker %s: %s", hello["name"], why)
             self._runner.send_message(messages.REFUSED, {"why": why}, worker_id)
         elif len(self.present()) >= self._count:
             why = f"it has all of its {self._count} workers"
@@ -198,13 +202,17 @@ class WorkerPool:
         return "nothing heard from it" if node.state == STATE_MISSING else ""
 
     def _start_missing(self) -> None:
-        self.present()  # Who is gone is noticed first.
         command = [sys.executable, "-P", "-m", f"{__package__}.worker"]
         command += ["--master", HERE, "--port", str(self._runner.server.port)]
-        for _ in range(self._count - len(self._processes)):
+        taken = {one.name for one in self.present()}
+        for number in range(1, self._count + 1):
+            # The same name for whoever takes a place: it is one row of a report.
+            name = f"{socket.gethostname()}/{number}"
+            if name in taken:
+                continue
             # Not our output: who reads it waits for the end of all that hold it.
             process = subprocess.Popen(  # noqa: S603 - our own module
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                [*command, "--name", name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
             )
             self._processes[process.pid] = process
 

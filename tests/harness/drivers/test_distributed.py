@@ -94,8 +94,7 @@ class Driver:
         """The workers that it has started, once they drive a job."""
         self.ask(given)
         async with asyncio.timeout(HANG_S):
-            # It is begun when all are there.
-            while not Path(given.samples).exists():
+            while not is_begun(given):
                 await asyncio.sleep(0.02)
         return self.workers()
 
@@ -128,6 +127,11 @@ def two() -> Iterator[Driver]:
     assert found.process.stdout.readline() == READY
     yield found
     found.close()
+
+
+def is_begun(given: LoadJob) -> bool:
+    """Whether all workers were there."""
+    return Path(given.samples).exists()
 
 
 def told(given: LoadJob) -> tuple[DriverReport, pd.DataFrame]:
@@ -212,7 +216,7 @@ async def test_a_killed_worker_costs_its_share_and_the_next_round_has_another(
     async with server() as (_, url):
         load = Closed(users=6, duration_s=2.0, warmup_s=0.1)
         given = asked(url, load, tmp_path)
-        victim = (await two.driving(given))[0]
+        victim = next(one for one in await two.driving(given) if one.cmdline()[-1].endswith("/1"))
         await asyncio.sleep(1.5)
         victim.kill()
         begun = time.monotonic()
@@ -221,13 +225,14 @@ async def test_a_killed_worker_costs_its_share_and_the_next_round_has_another(
         report, samples = told(given)
         lost = [one for one in report.workers if one.lost]
         assert [one.lost for one in lost] == ["ended by signal 9"]
-        assert str(victim.pid) in lost[0].name
+        assert lost[0].name == f"{socket.gethostname()}/1"
         assert lost[0].samples > 0, "what it had delivered is kept"
         assert sum(one.samples for one in report.workers) == len(samples) == report.requests
         assert samples["user"].nunique() == 6
 
         report, samples = await two.drive(asked(url, Burst(4), tmp_path, 1))
         assert [one.lost for one in report.workers] == ["", ""]
+        assert len({one.name for one in report.workers}) == 2, "the next has its name"
         assert len(samples) == 4
 
 
