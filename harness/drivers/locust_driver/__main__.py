@@ -12,28 +12,20 @@ from gevent.fileobject import FileObjectThread
 
 from harness.drivers.job_loop import run_jobs
 from harness.drivers.locust_driver.local import LocalDriver
-from harness.vocabulary.job import DriverReport, LoadJob
 from scenarios.catalog import SCENARIOS
 
 
-class EndedError(BaseException):
-    """This process has been told to end."""
+class InputEndedError(BaseException):
+    """This process has been told to end while it waited for a job."""
 
 
 def main() -> int:
     """Drive jobs until the input ends, or SIGTERM comes."""
     driver = LocalDriver()
-    end_on_sigterm()
-
-    def drive(job: LoadJob) -> DriverReport | None:
-        try:
-            return driver.drive(job, SCENARIOS[job.scenario])
-        except EndedError:
-            return None
-
+    end_on_sigterm(driver)
     try:
-        return run_jobs(drive, lines())
-    except EndedError:
+        return run_jobs(lambda job: driver.drive(job, SCENARIOS[job.scenario]), lines())
+    except InputEndedError:
         return 0
 
 
@@ -43,13 +35,14 @@ def lines() -> Iterator[str]:
         yield line.decode()
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM end the main greenlet in order, wherever it waits."""
+def end_on_sigterm(driver: LocalDriver) -> None:
+    """Let SIGTERM end a round in good order, or the main greenlet where it waits for a job."""
     greenlet: Any = gevent.getcurrent()
     loop = gevent.get_hub().loop
 
     def end() -> None:
-        loop.run_callback(greenlet.throw, EndedError())
+        if not driver.end():
+            loop.run_callback(greenlet.throw, InputEndedError())
 
     gevent.signal_handler(signal.SIGTERM, end)
 
