@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from select import select
 from typing import Any
@@ -51,9 +51,9 @@ class LocustProcess:
         """Tell the process a job, and do not wait for it."""
         process = self._started()
         file = Path(given.report).with_name("job.json")
-        write_job(replace(given, scenario=_named(asked)), file)
+        write_job(given, file)
         assert process.stdin is not None
-        process.stdin.write(f"{file}\n".encode())
+        process.stdin.write(f"{file}\t{_told(asked)}\n".encode())
         process.stdin.flush()
         return process
 
@@ -73,6 +73,12 @@ class LocustProcess:
         report = read_report(Path(given.report))
         assert report is not None
         return report, samples_of(given)
+
+    async def drive_beside(
+        self, given: LoadJob, asked: Scenario
+    ) -> tuple[DriverReport, pd.DataFrame]:
+        """Drive while the event loop, and a server on it, go on."""
+        return await asyncio.to_thread(self.drive, given, asked)
 
     def peak_bytes(self) -> int:
         """The most memory that the process has had; Linux only."""
@@ -108,7 +114,7 @@ class LocustProcess:
         return self._process
 
 
-def _named(asked: Scenario) -> str:
+def _told(asked: Scenario) -> str:
     flow: Any = asked.flow
     owner = getattr(flow, "__self__", None)
     asking = owner if isinstance(owner, Asking) else None

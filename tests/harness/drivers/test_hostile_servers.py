@@ -149,7 +149,7 @@ def chosen(asking: Asking, kind: str) -> Flow | ClientJourney:
 async def drive_as(kind: str, given: LoadJob, asked: Scenario) -> Driven:
     """By the driver of that kind."""
     if kind == "locust":
-        return await asyncio.to_thread(LOCUST.drive, given, asked)
+        return await LOCUST.drive_beside(given, asked)
     return await drive(given, asked)
 
 
