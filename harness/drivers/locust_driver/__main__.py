@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import gevent
-from gevent.fileobject import FileObjectThread
+from gevent.socket import wait_read
 
 from harness.drivers.job_loop import run_jobs
 from harness.drivers.locust_driver.local import LocalDriver
 from scenarios.catalog import SCENARIOS
+
+READ_BYTES = 64 * 1024
 
 
 class InputEndedError(BaseException):
@@ -30,9 +33,19 @@ def main() -> int:
 
 
 def lines() -> Iterator[str]:
-    """The lines of the standard input, while greenlets go on."""
-    for line in FileObjectThread(sys.stdin.buffer, "rb"):
-        yield line.decode()
+    """The lines of the standard input, while greenlets go on.
+
+    A thread that reads them would hold the input's lock, and no process can end in order with that.
+    """
+    number, unread = sys.stdin.fileno(), b""
+    while True:
+        wait_read(number)
+        data = os.read(number, READ_BYTES)
+        if not data:
+            return
+        *whole, unread = (unread + data).split(b"\n")
+        for line in whole:
+            yield line.decode()
 
 
 def end_on_sigterm(driver: LocalDriver) -> None:
