@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 
 import httpx
@@ -19,9 +18,6 @@ _DOT_SEGMENT = re.compile(r"/\.{1,2}(/|$)")
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 """Of these servers expect a length, be it zero (RFC 9110, section 8.6)."""
 
-_FRAMING = frozenset({"host", "content-length", "transfer-encoding"})
-"""Headers that whoever writes the request down makes itself."""
-
 
 class Encoder:
     """Encodes the requests of one user to one target.
@@ -35,15 +31,13 @@ class Encoder:
         token: The user's bearer token.
     """
 
-    __slots__ = ("_base_url", "_defaults", "_head", "_json_headers", "_own_headers", "_prefix")
+    __slots__ = ("_base_url", "_defaults", "_head", "_prefix")
 
     def __init__(self, base_url: str, token: str) -> None:
         url = httpx.URL(base_url)
         self._base_url = base_url.rstrip("/")
         self._prefix = url.raw_path.decode("ascii").rstrip("/")
         self._defaults = {"User-Agent": "loopmark", "Authorization": f"Bearer {token}"}
-        self._own_headers = {"Accept-Encoding": "identity", **self._defaults}
-        self._json_headers = {**self._own_headers, "Content-Type": "application/json"}
         lines = {"Host": url.netloc.decode("ascii"), **self._defaults}
         self._head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
 
@@ -55,56 +49,37 @@ class Encoder:
             ValueError: Likewise.
         """
         if request.headers or request.content or request.data or request.files:
-            return wire_form(self._by_httpx(request))
-        target = self._target(request)
+            return self._by_httpx(request)
+        path = request.path
+        if request.params or not _PLAIN_PATH.fullmatch(path) or _DOT_SEGMENT.search(path):
+            params = tuple(request.params.items()) if request.params else ()
+            target = _target(self._base_url, path, params)
+        else:
+            target = self._prefix + path
         head = f"{request.method} {target} HTTP/1.1\r\n{self._head}"
         if request.json is None:
             length = "Content-Length: 0\r\n" if request.method in BODY_METHODS else ""
             return f"{head}{length}\r\n".encode("ascii")
-        body = _json_body(request)
+        body = json.dumps(
+            request.json, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        ).encode()
         head += f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n\r\n"
         return head.encode("ascii") + body
 
-    def parts(self, request: Request) -> tuple[str, Mapping[str, str], bytes | None]:
-        """The same request for a client that writes it down itself.
-
-        Returns:
-            Path and query, headers but for `Host` and `Content-Length`, body. Such clients would
-            ask for compressed answers, which `encoded` does not; so the headers say that none are
-            wanted.
-
-        Raises:
-            TypeError: As `encoded`.
-            ValueError: As `encoded`.
-        """
-        if request.headers or request.content or request.data or request.files:
-            made = self._by_httpx(request)
-            headers = {"accept-encoding": "identity", **made.headers}
-            headers = {k: v for k, v in headers.items() if k not in _FRAMING}
-            return made.url.raw_path.decode("ascii"), headers, made.read() or None
-        if request.json is None:
-            return self._target(request), self._own_headers, None
-        return self._target(request), self._json_headers, _json_body(request)
-
-    def _target(self, request: Request) -> str:
-        path = request.path
-        if request.params or not _PLAIN_PATH.fullmatch(path) or _DOT_SEGMENT.search(path):
-            params = tuple(request.params.items()) if request.params else ()
-            return _target(self._base_url, path, params)
-        return self._prefix + path
-
-    def _by_httpx(self, request: Request) -> httpx.Request:
+    def _by_httpx(self, request: Request) -> bytes:
         headers = httpx.Headers(self._defaults)
         headers.update(request.headers)
-        return httpx.Request(
-            request.method,
-            f"{self._base_url}{request.path}",
-            params=request.params or None,  # None leaves those in the path.
-            headers=headers,
-            json=request.json,
-            content=request.content or None,
-            data=request.data or None,
-            files=request.files or None,
+        return wire_form(
+            httpx.Request(
+                request.method,
+                f"{self._base_url}{request.path}",
+                params=request.params or None,  # None leaves those in the path.
+                headers=headers,
+                json=request.json,
+                content=request.content or None,
+                data=request.data or None,
+                files=request.files or None,
+            )
         )
 
 
@@ -122,12 +97,6 @@ def wire_form(request: httpx.Request) -> bytes:
         lines += (name, b": ", value, b"\r\n")
     lines += (b"\r\n", body)
     return b"".join(lines)
-
-
-def _json_body(request: Request) -> bytes:
-    return json.dumps(
-        request.json, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    ).encode()
 
 
 @lru_cache(maxsize=4096)

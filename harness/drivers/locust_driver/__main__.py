@@ -6,21 +6,23 @@ python -m … [--workers N [--listen HOST:PORT]]
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from gevent.fileobject import FileObjectThread
+from gevent.socket import wait_read
 from locust.exception import RPCError
 
 from harness.address import parse_address
 from harness.drivers.job_loop import READY, run_jobs
 from harness.drivers.locust_driver.distributed import DistributedDriver
 from harness.drivers.locust_driver.local import LocalDriver
-from harness.drivers.locust_driver.sigterm import EndedError, end_on
+from harness.drivers.locust_driver.told_to_end import ToldToEndError, end_on
 from harness.drivers.locust_driver.worker_pool import NoWorkersError
-from harness.vocabulary.job import DriverReport, LoadJob
 from scenarios.catalog import SCENARIOS
+
+READ_BYTES = 64 * 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,17 +32,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--listen", default="")
     chosen = parser.parse_args(arguments)
     driver: LocalDriver | DistributedDriver | None = None
-    end_on(signal.SIGTERM)
+
+    def end_round() -> bool:
+        return driver is not None and driver.end()
+
     try:
+        end_on(signal.SIGTERM, instead=end_round)
         if chosen.workers:
             listen = parse_address(chosen.listen, "--listen") if chosen.listen else None
             driver = DistributedDriver(chosen.workers, listen)
+            driver.gather()
             sys.stdout.buffer.write(READY)
             sys.stdout.buffer.flush()
         else:
             driver = LocalDriver()
-        return run_jobs(_drive_on(driver), lines())
-    except EndedError:
+        drive = driver.drive
+        return run_jobs(lambda job: drive(job, SCENARIOS[job.scenario]), lines())
+    except ToldToEndError:
         return 0
     except (NoWorkersError, RPCError) as problem:
         sys.stderr.write(f"{problem}\n")
@@ -50,22 +58,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             driver.close()
 
 
-def _drive_on(
-    driver: LocalDriver | DistributedDriver,
-) -> Callable[[LoadJob], DriverReport | None]:
-    def drive(job: LoadJob) -> DriverReport | None:
-        try:
-            return driver.drive(job, SCENARIOS[job.scenario])
-        except EndedError:
-            return None
-
-    return drive
-
-
 def lines() -> Iterator[str]:
-    """The lines of the standard input, while greenlets go on."""
-    for line in FileObjectThread(sys.stdin.buffer, "rb"):
-        yield line.decode()
+    """The lines of the standard input, while greenlets go on.
+
+    A thread that reads them would hold the input's lock, and no process can end in order with that.
+    """
+    number, unread = sys.stdin.fileno(), b""
+    while True:
+        wait_read(number)
+        data = os.read(number, READ_BYTES)
+        if not data:
+            return
+        *whole, unread = (unread + data).split(b"\n")
+        for line in whole:
+            yield line.decode()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from harness.drivers.clock import clock
 from harness.drivers.load_models import SETTLE_S
 from harness.drivers.locust_driver import messages
 from harness.drivers.locust_driver.native_thread import NativeThread
-from harness.drivers.locust_driver.sigterm import EndedError
+from harness.drivers.locust_driver.round import EndedError
 from harness.drivers.locust_driver.worker_pool import Arrived, Heard, WorkerPool
 from harness.drivers.recording import MAX_EXAMPLES
 from harness.drivers.samples import SampleFile
@@ -49,28 +49,50 @@ class DistributedDriver:
         listen: Where workers of other machines come to; None to start them here.
 
     Raises:
-        OSError: Nothing can listen there.
-        NoWorkersError: They did not come.
+        RPCError: Nothing can listen there.
     """
 
     def __init__(self, count: int, listen: Address | None) -> None:
         self._pool = WorkerPool(Environment(), count, listen)
+        self._is_driving = False
+
+    def gather(self) -> None:
+        """Have the workers there.
+
+        Raises:
+            NoWorkersError: They did not come.
+        """
         self._pool.gather()
 
-    def drive(self, job: LoadJob, scenario: Scenario) -> DriverReport:  # noqa: ARG002 - the workers look it up themselves
+    def drive(self, job: LoadJob, scenario: Scenario) -> DriverReport | None:  # noqa: ARG002 - the workers look it up themselves
         """Drive one round and write its samples.
 
         A target that fails when the connections are opened is not driven: the window is empty then.
         A worker that is lost costs its share of the round; its report says so.
+
+        Returns:
+            None when the round was ended from outside; the samples until then are written.
 
         Raises:
             NoWorkersError: None is left.
             OSError: The samples could not be written.
             WorkerFailedError: A flow raised what is not about an answer.
         """
-        self._pool.gather()
-        with SampleFile(Path(job.samples), job.round, executor=NativeThread()) as samples:
-            return _Round(self._pool, job, samples).drive()
+        self._is_driving = True
+        try:
+            self._pool.gather()
+            with SampleFile(Path(job.samples), job.round, executor=NativeThread()) as samples:
+                return _Round(self._pool, job, samples).drive()
+        except EndedError:
+            return None
+        finally:
+            self._is_driving = False
+
+    def end(self) -> bool:
+        """End the round under way, if there is one, in good order; whether there is."""
+        if self._is_driving:
+            self._pool.end()
+        return self._is_driving
 
     def close(self) -> None:
         """Let the workers go."""
@@ -172,10 +194,17 @@ class _Round:
         self._await("has_ended", STOPPING_S, "it did not stop")
 
     def _await(self, what: str, patience_s: float, late: str) -> None:
-        """Hear the workers until all that are there have come so far."""
+        """Hear the workers until all that are there have come so far.
+
+        Raises:
+            EndedError: The round is ended from outside meanwhile.
+        """
         deadline = time.monotonic() + patience_s
+        was_ended = self._pool.is_ended
         while waited := [part for part in self._present() if not getattr(part, what)]:
             heard = self._pool.hear(min(deadline, time.monotonic() + TICK_S))
+            if self._pool.is_ended and not was_ended:
+                raise EndedError
             if heard is not None:
                 self._take(heard)
             elif time.monotonic() >= deadline:

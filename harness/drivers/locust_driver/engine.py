@@ -22,7 +22,8 @@ def only_listen(environment: Environment) -> None:
     """
     hook: Any = EventHook  # Without types.
     environment.events.request = hook()
-    environment.events.request.add_listener(_timed)
+    listen: Any = environment.events.request.add_listener
+    listen(_timed)
 
 
 def _timed(

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import gevent
-from gevent.event import Event
+from gevent.hub import Waiter
 from locust import FastHttpUser, task
-from locust.contrib.fasthttp import FastResponse
 from locust.env import Environment
 
 from harness.drivers.clock import clock
-from harness.drivers.locust_driver.answer import LocustAnswer
+from harness.drivers.connection import Failure
+from harness.drivers.line import Origin
+from harness.drivers.locust_driver.agent import FlowAgent, FlowResponse
 from harness.drivers.locust_driver.failures import kind_of, told
+from harness.drivers.locust_driver.line import Line, UnansweredError
 from harness.drivers.recording import Recording
 from harness.drivers.user import NEVER_NS, Identity, OnEnd, nobody_waits
 from harness.journey import Journey
 from harness.vocabulary.flow import Flow, Request, Response, VirtualUser
 from harness.vocabulary.job import ErrorKind, Timeouts
-
-_ALL_STATUSES = range(100, 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,14 @@ class Errand:
 
     Attributes:
         flow: What they do.
+        origin: Where the target listens.
         timeouts: How long they wait.
         recording: Where their requests are written down.
         on_problem: Told what a flow has raised that is not about an answer.
     """
 
     flow: Flow
+    origin: Origin
     timeouts: Timeouts
     recording: Recording
     on_problem: Callable[[Exception], None]
@@ -47,34 +49,30 @@ class FlowUser(FastHttpUser):
     Locust makes it and runs its only task in a greenlet. There it waits for a flow to do.
 
     Attributes:
-        errand: Of the round; set before the users are made, with `host` and the timeouts.
+        errand: Of the round; set before the users are made, with `host`.
         on_end: As `User` has it.
         stop_ns: As `User` has it.
     """
 
     errand: ClassVar[Errand]
-    insecure = False
-    concurrency = 1
-    max_redirects = 0
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        agent: Any = self.client.client
-        # As the other drivers have it: no cookies, no redirects, and the flow judges the status.
-        agent.cookiejar = None
-        agent.valid_response_codes = _ALL_STATUSES
-        agent.redirect_response_codes = frozenset()
-        agent.response_type = self._begun
-        self._flow = self.errand.flow
-        self._recording = self.errand.recording
+        errand = self.errand
+        self._line = Line(errand.origin, errand.timeouts)
+        self._session: Any = self.client  # Its types know no message.
+        self._session.client = FlowAgent(self._line)
+        self._flow = errand.flow
+        self._recording = errand.recording
         self._context = {"loopmark": self}
         self._identity: Identity | None = None
         self._journey: Journey | None = None
+        self._message = b""
         self._due_ns: int | None = None
-        self._awake = Event()
+        self._hub = gevent.get_hub()
+        self._idle = Waiter()
         self._only_errors = False
-        self._overdue_ns = NEVER_NS
-        self._sent_ns = self._first_byte_ns = self._done_ns = 0
+        self._done_ns = 0
         self._failure: BaseException | None = None
         self.on_end: OnEnd = nobody_waits
         self.stop_ns = NEVER_NS
@@ -85,15 +83,14 @@ class FlowUser(FastHttpUser):
         try:
             while True:
                 if self._due_ns is None:
-                    self._awake.wait()
-                    self._awake.clear()
+                    self._idle.get()
+                    self._idle.clear()
                 else:
                     due_ns, self._due_ns = self._due_ns, None
                     answered = self._do_flow(due_ns)
                     self.on_end(self, max(due_ns, self._done_ns), not answered)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - told to whoever waits
             self.errand.on_problem(problem)
-            raise
 
     def context(self) -> dict[str, Any]:
         """What Locust's event says of a request: whose it is."""
@@ -101,8 +98,9 @@ class FlowUser(FastHttpUser):
 
     def timed(self, response_time_ms: float, problem: BaseException | None) -> None:
         """Keep what Locust's event says of the request that has just ended."""
-        self._done_ns = clock()
-        self._sent_ns = self._done_ns - round(response_time_ms * 1e6)
+        # Locust took its time just before the line took the moment. Not after now: the processor
+        # may have been lent to another process between the two.
+        self._done_ns = min(clock(), self._line.sent_ns + round(response_time_ms * 1e6))
         self._failure = problem
 
     def warm(self, request: Request, identity: Identity) -> bool:
@@ -114,103 +112,114 @@ class FlowUser(FastHttpUser):
             yield request
             right = True
 
-        self._identity, self._journey = identity, Journey(once, identity.virtual)
+        self._begin(once, identity)
         self._only_errors = True
-        self._do_flow(clock())
-        self._only_errors = False
+        try:
+            self._do_flow(clock())
+        finally:
+            self._only_errors = False
         return right
 
     def prepare(self, identity: Identity) -> None:
-        """Begin a flow, so that its first request need only be sent."""
-        self._identity, self._journey = identity, Journey(self._flow, identity.virtual)
+        """Begin a flow and encode its first request, so that it need only be sent."""
+        self._begin(self._flow, identity)
 
     def go(self, due_ns: int) -> None:
-        """Send the first request, which was due then."""
+        """Send the first request, which was due then: at once where the hub calls."""
         self._due_ns = due_ns
-        if gevent.getcurrent() is not self.greenlet:
-            self._awake.set()
+        current = gevent.getcurrent()
+        if current is self._hub:
+            self._idle.switch(None)
+        elif current is not self.greenlet:
+            self._hub.loop.run_callback(self._idle.switch, None)
 
     def check(self, now_ns: int) -> None:
-        """Give up what is overdue; to be called from the hub, where no user is at work."""
-        if now_ns > self._overdue_ns:
-            self._overdue_ns = NEVER_NS
-            self.greenlet.throw(gevent.Timeout())
+        """Give up an answer that is overdue; to be called from the hub."""
+        self._line.check(now_ns)
+
+    def close(self) -> None:
+        """Close the connection; to be called when the user is at work no more."""
+        self._line.close()
+
+    def _begin(self, flow: Flow, identity: Identity) -> None:
+        self._identity = identity
+        self._journey = journey = Journey(flow, identity.virtual)
+        if journey.request is not None:
+            self._message = identity.encoder.encoded(journey.request)
 
     def _do_flow(self, due_ns: int) -> bool:
         """Send what the flow asks, one after the other; whether all of it was answered."""
         journey, identity = self._journey, self._identity
         assert journey is not None
         assert identity is not None
-        self._done_ns = clock()
-        while (request := journey.request) is not None:
-            response = self._answer_to(request, identity, due_ns)
+        request = journey.request
+        if request is None:  # A flow that asks for nothing: the others shall have their turn.
+            gevent.sleep(0)
+            self._done_ns = clock()
+            return True
+        while True:
+            response = self._ask(request, due_ns)
             if response is None:
                 journey.abandon()
                 return False
-            judgement = journey.receive(LocustAnswer(response))
+            judgement = journey.receive(response.answer())
             done_ns = self._done_ns
+            if judgement.error or not self._only_errors:
+                size = len(response.content)
+                self._record(due_ns, request, response.status_code, size, judgement.error)
             if judgement.error:
                 self._recording.explain(judgement.error, judgement.message)
-            if judgement.error or not self._only_errors:
-                size = len(response.content or b"")
-                self._record(due_ns, request, response.status_code, size, judgement.error)
+            request = journey.request
+            if request is None:
+                return True
             if done_ns >= self.stop_ns:
                 journey.abandon()
+                return True
             # Due now: what it takes to judge and to encode is the driver's own time.
             due_ns = done_ns
-        return True
+            self._message = identity.encoder.encoded(request)
 
-    def _answer_to(self, request: Request, identity: Identity, due_ns: int) -> FastResponse | None:
-        """Ask; what fails is recorded and has no answer."""
-        target, headers, body = identity.encoder.parts(request)
-        session: Any = self.client  # Its types know no bytes.
-        self._first_byte_ns, self._failure = 0, None
-        self._sent_ns = clock()
-        self._overdue_ns = self._sent_ns + round(self.errand.timeouts.response_s * 1e9)
+    def _ask(self, request: Request, due_ns: int) -> FlowResponse | None:
+        """Ask through Locust; what fails is recorded and has no answer."""
+        self._failure = None
         try:
-            response: FastResponse = session.request(
-                request.method, target, name=request.step, data=body, headers=headers
+            response: FlowResponse = self._session.request(
+                request.method, request.path, name=request.step, message=self._message
             )
         except gevent.GreenletExit:
             self._done_ns = clock()
             self._record(due_ns, request, 0, 0, ErrorKind.ABANDONED)
             raise
-        except Exception as problem:  # noqa: BLE001 - whatever a broken answer leads the client to
-            self._done_ns = clock()
-            self._fail(due_ns, request, ErrorKind.PROTOCOL, told(problem))
-            return None
-        finally:
-            self._overdue_ns = NEVER_NS
-        failure = self._told_failure()
-        if failure is None:
+        problem = self._reported()
+        if problem is None:
             return response
-        self._fail(due_ns, request, kind_of(failure), told(failure))
+        failure = _failure(problem)
+        self._record(due_ns, request, 0, 0, failure.kind)
+        self._recording.explain(failure.kind, failure.message)
         return None
 
-    def _told_failure(self) -> BaseException | None:
+    def _reported(self) -> BaseException | None:
         # By a call, because mypy cannot know that `timed` was called meanwhile.
         return self._failure
 
-    def _fail(self, due_ns: int, request: Request, kind: str, message: str) -> None:
-        self._record(due_ns, request, 0, 0, kind)
-        self._recording.explain(kind, message)
-
     def _record(self, due_ns: int, request: Request, status: int, size: int, error: str) -> None:
         assert self._identity is not None
+        line = self._line
         self._recording.add(
             self._identity.virtual.number,
             request.step,
             due_ns,
-            max(due_ns, self._sent_ns),
-            0,  # Locust does not tell connecting from waiting.
-            self._first_byte_ns,
+            line.sent_ns,
+            line.connected_ns,
+            line.first_byte_ns,
             self._done_ns,
             status,
             size,
             error,
         )
 
-    def _begun(self, *args: Any, **kwargs: Any) -> FastResponse:  # noqa: ANN401 - as the client has it
-        """Take the time when the head of an answer is there."""
-        self._first_byte_ns = clock()
-        return FastResponse(*args, **kwargs)
+
+def _failure(problem: BaseException) -> Failure:
+    if isinstance(problem, UnansweredError):
+        return problem.failure
+    return Failure(kind_of(problem), told(problem))

@@ -39,9 +39,20 @@ class NativeThread(Executor):
 
     def _make_calls(self) -> None:
         while (call := self._calls.get()) is not None:
-            future, fn, args, kwargs = call
-            try:
-                future.set_result(self._pool.apply(fn, args, kwargs))
-            except Exception as problem:  # noqa: BLE001 - raised to who asks for the result
+            future, *what = call
+            result, problem = self._pool.apply(_outcome, what)
+            if problem is None:
+                future.set_result(result)
+            else:
                 future.set_exception(problem)
         self._pool.kill()
+
+
+def _outcome(
+    fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[T | None, Exception | None]:
+    """What came of a call; gevent would write of what is raised to stderr."""
+    try:
+        return fn(*args, **kwargs), None
+    except Exception as problem:  # noqa: BLE001 - raised to who asks for the result
+        return None, problem

@@ -8,6 +8,7 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
+import gevent
 import httpx
 from gevent.event import Event
 from gevent.pool import Pool
@@ -15,12 +16,13 @@ from locust.runners import Runner
 
 from harness.drivers.clock import clock
 from harness.drivers.encoding import Encoder
+from harness.drivers.line import Origin
 from harness.drivers.load_models import SETTLE_S, WHOLE, Course, Crew, Share, begin
 from harness.drivers.locust_driver.flow_user import Errand, FlowUser
 from harness.drivers.locust_driver.gevent_loop import GeventLoop
 from harness.drivers.recording import Recording
 from harness.drivers.samples import SampleRows
-from harness.drivers.user import Identity
+from harness.drivers.user import Identity, nobody_waits
 from harness.drivers.window import Window
 from harness.vocabulary.flow import VirtualUser, is_client_journey
 from harness.vocabulary.job import DriverReport, LoadJob
@@ -32,6 +34,10 @@ CONNECTING_AT_ONCE = 50
 
 CHECK_INTERVAL_S = 0.05
 """How often overdue answers are looked for."""
+
+
+class EndedError(Exception):
+    """The round was ended from outside."""
 
 
 class Round:
@@ -65,10 +71,10 @@ class Round:
         self._users: Sequence[FlowUser] = ()
         self._watch: Any = None
         self.window = Window(self._loop)
-        FlowUser.host = _origin(job.base_url)
-        FlowUser.connection_timeout = job.timeouts.connect_s
-        FlowUser.network_timeout = job.timeouts.first_byte_s
-        FlowUser.errand = Errand(scenario.flow, job.timeouts, self._recording, self._stop)
+        FlowUser.host = job.base_url
+        FlowUser.errand = Errand(
+            scenario.flow, _origin(job.base_url), job.timeouts, self._recording, self._stop
+        )
 
     def __enter__(self) -> Self:
         numbers = list(self._share.of(range(self._job.load.concurrency)))
@@ -85,18 +91,45 @@ class Round:
     ) -> None:
         self._watch.cancel()
         for user in self._users:
-            user.on_end = _nobody
+            user.on_end = nobody_waits
         self._runner.user_greenlets.kill(block=True)
+        for user in self._users:
+            user.close()
+
+    def end(self) -> None:
+        """Leave the round where it is: who drives or warms it gets an `EndedError`."""
+        self._stop(EndedError())
 
     def warm(self) -> bool:
-        """Open every user's connection; whether all got the right answer."""
+        """Open every user's connection; whether all got the right answer.
+
+        Raises:
+            OSError: The samples could not be written.
+            EndedError: By `end`.
+        """
         identities = self._identities()
         request = self._scenario.warm
+        right: list[bool] = []
         pool = Pool(CONNECTING_AT_ONCE)
-        numbered = enumerate(self._users)
-        right = pool.map(
-            lambda one: one[1].warm(request, identities[one[0] % len(identities)]), numbered
-        )
+
+        def warm(number: int, user: FlowUser) -> None:
+            try:
+                right.append(user.warm(request, identities[number % len(identities)]))
+            except Exception as problem:  # noqa: BLE001 - raised to who waits below
+                self._stop(problem)
+
+        def warm_all() -> None:
+            for numbered in enumerate(self._users):
+                pool.spawn(warm, *numbered)
+            pool.join()
+            self._ended.set()
+
+        warming = gevent.spawn(warm_all)
+        try:
+            self._await_end()
+        finally:
+            warming.kill()
+            pool.kill()
         return all(right)
 
     def drive(self, start_ns: int | None = None) -> DriverReport:
@@ -109,6 +142,7 @@ class Round:
         Raises:
             Exception: Whatever a flow raised that is not about an answer.
             OSError: The samples could not be written.
+            EndedError: By `end`.
         """
         job = self._job
         random = Random(_seed(job, "pacing"))  # noqa: S311 - no secret
@@ -135,13 +169,17 @@ class Round:
 
     def _to_the_end(self, course: Course) -> DriverReport:
         try:
-            self._ended.wait()
+            self._await_end()
         finally:
             course.close()
             gc.unfreeze()
+        return self.window.report(self._recording)
+
+    def _await_end(self) -> None:
+        self._ended.wait()
+        self._ended.clear()
         if self._problem is not None:
             raise self._problem
-        return self.window.report(self._recording)
 
     def _identities(self) -> Sequence[Identity]:
         job = self._job
@@ -164,15 +202,13 @@ class Round:
         self._ended.set()
 
 
-def _nobody(*_: object) -> None:
-    """Nobody awaits the end of a user that is about to be killed."""
-
-
 def _seed(job: LoadJob, part: str) -> str:
     return f"{job.seed}/{job.scenario}/{job.round}/{part}"
 
 
-def _origin(base_url: str) -> str:
-    """What comes before the request target, which has any path of the base URL."""
+def _origin(base_url: str) -> Origin:
     url = httpx.URL(base_url)
-    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+    if url.scheme == "https":
+        # Of gevent's kind, because this package has changed the standard library.
+        return Origin(url.host, url.port or 443, httpx.create_ssl_context())
+    return Origin(url.host, url.port or 80)

@@ -31,8 +31,8 @@ from harness.drivers.clock import clock, clock_id
 from harness.drivers.load_models import SETTLE_S, Share
 from harness.drivers.locust_driver import messages
 from harness.drivers.locust_driver.engine import flow_environment, only_listen
-from harness.drivers.locust_driver.round import Round
-from harness.drivers.locust_driver.sigterm import EndedError, end_on
+from harness.drivers.locust_driver.round import EndedError, Round
+from harness.drivers.locust_driver.told_to_end import ToldToEndError, end_on
 from harness.vocabulary.job import DriverReport
 from scenarios.catalog import SCENARIOS
 
@@ -69,6 +69,8 @@ class Worker:
         self._answer: AsyncResult[str] = AsyncResult()
         self._orders: Queue[tuple[str, Any]] = Queue()
         self._round: Any = None
+        self._users: Round | None = None
+        self._is_ended = False
         self._start: AsyncResult[dict[str, Any]] = AsyncResult()
         for kind in messages.FROM_MASTER:
             self._runner.register_message(kind, self._told)
@@ -126,6 +128,7 @@ class Worker:
             case messages.PREPARE:
                 self._stop()
                 self._start = AsyncResult()
+                self._is_ended = False
                 self._round = gevent.spawn(self._drive, data, self._start)
             case messages.START:
                 self._start.set(data)
@@ -135,7 +138,11 @@ class Worker:
     def _stop(self) -> None:
         """End the round under way; what it has recorded is delivered."""
         if self._round is not None:
-            self._round.kill(EndedError, block=True)
+            self._is_ended = True
+            self._start.set({})
+            if self._users is not None:
+                self._users.end()
+            self._round.join()
             self._round = None
 
     def _drive(self, prepare: dict[str, Any], start: AsyncResult[dict[str, Any]]) -> None:
@@ -153,18 +160,27 @@ class Worker:
         flusher = gevent.spawn(_flush_now_and_then, rows)
         try:
             with Round(self._runner, job, SCENARIOS[job.scenario], rows, share) as users:
+                self._users = users
+                self._go_on()
                 self._send(messages.PREPARED, right=users.warm())
-                report = self._begin(users, start.get())
+                order = start.get()
+                self._go_on()
+                report = self._begin(users, order)
         except EndedError:
             pass
         except Exception as problem:  # noqa: BLE001 - told to the master, which ends the run by it
             traceback.print_exc()
             self._send(messages.PROBLEM, what=f"{type(problem).__name__}: {problem}")
         finally:
+            self._users = None
             flusher.kill()
         rows.flush()
         told = None if report is None else messages.report_data(report)
         self._send(messages.ENDED, rows=rows.rows, report=told)
+
+    def _go_on(self) -> None:
+        if self._is_ended:
+            raise EndedError
 
     def _begin(self, users: Round, order: dict[str, Any]) -> DriverReport:
         if not order["go"]:
@@ -245,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RefusedError as problem:
         _say(master, f"no run to work for: {problem}")
         return EXIT_REFUSED
-    except EndedError:
+    except ToldToEndError:
         _say(master, "left before the run was done")
         return EXIT_INTERRUPTED
     finally:
@@ -262,7 +278,7 @@ def _leave(environment: Environment) -> None:
     """Let the master know, and what is on its way get there."""
     runner = environment.runner
     if isinstance(runner, runners.WorkerRunner):
-        with suppress(RPCError, EndedError):  # To be told to end is no news any more.
+        with suppress(RPCError, ToldToEndError):  # To be told to end is no news any more.
             runner.send_message("quit")
             gevent.sleep(LEAVING_S)
         runner.greenlet.kill(block=False)

@@ -22,7 +22,8 @@ from harness.address import Address
 from harness.clock_offset import Exchange, Offset, offset
 from harness.drivers.clock import clock, clock_id
 from harness.drivers.locust_driver import messages
-from harness.drivers.locust_driver.sigterm import EndedError
+from harness.drivers.locust_driver.round import EndedError
+from harness.drivers.locust_driver.told_to_end import ToldToEndError
 
 logger = logging.getLogger(__name__)
 
@@ -82,14 +83,18 @@ class WorkerPool:
         count: How many workers there are to be.
         listen: Where they come to from other machines; None to start them here.
 
+    Attributes:
+        is_ended: Whether the round under way is to end.
+
     Raises:
-        OSError: Nothing can listen there.
+        RPCError: Nothing can listen there.
     """
 
     def __init__(self, environment: Environment, count: int, listen: Address | None) -> None:
         self._count = count
         self._starts_them = listen is None
-        self._inbox: Queue[Heard] = Queue()
+        self.is_ended = False
+        self._inbox: Queue[Heard | None] = Queue()
         self._arrived: dict[str, Arrived] = {}
         self._gone: dict[str, str] = {}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -107,6 +112,7 @@ class WorkerPool:
 
         Raises:
             NoWorkersError: They did not come, or none is left.
+            EndedError: By `end`.
         """
         if self._starts_them:
             self._start_missing()
@@ -119,6 +125,8 @@ class WorkerPool:
             elif self._gone:
                 break
             gevent.sleep(POLL_S)
+            if self.is_ended:
+                raise EndedError
         if not self.present():
             raise NoWorkersError("no worker is left")
 
@@ -146,10 +154,15 @@ class WorkerPool:
         """Tell a worker something."""
         self._runner.send_message(kind, data, worker.id)
 
+    def end(self) -> None:
+        """Let whoever waits for workers, or hears them, look at `is_ended`."""
+        self.is_ended = True
+        self._inbox.put(None)
+
     def hear(self, until_s: float) -> Heard | None:
         """The next message; None when there was none until then (monotonic seconds)."""
         try:
-            heard: Heard = self._inbox.get(timeout=max(0.0, until_s - time.monotonic()))
+            heard: Heard | None = self._inbox.get(timeout=max(0.0, until_s - time.monotonic()))
         except Empty:
             return None
         return heard
@@ -162,7 +175,7 @@ class WorkerPool:
         """Let all go, and end those that were started here."""
         for worker in self.present():
             self.send(worker, messages.BYE)
-        with suppress(EndedError):  # To be told to end is no news any more.
+        with suppress(ToldToEndError):  # To be told to end is no news any more.
             gevent.sleep(BYE_S)
         for process in self._processes.values():
             process.terminate()

@@ -5,17 +5,36 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.harness.drivers.driving import Drive, drive
+from tests.harness.drivers.locust_process import LocustProcess
+
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """The loop that drivers run on."""
     return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def locust() -> Iterator[LocustProcess]:
+    """The Locust driver's process, which starts with the first job."""
+    with LocustProcess().running() as process:
+        yield process
+
+
+@pytest.fixture(params=["httpx", "locust"])
+def by(request: pytest.FixtureRequest, locust: LocustProcess) -> Drive:
+    """Each of the drivers, for what both must do alike."""
+    if request.param == "httpx":
+        return drive
+    return locust.drive_beside
 
 
 @dataclass(frozen=True)

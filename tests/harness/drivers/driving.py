@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -130,13 +130,18 @@ class Server:
         writer.close()
 
 
-async def driven(
+Drive = Callable[[LoadJob, Scenario], Awaitable[tuple[DriverReport, pd.DataFrame]]]
+"""How one of the drivers is made to drive."""
+
+
+async def driven(  # noqa: PLR0913, PLR0917 - what is driven, and how
     server: Server,
     flow: Flow | ClientJourney,
     load: FlowLoad,
     folder: Path,
     timeouts: Timeouts = PATIENT,
+    by: Drive = drive,
 ) -> tuple[DriverReport, pd.DataFrame]:
     """Drive it against a server that runs meanwhile."""
     async with server.running() as url:
-        return await drive(job(url, load, folder, timeouts), scenario(flow))
+        return await by(job(url, load, folder, timeouts), scenario(flow))

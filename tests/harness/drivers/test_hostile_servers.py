@@ -14,23 +14,25 @@ import uvloop
 
 from harness.drivers import answer, connection
 from harness.drivers.transport import LoadTransport
-from harness.vocabulary.flow import Request, VirtualUser, check
-from harness.vocabulary.job import DriverReport, ErrorKind, Timeouts
+from harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser
+from harness.vocabulary.job import DriverReport, ErrorKind, LoadJob, Timeouts
 from harness.vocabulary.load import Burst, Closed
-from tests.harness.drivers.driving import (
-    HANG_S,
-    Steps,
-    drive,
-    job,
-    scenario,
-)
+from harness.vocabulary.scenario import Scenario
+from tests.harness.drivers.driving import HANG_S, drive, job, scenario
 from tests.harness.drivers.hostile_server import BEHAVIOURS, HostileServer, never_accepting
+from tests.harness.drivers.locust_process import LocustProcess
+from tests.harness.drivers.tried_flows import Asking, uploading
 
 pytestmark = pytest.mark.anyio
 
 SHORT = Timeouts(connect_s=1.0, first_byte_s=0.5, response_s=1.0)
 LIMIT_BYTES = 4 * 1024**2
 """Of one answer, in these tests."""
+
+KINDS = ("flow", "journey", "locust")
+"""The first two on the httpx driver; the third is the flow on Locust's."""
+
+LOCUST = LocustProcess(LIMIT_BYTES)
 
 LATE = "no complete answer within 1 s"
 SILENT = {
@@ -117,36 +119,10 @@ def hostile() -> Iterator[HostileServer]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_answers() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, LOCUST.running():
         for module in (connection, answer):
             patch.setattr(module, "MAX_ANSWER_BYTES", LIMIT_BYTES)
         yield
-
-
-class Asking:
-    """Each user asks for one of the paths the first time, and from then on for what is fine."""
-
-    def __init__(self, names: Sequence[str], method: str = "GET") -> None:
-        self.names = names
-        self.method = method
-        self.begun: set[int] = set()
-
-    def _next(self, user: VirtualUser) -> tuple[str, str]:
-        if user.number in self.begun:
-            return "GET", "fine"
-        self.begun.add(user.number)
-        return self.method, self.names[user.number]
-
-    def flow(self, user: VirtualUser) -> Steps:
-        method, name = self._next(user)
-        response = yield Request(method, f"/{name}", step=name)
-        check(response.json()["n"] == 1, "n is not 1")
-
-    async def journey(self, client: httpx.AsyncClient, user: VirtualUser) -> None:
-        method, name = self._next(user)
-        response = await client.request(method, f"/{name}", extensions={"step": name})
-        response.raise_for_status()
-        check(response.json()["n"] == 1, "n is not 1")
 
 
 Driven = tuple[DriverReport, pd.DataFrame]
@@ -162,12 +138,22 @@ def driven(  # noqa: PLR0913, PLR0917 - what is driven, and how
 ) -> Driven:
     """Drive a user for each behaviour, long enough for all to be done with it."""
     load = Closed(users=len(names), duration_s=duration_s, warmup_s=0.1, think_s=0.1)
-    asking = Asking(names, method)
-    flow = asking.flow if kind == "flow" else asking.journey
-    return uvloop.run(drive(job(url, load, folder, SHORT), scenario(flow)))
+    asked = scenario(chosen(Asking(names, method), kind))
+    return uvloop.run(drive_as(kind, job(url, load, folder, SHORT), asked))
 
 
-@pytest.fixture(scope="module", params=["flow", "journey"])
+def chosen(asking: Asking, kind: str) -> Flow | ClientJourney:
+    return asking.journey if kind == "journey" else asking.flow
+
+
+async def drive_as(kind: str, given: LoadJob, asked: Scenario) -> Driven:
+    """By the driver of that kind."""
+    if kind == "locust":
+        return await LOCUST.drive_beside(given, asked)
+    return await drive(given, asked)
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def all_driven(
     request: pytest.FixtureRequest, hostile: HostileServer, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Driven]:
@@ -227,7 +213,7 @@ def test_errors_are_explained(all_driven: tuple[str, Driven]) -> None:
     assert {ErrorKind.TIMEOUT, ErrorKind.RESET, ErrorKind.PROTOCOL} <= set(report.error_examples)
 
 
-@pytest.mark.parametrize("kind", ["flow", "journey"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_connection_closed_in_the_race_costs_a_get_nothing_and_a_post_a_reset(
     kind: str, hostile: HostileServer, tmp_path: Path
 ) -> None:
@@ -269,28 +255,37 @@ def test_what_never_ends_takes_bounded_memory(
     assert most < 10 * LIMIT_BYTES, "three bodies of the limit, and some headers"
 
 
-@pytest.mark.parametrize("kind", ["flow", "journey"])
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak")
+def test_what_never_ends_takes_bounded_memory_of_the_locust_driver(
+    hostile: HostileServer, tmp_path: Path
+) -> None:
+    driven(hostile.url, ["fine"] * len(ENDLESS), "locust", tmp_path, duration_s=0.2)
+    before = LOCUST.peak_bytes()
+    _, samples = driven(hostile.url, tuple(ENDLESS), "locust", tmp_path)
+    assert {of(samples, name)[0]["error"] for name in ENDLESS} <= {"protocol", "timeout"}
+    assert LOCUST.peak_bytes() - before < 10 * LIMIT_BYTES
+
+
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_target_that_never_accepts_is_a_connect_error(kind: str, tmp_path: Path) -> None:
-    asking = Asking(["fine"])
-    flow = asking.flow if kind == "flow" else asking.journey
+    flow = chosen(Asking(["fine", "fine"]), kind)
     limits = Timeouts(connect_s=0.2, first_byte_s=5.0, response_s=5.0)
     with never_accepting() as url:
-        _, samples = await drive(job(url, Burst(2), tmp_path, limits), scenario(flow))
+        _, samples = await drive_as(kind, job(url, Burst(2), tmp_path, limits), scenario(flow))
     assert list(samples["error"]) == [ErrorKind.CONNECT] * 2
     assert set(samples["step"]) == {"warm"}
     assert (samples["connected_ns"] == 0).all()
     assert (samples["done_ns"] - samples["sent_ns"] >= 0.19e9).all()
 
 
-@pytest.mark.parametrize("kind", ["flow", "journey"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["garbage", "reset", "silence", "headers", "status-999"])
 async def test_a_target_that_fails_from_the_start_is_not_driven(
     name: str, kind: str, hostile: HostileServer, tmp_path: Path
 ) -> None:
-    asking = Asking(["fine"] * 3)
-    flow = asking.flow if kind == "flow" else asking.journey
+    flow = chosen(Asking(["fine"] * 3), kind)
     asked = scenario(flow, Request("GET", f"/{name}", step="warm"))
-    report, samples = await drive(job(hostile.url, Burst(3), tmp_path, SHORT), asked)
+    report, samples = await drive_as(kind, job(hostile.url, Burst(3), tmp_path, SHORT), asked)
     assert report.window_start_ns == report.window_end_ns
     expected = BROKEN[name][0] if name in BROKEN else ErrorKind.WRONG_STATUS
     assert list(samples["error"]) == [expected] * 3
@@ -298,22 +293,18 @@ async def test_a_target_that_fails_from_the_start_is_not_driven(
     assert set(report.error_examples) == {expected}
 
 
-@pytest.mark.parametrize("kind", ["flow", "journey"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_body_that_is_answered_before_it_is_read_is_no_error(
     kind: str, hostile: HostileServer, tmp_path: Path
 ) -> None:
     content = b"x" * 8 * 1024**2
 
-    def flow(_user: VirtualUser) -> Steps:
-        yield Request("POST", "/answer-unread", step="post", content=content)
-        yield Request("GET", "/fine", step="next")
-
     async def journey(client: httpx.AsyncClient, _user: VirtualUser) -> None:
         await client.post("/answer-unread", content=content, extensions={"step": "post"})
         await client.get("/fine", extensions={"step": "next"})
 
-    asked = scenario(flow if kind == "flow" else journey)
-    _, samples = await drive(job(hostile.url, Burst(2), tmp_path), asked)
+    asked = scenario(journey if kind == "journey" else uploading)
+    _, samples = await drive_as(kind, job(hostile.url, Burst(2), tmp_path), asked)
     assert list(samples["error"]) == [""] * 4
     assert sorted(samples["step"]) == ["next", "next", "post", "post"]
     assert (samples[samples["step"] == "next"]["connected_ns"] > 0).all()

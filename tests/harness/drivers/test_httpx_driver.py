@@ -1,10 +1,16 @@
-"""The driver as a whole: errors in their rows, TLS, signals, and files that come and go."""
+"""A driver as a whole: errors in their rows, TLS, signals, and files that come and go.
+
+What both drivers must do alike is tried with both; the rest is of the httpx driver alone.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -23,7 +29,7 @@ from harness.drivers.line import Origin
 from harness.drivers.recording import Recording
 from harness.drivers.samples import SampleFile
 from harness.drivers.user import Identity
-from harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser, check
+from harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser
 from harness.vocabulary.job import DriverReport, ErrorKind, Timeouts
 from harness.vocabulary.load import Burst, Closed, FlowLoad, Open, Ramp
 from harness.vocabulary.load import Steps as StepsLoad
@@ -31,6 +37,7 @@ from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import (
     HANG_S,
     PATIENT,
+    Drive,
     Server,
     Steps,
     drive,
@@ -40,21 +47,20 @@ from tests.harness.drivers.driving import (
     samples_of,
     scenario,
 )
+from tests.harness.drivers.locust_process import LocustProcess
 from tests.harness.drivers.test_transport import always_ok, served
+from tests.harness.drivers.tried_flows import (
+    choosing,
+    compressed,
+    not_following,
+    one_step,
+    posting,
+    two_steps,
+)
 
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[3]
-
-
-def two_steps(_user: VirtualUser) -> Steps:
-    response = yield Request("GET", "/first", step="first")
-    check(response.json()["n"] == 1, "n is not 1")
-    yield Request("GET", "/second", step="second")
-
-
-def one_step(_user: VirtualUser) -> Steps:
-    yield Request("GET", "/only", step="only")
 
 
 async def journey(client: httpx.AsyncClient, _user: VirtualUser) -> None:
@@ -73,22 +79,22 @@ async def journey(client: httpx.AsyncClient, _user: VirtualUser) -> None:
     ],
 )
 async def test_an_error_is_a_row_and_ends_its_flow(
-    answer: bytes, kind: str, example: str, tmp_path: Path
+    answer: bytes, kind: str, example: str, by: Drive, tmp_path: Path
 ) -> None:
     server = Server()
     server.answers["/first"] = answer
-    report, samples = await driven(server, two_steps, Burst(5), tmp_path)
+    report, samples = await driven(server, two_steps, Burst(5), tmp_path, by=by)
     assert list(samples["error"]) == [kind] * 5
     assert server.requests["/second"] == 0
     assert example in report.error_examples[kind][0]
     assert (samples["done_ns"] >= samples["sent_ns"]).all()
 
 
-async def test_a_request_without_answer_is_a_timeout(tmp_path: Path) -> None:
+async def test_a_request_without_answer_is_a_timeout(by: Drive, tmp_path: Path) -> None:
     server = Server()
     server.answers["/second"] = b""
     limits = Timeouts(connect_s=1.0, first_byte_s=0.1, response_s=1.0)
-    report, samples = await driven(server, two_steps, Burst(3), tmp_path, limits)
+    report, samples = await driven(server, two_steps, Burst(3), tmp_path, limits, by)
     assert Counter(samples["error"]) == {"": 3, "timeout": 3}
     late = samples[samples["error"] == "timeout"]
     assert (late["first_byte_ns"] == 0).all()
@@ -96,10 +102,10 @@ async def test_a_request_without_answer_is_a_timeout(tmp_path: Path) -> None:
     assert report.error_examples["timeout"] == ("no first byte within 0.1 s",)
 
 
-async def test_a_target_that_fails_at_the_warm_up_is_not_driven(tmp_path: Path) -> None:
+async def test_a_target_that_fails_at_the_warm_up_is_not_driven(by: Drive, tmp_path: Path) -> None:
     server = Server()
     server.answers["/warm"] = ok(b"{}", "500 Oops")
-    report, samples = await driven(server, two_steps, Burst(5), tmp_path)
+    report, samples = await driven(server, two_steps, Burst(5), tmp_path, by=by)
     assert report.window_start_ns == report.window_end_ns
     assert set(samples["step"]) == {"warm"}
     assert set(samples["error"]) == {"server-error"}
@@ -107,18 +113,70 @@ async def test_a_target_that_fails_at_the_warm_up_is_not_driven(tmp_path: Path) 
     assert server.requests["/first"] == 0
 
 
-async def test_the_same_seed_makes_the_same_choices(tmp_path: Path) -> None:
-    drawn: list[list[str]] = []
+async def test_the_same_seed_makes_the_same_choices_with_every_driver(
+    locust: LocustProcess, tmp_path: Path
+) -> None:
+    asked = []
+    for by in (drive, drive, locust.drive_beside):
+        server = Server()
+        await driven(server, choosing, Burst(4), tmp_path, by=by)
+        asked.append(server.requests)
+    assert asked[0] == asked[1] == asked[2]
+    assert set(asked[0].values()) == {1, 4}, "each user's own, and the warm-up"
 
-    def flow(user: VirtualUser) -> Steps:
-        drawn[-1].append(f"{user.number} {user.unique_id()}")
-        yield Request("GET", "/only", step="only")
 
-    for _ in range(2):
-        drawn.append([])
-        await driven(Server(), flow, Burst(4), tmp_path)
-    assert drawn[0] == drawn[1]
-    assert len(set(drawn[0])) == 4
+async def test_requests_are_the_same_on_the_wire_with_every_driver(
+    locust: LocustProcess, tmp_path: Path
+) -> None:
+    asked = []
+    for by in (drive, locust.drive_beside):
+        server = Server()
+        async with server.running() as url:
+            given = job(f"{url}/below/this", Burst(1), tmp_path)
+            server.answers = {"/below/this/warm": ok()}
+            _, samples = await by(given, scenario(posting))
+        assert list(samples["step"]) == ["json", "form", "bytes", "search", "headers"]
+        assert set(samples["error"]) == {""}
+        port = url.rpartition(":")[2]
+        asked.append(([head.replace(port, "PORT") for head in server.heads], server.bodies))
+    assert asked[0] == asked[1]
+    heads, bodies = asked[1]
+    assert heads[4].startswith("GET /below/this/search?q=a+b%26c HTTP/1.1")
+    assert bodies[1:4] == [
+        json.dumps(
+            {"name": "caf\u00e9", "user": 0}, ensure_ascii=False, separators=(",", ":")
+        ).encode(),
+        b"a=b+c",
+        b"\x00\xff",
+    ]
+
+
+async def test_redirects_are_answers_and_not_followed(by: Drive, tmp_path: Path) -> None:
+    server = Server()
+    server.answers["/moved"] = ok(b"{}", "302 Found", "location: /elsewhere")
+    _, samples = await driven(server, not_following, Burst(2), tmp_path, by=by)
+    assert (list(samples["error"]), list(samples["status"])) == ([""] * 2, [302] * 2)
+    assert server.requests["/elsewhere"] == 0
+
+
+async def test_a_compressed_answer_is_decompressed_and_counts_as_it_came(
+    by: Drive, tmp_path: Path
+) -> None:
+    body = gzip.compress(b'{"n": 1}')
+    server = Server()
+    server.answers["/compressed"] = ok(body, "200 OK", "content-encoding: gzip")
+    _, samples = await driven(server, compressed, Burst(2), tmp_path, by=by)
+    assert (list(samples["error"]), set(samples["bytes"])) == ([""] * 2, {len(body)})
+
+
+async def test_a_target_on_ipv6_is_driven(by: Drive, tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    async with served(always_ok, host="::1") as url:
+        _, samples = await by(job(url, Burst(2), tmp_path), scenario(one_step))
+    assert list(samples["error"]) == [""] * 2
 
 
 # ---- TLS ----
@@ -145,12 +203,13 @@ async def test_a_target_behind_tls_is_driven(
 
 @pytest.mark.parametrize("flow", [one_step, journey])
 async def test_a_certificate_that_is_not_trusted_is_a_connect_error(
-    flow: Flow | ClientJourney, certificate: Certificate, tmp_path: Path
+    flow: Flow | ClientJourney, certificate: Certificate, by: Drive, tmp_path: Path
 ) -> None:
+    by = drive if flow is journey else by
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate.chain, certificate.key)
     async with served(always_ok, context) as url:
-        report, samples = await drive(job(url, Burst(2), tmp_path), scenario(flow))
+        report, samples = await by(job(url, Burst(2), tmp_path), scenario(flow))
     assert list(samples["error"]) == [ErrorKind.CONNECT] * 2
     assert "certificate verify failed" in report.error_examples["connect"][0]
 

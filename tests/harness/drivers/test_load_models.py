@@ -14,26 +14,12 @@ import pytest
 from harness.drivers import httpx_driver
 from harness.drivers.load_models import ARRIVAL_STEP, FAILURE_PAUSE_S
 from harness.pacing import arrival_times, start_times
-from harness.vocabulary.flow import Request, VirtualUser
 from harness.vocabulary.job import DriverReport, Timeouts
 from harness.vocabulary.load import Arriving, Burst, Closed, Open, Ramp, Steps
-from tests.harness.drivers.driving import Server, drive, driven, job, samples_of, scenario
-from tests.harness.drivers.driving import Steps as FlowSteps
+from tests.harness.drivers.driving import Drive, Server, driven, job, samples_of, scenario
+from tests.harness.drivers.tried_flows import asking_nothing, one_step, two_steps
 
 pytestmark = pytest.mark.anyio
-
-
-def once(_user: VirtualUser) -> FlowSteps:
-    yield Request("GET", "/once", step="once")
-
-
-def two(_user: VirtualUser) -> FlowSteps:
-    yield Request("GET", "/first", step="first")
-    yield Request("GET", "/second", step="second")
-
-
-def ask_nothing(_user: VirtualUser) -> FlowSteps:
-    yield from ()
 
 
 def in_order(samples: pd.DataFrame) -> None:
@@ -47,10 +33,10 @@ def in_order(samples: pd.DataFrame) -> None:
     assert (samples["sent_ns"] <= samples["done_ns"]).all()
 
 
-async def test_a_burst_sends_every_flow_once_from_one_due_moment(tmp_path: Path) -> None:
+async def test_a_burst_sends_every_flow_once_from_one_due_moment(tmp_path: Path, by: Drive) -> None:
     server = Server()
     server.delay_s = 0.02
-    report, samples = await driven(server, two, Burst(50), tmp_path)
+    report, samples = await driven(server, two_steps, Burst(50), tmp_path, by=by)
     assert server.requests == {"/warm": 50, "/first": 50, "/second": 50}
     assert (len(server.tokens), server.most_in_flight, server.connections) == (50, 50, 50)
     assert report.requests == len(samples) == 100
@@ -66,11 +52,13 @@ async def test_a_burst_sends_every_flow_once_from_one_due_moment(tmp_path: Path)
     in_order(samples)
 
 
-async def test_a_closed_load_keeps_every_user_busy_until_the_window_ends(tmp_path: Path) -> None:
+async def test_a_closed_load_keeps_every_user_busy_until_the_window_ends(
+    tmp_path: Path, by: Drive
+) -> None:
     server = Server()
     server.delay_s = 0.005
     load = Closed(users=8, duration_s=0.3, warmup_s=0.1)
-    report, samples = await driven(server, two, load, tmp_path)
+    report, samples = await driven(server, two_steps, load, tmp_path, by=by)
     assert server.most_in_flight == 8
     assert report.window_end_ns - report.window_start_ns == pytest.approx(0.3e9, rel=0.2)
     # A user looks at the clock before it sends: one request each may slip through.
@@ -84,16 +72,16 @@ async def test_a_closed_load_keeps_every_user_busy_until_the_window_ends(tmp_pat
         assert (rows["due_ns"].to_numpy()[1:] == rows["done_ns"].to_numpy()[:-1]).all()
 
 
-async def test_users_of_a_closed_load_start_when_pacing_says(tmp_path: Path) -> None:
+async def test_users_of_a_closed_load_start_when_pacing_says(tmp_path: Path, by: Drive) -> None:
     load = Closed(users=6, duration_s=0.1, warmup_s=0.2)
-    _, samples = await driven(Server(), once, load, tmp_path)
+    _, samples = await driven(Server(), one_step, load, tmp_path, by=by)
     first = np.sort(samples.groupby("user")["due_ns"].min().to_numpy())
     assert first - first[0] == pytest.approx(np.array(start_times(load)) * 1e9, abs=2)
 
 
-async def test_a_user_thinks_between_flows_and_not_within_them(tmp_path: Path) -> None:
+async def test_a_user_thinks_between_flows_and_not_within_them(tmp_path: Path, by: Drive) -> None:
     load = Closed(users=3, duration_s=0.4, warmup_s=0.0, think_s=0.05)
-    _, samples = await driven(Server(), two, load, tmp_path)
+    _, samples = await driven(Server(), two_steps, load, tmp_path, by=by)
     in_order(samples)
     for _, rows in samples.sort_values("due_ns").groupby("user"):
         assert list(rows["step"]) == ["first", "second"] * (len(rows) // 2)
@@ -102,14 +90,14 @@ async def test_a_user_thinks_between_flows_and_not_within_them(tmp_path: Path) -
         assert set(pauses_ns[1::2]) == {50_000_000}
 
 
-async def test_exponential_thinking_is_that_of_each_user_s_seed(tmp_path: Path) -> None:
+async def test_exponential_thinking_is_that_of_each_user_s_seed(tmp_path: Path, by: Drive) -> None:
     load = Closed(users=3, duration_s=0.3, warmup_s=0.0, think_s=0.02, think="exponential")
     given = job("", load, tmp_path)
     expected = {
         number: Random(f"{given.seed}/{given.scenario}/{given.round}/{number}")
         for number in range(3)
     }
-    _, samples = await driven(Server(), once, load, tmp_path)
+    _, samples = await driven(Server(), one_step, load, tmp_path, by=by)
     for user, rows in samples.sort_values("due_ns").groupby("user"):
         pauses_ns = rows["due_ns"].to_numpy()[1:] - rows["done_ns"].to_numpy()[:-1]
         random = expected[int(str(user))]
@@ -128,13 +116,15 @@ async def test_exponential_thinking_is_that_of_each_user_s_seed(tmp_path: Path) 
     ],
     ids=lambda load: load.label,
 )
-async def test_arrivals_are_due_exactly_when_pacing_says(load: Arriving, tmp_path: Path) -> None:
+async def test_arrivals_are_due_exactly_when_pacing_says(
+    load: Arriving, tmp_path: Path, by: Drive
+) -> None:
     server = Server()
-    report, samples = await driven(server, once, load, tmp_path)
+    report, samples = await driven(server, one_step, load, tmp_path, by=by)
     given = job("", load, tmp_path)
     seed = f"{given.seed}/{given.scenario}/{given.round}/pacing"
     times_s = list(arrival_times(load, Random(seed)))
-    assert len(samples) == report.requests == server.requests["/once"] == len(times_s)
+    assert len(samples) == report.requests == server.requests["/only"] == len(times_s)
     assert report.unsent == 0
     assert report.window_end_ns - report.window_start_ns == round(load.duration_s * 1e9)
     start_ns = report.window_start_ns - round(load.warmup_s * 1e9)
@@ -147,12 +137,13 @@ async def test_arrivals_are_due_exactly_when_pacing_says(load: Arriving, tmp_pat
 
 async def test_a_target_that_does_not_answer_changes_no_due_time_and_refuses_the_rest(
     tmp_path: Path,
+    by: Drive,
 ) -> None:
     server = Server()
     server.delay_s = 60.0
     load = Open(rate=100, duration_s=0.3, warmup_s=0.0, max_in_flight=5)
     limits = Timeouts(connect_s=5.0, first_byte_s=1.0, response_s=1.0)
-    report, samples = await driven(server, once, load, tmp_path, limits)
+    report, samples = await driven(server, one_step, load, tmp_path, limits, by=by)
     assert len(samples) == 30
     errors = samples.sort_values("due_ns")["error"]
     assert list(errors) == ["timeout"] * 5 + ["refused"] * 25
@@ -165,9 +156,9 @@ async def test_a_target_that_does_not_answer_changes_no_due_time_and_refuses_the
     assert gaps_ns == pytest.approx(np.full(29, 1e7), abs=2)
 
 
-async def test_an_absurd_rate_is_counted_as_unsent(tmp_path: Path) -> None:
+async def test_an_absurd_rate_is_counted_as_unsent(tmp_path: Path, by: Drive) -> None:
     load = Open(rate=1_000_000, duration_s=0.2, warmup_s=0.0, max_in_flight=4)
-    report, samples = await driven(Server(), once, load, tmp_path)
+    report, samples = await driven(Server(), one_step, load, tmp_path, by=by)
     assert report.unsent > 0
     assert report.unsent + len(samples) == 200_000
     assert set(samples["error"]) <= {"", "refused"}
@@ -183,9 +174,9 @@ async def test_an_absurd_rate_is_counted_as_unsent(tmp_path: Path) -> None:
     ids=lambda load: load.model,
 )
 async def test_a_flow_that_asks_for_nothing_ends_with_its_window(
-    load: Closed | Burst | Open, tmp_path: Path
+    load: Closed | Burst | Open, tmp_path: Path, by: Drive
 ) -> None:
-    report, samples = await driven(Server(), ask_nothing, load, tmp_path)
+    report, samples = await driven(Server(), asking_nothing, load, tmp_path, by=by)
     assert report.requests == len(samples) == 0
 
 
@@ -193,6 +184,7 @@ async def test_a_flow_that_asks_for_nothing_ends_with_its_window(
 async def test_a_target_that_refuses_connections_is_not_asked_without_pause(
     reset: bool,  # noqa: FBT001 - a parameter
     tmp_path: Path,
+    by: Drive,
 ) -> None:
     """It goes away after the warm-up: its listener is closed, and all connections."""
     server = Server()
@@ -200,7 +192,7 @@ async def test_a_target_that_refuses_connections_is_not_asked_without_pause(
     load = Closed(users=2, duration_s=0.5, warmup_s=0.0)
     async with server.running() as url:
         given = job(url, load, tmp_path)
-        driving = asyncio.create_task(drive(given, scenario(once)))
+        driving = asyncio.ensure_future(by(given, scenario(one_step)))
         while server.in_flight < 2:
             await asyncio.sleep(0.01)
         server.drop(reset=reset)
@@ -229,7 +221,7 @@ async def test_a_cancelled_round_keeps_its_samples(
     server.answers["/second"] = b""
     async with server.running() as url:
         given = job(url, load, tmp_path)
-        task = asyncio.create_task(httpx_driver.drive(given, scenario(two)))
+        task = asyncio.create_task(httpx_driver.drive(given, scenario(two_steps)))
         while server.requests["/second"] < 4:
             await asyncio.sleep(0.01)
         task.cancel()
@@ -250,10 +242,10 @@ def free_port() -> int:
 
 @pytest.mark.parametrize("load", [Burst(3), Closed(3, 60.0), Open(10, 60.0, max_in_flight=3)])
 async def test_a_target_that_is_not_there_is_not_driven(
-    load: Burst | Closed | Open, tmp_path: Path
+    load: Burst | Closed | Open, tmp_path: Path, by: Drive
 ) -> None:
     given = job(f"http://127.0.0.1:{free_port()}", load, tmp_path)
-    report, samples = await drive(given, scenario(once))
+    report, samples = await by(given, scenario(one_step))
     assert isinstance(report, DriverReport)
     assert report.window_start_ns == report.window_end_ns
     assert list(samples["error"]) == ["connect"] * 3

@@ -33,7 +33,9 @@ TEXT = "plain ä" * 100
 
 
 @asynccontextmanager
-async def served(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+async def served(
+    handler: Handler, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[str]:
     """A TCP server on a free loopback port; yields its base URL."""
 
     async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -41,10 +43,11 @@ async def served(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIt
             await handler(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(guarded, host, 0, ssl=tls)
     try:
         port = server.sockets[0].getsockname()[1]
-        yield f"http{'s' if tls else ''}://127.0.0.1:{port}"
+        shown = f"[{host}]" if ":" in host else host
+        yield f"http{'s' if tls else ''}://{shown}:{port}"
     finally:
         server.close()
 

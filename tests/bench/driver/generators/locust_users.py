@@ -22,11 +22,14 @@ def user_class(task: Task) -> type[Any]:
     """A user that gets `task.path` again and again, at its share of the rate if there is one."""
     base: Any = FastHttpUser if task.kind == "fast" else HttpUser
     started = iter(range(task.users))
+    tokens = iter(range(task.users))
 
     class Getter(base):  # type: ignore[misc] # the base is chosen above
         host = task.base_url
 
         def on_start(self) -> None:
+            # As loopmark's flows send it.
+            self.headers = {"Authorization": f"Bearer token-{next(tokens)}"}
             # Locust starts users in batches; those with a pace share its period evenly. Locust's
             # pacing takes this pause for a part of the first request and would undo it.
             gevent.sleep(next(started) / task.users * task.pause_s)
@@ -34,7 +37,7 @@ def user_class(task: Task) -> type[Any]:
 
         @locust_task
         def get(self) -> None:
-            self.client.get(task.path)
+            self.client.get(task.path, headers=self.headers)
 
     if task.rate:
         Getter.wait_time = constant_throughput(task.rate / task.users)

@@ -1,0 +1,31 @@
+"""Lets signals end a process of greenlets in order."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+
+class ToldToEndError(BaseException):
+    """This process has been told to end."""
+
+
+def end_on(*signals: signal.Signals, instead: Callable[[], bool] = lambda: False) -> None:
+    """Let signals end the present greenlet with `ToldToEndError`, wherever it waits.
+
+    Args:
+        signals: Which.
+        instead: Called first, from the hub; whether it will end the greenlet in order itself.
+    """
+    greenlet: Any = gevent.getcurrent()
+    loop = gevent.get_hub().loop
+
+    def end() -> None:
+        if not instead():
+            loop.run_callback(greenlet.throw, ToldToEndError())
+
+    for one in signals:
+        gevent.signal_handler(one, end)

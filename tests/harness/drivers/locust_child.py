@@ -1,0 +1,45 @@
+"""The Locust driver's process as tests start it: `python -m … [bytes of an answer]`.
+
+Behind the path of each job stands what its scenario is: which flow of `tried_flows`, made of what,
+and what warms up.
+"""
+
+# ruff: noqa: I001 - importing the driver patches the standard library, which must come first
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+
+from harness.drivers.locust_driver import __main__ as process
+
+from harness.drivers import answer, connection
+from harness.vocabulary.flow import Request
+from harness.vocabulary.scenario import Scenario
+from tests.harness.drivers import tried_flows
+
+
+def tried(told: str) -> Scenario:
+    asked = json.loads(told)
+    flow = getattr(tried_flows, asked["flow"])
+    if asked["names"]:
+        flow = flow(asked["names"], asked["method"]).flow
+    warm = Request("GET", asked["warm"], step="warm")
+    return Scenario(name="tried", title="t", description="d", flow=flow, warm=warm)
+
+
+def jobs(lines: Iterator[str]) -> Iterator[str]:
+    """The paths of the jobs; each one's scenario is put where the driver will look for it."""
+    for line in lines:
+        path, _, told = line.partition("\t")
+        vars(process)["SCENARIOS"] = {"tried": tried(told)}
+        yield path
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        for module in (connection, answer):
+            module.MAX_ANSWER_BYTES = int(sys.argv[1])  # type: ignore[attr-defined]
+    read = process.lines
+    process.lines = lambda: jobs(read())
+    sys.exit(process.main())

@@ -1,0 +1,128 @@
+"""The Locust driver in a process of its own, for one test after the other: gevent stays there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from select import select
+from typing import Any
+
+import pandas as pd
+
+from harness.drivers.job_files import read_report, write_job
+from harness.vocabulary.job import DriverReport, LoadJob
+from harness.vocabulary.scenario import Scenario
+from tests.harness.drivers.driving import HANG_S, samples_of
+from tests.harness.drivers.tried_flows import Asking
+
+ROOT = Path(__file__).parents[3]
+
+
+class DriverEndedError(Exception):
+    """The driver's process ended within the job; the message is what it wrote to stderr."""
+
+
+class LocustProcess:
+    """Starts the driver when it is needed, again where a job has ended it.
+
+    Args:
+        answer_bytes: What one answer may hold, if it is less than usual.
+    """
+
+    def __init__(self, answer_bytes: int | None = None) -> None:
+        self._arguments = [] if answer_bytes is None else [str(answer_bytes)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[LocustProcess]:
+        try:
+            yield self
+        finally:
+            self.stop()
+
+    def begin(self, given: LoadJob, asked: Scenario) -> subprocess.Popen[bytes]:
+        """Tell the process a job, and do not wait for it."""
+        process = self._started()
+        file = Path(given.report).with_name("job.json")
+        write_job(given, file)
+        assert process.stdin is not None
+        process.stdin.write(f"{file}\t{_told(asked)}\n".encode())
+        process.stdin.flush()
+        return process
+
+    def drive(self, given: LoadJob, asked: Scenario) -> tuple[DriverReport, pd.DataFrame]:
+        """Drive a job.
+
+        Raises:
+            DriverEndedError: The process has ended within it.
+        """
+        process = self.begin(given, asked)
+        assert process.stdout is not None
+        assert select([process.stdout], [], [], HANG_S)[0], "it hangs"
+        if process.stdout.readline() != b"done\n":
+            _, problems = process.communicate(timeout=HANG_S)
+            self._process = None
+            raise DriverEndedError(problems.decode())
+        report = read_report(Path(given.report))
+        assert report is not None
+        return report, samples_of(given)
+
+    async def drive_beside(
+        self, given: LoadJob, asked: Scenario
+    ) -> tuple[DriverReport, pd.DataFrame]:
+        """Drive while the event loop, and a server on it, go on."""
+        return await asyncio.to_thread(self.drive, given, asked)
+
+    def peak_bytes(self) -> int:
+        """The most memory that the process has had; Linux only."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+    def signal_end(self) -> tuple[int, bytes, bytes]:
+        """Tell the process to end; returns its exit code and what it wrote."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        out, problems = process.communicate(timeout=HANG_S)
+        return process.returncode, out, problems
+
+    def stop(self) -> None:
+        """Let the process end by itself, as its parent's end would."""
+        process, self._process = self._process, None
+        if process is not None:
+            _, problems = process.communicate(timeout=HANG_S)
+            assert (process.returncode, problems) == (0, b"")
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.harness.drivers.locust_child", *self._arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=ROOT,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+            )
+        return self._process
+
+
+def _told(asked: Scenario) -> str:
+    flow: Any = asked.flow
+    owner = getattr(flow, "__self__", None)
+    asking = owner if isinstance(owner, Asking) else None
+    return json.dumps(
+        {
+            "flow": flow.__name__ if asking is None else Asking.__name__,
+            "names": [] if asking is None else list(asking.names),
+            "method": "" if asking is None else asking.method,
+            "warm": asked.warm.path,
+        }
+    )

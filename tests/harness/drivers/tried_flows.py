@@ -1,0 +1,84 @@
+"""Flows that both drivers are tried with; light, because a child process imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+import httpx
+
+from harness.vocabulary.flow import Request, Response, VirtualUser, check
+
+Steps = Generator[Request, Response, None]
+
+
+def two_steps(_user: VirtualUser) -> Steps:
+    response = yield Request("GET", "/first", step="first")
+    check(response.json()["n"] == 1, "n is not 1")
+    yield Request("GET", "/second", step="second")
+
+
+def one_step(_user: VirtualUser) -> Steps:
+    yield Request("GET", "/only", step="only")
+
+
+def choosing(user: VirtualUser) -> Steps:
+    yield Request("GET", f"/{user.number}/{user.unique_id()}", step="chosen")
+
+
+def posting(user: VirtualUser) -> Steps:
+    """JSON, a form, bytes, parameters, headers of its own: each in the way that encodes it."""
+    yield Request("POST", "/json", step="json", json={"name": "caf\u00e9", "user": user.number})
+    yield Request("POST", "/form", step="form", data={"a": "b c"})
+    yield Request("PUT", "/bytes", step="bytes", content=b"\x00\xff")
+    yield Request("GET", "/search", step="search", params={"q": "a b&c"})
+    yield Request("DELETE", "/headers", step="headers", headers={"X-Own": "1"})
+
+
+def not_following(_user: VirtualUser) -> Steps:
+    yield Request("GET", "/moved", step="moved", expect=302)
+
+
+def compressed(_user: VirtualUser) -> Steps:
+    response = yield Request("GET", "/compressed", step="compressed")
+    check(response.json() == {"n": 1}, "it was not decompressed")
+
+
+def asking_nothing(_user: VirtualUser) -> Steps:
+    yield from ()
+
+
+def faulty(_user: VirtualUser) -> Steps:
+    yield Request("GET", "/only", step="only")
+    raise ZeroDivisionError("a fault of the flow")
+
+
+def uploading(_user: VirtualUser) -> Steps:
+    content = b"x" * 8 * 1024**2
+    yield Request("POST", "/answer-unread", step="post", content=content)
+    yield Request("GET", "/fine", step="next")
+
+
+class Asking:
+    """Each user asks for one of the paths the first time, and from then on for what is fine."""
+
+    def __init__(self, names: Sequence[str], method: str = "GET") -> None:
+        self.names = names
+        self.method = method
+        self.begun: set[int] = set()
+
+    def _next(self, user: VirtualUser) -> tuple[str, str]:
+        if user.number in self.begun:
+            return "GET", "fine"
+        self.begun.add(user.number)
+        return self.method, self.names[user.number]
+
+    def flow(self, user: VirtualUser) -> Steps:
+        method, name = self._next(user)
+        response = yield Request(method, f"/{name}", step=name)
+        check(response.json()["n"] == 1, "n is not 1")
+
+    async def journey(self, client: httpx.AsyncClient, user: VirtualUser) -> None:
+        method, name = self._next(user)
+        response = await client.request(method, f"/{name}", extensions={"step": name})
+        response.raise_for_status()
+        check(response.json()["n"] == 1, "n is not 1")
