@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import select
 import shutil
@@ -464,11 +463,24 @@ async def test_a_taken_address_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_flow_that_fails_ends_the_driver_by_name(tmp_path: Path) -> None:
-    """An account without a token cannot be driven: that is the job's fault, not an answer."""
-    async with server() as (_, url), driver("--workers", "2") as two:
-        assert await two.line() == READY
-        given = replace(asked(url, Burst(4), tmp_path), scenario="unheard-of")
-        two.ask(given)
-        assert await two.line() == b"", "it has ended"
-        assert await two.code() != 0
-    assert json.loads(Path(given.report).with_suffix(".job.json").read_text())
+    port = free_port()
+    failing = (
+        "import runpy, harness.drivers.locust_driver\n"
+        "from dataclasses import replace\n"
+        "from scenarios.catalog import SCENARIOS\n"
+        "def flow(user):\n"
+        "    raise RuntimeError('no such luck')\n"
+        "    yield\n"
+        "SCENARIOS['wait-timer'] = replace(SCENARIOS['wait-timer'], flow=flow)\n"
+        f"runpy.run_module({WORKER!r}, run_name='__main__', alter_sys=True)\n"
+    )
+    async with (
+        server() as (_, url),
+        driver("--workers", "1", "--listen", f"127.0.0.1:{port}") as one,
+    ):
+        _, words = await worker(port, program=("-c", failing))
+        assert await one.line() == READY
+        one.ask(asked(url, Burst(4), tmp_path))
+        assert await one.line() == b"", "it has ended"
+        assert await one.code() != 0
+    assert "RuntimeError: no such luck" in await words

@@ -1,0 +1,203 @@
+"""A run whose load comes from workers: on this machine, and from hosts with their own addresses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from harness.target_process import free_port
+from tests.network_namespaces import Host, hosts, why_not
+
+Loopmark = Callable[..., subprocess.CompletedProcess[str]]
+COMMAND = str(Path(sys.executable).with_name("loopmark"))
+DEADLINE_S = 90.0
+
+PLAN = """
+name = "shared"
+title = "By workers"
+
+[[measure]]
+scenarios = ["create-fresh"]
+targets = ["async"]
+drivers = ["locust"]
+loads = [{ model = "closed", users = 6, duration_s = SECONDS, warmup_s = 0.2 }]
+rounds = 1
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Callable[[float], str]:
+    def write(seconds: float) -> str:
+        path = tmp_path / "plan.toml"
+        path.write_text(PLAN.replace("SECONDS", str(seconds)))
+        return str(path)
+
+    return write
+
+
+def only_cell(folder: Path) -> dict[str, Any]:
+    results = json.loads((folder / "results/latest/results.json").read_text())
+    (cell,) = results["cells"]
+    found: dict[str, Any] = cell
+    return found
+
+
+def test_workers_of_this_machine_share_a_plan(
+    loopmark: Loopmark, plan: Callable[[float], str], tmp_path: Path
+) -> None:
+    done = loopmark("run", plan(1.0), "--workers", "2")
+    assert done.returncode in {0, 1}, done.stderr
+    cell = only_cell(tmp_path)
+    assert cell["errors"] == 0
+    assert cell["requests"] > 0
+    assert [one["clock"] for one in cell["workers"]] == ["shared", "shared"]
+    (audit,) = cell["audits"]
+    assert audit["acknowledged"] == audit["found"] > 0, "every write has its sample, once"
+    assert json.loads((tmp_path / "results/latest/run.json").read_text())["workers"] == 2
+    page = (tmp_path / "results/latest/report/index.html").read_text()
+    assert "2 workers" in page
+
+
+@pytest.fixture(scope="module")
+def three_hosts() -> Iterator[Sequence[Host]]:
+    """The first is for the run, the others for workers."""
+    if reason := why_not():
+        assert not os.environ.get("CI"), f"{reason}: it must be there where CI is set"
+        pytest.skip(reason)
+    with hosts(3) as found:
+        yield found
+
+
+def started(host: Host, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*host.prefix, COMMAND, *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def awaiting(run: subprocess.Popen[str]) -> str:
+    """What a run has said when it waits for workers."""
+    assert run.stdout is not None
+    said = ""
+    while "loopmark worker --master" not in said:
+        line = run.stdout.readline()
+        assert line, said
+        said += line
+    return said
+
+
+def killed(processes: Sequence[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_workers_of_other_hosts_drive_a_target_that_they_reach(
+    three_hosts: Sequence[Host], plan: Callable[[float], str], tmp_path: Path
+) -> None:
+    here, *others = three_hosts
+    run = started(here, tmp_path, "run", plan(1.5), "--workers", "2", "--listen", here.address)
+    workers: list[subprocess.Popen[str]] = []
+    try:
+        assert f"loopmark worker --master {here.address}:5557" in awaiting(run)
+        workers += [started(one, tmp_path, "worker", "--master", here.address) for one in others]
+        out, _ = run.communicate(timeout=DEADLINE_S)
+        assert run.returncode in {0, 1}, out
+        said = [one.communicate(timeout=DEADLINE_S)[0] for one in workers]
+        assert [one.returncode for one in workers] == [0, 0], said
+        cell = only_cell(tmp_path)
+        assert len({one["name"] for one in cell["workers"]}) == 2
+        assert sum(one["samples"] for one in cell["workers"]) >= cell["requests"] > 0
+        (audit,) = cell["audits"]
+        assert audit["acknowledged"] == audit["found"] > 0
+    finally:
+        killed([run, *workers])
+
+
+def test_a_worker_killed_on_another_host_leaves_an_interrupted_cell(
+    three_hosts: Sequence[Host], plan: Callable[[float], str], tmp_path: Path
+) -> None:
+    here, *others = three_hosts
+    seconds = 4.0
+    run = started(here, tmp_path, "run", plan(seconds), "--workers", "2", "--listen", here.address)
+    workers: list[subprocess.Popen[str]] = []
+    try:
+        awaiting(run)
+        workers += [started(one, tmp_path, "worker", "--master", here.address) for one in others]
+        deadline = time.monotonic() + DEADLINE_S
+        while not (samples := list(tmp_path.glob("results/*/cells/*/round-0.parquet"))):
+            assert time.monotonic() < deadline, "the round does not begin"
+            time.sleep(0.05)
+        time.sleep(2.0)  # Into the round, so that there are samples to keep.
+        # `loopmark worker` becomes the worker itself, so that it is this process.
+        psutil.Process(workers[0].pid).kill()
+        out, _ = run.communicate(timeout=DEADLINE_S)
+        assert run.returncode == 1, out
+        cell = only_cell(tmp_path)
+        assert cell["validity"]["state"] == "interrupted"
+        (reason,) = [one for one in cell["validity"]["reasons"] if "lost the worker" in one]
+        lost = [one for one in cell["workers"] if one["lost"]]
+        assert len(lost) == 1
+        assert lost[0]["name"] in reason
+        assert lost[0]["samples"] > 0
+        record = json.loads((samples[0].parent / "round-0.json").read_text())
+        assert record["state"] == "worker-lost"
+        assert sum(one["samples"] for one in cell["workers"]) == record["driver"]["requests"]
+        workers[1].communicate(timeout=DEADLINE_S)
+        assert workers[1].returncode == 0, "the other one stays to the end"
+    finally:
+        killed([run, *workers])
+
+
+def test_a_master_that_is_not_there_is_told_in_time(loopmark: Loopmark) -> None:
+    begun = time.monotonic()
+    done = loopmark("worker", "--master", f"127.0.0.1:{free_port()}")
+    assert done.returncode == 2
+    assert "no run to work for: Connection refused" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - begun < 20, "10 s, and what starting took"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "--workers", "2"), "the httpx driver of "),
+        (("run", "--workers", "0"), "'--workers'"),
+        (("run", "--listen", "127.0.0.1"), "--listen: say with --workers how many"),
+        (("run", "--driver", "locst"), "unknown driver 'locst'; did you mean 'locust'?"),
+        (
+            ("run", "--driver", "locust", "--workers", "2", "--listen", "0.0.0.0"),
+            "--listen: name the one address",
+        ),
+        (
+            ("run", "--driver", "locust", "--workers", "2", "--listen", "192.0.2.1"),
+            "--listen: cannot listen on 192.0.2.1:5557: Cannot assign requested address",
+        ),
+        (("worker",), "--master"),
+        (("worker", "--master", "host:port"), "--master: the port is a number"),
+    ],
+)
+def test_bad_input_is_told_and_exit_code_2(
+    arguments: tuple[str, ...], message: str, loopmark: Loopmark
+) -> None:
+    done = loopmark(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
