@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -19,14 +19,19 @@ import pytest
 
 from harness.statistics import percentile
 from harness.vocabulary.job import DriverReport
-from tests.bench.driver.accuracy import DELAY_TRUTH_MS, STALL_TRUTH_MS, is_within
-from tests.bench.driver.catalog import FAST, GENERATORS, HEY, OURS, POOL
+from tests.bench.driver.accuracy import (
+    DELAY_TRUTH_MS,
+    HELD_PERCENTILES,
+    STALL_TRUTH_MS,
+    is_within,
+)
+from tests.bench.driver.catalog import FAST, GENERATORS, HEY, OURS, OURS_LOCUST, POOL
 from tests.bench.driver.generators import hey, wrk
 from tests.bench.driver.generators.loopmark import summarised
 from tests.bench.driver.judgement import figures
 from tests.bench.driver.known_behaviour import DELAY, ERRORS, STALL, Delay, Stall
-from tests.bench.driver.outcome import Cost, Found, Outcome
-from tests.bench.driver.page import cost_table, latency_table, page
+from tests.bench.driver.outcome import Cost, Found, Held, Outcome
+from tests.bench.driver.page import agreement_table, cost_table, latency_table, page
 from tests.bench.driver.plan import QUICK, Plan, askers, is_slow, turns
 from tests.bench.driver.processes import ROOT, target
 from tests.bench.driver.task import PERCENTILES, Reading, Task
@@ -130,15 +135,40 @@ def test_known_target_stands_still_on_its_schedule() -> None:
         asyncio.run(asked(base_url))
 
 
+def test_who_does_not_wait_for_the_known_target_keeps_nobody_from_an_answer() -> None:
+    async def asked(base_url: str) -> None:
+        host, _, port = base_url.removeprefix("http://").partition(":")
+        for _ in range(3):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /answers HTTP/1.1\r\nHost: target\r\n\r\n")
+            await writer.drain()
+            writer.transport.abort()
+        answers = await asyncio.gather(*(_asked(base_url, "/answers") for _ in range(20)))
+        assert {status for status, _, _ in answers} <= {200, 500}
+
+    with target("known_target", ()) as base_url:
+        asyncio.run(asyncio.wait_for(asked(base_url), 10))
+
+
 def test_known_target_delays_and_fails_as_known() -> None:
     async def asked(base_url: str) -> list[tuple[int, float, bytes]]:
         return list(await asyncio.gather(*(_asked(base_url, "/answers") for _ in range(100))))
 
     with target("known_target", ()) as base_url:
         answers = asyncio.run(asked(base_url))
+        delays = json.loads(asyncio.run(_asked(base_url, "/delays"))[2])["us"]
     assert Counter(status for status, _, _ in answers) == {200: 95, 500: 5}
     assert min(took_s for _, took_s, _ in answers) >= 0.019
     assert np.median([took_s for _, took_s, _ in answers]) == pytest.approx(0.034, abs=0.03)
+    # What it says of itself: of every right answer, not less than the client saw of each.
+    assert len(delays) == 95
+    assert min(delays) >= 20_000
+    assert all(
+        us / 1e6 <= took_s
+        for us, took_s in zip(
+            sorted(delays), sorted(s for status, s, _ in answers if status == 200), strict=True
+        )
+    )
 
 
 # ---- what the tools say ----
@@ -260,7 +290,28 @@ def test_windows_under_the_stall_are_whole_periods() -> None:
     assert Plan().stall_s * Plan().rate * (1 - 0.999) >= 10 - 1e-9
 
 
+def test_users_think_only_where_they_would_ask_too_often() -> None:
+    plan = Plan(agreement_rate=1000.0)
+    assert plan.think_s(10) == 0
+    # 500 users, 40 ms of delay and 460 ms of thought each: 1000 requests per second.
+    assert plan.think_s(500) == pytest.approx(0.46)
+
+
 # ---- judgement and page ----
+
+
+def made_turns(generator: str, users: int, ratios: Sequence[float]) -> list[Held]:
+    true_ms = {name: DELAY_TRUTH_MS[name] + 0.1 for name in HELD_PERCENTILES}
+    return [
+        Held(
+            number,
+            generator,
+            users,
+            Reading(2500, 0, 1.0, 2.0, {name: ratio * ms for name, ms in true_ms.items()}),
+            true_ms,
+        )
+        for number, ratio in enumerate(ratios)
+    ]
 
 
 def made_outcome(cpu_us: Mapping[tuple[str, int], tuple[float, ...]]) -> Outcome:
@@ -282,6 +333,11 @@ def made_outcome(cpu_us: Mapping[tuple[str, int], tuple[float, ...]]) -> Outcome
         costs=costs,
         stall=stall,
         answers={OURS: Reading(3500, 175, 1.0, 3.0, dict(DELAY_TRUTH_MS))},
+        held=[
+            *made_turns(OURS, 50, (1.01, 1.01)),
+            *made_turns(OURS_LOCUST, 50, (1.01, 1.04)),
+            *made_turns(OURS, 500, (1.00, 1.00)),
+        ],
         even=Reading(8000, 0, 1.0, 8.0, {}, on_time_share=0.999),
     )
 
@@ -292,6 +348,8 @@ CPU_US = {
     (OURS, 1000): (60.0, 63.0),
     (FAST, 10): (160.0, 168.0),
     (FAST, 100): (50.0, 50.0),
+    (OURS_LOCUST, 10): (160.0, 168.0),
+    (OURS_LOCUST, 100): (60.0, 60.0),
     (HEY, 10): (80.0, 84.0),
     (HEY, 1000): (60.0, 63.0),
 }
@@ -319,9 +377,42 @@ def test_figures_are_judged_by_paired_rounds() -> None:
     assert {state(what) for what in found if "stalls" in what} == {"met"}
 
 
+def test_the_locust_driver_may_cost_little_more_than_what_it_drives() -> None:
+    found = {figure.what: figure for figure in figures(made_outcome(CPU_US))}
+    fast = f"{OURS_LOCUST}: CPU per request over that of {FAST}"
+    states = [found[f"{fast}, at {users}"].state for users in (10, 100, 1000)]
+    assert states == ["met", "missed", "not measured"]
+    assert found[f"{fast}, at 100"].found == "1.20 (1.20 to 1.20)"
+
+
+def test_drivers_are_held_against_the_truth_and_against_each_other() -> None:
+    found = [figure for figure in figures(made_outcome({})) if "known delays" in figure.what]
+    assert [(figure.found, figure.state) for figure in found] == [
+        ("+1.0%, +1.0%, +1.0%", "met"),
+        # The geometric mean of 1.01 and 1.04, and of 1 and 1.04 / 1.01.
+        ("+2.5%, +2.5%, +2.5%", "missed"),
+        ("+1.5%, +1.5%, +1.5%", "met"),
+        ("+0.0%, +0.0%, +0.0%", "met"),
+        ("", "not measured"),
+        ("", "not measured"),
+    ]
+
+
+def test_agreement_is_told_with_intervals_and_the_target_s_own_lateness() -> None:
+    lines = agreement_table(made_outcome({})).splitlines()
+    assert lines[2] == (
+        f"| {OURS} over the truth | 50 | +1.0% (+1.0% to +1.0%) | +1.0% (+1.0% to +1.0%) "
+        "| +1.0% (+1.0% to +1.0%) | 5,000 |"
+    )
+    assert lines[5] == "| the target was late by | 50 | 0.10 ms | 0.10 ms | 0.10 ms |  |"
+    assert lines[7] == f"| {OURS_LOCUST} over the truth | 500 | - | - | - | 0 |"
+    assert {line.count("|") for line in lines} == {7}
+
+
 def test_nothing_measured_is_nothing_met() -> None:
-    outcome = made_outcome({})
-    assert {figure.state for figure in figures(outcome) if "CPU" in figure.what} == {"not measured"}
+    outcome = replace(made_outcome({}), held=[])
+    of = [one for one in figures(outcome) if "CPU" in one.what or "known delays" in one.what]
+    assert {figure.state for figure in of} == {"not measured"}
 
 
 def test_cost_table_has_medians_ratios_and_reasons() -> None:
@@ -345,6 +436,8 @@ def test_latencies_far_from_the_truth_are_bold() -> None:
 
 def test_page_says_everything_and_no_template_is_left() -> None:
     text = page(made_outcome(CPU_US))
+    assert "500 users who ask again at once would make 12500 requests per second" in text
+    assert "50 users who" not in text
     assert "99.90% of 8,000 requests" in text
     assert "| 5.00% |" in text
     assert "{{" not in text
@@ -370,9 +463,13 @@ def test_quick_run_measures_everything_that_is_installed(tmp_path: Path) -> None
         *((cost["generator"], cost["found"]) for cost in stored["costs"]),
         *stored["stall"].items(),
         *stored["answers"].items(),
+        *((f"{held['generator']}, held", held["found"]) for held in stored["held"]),
         (OURS, stored["even"]),
     ):
         assert found == "not installed" or found["requests"] > 0, (name, found)
+    assert {held["generator"] for held in stored["held"]} == {OURS, OURS_LOCUST}
+    for held in stored["held"]:
+        assert held["true_ms"]["p50"] == pytest.approx(DELAY_TRUTH_MS["p50"], abs=15)
     ours = stored["stall"][OURS]
     assert ours["errors"] == 0
     assert ours["latency_ms"]["p90"] == pytest.approx(500, abs=100)

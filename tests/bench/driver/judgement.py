@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from harness.statistics import ratio_over_rounds
 from harness.vocabulary.result import Interval
-from tests.bench.driver.accuracy import STALL_TRUTH_MS, is_within
-from tests.bench.driver.catalog import FAST, HEY, OURS
-from tests.bench.driver.outcome import Outcome
+from tests.bench.driver.accuracy import HELD_PERCENTILES, RELATIVE, STALL_TRUTH_MS, is_within
+from tests.bench.driver.catalog import FAST, HEY, OURS, OURS_LOCUST
+from tests.bench.driver.outcome import Held, Outcome
 from tests.bench.driver.task import PERCENTILES, Reading
 
 AGAINST_FAST = 0.7
+LOCUST_AGAINST_FAST = 1.15
 GROWTH = 1.25
 AGAINST_HEY = 1.0
 
@@ -43,10 +44,13 @@ def figures(outcome: Outcome) -> Sequence[Figure]:
     """All of them, judged."""
     users = outcome.plan.users
     found = [_against(outcome, FAST, count, AGAINST_FAST) for count in users]
+    found += [
+        _against(outcome, FAST, count, LOCUST_AGAINST_FAST, ours=OURS_LOCUST) for count in users
+    ]
     if len(users) > 1:
         found.append(_growth(outcome, users[0], users[-1]))
     found += [_against(outcome, HEY, count, AGAINST_HEY, is_stretch=True) for count in users]
-    return [*found, *_stall(outcome)]
+    return [*found, *_stall(outcome), *_held(outcome)]
 
 
 def cost_ratio(
@@ -66,11 +70,19 @@ def in_words(ratio: tuple[float, Interval | None]) -> str:
     return f"{value:.2f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
 
 
-def _against(
-    outcome: Outcome, peer: str, users: int, limit: float, *, is_stretch: bool = False
+def _against(  # noqa: PLR0913 - what is held against what
+    outcome: Outcome,
+    peer: str,
+    users: int,
+    limit: float,
+    *,
+    ours: str = OURS,
+    is_stretch: bool = False,
 ) -> Figure:
-    ratio = cost_ratio(outcome.readings(peer, users), outcome.readings(OURS, users))
+    ratio = cost_ratio(outcome.readings(peer, users), outcome.readings(ours, users))
     what = f"CPU per request over that of {peer}, at {users}"
+    if ours != OURS:
+        what = f"{ours}: {what}"
     asked = f"below {limit:g}" if is_stretch else f"at most {limit:g}"
     return _ratio_figure(what, asked, ratio, limit, is_stretch=is_stretch)
 
@@ -107,6 +119,67 @@ def _stall(outcome: Outcome) -> Iterator[Figure]:
         else:
             state: State = "met" if is_within(value, truth) else "missed"
             yield Figure(what, asked, f"{value:.1f} ms", state)
+
+
+def _held(outcome: Outcome) -> Iterator[Figure]:
+    """Both our drivers against the known delays, and against each other."""
+    for users in outcome.plan.agreement_users:
+        for ours in (OURS, OURS_LOCUST):
+            what = f"{ours}: {_HELD} of the known delays, at {users}"
+            deviations = [truth_ratio(outcome, ours, users, name) for name in HELD_PERCENTILES]
+            yield _deviation_figure(what, "the truth", deviations)
+        what = f"{OURS_LOCUST}: {_HELD} of the known delays, at {users}"
+        apart = [driver_ratio(outcome, users, name) for name in HELD_PERCENTILES]
+        yield _deviation_figure(what, "the httpx driver's", apart)
+
+
+_Ratio: TypeAlias = "tuple[float, Interval | None] | None"
+
+
+def truth_ratio(outcome: Outcome, generator: str, users: int, name: str) -> _Ratio:
+    """Geometric mean over the rounds of a reported percentile of the known delays over the true."""
+    turns = outcome.held_against(generator, users).values()
+    pairs = [(_reported(turn, name), turn.true_ms[name]) for turn in turns]
+    return _ratio_of([(found, true) for found, true in pairs if found is not None])
+
+
+def driver_ratio(outcome: Outcome, users: int, name: str) -> _Ratio:
+    """The same of what the Locust driver reports over what the httpx driver does."""
+    ours, other = (outcome.held_against(one, users) for one in (OURS_LOCUST, OURS))
+    rounds = sorted(ours.keys() & other.keys())
+    pairs = [(_reported(ours[one], name), _reported(other[one], name)) for one in rounds]
+    return _ratio_of([(found, base) for found, base in pairs if found and base])
+
+
+def in_percent(ratio: tuple[float, Interval | None]) -> str:
+    """Return a ratio near 1 as a deviation with its interval."""
+    value, interval = ratio
+    ends = f" ({_percent(interval[0])} to {_percent(interval[1])})" if interval else ""
+    return f"{_percent(value)}{ends}"
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.1f}%"
+
+
+def _reported(turn: Held, name: str) -> float | None:
+    return turn.found.latency_ms.get(name) if isinstance(turn.found, Reading) else None
+
+
+def _ratio_of(pairs: Sequence[tuple[float, float]]) -> _Ratio:
+    return ratio_over_rounds([one for one, _ in pairs], [other for _, other in pairs])
+
+
+def _deviation_figure(what: str, of: str, deviations: Sequence[_Ratio]) -> Figure:
+    asked = f"within {100 * RELATIVE:g}% of {of}"
+    measured = [one[0] for one in deviations if one is not None]
+    if len(measured) < len(deviations):
+        return Figure(what, asked, "", "not measured")
+    is_met = all(abs(value - 1) <= RELATIVE for value in measured)
+    return Figure(what, asked, ", ".join(map(_percent, measured)), "met" if is_met else "missed")
+
+
+_HELD = "p50, p90, p99"
 
 
 def percentile_name(name: str) -> str:

@@ -44,6 +44,11 @@ class Delay:
     least_s: float
     mean_s: float
 
+    @property
+    def mean_total_s(self) -> float:
+        """The mean of all delays."""
+        return self.least_s + self.mean_s
+
     def percentile_ms(self, p: float) -> float:
         """The delay that the share `p` of all requests does not exceed, in ms.
 

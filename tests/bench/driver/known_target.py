@@ -4,6 +4,8 @@
     /stall     stands still on a schedule (`known_behaviour.STALL`)
     /answers   answers after a known delay, every 20th time with status 500 (`DELAY`, `ERRORS`)
     /schedule  tells when the stall schedule began, in ns of CLOCK_MONOTONIC
+    /delays    tells the delays that there really were on /answers, in us, failures left out: from
+               when a request was read until its answer was written
 
 It understands GET without a body and ends with its standard input, so it does not outlive its
 parent.
@@ -14,12 +16,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import selectors
 import sys
 import time
+from array import array
 from collections.abc import Iterator
+from functools import partial
 from random import Random
+from typing import cast
 
+import uvloop
+
+from harness.drivers.precise_timer import Calendar
 from tests.bench.driver.known_behaviour import DELAY, ERRORS, STALL
 
 END_OF_HEAD = b"\r\n\r\n"
@@ -29,14 +36,17 @@ class Behaviour:
     """What all connections share.
 
     Args:
-        epoch_s: When the stall schedule begins, in seconds of the event loop's clock.
+        calendar: Answers when it is time.
+        epoch_s: When the stall schedule begins, in seconds of CLOCK_MONOTONIC.
         seed: Of the delays.
     """
 
-    def __init__(self, epoch_s: float, seed: int) -> None:
+    def __init__(self, calendar: Calendar, epoch_s: float, seed: int) -> None:
+        self._calendar = calendar
         self._epoch_s = epoch_s
         self._delays: Iterator[float] = DELAY.draws_s(Random(seed))
         self._answered = 0
+        self._delays_us = array("q")
         self._waiting: list[asyncio.Transport] = []
         self._ok = _answer(200, {"status": "ok"})
         self._failure = _answer(500, {"status": "error"})
@@ -49,30 +59,44 @@ class Behaviour:
         elif path == b"/answers":
             failed = ERRORS.fails(self._answered)
             self._answered += 1
-            loop = asyncio.get_running_loop()
-            loop.call_later(
-                next(self._delays), transport.write, self._failure if failed else self._ok
-            )
+            now_ns = time.monotonic_ns()
+            answer = self._fail if failed else self._succeed
+            due_ns = now_ns + round(next(self._delays) * 1e9)
+            self._calendar.at(due_ns, partial(answer, transport, now_ns))
+        elif path == b"/delays":
+            transport.write(_answer(200, {"us": self._delays_us.tolist()}))
         else:
             transport.write(self._schedule if path == b"/schedule" else self._ok)
 
+    def _succeed(self, transport: asyncio.Transport, read_ns: int) -> None:
+        self._delays_us.append((time.monotonic_ns() - read_ns) // 1000)
+        _write(transport, self._ok)
+
+    def _fail(self, transport: asyncio.Transport, _read_ns: int) -> None:
+        _write(transport, self._failure)
+
     def _stall(self, transport: asyncio.Transport) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        remaining_s = STALL.remaining_s(now - self._epoch_s)
+        now_ns = time.monotonic_ns()
+        remaining_s = STALL.remaining_s(now_ns / 1e9 - self._epoch_s)
         # Who waits is answered in the order of arrival, also where a turn of the loop at the very
         # end of the stall finds new requests before it finds the timer.
         if remaining_s == 0 and not self._waiting:
             transport.write(self._ok)
             return
         if not self._waiting:
-            loop.call_at(now + remaining_s, self._go_on)
+            self._calendar.at(now_ns + round(remaining_s * 1e9), self._go_on)
         self._waiting.append(transport)
 
     def _go_on(self) -> None:
         waiting, self._waiting = self._waiting, []
         for transport in waiting:
-            transport.write(self._ok)
+            _write(transport, self._ok)
+
+
+def _write(transport: asyncio.Transport, answer: bytes) -> None:
+    """Answer, unless the client has gone meanwhile."""
+    if not transport.is_closing():
+        transport.write(answer)
 
 
 class Connection(asyncio.Protocol):
@@ -83,8 +107,7 @@ class Connection(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class.
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -103,7 +126,7 @@ def _answer(status: int, body: dict[str, object]) -> bytes:
 async def serve(port: int, epoch_s: float, seed: int) -> None:
     """Listen until the standard input ends."""
     loop = asyncio.get_running_loop()
-    behaviour = Behaviour(epoch_s, seed)
+    behaviour = Behaviour(Calendar(loop), epoch_s, seed)
     await loop.create_server(lambda: Connection(behaviour), "127.0.0.1", port, backlog=4096)
     ended = asyncio.Event()
     loop.add_reader(sys.stdin, ended.set)
@@ -116,12 +139,7 @@ def main() -> None:
     parser.add_argument("--epoch-s", type=float, default=time.monotonic())
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    # select() takes its timeout in microseconds where epoll rounds it up to whole milliseconds:
-    # with it a delay is kept to about a tenth of a millisecond. It serves up to 1000 connections.
-    with asyncio.Runner(
-        loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())
-    ) as runner:
-        runner.run(serve(arguments.port, arguments.epoch_s, arguments.seed))
+    uvloop.run(serve(arguments.port, arguments.epoch_s, arguments.seed))
 
 
 if __name__ == "__main__":

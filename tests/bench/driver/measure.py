@@ -10,15 +10,19 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
+import httpx
+
 from harness.machine import fingerprint
 from harness.processors import assign, available
+from harness.statistics import percentile
 from harness.vocabulary.record import Pinning
-from tests.bench.driver.catalog import GENERATORS, OURS
+from tests.bench.driver.accuracy import HELD_PERCENTILES
+from tests.bench.driver.catalog import GENERATORS, OURS, OURS_LOCUST
 from tests.bench.driver.known_behaviour import STALL
-from tests.bench.driver.outcome import Cost, Found, Outcome
+from tests.bench.driver.outcome import Cost, Found, Held, Outcome
 from tests.bench.driver.plan import Plan, Turn, accurate, askers, is_slow, turns
 from tests.bench.driver.processes import run, target
-from tests.bench.driver.task import Task
+from tests.bench.driver.task import PERCENTILES, Task
 
 Say = Callable[[str], None]
 
@@ -40,6 +44,7 @@ def measured(plan: Plan, say: Say) -> Outcome:
     costs = [cost for number in range(plan.rounds) for cost in _round(plan, number, pinning, say)]
     say("known delays and errors")
     answers = _answers(plan, pinning)
+    held = _held(plan, pinning, say)
     say(f"{plan.even_rate:g} requests per second to an idle target")
     even = _even(plan, pinning)
     say(f"the target that stalls, {plan.stall_s:g} s, all generators at the same moment")
@@ -53,6 +58,7 @@ def measured(plan: Plan, say: Say) -> Outcome:
         costs=costs,
         stall=stall,
         answers=answers,
+        held=held,
         even=even,
     )
 
@@ -99,6 +105,38 @@ def _answers(plan: Plan, pinning: Pinning) -> Mapping[str, Found]:
     with ThreadPoolExecutor(1 if plan.one_by_one else len(generators)) as pool:
         found = list(pool.map(one, range(len(generators))))
     return {generator.name: one for generator, one in zip(generators, found, strict=True)}
+
+
+def _held(plan: Plan, pinning: Pinning, say: Say) -> Sequence[Held]:
+    """Both our drivers against the known delays, taking turns; the target says what they were."""
+    ours = [one for one in GENERATORS if one.name in {OURS, OURS_LOCUST}]
+    found = []
+    for number in range(plan.agreement_rounds):
+        for users in plan.agreement_users:
+            # The same delays for both, and another one first each time.
+            for generator in ours if number % 2 == 0 else reversed(ours):
+                say(f"known delays, round {number + 1}: {generator.name} at {users}")
+                seed = str(plan.seed + number)
+                with target(KNOWN, pinning.target, "--seed", seed) as base_url:
+                    task = Task(
+                        base_url=base_url,
+                        path="/answers",
+                        users=users,
+                        duration_s=plan.agreement_s,
+                        warmup_s=plan.warmup_s,
+                        kind=generator.kind,
+                        think_s=plan.think_s(users),
+                    )
+                    reading = run(generator, task, pinning.driver)
+                    true_ms = _true_ms(base_url)
+                found.append(Held(number, generator.name, users, reading, true_ms))
+    return found
+
+
+def _true_ms(base_url: str) -> Mapping[str, float]:
+    """Percentiles of the delays that a known target made, by its own clock, in ms."""
+    delays_ms = [us / 1000 for us in httpx.get(f"{base_url}/delays", trust_env=False).json()["us"]]
+    return {name: percentile(delays_ms, PERCENTILES[name]) for name in HELD_PERCENTILES}
 
 
 def _even(plan: Plan, pinning: Pinning) -> Found:

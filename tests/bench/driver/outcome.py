@@ -24,6 +24,25 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What one of our drivers reported of the known delays, and what they were.
+
+    Attributes:
+        round: 0-based number.
+        generator: The driver's name.
+        users: Its concurrency.
+        found: What it reported.
+        true_ms: By name of the percentile: what the target did by its own clock, in ms.
+    """
+
+    round: int
+    generator: str
+    users: int
+    found: Found
+    true_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """All of it.
 
@@ -36,6 +55,7 @@ class Outcome:
         costs: Every turn.
         stall: By row: what was reported of the target that stalls.
         answers: By generator: what was reported of known delays and errors.
+        held: Every turn of both our drivers against the known delays.
         even: Our driver at a constant rate to an idle target.
     """
 
@@ -47,6 +67,7 @@ class Outcome:
     costs: Sequence[Cost]
     stall: Mapping[str, Found]
     answers: Mapping[str, Found]
+    held: Sequence[Held]
     even: Found
 
     def readings(self, generator: str, users: int) -> Mapping[int, Reading]:
@@ -56,6 +77,14 @@ class Outcome:
             for cost in self.costs
             if (cost.generator, cost.users) == (generator, users)
             and isinstance(cost.found, Reading)
+        }
+
+    def held_against(self, generator: str, users: int) -> Mapping[int, Held]:
+        """By round: a driver's turns against the known delays, where it reported something."""
+        return {
+            one.round: one
+            for one in self.held
+            if (one.generator, one.users) == (generator, users) and isinstance(one.found, Reading)
         }
 
     def reason(self, generator: str, users: int) -> str:

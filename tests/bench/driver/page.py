@@ -8,16 +8,25 @@ from statistics import median
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from harness.vocabulary.result import Interval
 from tests.bench.driver.accuracy import (
     DELAY_TRUTH_MS,
     ERROR_TRUTH,
+    HELD_PERCENTILES,
     STALL_TRUTH_MS,
     is_within,
 )
-from tests.bench.driver.catalog import GENERATORS, OURS, OURS_CLIENT
-from tests.bench.driver.judgement import cost_ratio, figures, percentile_name
+from tests.bench.driver.catalog import GENERATORS, OURS, OURS_CLIENT, OURS_LOCUST
+from tests.bench.driver.judgement import (
+    cost_ratio,
+    driver_ratio,
+    figures,
+    in_percent,
+    percentile_name,
+    truth_ratio,
+)
 from tests.bench.driver.known_behaviour import DELAY, ERRORS, STALL
-from tests.bench.driver.outcome import Found, Outcome
+from tests.bench.driver.outcome import Found, Held, Outcome
 from tests.bench.driver.task import PERCENTILES, Reading
 
 NOTHING = "-"
@@ -41,6 +50,7 @@ def page(outcome: Outcome) -> str:
         errors=ERRORS,
         stall_table=latency_table(STALL_TRUTH_MS, outcome.stall),
         answers_table=latency_table(DELAY_TRUTH_MS, outcome.answers, ERROR_TRUTH),
+        agreement=agreement_table(outcome),
         even=_even(outcome.even),
     )
     return f"{text.rstrip()}\n"
@@ -65,7 +75,7 @@ def cost_table(outcome: Outcome) -> str:
             for count, found in zip(users, readings, strict=True)
         ]
         rows.append(row)
-        if name in {OURS, OURS_CLIENT}:
+        if name in {OURS, OURS_CLIENT, OURS_LOCUST}:
             to_disk = [_median(found, _cpu_to_disk) for found in readings]
             if any(value != NOTHING for value in to_disk):
                 blank = [NOTHING] * (2 * len(users))
@@ -92,6 +102,36 @@ def latency_table(
             row.append(f"{100 * found.error_share:.2f}%")
         rows.append(row)
     return table(headings, rows)
+
+
+def agreement_table(outcome: Outcome) -> str:
+    """Both our drivers against the known delays and against each other, and the target's own."""
+    headings = ["", "users", *map(percentile_name, HELD_PERCENTILES), "requests"]
+    rows = []
+    for users in outcome.plan.agreement_users:
+        both = [outcome.held_against(name, users) for name in (OURS, OURS_LOCUST)]
+        turns = [turn for found in both for turn in found.values()]
+        for name, found in zip((OURS, OURS_LOCUST), both, strict=True):
+            requests = sum(
+                turn.found.requests for turn in found.values() if isinstance(turn.found, Reading)
+            )
+            ratios = [truth_ratio(outcome, name, users, one) for one in HELD_PERCENTILES]
+            rows.append([f"{name} over the truth", f"{users}", *map(_percent, ratios)])
+            rows[-1].append(f"{requests:,}")
+        ratios = [driver_ratio(outcome, users, one) for one in HELD_PERCENTILES]
+        row = ["Locust driver over httpx driver", f"{users}", *map(_percent, ratios), ""]
+        rows += [row, ["the target was late by", f"{users}", *_lateness(turns), ""]]
+    return table(headings, rows)
+
+
+def _lateness(turns: Sequence[Held]) -> Iterator[str]:
+    for name in HELD_PERCENTILES:
+        late_ms = [turn.true_ms[name] - DELAY_TRUTH_MS[name] for turn in turns]
+        yield f"{median(late_ms):.2f} ms" if late_ms else NOTHING
+
+
+def _percent(ratio: tuple[float, Interval | None] | None) -> str:
+    return in_percent(ratio) if ratio else NOTHING
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

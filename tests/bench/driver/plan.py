@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.bench.driver.catalog import FAST, GENERATORS, HEY, OURS, POOL, Generator
+from tests.bench.driver.known_behaviour import DELAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Plan:
         workers: Connections of those that share the rate among connections.
         answers_users: Connections to the target with known delays and errors.
         answers_s: For how long.
+        agreement_users: Concurrencies at which both drivers are held against the known delays.
+        agreement_rate: Requests per second that they make there at most: users think as long as
+            that takes, so that neither the target nor a driver is the limit.
+        agreement_s: For how long each.
+        agreement_rounds: How often each, in turn.
         even_rate: Requests per second to an idle target.
         even_s: For how long.
         unpaced_s: How long those that cannot keep a rate ask the target that stalls.
@@ -37,7 +43,7 @@ class Plan:
 
     rounds: int = 4
     users: tuple[int, ...] = (10, 100, 1000)
-    window_s: float = 1.2
+    window_s: float = 0.9
     warmup_s: float = 0.4
     slow_window_s: float = 3.0
     slow_warmup_s: float = 10.0
@@ -47,12 +53,20 @@ class Plan:
     workers: int = 10
     answers_users: int = 50
     answers_s: float = 2.5
+    agreement_users: tuple[int, ...] = (50, 500)
+    agreement_rate: float = 1250.0
+    agreement_s: float = 2.0
+    agreement_rounds: int = 3
     even_rate: float = 1000.0
     even_s: float = 8.0
-    unpaced_s: float = 10.0
+    unpaced_s: float = 5.0
     one_by_one: bool = True
     accuracy_of: tuple[str, ...] = ()
     seed: int = 1
+
+    def think_s(self, users: int) -> float:
+        """Mean seconds that so many users think where both drivers are held against the delays."""
+        return max(0.0, users / self.agreement_rate - DELAY.mean_total_s)
 
 
 QUICK = Plan(
@@ -64,6 +78,9 @@ QUICK = Plan(
     gathering_s=3.0,
     answers_users=10,
     answers_s=1.0,
+    agreement_users=(20,),
+    agreement_s=1.0,
+    agreement_rounds=1,
     even_s=1.0,
     unpaced_s=2.0,
     one_by_one=False,

@@ -28,6 +28,8 @@ class Task:
         rate: Requests per second in all; None asks as fast as answers come.
         kind: For a generator of several kinds: which one.
         start_s: When to begin, in seconds of CLOCK_MONOTONIC; a moment that is past means now.
+        think_s: Mean of the exponential time that a user of a closed load waits before it asks
+            again; for loopmark's drivers.
     """
 
     base_url: str
@@ -38,6 +40,7 @@ class Task:
     rate: float | None = None
     kind: str = ""
     start_s: float = 0.0
+    think_s: float = 0.0
 
     @property
     def pause_s(self) -> float:

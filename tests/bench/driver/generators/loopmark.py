@@ -40,7 +40,13 @@ class DriverFailedError(Exception):
 def load(task: Task) -> FlowLoad:
     """The task as a load: open where there is a rate, else closed."""
     if task.rate is None:
-        return Closed(task.users, task.duration_s, task.warmup_s)
+        return Closed(
+            task.users,
+            task.duration_s,
+            task.warmup_s,
+            think_s=task.think_s,
+            think="exponential" if task.think_s else "constant",
+        )
     return Open(
         task.rate, task.duration_s, max_in_flight=max(task.users, 1), warmup_s=task.warmup_s
     )
