@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rich.console import Console
@@ -21,6 +21,12 @@ from harness import __version__
 from harness.address import MASTER_PORT, parse_address
 from harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_HTTPX_CLIENT
 from harness.errors import UserError, unknown_name
+from harness.locustfile_options import (
+    LocustfileCommand,
+    LocustfileWish,
+    locustfile_options,
+    wish,
+)
 from harness.plan import KnownNames, Plan, cells_of, parse_plan, planned_seconds, select
 from harness.store import LATEST, RunFolder
 from harness.target_process import HOST, require_listenable
@@ -30,6 +36,9 @@ from harness.vocabulary.job import Workers
 from harness.vocabulary.result import RunResults
 from scenarios.catalog import SCENARIOS
 from targets.catalog import VARIANTS
+
+if TYPE_CHECKING:
+    from harness.progress import ProgressBar
 
 EXIT_OK = 0
 EXIT_INVALID = 1
@@ -83,7 +92,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _as_interrupt)
 
 
-@main.command()
+@main.command(cls=LocustfileCommand)
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--profile", metavar="NAME", help="Shipped plan: smoke, quick (default), full or drivers."
@@ -117,7 +126,11 @@ def main() -> None:
     show_default=True,
     help="Where run folders go.",
 )
+@locustfile_options
+@click.pass_context
 def run(  # noqa: PLR0913, PLR0917 - one for each option
+    ctx: click.Context,
+    /,
     plan: Path | None,
     profile: str | None,
     only: str | None,
@@ -125,28 +138,62 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     workers: int | None,
     listen: str | None,
     out_folder: Path,
+    **_: object,
 ) -> None:
     """Measure a PLAN (a TOML file) or a shipped profile, and write a report.
 
     The run folder is OUT/<run-id>; OUT/latest points to the newest. Names of cells are
     scenario/target/load/driver: see `loopmark list --cells`.
-    """
-    from harness import run as running  # noqa: PLC0415 - half a second that --help need not take
-    from harness.preflight import require_open_files  # noqa: PLC0415
-    from harness.progress import ProgressBar  # noqa: PLC0415
 
+    With --locustfile a locustfile of your own takes the place of the plan, as it is. What follows
+    -- is for options that the file itself adds to Locust's command line:
+
+    loopmark run --locustfile FILE --host http://127.0.0.1:8000 --users 10 -- --my-option x
+    """
+    of_a_plan: dict[str, object] = {"a plan": plan, "a --profile": profile, "--only": only}
+    of_a_plan |= {"--driver": drivers, "--workers": workers, "--listen": listen}
+    wished = wish(ctx, of_a_plan)
+    if wished is not None:
+        _run_locustfile(wished, out_folder)
     parsed, text = _plan(plan, profile, drivers)
     cells = select(cells_of(parsed), only)
-    require_open_files(max(cell.load.concurrency for cell in cells))
+    _require_files(cells)
     shared, host = _workers(workers, listen, cells)
+    from harness import run as running  # noqa: PLC0415 - half a second that --help need not take
+    from harness.run_keeping import new_run_id  # noqa: PLC0415
+
+    request = running.RunRequest(new_run_id(parsed.name), parsed, text, cells, shared, host)
+    _measure(cells, lambda bar: running.carry_out(request, out_folder, bar))
+
+
+def _run_locustfile(wished: LocustfileWish, out_folder: Path) -> NoReturn:
+    from harness import locustfile_run as running  # noqa: PLC0415 - as above
+
+    with err.status("looking at the locustfile", spinner="dots"):
+        request = running.prepare(wished.choice, wished.rounds, wished.web_port)
+    _require_files((request.cell,))
+    if request.web_port is not None:
+        page = f"http://{running.WEB_HOST}:{request.web_port}"
+        err.print(Text(f"Locust's page, while it runs: {page}"), soft_wrap=True)
+    _measure((request.cell,), lambda bar: running.carry_out(request, out_folder, bar))
+
+
+def _require_files(cells: Sequence[Cell]) -> None:
+    from harness.preflight import require_open_files  # noqa: PLC0415 - as above
+
+    require_open_files(max(cell.load.concurrency for cell in cells))
+
+
+def _measure(cells: tuple[Cell, ...], carry_out: Callable[[ProgressBar], None]) -> NoReturn:
+    """Carry out a run, and report what it has measured, however it ended."""
+    from harness.progress import ProgressBar  # noqa: PLC0415 - as above
+
     started = time.monotonic()
-    run_id = running.new_run_id(parsed)
-    request = running.RunRequest(run_id, parsed, text, cells, shared, host)
     trouble: UserError | None = None
     bar = ProgressBar(err, cells)
     try:
         with bar:
-            running.carry_out(request, out_folder, bar)
+            carry_out(bar)
     except KeyboardInterrupt:
         if bar.folder is None:
             err.print("interrupted before anything was measured")

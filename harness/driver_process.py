@@ -1,6 +1,6 @@
 """A driver as a process: given load jobs, it drives one round after the other.
 
-While it drives, the target is watched.
+While it drives, the target is watched, if it is ours.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from harness.drivers.catalog import DRIVERS
 from harness.drivers.job_files import read_report, write_job
@@ -21,8 +22,8 @@ from harness.errors import UserError
 from harness.process_reaper import end
 from harness.processors import staying_on
 from harness.target_monitor import TargetMonitor
-from harness.target_process import TargetProcess, last_lines
-from harness.vocabulary.job import DriverReport, LoadJob, Workers
+from harness.target_process import last_lines
+from harness.vocabulary.job import DriverReport, LoadJob, LocustfileJob, Workers
 from harness.vocabulary.record import RoundState, TargetReading
 
 READING_INTERVAL_S = 0.08
@@ -34,6 +35,22 @@ START_ALLOWANCE_S = 60.0
 
 WORKERS_ELSEWHERE_S = 300.0
 """Somebody starts workers on other machines by hand."""
+
+
+class Watched(Protocol):
+    """A target that is watched while it is driven."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last lines that it wrote, and how it ended if it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +72,20 @@ class DriverProcess:
         log: File for what it writes to stderr.
         cpus: Processors to stay on; empty means any.
         workers: Who drives for it, if it is to be distributed.
+        module: Of the process, when it is not the driver's usual one.
     """
 
     def __init__(
-        self, driver: str, log: Path, cpus: Sequence[int], workers: Workers | None = None
+        self,
+        driver: str,
+        log: Path,
+        cpus: Sequence[int],
+        workers: Workers | None = None,
+        module: str = "",
     ) -> None:
         self._log = log
         self._workers = workers
-        command = [sys.executable, "-P", "-m", DRIVERS[driver]]
+        command = [sys.executable, "-P", "-m", module or DRIVERS[driver]]
         if workers is not None:
             command += ["--workers", str(workers.count), "--listen", workers.listen]
         with log.open("wb") as stderr, staying_on(cpus):
@@ -104,12 +127,16 @@ class DriverProcess:
             )
         raise UserError(f"the workers of the driver are not ready: {why}")
 
-    def drive(self, job: LoadJob, target: TargetProcess) -> Drive:
+    def drive(self, job: LoadJob | LocustfileJob, target: Watched | None) -> Drive:
         """Drive one round to its end, reading the target meanwhile.
 
         A dead target or an interrupt ends the driver, which first writes the samples it has.
+
+        Args:
+            job: What to drive.
+            target: Whom to read; None for a target that is not ours.
         """
-        monitor = TargetMonitor(target.pid)
+        monitor = None if target is None else TargetMonitor(target.pid)
         started = time.monotonic()
         try:
             state = self._watched(job, target, monitor)
@@ -120,10 +147,13 @@ class DriverProcess:
         report = read_report(Path(job.report))
         if state == "measured" and report is not None and any(w.lost for w in report.workers):
             state = "worker-lost"
-        monitor.read()
-        monitor.close()
+        readings: tuple[TargetReading, ...] = ()
+        if monitor is not None:
+            monitor.read()
+            monitor.close()
+            readings = tuple(monitor.readings)
         tail = ""
-        if state == "target-died":
+        if state == "target-died" and target is not None:
             tail = target.stderr_tail
         elif state == "driver-died":
             tail = "\n".join(last_lines(self._log))
@@ -131,7 +161,7 @@ class DriverProcess:
             state=state,
             wall_s=time.monotonic() - started,
             report=report,
-            readings=tuple(monitor.readings),
+            readings=readings,
             stderr_tail=tail,
         )
 
@@ -144,11 +174,14 @@ class DriverProcess:
         end(self._process)
         self._process.stdout.close()
 
-    def _watched(self, job: LoadJob, target: TargetProcess, monitor: TargetMonitor) -> RoundState:
+    def _watched(
+        self, job: LoadJob | LocustfileJob, target: Watched | None, monitor: TargetMonitor | None
+    ) -> RoundState:
         job_file = Path(job.report).with_suffix(".job.json")
         write_job(job, job_file)
-        deadline = time.monotonic() + 2 * job.load.planned_s + job.timeouts.response_s
-        deadline += START_ALLOWANCE_S
+        deadline = time.monotonic() + 2 * job.load.planned_s + START_ALLOWANCE_S
+        if isinstance(job, LoadJob):
+            deadline += job.timeouts.response_s
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -159,7 +192,8 @@ class DriverProcess:
             return "driver-died"
         due = time.monotonic()
         while True:
-            monitor.read()
+            if monitor is not None:
+                monitor.read()
             # By the clock, and not a pause after each reading: what one takes does not add up.
             now = time.monotonic()
             due = max(due + READING_INTERVAL_S, now)
@@ -168,10 +202,10 @@ class DriverProcess:
                 # A line when the round is done, the end of the pipe when the process is.
                 done = stdout.readline() == DONE
                 break
-            if not target.is_alive:
+            if target is not None and not target.is_alive:
                 return "target-died"
             if time.monotonic() > deadline:
                 return "driver-died"
-        if not target.is_alive:
+        if target is not None and not target.is_alive:
             return "target-died"
         return "measured" if done else "driver-died"

@@ -100,7 +100,7 @@ class ProgressBar:
             self._console.print(Text(line, "" if record.state == "measured" else "red"))
         if record.state == "interrupted":
             self._console.print(
-                "ending the targets, then writing the report; Ctrl-C stops that too"
+                "ending what was started, then writing the report; Ctrl-C stops that too"
             )
 
 

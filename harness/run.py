@@ -7,10 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
-from typing import Protocol
 
 from harness import plan as planning
 from harness.database import Database, open_database
@@ -21,6 +18,7 @@ from harness.machine import fingerprint
 from harness.plan import Plan
 from harness.process_reaper import reaped
 from harness.processors import assign, available, staying_on
+from harness.run_keeping import Observer, RunKeeping, now
 from harness.store import RunFolder
 from harness.target_monitor import read_loop_lag
 from harness.target_process import HOST, TargetFailedError
@@ -33,28 +31,11 @@ from harness.vocabulary.record import (
     AuditCount,
     Pinning,
     RoundRecord,
-    RoundState,
     RunRecord,
 )
 from harness.vocabulary.scenario import Scenario
 from scenarios.catalog import SCENARIOS
 from scenarios.flows import SEEDED_ACCOUNTS
-
-
-class Observer(Protocol):
-    """Told how the run goes; a progress bar, or nobody."""
-
-    def run_begins(self, folder: RunFolder) -> None:
-        """The database is there, the folder has been made, and the first round follows."""
-
-    def workers_awaited(self, workers: Workers) -> None:
-        """The run goes on when so many workers have come from other machines."""
-
-    def round_begins(self, cell: Cell, round_number: int) -> None:
-        """A round is about to be driven."""
-
-    def round_ends(self, cell: Cell, record: RoundRecord) -> None:
-        """A round has been driven and its record stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +59,6 @@ class RunRequest:
     host: str = HOST
 
 
-def new_run_id(plan: Plan) -> str:
-    """A name that sorts by time, and that two runs of the same second do not share."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{plan.name}-{token_hex(2)}"
-
-
 def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
     """Measure every round of every cell into a new folder of `out`.
 
@@ -101,48 +77,23 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
             pinning = replace(pinning, database=())  # Somebody else's: it runs where it runs.
         folder = RunFolder.create(out, request.run_id)
         record = _begun(request, database, pinning)
-        folder.write_run(record)
-        observer.run_begins(folder)
-        measuring = _Measuring(request, record, folder, database, observer)
-        try:
+        with RunKeeping(folder, record, observer, started) as keeping:
+            measuring = _Measuring(request, keeping, database)
             # What reads the target must not take the driver's processor from it.
             with staying_on(pinning.target):
                 measuring.all_blocks()
-        except KeyboardInterrupt:
-            measuring.interrupted = True
-        except UserError:
-            measuring.interrupted = True
-            raise
-        finally:
-            wall_s = time.monotonic() - started
-            folder.write_run(replace(measuring.record, wall_s=wall_s, finished=_now()))
 
 
 class _Measuring:
     """The state of one run while it is carried out."""
 
-    def __init__(
-        self,
-        request: RunRequest,
-        record: RunRecord,
-        folder: RunFolder,
-        database: Database,
-        observer: Observer,
-    ) -> None:
+    def __init__(self, request: RunRequest, keeping: RunKeeping, database: Database) -> None:
         self._request = request
-        self._record = record
-        self._folder = folder
+        self._keeping = keeping
+        self._folder = keeping.folder
         self._database = database
-        self._observer = observer
         largest = max(cell.load.concurrency for cell in request.cells)
         self._tokens = _bearer_tokens(request.run_id, max(largest, SEEDED_ACCOUNTS))
-        self._states: dict[str, tuple[RoundState, ...]] = {c.name: () for c in request.cells}
-        self.interrupted = False
-
-    @property
-    def record(self) -> RunRecord:
-        """`run.json` as it stands now."""
-        return replace(self._record, interrupted=self.interrupted, round_states=dict(self._states))
 
     def all_blocks(self) -> None:
         """Measure block by block; every block has targets of its own.
@@ -156,7 +107,7 @@ class _Measuring:
             for number, block in enumerate(blocks):
                 with nullcontext(lasting) if lasting else self._drivers(number) as drivers:
                     self._one_block(number, block, drivers)
-                if self.interrupted:
+                if self._keeping.interrupted:
                     return
 
     def _with_workers_elsewhere(self, stack: ExitStack) -> DriverProcesses | None:
@@ -168,37 +119,34 @@ class _Measuring:
         if workers is None or not workers.listen:
             return None
         drivers = stack.enter_context(self._drivers(None))
-        self._observer.workers_awaited(workers)
+        self._keeping.observer.workers_awaited(workers)
         for name in sorted({cell.driver for cell in self._request.cells}):
             drivers.ready(name)
         return drivers
 
     def _drivers(self, block: int | None) -> DriverProcesses:
         label = "run" if block is None else f"block-{block}"
-        cpus, workers = self._record.pinning.driver, self._request.workers
+        cpus, workers = self._keeping.record.pinning.driver, self._request.workers
         return DriverProcesses(self._folder.logs, label, cpus, workers)
 
     def _one_block(
         self, number: int, block: Sequence[tuple[Cell, int]], drivers: DriverProcesses
     ) -> None:
         environment = self._database.target_environment
-        logs, cpus, host = self._folder.logs, self._record.pinning.target, self._request.host
+        logs, cpus, host = (
+            self._folder.logs,
+            self._keeping.record.pinning.target,
+            self._request.host,
+        )
         with TargetProcesses(environment, logs, f"block-{number}", cpus, host) as targets:
             for name in sorted({cell.target for cell, _ in block}):
                 targets.launch(name)
             for cell, round_number in block:
-                self._observer.round_begins(cell, round_number)
+                self._keeping.observer.round_begins(cell, round_number)
                 record = self._one_round(cell, round_number, number, targets, drivers)
-                self._keep(cell, record)
-                if record.state == "interrupted":
-                    self.interrupted = True
+                self._keeping.keep(cell, record)
+                if self._keeping.interrupted:
                     return
-
-    def _keep(self, cell: Cell, record: RoundRecord) -> None:
-        self._folder.write_round(cell, record)
-        self._states[cell.name] += (record.state,)
-        self._folder.write_run(self.record)
-        self._observer.round_ends(cell, record)
 
     def _one_round(
         self,
@@ -293,7 +241,7 @@ def _begun(request: RunRequest, database: Database, pinning: Pinning) -> RunReco
     return RunRecord(
         schema_version=SCHEMA_VERSION,
         run_id=request.run_id,
-        started=_now(),
+        started=now(),
         finished=None,
         plan=request.plan.name,
         title=request.plan.title,
@@ -324,7 +272,3 @@ def _bearer_tokens(run_id: str, count: int) -> tuple[str, ...]:
         hashlib.blake2b(f"{run_id}/{number}".encode(), digest_size=20).hexdigest()
         for number in range(count)
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,6 +1,6 @@
 """What is common to all driver processes: one job after the other, told line by line.
 
-A driver reads the path of a load job's file from each line of its standard input, drives it, writes
+A driver reads the path of a job's file from each line of its standard input, drives it, writes
 samples and report, and answers with a line `done`. It ends when its input ends, so it does not
 outlive its parent. Starting a process takes longer than many a round; hence one for several rounds.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar
 
 from harness.drivers.job_files import read_job, write_report
 from harness.vocabulary.job import DriverReport, LoadJob
@@ -20,6 +21,17 @@ READY = b"ready\n"
 
 ENDED_EARLY = 3
 """Exit code of a driver that was told to end within a job."""
+
+
+class Job(Protocol):
+    """What every kind of job has."""
+
+    @property
+    def report(self) -> str:
+        """File for the driver's report."""
+
+
+J = TypeVar("J", bound=Job)
 
 
 def run_jobs(
@@ -37,12 +49,29 @@ def run_jobs(
     Raises:
         Exception: Whatever a job raises ends the process: its parent starts another.
     """
+    return run_each(read_job, drive, lines, sys.stdout.buffer)
+
+
+def run_each(
+    read: Callable[[Path], J],
+    drive: Callable[[J], DriverReport | None],
+    lines: Iterable[str],
+    answers: BinaryIO,
+) -> int:
+    """Drive jobs of any kind, as `run_jobs` does.
+
+    Args:
+        read: Reads the file of a job.
+        drive: As for `run_jobs`.
+        lines: Likewise.
+        answers: Where it is said that a job is done.
+    """
     for line in lines:
-        job = read_job(Path(line.rstrip("\n")))
+        job = read(Path(line.rstrip("\n")))
         report = drive(job)
         if report is None:
             return ENDED_EARLY
         write_report(report, Path(job.report))
-        sys.stdout.buffer.write(DONE)
-        sys.stdout.buffer.flush()
+        answers.write(DONE)
+        answers.flush()
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from harness.vocabulary.load import FlowLoad
+from harness.vocabulary.load import FlowLoad, Population
+from harness.vocabulary.locustfile import LocustfileChoice
 
 SAMPLE_COLUMNS = (
     "round",
@@ -43,6 +44,9 @@ class ErrorKind:
 
     REFUSED = "refused"
     """An open load's arrival that found `max_in_flight` flows under way: it was never sent."""
+
+    LOCUSTFILE = "locustfile"
+    """Of no sample: an exception in a task, and what else a locustfile does beside its requests."""
 
     WRONG = frozenset({WRONG_STATUS, WRONG_ANSWER})
     """The target answered, but not what it must."""
@@ -88,6 +92,27 @@ class LoadJob:
     samples: str
     report: str
     timeouts: Timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class LocustfileJob:
+    """One round of a locustfile's own users, for one driver process.
+
+    Attributes:
+        choice: Which locustfile, and what of it.
+        load: Its users.
+        round: 0-based number of the round.
+        samples: File for the samples (Parquet).
+        report: File for the driver's report (JSON).
+        web_port: Port on 127.0.0.1 for Locust's live page; None for none.
+    """
+
+    choice: LocustfileChoice
+    load: Population
+    round: int
+    samples: str
+    report: str
+    web_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +179,8 @@ class DriverReport:
         loop_lag_ms_p99: 99th percentile of the lateness of a 5 ms timer on its event loop.
         loop_lag_ms_max: The largest one.
         error_examples: By error kind, the first few messages.
+        task_exceptions: Times that a task of a locustfile raised an exception; none of its requests
+            need have failed.
         workers: Of a distributed driver; what the driver spent is then the most that any of them
             did.
     """
@@ -167,4 +194,5 @@ class DriverReport:
     loop_lag_ms_p99: float
     loop_lag_ms_max: float
     error_examples: dict[str, tuple[str, ...]]
+    task_exceptions: int = 0
     workers: tuple[WorkerReport, ...] = ()

@@ -6,23 +6,20 @@ python -m … [--workers N [--listen HOST:PORT]]
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from gevent.socket import wait_read
 from locust.exception import RPCError
 
 from harness.address import parse_address
 from harness.drivers.job_loop import READY, run_jobs
 from harness.drivers.locust_driver.distributed import DistributedDriver
+from harness.drivers.locust_driver.job_lines import lines
 from harness.drivers.locust_driver.local import LocalDriver
 from harness.drivers.locust_driver.told_to_end import ToldToEndError, end_on
 from harness.drivers.locust_driver.worker_pool import NoWorkersError
 from scenarios.catalog import SCENARIOS
-
-READ_BYTES = 64 * 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             driver = LocalDriver()
         drive = driver.drive
-        return run_jobs(lambda job: drive(job, SCENARIOS[job.scenario]), lines())
+        return run_jobs(lambda job: drive(job, SCENARIOS[job.scenario]), lines(sys.stdin.fileno()))
     except ToldToEndError:
         return 0
     except (NoWorkersError, RPCError) as problem:
@@ -56,22 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if driver is not None:
             driver.close()
-
-
-def lines() -> Iterator[str]:
-    """The lines of the standard input, while greenlets go on.
-
-    A thread that reads them would hold the input's lock, and no process can end in order with that.
-    """
-    number, unread = sys.stdin.fileno(), b""
-    while True:
-        wait_read(number)
-        data = os.read(number, READ_BYTES)
-        if not data:
-            return
-        *whole, unread = (unread + data).split(b"\n")
-        for line in whole:
-            yield line.decode()
 
 
 if __name__ == "__main__":

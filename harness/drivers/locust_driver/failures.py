@@ -12,7 +12,7 @@ import gevent
 import requests
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from geventhttpclient.useragent import ConnectionError as GeventConnectionError
-from locust.exception import ResponseError
+from locust.exception import CatchResponseError, ResponseError
 
 from harness.journey import SERVER_ERRORS
 from harness.vocabulary.job import ErrorKind
@@ -22,6 +22,9 @@ _UNREACHABLE = frozenset(
 )
 _LOST = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.EBADF})
 _MAX_CAUSES = 10
+
+_LOOKED_AT = (AssertionError, CatchResponseError, ResponseError)
+"""What a locustfile says that has looked at an answer."""
 
 _KINDS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
     (ErrorKind.TIMEOUT, (gevent.Timeout, TimeoutError, requests.Timeout)),
@@ -39,8 +42,8 @@ def kind_of(problem: BaseException, status: int = 0) -> str:
         problem: What was raised, or what a locustfile reports as the failure.
         status: The HTTP status code of the answer; 0 without an answer.
     """
-    if isinstance(problem, ResponseError | AssertionError):
-        return ErrorKind.WRONG_ANSWER  # The locustfile has looked at the answer.
+    if isinstance(problem, _LOOKED_AT):
+        return ErrorKind.WRONG_ANSWER
     for cause in _causes(problem):
         if kind := _of_connection(cause):
             return kind
@@ -77,4 +80,8 @@ def told(problem: BaseException) -> str:
     """What went wrong, in a line, for the examples of a report."""
     cause = _causes(problem)[-1] if isinstance(problem, GeventConnectionError) else problem
     text = " ".join(str(cause).split()) or type(cause).__name__
-    return text if isinstance(cause, ResponseError) else f"{type(cause).__name__}: {text}"
+    return (
+        text
+        if isinstance(cause, CatchResponseError | ResponseError)
+        else f"{type(cause).__name__}: {text}"
+    )
