@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from harness.drivers.locust_driver import __main__ as process
 
 from harness.drivers import answer, connection
+from harness.drivers.locust_driver import job_lines
 from harness.vocabulary.flow import Request
 from harness.vocabulary.scenario import Scenario
 from tests.harness.drivers import tried_flows
@@ -40,6 +41,5 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         for module in (connection, answer):
             module.MAX_ANSWER_BYTES = int(sys.argv[1])  # type: ignore[attr-defined]
-    read = process.lines
-    process.lines = lambda: jobs(read())
+    vars(process)["lines"] = lambda number: jobs(job_lines.lines(number))
     sys.exit(process.main())
