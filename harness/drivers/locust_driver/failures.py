@@ -43,7 +43,7 @@ def kind_of(problem: BaseException, status: int = 0) -> str:
         status: The HTTP status code of the answer; 0 without an answer.
     """
     if isinstance(problem, _LOOKED_AT):
-        return ErrorKind.WRONG_ANSWER
+        return ErrorKind.SERVER_ERROR if status in SERVER_ERRORS else ErrorKind.WRONG_ANSWER
     for cause in _causes(problem):
         if kind := _of_connection(cause):
             return kind

@@ -42,4 +42,4 @@ if __name__ == "__main__":
         for module in (connection, answer):
             module.MAX_ANSWER_BYTES = int(sys.argv[1])  # type: ignore[attr-defined]
     vars(process)["lines"] = lambda number: jobs(job_lines.lines(number))
-    sys.exit(process.main())
+    sys.exit(process.main([]))
