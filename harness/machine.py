@@ -24,6 +24,8 @@ _PACKAGES = (
     "asyncpg",
     "psycopg",
     "httpx",
+    "locust",
+    "gevent",
 )
 
 

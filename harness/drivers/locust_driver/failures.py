@@ -23,9 +23,6 @@ _UNREACHABLE = frozenset(
 _LOST = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.EBADF})
 _MAX_CAUSES = 10
 
-_LOOKED_AT = (AssertionError, CatchResponseError, ResponseError)
-"""What a locustfile says that has looked at an answer."""
-
 _KINDS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
     (ErrorKind.TIMEOUT, (gevent.Timeout, TimeoutError, requests.Timeout)),
     (ErrorKind.CONNECT, (ConnectionRefusedError, socket.gaierror)),
@@ -42,8 +39,8 @@ def kind_of(problem: BaseException, status: int = 0) -> str:
         problem: What was raised, or what a locustfile reports as the failure.
         status: The HTTP status code of the answer; 0 without an answer.
     """
-    if isinstance(problem, _LOOKED_AT):
-        return ErrorKind.SERVER_ERROR if status in SERVER_ERRORS else ErrorKind.WRONG_ANSWER
+    if isinstance(problem, ResponseError | AssertionError):
+        return ErrorKind.WRONG_ANSWER  # The locustfile has looked at the answer.
     for cause in _causes(problem):
         if kind := _of_connection(cause):
             return kind

@@ -35,7 +35,7 @@ HURRY_S = 2.0
 def main() -> int:
     """Drive jobs until the input ends, or SIGTERM comes."""
     done = False
-    end_on(signal.SIGTERM, instead=lambda: done)
+    end_on(signal.SIGTERM, over=lambda: done)
     told, answers = _kept_from_the_file()
     try:
         return run_each(read_locustfile_job, drive, lines(told), answers)
@@ -52,7 +52,7 @@ def drive(job: LocustfileJob) -> DriverReport | None:
         What the driver observed of itself; None when it was told to end, and has written it.
 
     Raises:
-        UserError: The locustfile cannot be run, which was no so when it was inspected.
+        UserError: The locustfile cannot be run, though it could when it was inspected.
         OSError: The samples could not be written.
     """
     loaded = load(job.choice)

@@ -13,19 +13,30 @@ class ToldToEndError(BaseException):
     """This process has been told to end."""
 
 
-def end_on(*signals: signal.Signals, instead: Callable[[], bool] = lambda: False) -> None:
+def _no() -> bool:
+    return False
+
+
+def end_on(
+    *signals: signal.Signals, instead: Callable[[], bool] = _no, over: Callable[[], bool] = _no
+) -> None:
     """Let signals end the present greenlet with `ToldToEndError`, wherever it waits.
 
     Args:
         signals: Which.
         instead: Called first, from the hub; whether it will end the greenlet in order itself.
+        over: Asked last: whether the greenlet has come to its end anyway, and is to be left alone.
     """
     greenlet: Any = gevent.getcurrent()
     loop = gevent.get_hub().loop
 
+    def throw() -> None:
+        if not over():
+            greenlet.throw(ToldToEndError())
+
     def end() -> None:
         if not instead():
-            loop.run_callback(greenlet.throw, ToldToEndError())
+            loop.run_callback(throw)
 
     for one in signals:
         gevent.signal_handler(one, end)
