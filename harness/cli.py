@@ -110,7 +110,7 @@ def main() -> None:
     "--workers",
     metavar="N",
     type=click.IntRange(1, MAX_WORKERS),
-    help="Share the load among N processes (driver locust).",
+    help="Share the load among N processes (driver locust, or a locustfile).",
 )
 @click.option(
     "--listen",
@@ -151,14 +151,17 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     loopmark run --locustfile FILE --host http://127.0.0.1:8000 --users 10 -- --my-option x
     """
     of_a_plan: dict[str, object] = {"a plan": plan, "a --profile": profile, "--only": only}
-    of_a_plan |= {"--driver": drivers, "--workers": workers, "--listen": listen}
+    of_a_plan["--driver"] = drivers
     wished = wish(ctx, of_a_plan)
     if wished is not None:
-        _run_locustfile(wished, out_folder)
+        _run_locustfile(wished, _workers(workers, listen), out_folder)
     parsed, text = _plan(plan, profile, drivers)
     cells = select(cells_of(parsed), only)
     _require_files(cells)
-    shared, host = _workers(workers, listen, cells)
+    shared = _workers(workers, listen)
+    if shared is not None:
+        _require_distributed(cells)
+    host = parse_address(shared.listen, "--listen").host if shared and shared.listen else HOST
     from harness import run as running  # noqa: PLC0415 - half a second that --help need not take
     from harness.run_keeping import new_run_id  # noqa: PLC0415
 
@@ -166,11 +169,11 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     _measure(cells, lambda bar: running.carry_out(request, out_folder, bar))
 
 
-def _run_locustfile(wished: LocustfileWish, out_folder: Path) -> NoReturn:
+def _run_locustfile(wished: LocustfileWish, workers: Workers | None, out_folder: Path) -> NoReturn:
     from harness import locustfile_run as running  # noqa: PLC0415 - as above
 
     with err.status("looking at the locustfile", spinner="dots"):
-        request = running.prepare(wished.choice, wished.rounds, wished.web_port)
+        request = running.prepare(wished.choice, wished.rounds, wished.web_port, workers)
     _require_files((request.cell,))
     if request.web_port is not None:
         page = f"http://{running.WEB_HOST}:{request.web_port}"
@@ -382,25 +385,26 @@ def _write_html(folder: RunFolder, results: RunResults) -> Path:
     return page
 
 
-def _workers(
-    count: int | None, listen: str | None, cells: Sequence[Cell]
-) -> tuple[Workers | None, str]:
-    """Who shares the load, and the address on which the targets listen."""
+def _workers(count: int | None, listen: str | None) -> Workers | None:
+    """Who shares the load."""
     if count is None:
         if listen is not None:
             raise UserError("--listen: say with --workers how many are to come")
-        return None, HOST
-    alone = [cell for cell in cells if cell.driver not in DISTRIBUTED]
-    if alone:
-        raise UserError(
-            f"--workers: the {alone[0].driver} driver of {alone[0].name} is one process; add "
-            "--driver locust, and choose with --only what that can drive"
-        )
+        return None
     if listen is None:
-        return Workers(count), HOST
+        return Workers(count)
     address = parse_address(listen, "--listen")
     require_listenable(address)
-    return Workers(count, str(address)), address.host
+    return Workers(count, str(address))
+
+
+def _require_distributed(cells: Sequence[Cell]) -> None:
+    for cell in cells:
+        if cell.driver not in DISTRIBUTED:
+            raise UserError(
+                f"--workers: the {cell.driver} driver of {cell.name} is one process; add "
+                "--driver locust, and choose with --only what that can drive"
+            )
 
 
 def _plan(

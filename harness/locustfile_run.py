@@ -18,7 +18,7 @@ from harness.process_reaper import reaped
 from harness.run_keeping import Observer, RunKeeping, new_run_id, now
 from harness.store import RunFolder
 from harness.vocabulary.cell import Cell
-from harness.vocabulary.job import LocustfileJob
+from harness.vocabulary.job import LocustfileJob, Workers
 from harness.vocabulary.load import MAX_SECONDS, Population
 from harness.vocabulary.locustfile import Inspection, LocustfileChoice
 from harness.vocabulary.record import (
@@ -55,6 +55,7 @@ class LocustfileRequest:
         facts: What is kept of it.
         cell: The only one of the run.
         web_port: For Locust's live page; None for none.
+        workers: Who has the users, when they are to be on several processes.
     """
 
     run_id: str
@@ -62,9 +63,12 @@ class LocustfileRequest:
     facts: LocustfileFacts
     cell: Cell
     web_port: int | None
+    workers: Workers | None = None
 
 
-def prepare(choice: LocustfileChoice, rounds: int, web_port: int | None) -> LocustfileRequest:
+def prepare(
+    choice: LocustfileChoice, rounds: int, web_port: int | None, workers: Workers | None = None
+) -> LocustfileRequest:
     """Look at everything that can be wrong before something is started.
 
     Raises:
@@ -93,7 +97,7 @@ def prepare(choice: LocustfileChoice, rounds: int, web_port: int | None) -> Locu
         shape=found.shape,
     )
     cell = Cell(scenario=name, target=target, load=load, driver=DRIVER, rounds=rounds)
-    return LocustfileRequest(new_run_id(name), choice, facts, cell, web_port)
+    return LocustfileRequest(new_run_id(name), choice, facts, cell, web_port, workers)
 
 
 def carry_out(request: LocustfileRequest, out: Path, observer: Observer) -> None:
@@ -103,12 +107,14 @@ def carry_out(request: LocustfileRequest, out: Path, observer: Observer) -> None
     recorded as interrupted and the run ends in order.
 
     Raises:
-        UserError: The folder cannot be written.
+        UserError: The folder cannot be written, or workers do not come.
     """
     started = time.monotonic()
     with reaped():
         folder = RunFolder.create(out, request.run_id)
         with RunKeeping(folder, _begun(request), observer, started) as keeping:
+            if request.workers is not None and request.workers.listen:
+                keeping.observer.workers_awaited(request.workers)
             for number in range(request.cell.rounds):
                 keeping.observer.round_begins(request.cell, number)
                 keeping.keep(request.cell, _one_round(request, folder, number))
@@ -126,9 +132,12 @@ def _one_round(request: LocustfileRequest, folder: RunFolder, number: int) -> Ro
         samples=str(folder.samples_file(cell, number)),
         report=str(folder.make_cell(cell) / f"driver-{number}.json"),
         web_port=request.web_port,
+        is_last=number == cell.rounds - 1,
     )
-    driver = DriverProcess(DRIVER, folder.logs / f"round-{number}.log", (), module=MODULE)
+    log = folder.logs / f"round-{number}.log"
+    driver = DriverProcess(DRIVER, log, (), request.workers, MODULE)
     try:
+        driver.wait_until_ready()
         driven = driver.drive(job, None)
     finally:
         driver.stop()
@@ -171,6 +180,7 @@ def _begun(request: LocustfileRequest) -> RunRecord:
         cells=(cell,),
         round_states={},
         locustfile=request.facts,
+        workers=request.workers.count if request.workers else 0,
     )
 
 

@@ -105,6 +105,7 @@ class LocustfileJob:
         samples: File for the samples (Parquet).
         report: File for the driver's report (JSON).
         web_port: Port on 127.0.0.1 for Locust's live page; None for none.
+        is_last: Whether workers of other machines may go after it.
     """
 
     choice: LocustfileChoice
@@ -113,6 +114,7 @@ class LocustfileJob:
     samples: str
     report: str
     web_port: int | None = None
+    is_last: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,48 +1,80 @@
 """The process that drives a round of a locustfile; `job_loop` says how it is told so.
 
+    python -m … [--workers N [--listen HOST:PORT]]
+
 One process drives one round: what a file sets up when it is imported is there once.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from locust.env import Environment
+from locust.exception import RPCError
 from locust.log import setup_logging
 
+from harness.address import parse_address
 from harness.drivers.job_files import read_locustfile_job, write_report
-from harness.drivers.job_loop import run_each
+from harness.drivers.job_loop import READY, run_each
+from harness.drivers.locust_driver.engine import connected_environment, take_over
 from harness.drivers.locust_driver.event_recorder import EventRecorder
 from harness.drivers.locust_driver.job_lines import lines
 from harness.drivers.locust_driver.live_page import live_page
 from harness.drivers.locust_driver.locustfile import load
 from harness.drivers.locust_driver.native_thread import NativeThread
 from harness.drivers.locust_driver.population import PopulationRound
+from harness.drivers.locust_driver.population_on_workers import PopulationOnWorkers
 from harness.drivers.locust_driver.told_to_end import ToldToEndError, end_on
+from harness.drivers.locust_driver.worker_pool import NoWorkersError, WorkerPool
 from harness.drivers.recording import Recording
 from harness.drivers.samples import SampleFile
 from harness.vocabulary.job import DriverReport, LocustfileJob
 
 HURRY_S = 2.0
+HURRY_WITH_WORKERS_S = 3.5
 """For the users to end when the process has been told to: the samples are written after that."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Drive jobs until the input ends, or SIGTERM comes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--listen", default="")
+    chosen = parser.parse_args(arguments)
     done = False
     end_on(signal.SIGTERM, over=lambda: done)
     told, answers = _kept_from_the_file()
+    pool: WorkerPool | None = None
     try:
-        return run_each(read_locustfile_job, drive, lines(told), answers)
+        if chosen.workers:
+            listen = parse_address(chosen.listen, "--listen") if chosen.listen else None
+            pool = WorkerPool(connected_environment(), chosen.workers, listen)
+            pool.gather()
+            answers.write(READY)
+            answers.flush()
+        return run_each(
+            read_locustfile_job,
+            lambda job: drive(job) if pool is None else drive_on_workers(job, pool),
+            lines(told),
+            answers,
+        )
     except ToldToEndError:
         return 0
+    except (NoWorkersError, RPCError) as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
     finally:
         done = True
+        if pool is not None:
+            pool.close()
 
 
 def drive(job: LocustfileJob) -> DriverReport | None:
@@ -55,45 +87,87 @@ def drive(job: LocustfileJob) -> DriverReport | None:
         UserError: The locustfile cannot be run, though it could when it was inspected.
         OSError: The samples could not be written.
     """
-    loaded = load(job.choice)
-    set_up: Any = setup_logging  # Without types.
-    set_up(loaded.options.loglevel)
-    environment = loaded.environment()
-    options, web_port = loaded.options, job.web_port
-    options.headless, options.autostart = web_port is None, web_port is not None
-    if web_port is not None:
-        options.web_port = web_port
-    runner = environment.create_local_runner()
-    ended = False
-    rows = SampleFile(Path(job.samples), job.round, executor=NativeThread())
-    with rows, ExitStack() as stack:
+    environment = _environment(job)
+    environment.create_local_runner()
+    with SampleFile(Path(job.samples), job.round, executor=NativeThread()) as rows:
         recording = Recording(rows)
         users = PopulationRound(environment, job.load, recording)
         recorder = EventRecorder(recording, users.fail)
         recorder.attach(environment)
-        page = None
-        if web_port is not None:
-            page = stack.enter_context(live_page(environment, web_port))
-        events: Any = environment.events  # Its methods have no types.
-        events.init.fire(environment=environment, runner=runner, web_ui=page)
-        if page is not None:
-            page.start()
-        # What exists now stays until the end: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
         try:
-            users.drive()
-        except ToldToEndError:
-            ended = True
-            environment.stop_timeout = 0.0
-            users.end(HURRY_S)
+            with _initialised(environment, job):
+                ended = _ended(users, environment, HURRY_S)
         finally:
             recorder.detach()
-    report = recorder.completed(users.window.report(recording))
-    if ended:
-        write_report(report, Path(job.report))
-        return None
-    return report
+    return _told(job, recorder.completed(users.window.report(recording)), ended=ended)
+
+
+def drive_on_workers(job: LocustfileJob, pool: WorkerPool) -> DriverReport | None:
+    """The same, with users on workers.
+
+    Raises:
+        WorkerFailedError: The locustfile cannot be run by a worker.
+        UserError: As `drive`.
+        OSError: As `drive`.
+    """
+    environment = _environment(job)
+    take_over(environment, pool.runner)
+    with SampleFile(Path(job.samples), job.round, executor=NativeThread()) as rows:
+        recording = Recording(rows)
+        shared = PopulationOnWorkers(pool, job, rows)
+        shared.prepare()
+        users = PopulationRound(environment, job.load, recording, shared.finish)
+        with _initialised(environment, job):
+            shared.listen(users.fail)
+            ended = _ended(users, environment, HURRY_WITH_WORKERS_S)
+    return _told(job, shared.report(users.window, recording), ended=ended)
+
+
+def _environment(job: LocustfileJob) -> Environment:
+    loaded = load(job.choice)
+    set_up: Any = setup_logging  # Without types.
+    set_up(loaded.options.loglevel)
+    options, web_port = loaded.options, job.web_port
+    options.headless, options.autostart = web_port is None, web_port is not None
+    if web_port is not None:
+        options.web_port = web_port
+    return loaded.environment()
+
+
+@contextmanager
+def _initialised(environment: Environment, job: LocustfileJob) -> Iterator[None]:
+    """Within it the file's own preparations are done, and its page is there if there is to be."""
+    events: Any = environment.events  # Its methods have no types.
+    runner = environment.runner
+    if job.web_port is None:
+        events.init.fire(environment=environment, runner=runner, web_ui=None)
+        yield
+        return
+    with live_page(environment, job.web_port) as page:
+        events.init.fire(environment=environment, runner=runner, web_ui=page)
+        page.start()
+        yield
+
+
+def _ended(users: PopulationRound, environment: Environment, hurry_s: float) -> bool:
+    """Drive the users; whether the process was told to end meanwhile."""
+    # What exists now stays until the end: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    try:
+        users.drive()
+    except ToldToEndError:
+        environment.stop_timeout = 0.0
+        users.end(hurry_s)
+        return True
+    return False
+
+
+def _told(job: LocustfileJob, report: DriverReport, *, ended: bool) -> DriverReport | None:
+    if not ended:
+        return report
+    write_report(report, Path(job.report))
+    return None
 
 
 def _kept_from_the_file() -> tuple[int, BinaryIO]:

@@ -12,7 +12,12 @@ import locust
 from pydantic import TypeAdapter
 
 from harness import __version__
-from harness.vocabulary.job import DriverReport, LoadJob
+from harness.vocabulary.job import DriverReport, LoadJob, LocustfileJob
+from harness.vocabulary.load import Population
+from harness.vocabulary.locustfile import LocustfileChoice
+
+LEAVING = "loopmark_leaving"
+"""Worker: it goes, and is not to be waited for."""
 
 HELLO = "loopmark_hello"
 """Worker: who it is, its `versions`, `clock` and `pid`."""
@@ -48,8 +53,16 @@ SAMPLES = "loopmark_samples"
 STOP = "loopmark_stop"
 """Master: end now, and deliver what there is."""
 
+LOCUSTFILE = "loopmark_locustfile"
+"""Master: run users of a locustfile, as Locust's own messages will say: the `choice` of it, its
+`text` where it is not at hand, the `load`, the `round`, and `index` of `count` as for PREPARE."""
+
+FINISH = "loopmark_finish"
+"""Master: the users of the locustfile have been stopped; deliver what there is."""
+
 BYE = "loopmark_bye"
-"""Master: all is done; leave."""
+"""Master: all is done; leave, or, if there is to be another round of a locustfile (`again`), begin
+anew."""
 
 ENDED = "loopmark_ended"
 """Worker: all is delivered, `rows` in all; its `report`, None when it was ended early."""
@@ -57,11 +70,13 @@ ENDED = "loopmark_ended"
 PROBLEM = "loopmark_problem"
 """Worker: a round failed by an error of a flow or of the driver: `what`."""
 
-FROM_WORKERS = (HELLO, PONG, PREPARED, STARTED, SAMPLES, ENDED, PROBLEM)
-FROM_MASTER = (WELCOME, REFUSED, PING, PREPARE, START, STOP, BYE)
+FROM_WORKERS = (HELLO, LEAVING, PONG, PREPARED, STARTED, SAMPLES, ENDED, PROBLEM)
+FROM_MASTER = (WELCOME, REFUSED, PING, PREPARE, LOCUSTFILE, START, FINISH, STOP, BYE)
 
 _JOB = TypeAdapter(LoadJob)
 _REPORT = TypeAdapter(DriverReport)
+_CHOICE = TypeAdapter(LocustfileChoice)
+_POPULATION = TypeAdapter(Population)
 
 
 def versions() -> dict[str, str]:
@@ -82,6 +97,26 @@ def job_data(job: LoadJob) -> Any:  # noqa: ANN401 - what msgpack can carry
 def job_of(data: Any) -> LoadJob:  # noqa: ANN401 - likewise
     """The job in the data of a message."""
     return _JOB.validate_python(data)
+
+
+def locustfile_data(job: LocustfileJob, text: bytes | None) -> dict[str, Any]:
+    """A round of a locustfile as data of a message; with the text where it is not at hand."""
+    return {
+        "choice": _CHOICE.dump_python(job.choice, mode="json"),
+        "text": text,
+        "load": _POPULATION.dump_python(job.load, mode="json"),
+        "round": job.round,
+    }
+
+
+def choice_of(data: Any) -> LocustfileChoice:  # noqa: ANN401 - likewise
+    """The choice in the data of a message."""
+    return _CHOICE.validate_python(data)
+
+
+def population_of(data: Any) -> Population:  # noqa: ANN401 - likewise
+    """The load in the data of a message."""
+    return _POPULATION.validate_python(data)
 
 
 def report_data(report: DriverReport) -> Any:  # noqa: ANN401 - likewise

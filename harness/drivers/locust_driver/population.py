@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 from gevent.event import Event
 from locust.env import Environment
-from locust.runners import STATE_RUNNING, Runner
+from locust.runners import STATE_RUNNING, MasterRunner, Runner
 
 from harness.drivers.clock import clock
 from harness.drivers.locust_driver.gevent_loop import GeventLoop
@@ -30,18 +31,26 @@ class PopulationRound:
         environment: With its runner.
         load: How many users, and for how long.
         recording: Where it is said what was unusual.
+        finish: For users on workers: called when they have stopped, to take what is delivered.
 
     Attributes:
         window: Open while all users are there; with a shape from the first to the last.
     """
 
-    def __init__(self, environment: Environment, load: Population, recording: Recording) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        load: Population,
+        recording: Recording,
+        finish: Callable[[], None] | None = None,
+    ) -> None:
         runner = environment.runner
         assert runner is not None
         self._environment = environment
         self._runner: Runner = runner
         self._load = load
         self._recording = recording
+        self._finish = finish
         self._loop = GeventLoop(self.fail)
         self._over = Event()
         self._problem: Exception | None = None
@@ -64,13 +73,18 @@ class PopulationRound:
             self._runner.start_shape()
             self._watch(self._runner.shape_greenlet, "its shape has failed")
         else:
-            self._runner.start(self._load.users, self._load.spawn_rate)
-            self._watch(self._runner.spawning_greenlet, "the users were not all started")
+            self._watch(self._start(self._load.users), "the users were not all started")
         self._over.wait()
         self._close()
         self.end(STOPPING_S)
         if self._problem is not None:
             raise self._problem
+
+    def _start(self, users: int) -> gevent.Greenlet | None:
+        if isinstance(self._runner, MasterRunner):  # Which waits until all are there.
+            return gevent.spawn(self._runner.start, users, self._load.spawn_rate)
+        self._runner.start(users, self._load.spawn_rate)
+        return self._runner.spawning_greenlet
 
     def end(self, patience_s: float) -> None:
         """Stop the users and fire what Locust fires at its end.
@@ -83,6 +97,10 @@ class PopulationRound:
         events: Any = environment.events
         try:
             with gevent.Timeout(environment.stop_timeout + patience_s):
+                if self._finish is not None:
+                    # To quit would end the connections as well.
+                    self._runner.stop()
+                    self._finish()
                 events.quitting.fire(environment=environment, reverse=True)
                 self._runner.quit()
                 events.quit.fire(exit_code=environment.process_exit_code or 0)

@@ -12,9 +12,11 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -30,14 +32,20 @@ from harness.drivers.batches import SampleBatches
 from harness.drivers.clock import clock, clock_id
 from harness.drivers.load_models import SETTLE_S, Share
 from harness.drivers.locust_driver import messages
-from harness.drivers.locust_driver.engine import flow_environment, only_listen
+from harness.drivers.locust_driver.engine import connected_environment, only_listen
+from harness.drivers.locust_driver.flow_user import FlowUser
 from harness.drivers.locust_driver.round import EndedError, Round
 from harness.drivers.locust_driver.told_to_end import ToldToEndError, end_on
+from harness.drivers.locust_driver.worker_population import WorkerPopulation
+from harness.errors import UserError
 from harness.vocabulary.job import DriverReport
 from scenarios.catalog import SCENARIOS
 
 PATIENCE_S = 8.0
 """For a master to be there: the two may be started in any order, by hand or by a scheduler."""
+
+PATIENCE_FOR_NEXT_S = 60.0
+"""For the master of the next round of a locustfile."""
 
 PROBE_S = 2.0
 BETWEEN_PROBES_S = 0.2
@@ -49,6 +57,14 @@ FLUSH_S = 0.5
 EXIT_LOST = 1
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
+
+
+class Departure(Enum):
+    """Why a worker serves its master no longer, in words."""
+
+    DONE = "the run is done"
+    AGAIN = "the round is done; ready for the next"
+    LOST = f"not heard of for {MASTER_SILENCE_S} s; gone"
 
 
 class RefusedError(Exception):
@@ -98,17 +114,17 @@ class Worker:
         if why:
             raise RefusedError(why)
 
-    def serve(self) -> bool:
-        """Do what the master orders until it is done; False when it was lost before."""
+    def serve(self) -> Departure:
+        """Do what the master orders until it is done, or lost."""
         try:
             # Locust ends its greenlets when the master has been silent for too long.
             while len(self._runner.greenlet):
                 with suppress(Empty):
                     kind, data = self._orders.get(timeout=1.0)
                     if kind == messages.BYE:
-                        return True
+                        return Departure.AGAIN if data["again"] else Departure.DONE
                     self._obey(kind, data)
-            return False
+            return Departure.LOST
         finally:
             self._stop()
 
@@ -125,12 +141,13 @@ class Worker:
 
     def _obey(self, kind: str, data: Any) -> None:  # noqa: ANN401 - the data of a message
         match kind:
-            case messages.PREPARE:
+            case messages.PREPARE | messages.LOCUSTFILE:
                 self._stop()
                 self._start = AsyncResult()
                 self._is_ended = False
-                self._round = gevent.spawn(self._drive, data, self._start)
-            case messages.START:
+                drive = self._drive if kind == messages.PREPARE else self._populate
+                self._round = gevent.spawn(drive, data, self._start)
+            case messages.START | messages.FINISH:
                 self._start.set(data)
             case messages.STOP:
                 self._stop()
@@ -146,36 +163,63 @@ class Worker:
             self._round = None
 
     def _drive(self, prepare: dict[str, Any], start: AsyncResult[dict[str, Any]]) -> None:
+        """Drive a share of a round of flows."""
         job = messages.job_of(prepare["job"])
         share = Share(prepare["index"], prepare["count"])
         self._say(f"{job.scenario}, {job.load.label}, part {share.index + 1} of {share.count}")
+        environment = self._runner.environment
+        if not environment.user_classes:
+            environment.user_classes = [FlowUser]
+            only_listen(environment)
+        with (
+            self._delivered(job.round) as (rows, reports),
+            Round(self._runner, job, SCENARIOS[job.scenario], rows, share) as users,
+        ):
+            self._users = users
+            self._go_on()
+            self._send(messages.PREPARED, right=users.warm())
+            order = start.get()
+            self._go_on()
+            reports.append(self._begin(users, order))
+
+    def _populate(self, order: dict[str, Any], finish: AsyncResult[dict[str, Any]]) -> None:
+        """Run a share of a locustfile's users, whom Locust starts and stops."""
+        name = Path(order["choice"]["path"]).name
+        self._say(f"{name}, part {order['index'] + 1} of {order['count']}")
+        with self._delivered(order["round"]) as (rows, reports):
+            users = WorkerPopulation(self._runner, order, rows, finish.set_exception)
+            self._send(messages.STARTED, start_ns=clock())
+            self._send(messages.PREPARED, right=True)
+            finish.get()
+            self._go_on()
+            reports.append(users.report())
+
+    @contextmanager
+    def _delivered(self, round_number: int) -> Iterator[tuple[SampleBatches, list[DriverReport]]]:
+        """Within it samples are collected and sent; at its end the rest of them, and the report."""
         numbers = iter(range(sys.maxsize))
         rows = SampleBatches(
-            job.round,
+            round_number,
             lambda count, content: self._send(
                 messages.SAMPLES, number=next(numbers), rows=count, content=content
             ),
         )
-        report: DriverReport | None = None
+        reports: list[DriverReport] = []
         flusher = gevent.spawn(_flush_now_and_then, rows)
         try:
-            with Round(self._runner, job, SCENARIOS[job.scenario], rows, share) as users:
-                self._users = users
-                self._go_on()
-                self._send(messages.PREPARED, right=users.warm())
-                order = start.get()
-                self._go_on()
-                report = self._begin(users, order)
+            yield rows, reports
         except EndedError:
             pass
         except Exception as problem:  # noqa: BLE001 - told to the master, which ends the run by it
-            traceback.print_exc()
-            self._send(messages.PROBLEM, what=f"{type(problem).__name__}: {problem}")
+            if not isinstance(problem, UserError):
+                traceback.print_exc()
+            what = str(problem) if isinstance(problem, UserError) else repr(problem)
+            self._send(messages.PROBLEM, what=what)
         finally:
             self._users = None
             flusher.kill()
         rows.flush()
-        told = None if report is None else messages.report_data(report)
+        told = messages.report_data(reports[0]) if reports else None
         self._send(messages.ENDED, rows=rows.rows, report=told)
 
     def _go_on(self) -> None:
@@ -196,13 +240,18 @@ class Worker:
         self._runner.send_message(kind, data)
 
 
-def connected(master: Address, environment: Environment) -> runners.WorkerRunner:
+def connected(master: Address, environment: Environment, patience_s: float) -> runners.WorkerRunner:
     """Connect to a master.
+
+    Args:
+        master: Where it is.
+        environment: Gets the runner.
+        patience_s: How long it may take until it is there.
 
     Raises:
         RefusedError: Nothing answers there.
     """
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     why = _why_unreachable(master)
     while why and time.monotonic() < deadline:
         gevent.sleep(BETWEEN_PROBES_S)
@@ -244,20 +293,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--master", required=True)
     parser.add_argument("--port", required=True, type=int)
     parser.add_argument("--name", default=f"{socket.gethostname()}/{os.getpid()}")
+    parser.add_argument("--patience", type=float, default=PATIENCE_S)
     chosen = parser.parse_args(arguments)
     master = Address(chosen.master, chosen.port)
     end_on(signal.SIGTERM, signal.SIGINT)
-    environment = flow_environment()
+    environment = connected_environment()
+    departure = Departure.LOST
     try:
-        runner = connected(master, environment)
-        only_listen(environment)
+        runner = connected(master, environment, chosen.patience)
         worker = Worker(runner, partial(_say, master))
         worker.introduce(chosen.name)
         _say(master, "connected; waiting for work, Ctrl-C ends it")
-        if worker.serve():
-            _say(master, "the run is done")
-            return 0
-        _say(master, f"not heard of for {MASTER_SILENCE_S} s; gone")
+        departure = worker.serve()
+        _say(master, departure.value)
     except RefusedError as problem:
         _say(master, f"no run to work for: {problem}")
         return EXIT_REFUSED
@@ -266,7 +314,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     finally:
         _leave(environment)
-    return EXIT_LOST
+    if departure is Departure.AGAIN:
+        # What a locustfile has set up must not be there when it is imported again.
+        again = ["--patience", str(PATIENCE_FOR_NEXT_S)]
+        os.execv(sys.executable, [*sys.orig_argv, *again])  # noqa: S606 - this very program
+    return EXIT_LOST if departure is Departure.LOST else 0
 
 
 def _say(master: Address, what: str) -> None:
@@ -278,9 +330,12 @@ def _leave(environment: Environment) -> None:
     """Let the master know, and what is on its way get there."""
     runner = environment.runner
     if isinstance(runner, runners.WorkerRunner):
+        events: Any = environment.events  # Its methods have no types.
         with suppress(RPCError, ToldToEndError):  # To be told to end is no news any more.
-            runner.send_message("quit")
+            runner.send_message(messages.LEAVING)
+            events.quitting.fire(environment=runner.environment, reverse=True)
             gevent.sleep(LEAVING_S)
+            events.quit.fire(exit_code=0)
         runner.greenlet.kill(block=False)
 
 

@@ -94,6 +94,7 @@ class WorkerPool:
         self._count = count
         self._starts_them = listen is None
         self.is_ended = False
+        self._is_closed = False
         self._inbox: Queue[Heard | None] = Queue()
         self._arrived: dict[str, Arrived] = {}
         self._gone: dict[str, str] = {}
@@ -171,10 +172,27 @@ class WorkerPool:
         """The worker's clock less ours; None if it did not answer. Other messages are dropped."""
         return offset(list(self._exchanges(worker)))
 
-    def close(self) -> None:
-        """Let all go, and end those that were started here."""
+    @property
+    def runner(self) -> MasterRunner:
+        """Locust's, which the workers are connected to."""
+        return self._runner
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the workers were started here, and find the same files."""
+        return self._starts_them
+
+    def close(self, *, again: bool = False) -> None:
+        """Let all go, and end those that were started here.
+
+        Args:
+            again: Whether those of other machines are to come to another master soon.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
         for worker in self.present():
-            self.send(worker, messages.BYE)
+            self.send(worker, messages.BYE, again=again and not self._starts_them)
         with suppress(ToldToEndError):  # To be told to end is no news any more.
             gevent.sleep(BYE_S)
         for process in self._processes.values():
@@ -185,6 +203,8 @@ class WorkerPool:
         at_ns = clock()
         if msg.type == messages.HELLO:
             self._let_in(msg.node_id, msg.data)
+        elif msg.type == messages.LEAVING:
+            self._gone.setdefault(msg.node_id, "it left")
         elif msg.node_id in self._arrived and msg.node_id not in self._gone:
             self._inbox.put(Heard(self._arrived[msg.node_id], msg.type, msg.data, at_ns))
 
@@ -210,9 +230,8 @@ class WorkerPool:
         if process is not None and (code := process.poll()) is not None:
             return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         node = self._runner.clients.get(worker.id)
-        if node is None:
-            return "it left"
-        return "nothing heard from it" if node.state == STATE_MISSING else ""
+        # Locust's master forgets a worker for a moment when its users have stopped.
+        return "nothing heard from it" if node and node.state == STATE_MISSING else ""
 
     def _start_missing(self) -> None:
         command = [sys.executable, "-P", "-m", f"{__package__}.worker"]
@@ -225,7 +244,7 @@ class WorkerPool:
                 continue
             # Not our output: who reads it waits for the end of all that hold it.
             process = subprocess.Popen(  # noqa: S603 - our own module
-                [*command, "--name", name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                [*command, "--name", name], stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno()
             )
             self._processes[process.pid] = process
 

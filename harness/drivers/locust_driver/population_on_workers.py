@@ -1,0 +1,83 @@
+"""One round of a locustfile's own users on workers: Locust's master starts and stops them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import gevent
+
+from harness.drivers.clock import clock
+from harness.drivers.locust_driver import messages
+from harness.drivers.locust_driver.deliveries import TICK_S, Deliveries, joined
+from harness.drivers.locust_driver.worker_pool import WorkerPool
+from harness.drivers.recording import Recording
+from harness.drivers.samples import SampleFile
+from harness.drivers.window import Window
+from harness.vocabulary.job import DriverReport, LocustfileJob
+
+PREPARING_S = 60.0
+"""For workers to import the file."""
+
+FINISHING_S = 10.0
+"""For workers to deliver what they have, once their users have stopped."""
+
+
+class PopulationOnWorkers:
+    """Gives a locustfile out, and takes the samples.
+
+    Args:
+        pool: The workers; all that are present take part.
+        job: The round.
+        samples: Where the samples go.
+    """
+
+    def __init__(self, pool: WorkerPool, job: LocustfileJob, samples: SampleFile) -> None:
+        self._pool = pool
+        self._job = job
+        self._deliveries = Deliveries(pool, pool.present(), samples)
+        self._listener: gevent.Greenlet | None = None
+
+    def prepare(self) -> None:
+        """Have the file imported everywhere.
+
+        Raises:
+            WorkerFailedError: It cannot be.
+        """
+        deliveries, path = self._deliveries, Path(self._job.choice.path)
+        deliveries.align()
+        deliveries.start_ns = clock()
+        text = None if self._pool.is_here else path.read_bytes()
+        deliveries.give_out(messages.LOCUSTFILE, **messages.locustfile_data(self._job, text))
+        deliveries.wait(lambda part: part.is_prepared, PREPARING_S, "it did not get ready")
+
+    def listen(self, on_problem: Callable[[Exception], None]) -> None:
+        """Take what comes while the users are at work; problems are told."""
+
+        def take() -> None:
+            try:
+                while True:
+                    self._deliveries.hear(time.monotonic() + TICK_S)
+            except Exception as problem:  # noqa: BLE001 - told to whoever waits
+                on_problem(problem)
+
+        self._listener = gevent.spawn(take)
+
+    def finish(self) -> None:
+        """Take what is left, now that the users have stopped, and let the workers go."""
+        if self._listener is not None:
+            self._listener.kill()
+        for part in self._deliveries.present():
+            self._pool.send(part.worker, messages.FINISH)
+        late = "it did not deliver in time"
+        self._deliveries.wait(lambda part: part.has_ended, FINISHING_S, late)
+        self._deliveries.measure_drift()
+        self._pool.close(again=not self._job.is_last)
+
+    def report(self, window: Window, recording: Recording) -> DriverReport:
+        """What all of them did, and what was seen here."""
+        report = self._deliveries.report((window.start_ns, window.end_ns))
+        here = {kind: tuple(found) for kind, found in recording.examples.items()}
+        return replace(report, error_examples=joined([here, report.error_examples]))
