@@ -12,13 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from harness.target_process import free_port
+from tests.harness.drivers.locustfile_target import CountingTarget
 from tests.network_namespaces import Host, hosts, why_not
 
 Loopmark = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., "subprocess.Popen[str]"]
 COMMAND = str(Path(sys.executable).with_name("loopmark"))
 DEADLINE_S = 90.0
 
@@ -163,6 +167,112 @@ def test_a_worker_killed_on_another_host_leaves_an_interrupted_cell(
         assert workers[1].returncode == 0, "the other one stays to the end"
     finally:
         killed([run, *workers])
+
+
+# ---- a locustfile on workers ----
+
+LOCUSTFILE = """
+from locust import FastHttpUser, constant, events, task
+
+starts = []
+
+@events.test_start.add_listener
+def _(**_):
+    starts.append(1)
+
+class Shopper(FastHttpUser):
+    wait_time = constant(0.02)
+
+    @task
+    def shop(self):
+        assert starts == [1], "what the file sets up is as new in each round"
+        self.client.get("/a")
+"""
+
+
+@pytest.fixture
+def target() -> Iterator[CountingTarget]:
+    with CountingTarget().serving() as serving:
+        yield serving
+
+
+def samples_of(folder: Path) -> pd.DataFrame:
+    files = sorted((folder / "results/latest/cells").glob("*/round-*.parquet"))
+    frame: pd.DataFrame = pd.concat([pq.read_table(file).to_pandas() for file in files])
+    return frame
+
+
+def test_a_locustfile_runs_on_workers_of_this_machine(
+    loopmark: Loopmark, target: CountingTarget, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(LOCUSTFILE)
+    options = ["--host", target.url, "--users", "5", "--spawn-rate", "10", "--run-time", "2s"]
+    command = ["run", "--locustfile", "shop.py", *options, "--workers", "2"]
+    done = loopmark(*command, "--", "--stop-timeout", "5")
+    assert done.returncode in {0, 1}, done.stderr
+    cell = only_cell(tmp_path)
+    assert cell["error_kinds"] == {}
+    samples = samples_of(tmp_path)
+    assert len(samples) == target.asked["GET /a"] > 0, "each request is one sample"
+    assert samples["user"].nunique() == 5, "no two users of different workers have one number"
+    assert sum(one["samples"] for one in cell["workers"]) == len(samples)
+    assert {one["clock"] for one in cell["workers"]} == {"shared"}
+    assert json.loads((tmp_path / "results/latest/run.json").read_text())["workers"] == 2
+
+
+def test_workers_from_elsewhere_get_the_locustfile_and_begin_every_round_anew(
+    start_loopmark: Start, target: CountingTarget, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(LOCUSTFILE)
+    listen = f"127.0.0.1:{free_port()}"
+    options = ["--host", target.url, "--users", "4", "--spawn-rate", "10", "--run-time", "1.5s"]
+    command = ["run", "--locustfile", "shop.py", *options, "--rounds", "2", "--workers", "2"]
+    run = start_loopmark(*command, "--listen", listen)
+    workers: list[subprocess.Popen[str]] = []
+    try:
+        assert run.stderr is not None
+        while "loopmark worker --master" not in (line := run.stderr.readline()):
+            assert line, "it does not wait for workers"
+        workers += [start_loopmark("worker", "--master", listen) for _ in range(2)]
+        _, said = run.communicate(timeout=DEADLINE_S)
+        assert run.returncode in {0, 1}, said
+        told = [one.communicate(timeout=DEADLINE_S)[1] for one in workers]
+        assert [one.returncode for one in workers] == [0, 0], told
+    finally:
+        killed([run, *workers])
+    cell = only_cell(tmp_path)
+    assert cell["error_kinds"] == {}
+    assert cell["error_examples"] == {}, "no task has raised"
+    assert cell["rounds"] == 2
+    assert [one["rounds"] for one in cell["workers"]] == [2, 2]
+    assert set(samples_of(tmp_path)["round"]) == {0, 1}
+
+
+def test_a_locustfile_that_a_worker_cannot_import_is_told(
+    start_loopmark: Start, target: CountingTarget, tmp_path: Path
+) -> None:
+    """What it imports lies beside it here, and nowhere where the worker is."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    (here / "catalogue_of_mine.py").write_text("")
+    (here / "shop.py").write_text(f"import catalogue_of_mine\n{LOCUSTFILE}")
+    listen = f"127.0.0.1:{free_port()}"
+    options = ["--host", target.url, "--run-time", "2s", "--workers", "1", "--listen", listen]
+    run = start_loopmark("run", "--locustfile", str(here / "shop.py"), *options)
+    workers: list[subprocess.Popen[str]] = []
+    try:
+        assert run.stderr is not None
+        while "loopmark worker --master" not in (line := run.stderr.readline()):
+            assert line, "it does not wait for workers"
+        workers.append(start_loopmark("worker", "--master", listen))
+        run.communicate(timeout=DEADLINE_S)
+        assert run.returncode == 1
+    finally:
+        killed([run, *workers])
+    cell = only_cell(tmp_path)
+    assert cell["validity"]["state"] == "interrupted"
+    assert "No module named 'catalogue_of_mine'" in cell["stderr_tail"]
 
 
 def test_a_master_that_is_not_there_is_told_in_time(loopmark: Loopmark) -> None:

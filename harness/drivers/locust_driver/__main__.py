@@ -29,12 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--listen", default="")
     chosen = parser.parse_args(arguments)
     driver: LocalDriver | DistributedDriver | None = None
+    is_done = False
 
     def end_round() -> bool:
         return driver is not None and driver.end()
 
     try:
-        end_on(signal.SIGTERM, instead=end_round)
+        end_on(signal.SIGTERM, instead=end_round, over=lambda: is_done)
         if chosen.workers:
             listen = parse_address(chosen.listen, "--listen") if chosen.listen else None
             driver = DistributedDriver(chosen.workers, listen)
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{problem}\n")
         return 1
     finally:
+        is_done = True  # To be told to end is no news any more.
         if driver is not None:
             driver.close()
 
