@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver test check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-workers test check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -43,6 +43,9 @@ bench-steady-state: $(STAMP) ## How often steadiness is misjudged, on simulated 
 
 bench-driver: $(STAMP) ## The driver against its peers (about 8 minutes): CPU per request and accuracy, into docs/driver.md
 	$(BIN)/python -m tests.bench.driver
+
+bench-workers: $(STAMP) ## Are two workers worth twice one, and is no sample lost? (10 minutes), into docs/workers.md
+	$(BIN)/python -m tests.bench.workers
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest

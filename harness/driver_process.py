@@ -102,6 +102,11 @@ class DriverProcess:
         """Whether it can take another job."""
         return self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def wait_until_ready(self) -> None:
         """Wait until its workers are there; without any it is ready at once.
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import token_hex
 
 NETWORK = "10.77.0"
 """Known inside of the namespaces only."""
+
+_CLONE_NEWNET = 0x40000000
 
 
 @dataclass(frozen=True)
@@ -67,3 +71,23 @@ def hosts(count: int) -> Iterator[Sequence[Host]]:
 
 def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+@contextmanager
+def inside(host: Host) -> Iterator[None]:
+    """Within it, processes that this thread starts, and sockets that it opens, are that host's."""
+    with Path("/proc/thread-self/ns/net").open("rb") as before:
+        with Path("/run/netns", host.name).open("rb") as there:
+            _enter(there.fileno())
+        try:
+            yield
+        finally:
+            _enter(before.fileno())
+
+
+def _enter(namespace: int) -> None:
+    """setns(2), which Python has from 3.12 on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
