@@ -41,7 +41,7 @@ bench-starved: $(STAMP) ## Is a starved driver noticed, and only a starved one? 
 bench-steady-state: $(STAMP) ## How often steadiness is misjudged, on simulated windows (some minutes)
 	$(BIN)/python tests/bench/steady_state_calibration.py
 
-bench-driver: $(STAMP) ## The driver against its peers (about 8 minutes): CPU per request and accuracy, into docs/driver.md
+bench-driver: $(STAMP) ## The driver against its peers (about 13 minutes): CPU per request and accuracy, into docs/driver.md
 	$(BIN)/python -m tests.bench.driver
 
 bench-workers: $(STAMP) ## Are two workers worth twice one, and is no sample lost? (10 minutes), into docs/workers.md

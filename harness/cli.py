@@ -28,6 +28,7 @@ from harness.locustfile_options import (
     wish,
 )
 from harness.plan import KnownNames, Plan, cells_of, parse_plan, planned_seconds, select
+from harness.processors import assign, available
 from harness.store import LATEST, RunFolder
 from harness.target_process import HOST, require_listenable
 from harness.vocabulary.cell import Cell
@@ -161,6 +162,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     shared = _workers(workers, listen)
     if shared is not None:
         _require_distributed(cells)
+        _warn_of_crowding(shared)
     host = parse_address(shared.listen, "--listen").host if shared and shared.listen else HOST
     from harness import run as running  # noqa: PLC0415 - half a second that --help need not take
     from harness.run_keeping import new_run_id  # noqa: PLC0415
@@ -396,6 +398,19 @@ def _workers(count: int | None, listen: str | None) -> Workers | None:
     address = parse_address(listen, "--listen")
     require_listenable(address)
     return Workers(count, str(address))
+
+
+def _warn_of_crowding(workers: Workers) -> None:
+    driver = assign(available(), workers.count).driver
+    if not workers.listen and driver and len(driver) < workers.count:
+        err.print(
+            Text(
+                f"{workers.count} workers share {len(driver)} processor(s), the rest being the "
+                "target's and the database's: they will wait for each other, and cells may be "
+                "driver-limited"
+            ),
+            soft_wrap=True,
+        )
 
 
 def _require_distributed(cells: Sequence[Cell]) -> None:

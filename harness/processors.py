@@ -16,8 +16,14 @@ def available() -> tuple[int, ...]:
     return ()
 
 
-def assign(cpus: Sequence[int]) -> Pinning:
+def assign(cpus: Sequence[int], workers: int = 1) -> Pinning:
     """Give the driver a processor of its own, and the database one where there are three or more.
+
+    Each worker of a distributed driver has one too, as long as one is left for the target.
+
+    Args:
+        cpus: Those there are.
+        workers: Processes of the driver that do the driving on this machine.
 
     On two processors the database shares the target's: it belongs to the system under test, and a
     driver that has to wait for it would report late sends as slow answers.
@@ -27,9 +33,11 @@ def assign(cpus: Sequence[int]) -> Pinning:
             return Pinning(target=(), driver=(), database=())
         case [first, last]:
             return Pinning(target=(first,), driver=(last,), database=(first,))
-        case [*targets, database, driver]:
-            return Pinning(target=tuple(targets), driver=(driver,), database=(database,))
-    raise AssertionError("unreachable")
+        case all_:
+            own = max(1, min(workers, len(all_) - 2))
+            *targets, database = all_[:-own]
+            driver = tuple(all_[-own:])
+            return Pinning(target=tuple(targets), driver=driver, database=(database,))
 
 
 @contextmanager

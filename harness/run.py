@@ -70,7 +70,8 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
         UserError: There is no usable database, the folder cannot be written, or the database is
             lost on the way; in the last case the folder holds what was measured until then.
     """
-    pinning = assign(available())
+    workers = request.workers
+    pinning = assign(available(), workers.count if workers and not workers.listen else 1)
     started = time.monotonic()
     with reaped() as token, open_database(token, request.run_id, pinning.database) as database:
         if not database.facts.embedded:

@@ -14,6 +14,7 @@ from harness import audits, latencies, resource_use, stages, statistics, validit
 from harness.moments import over_time
 from harness.rounds import Round, measured_round
 from harness.vocabulary.cell import Cell
+from harness.vocabulary.job import ErrorKind
 from harness.vocabulary.load import ARRIVING, Load, Ramp, Steps
 from harness.vocabulary.record import RAN_TO_THEIR_END, RoundRecord
 from harness.vocabulary.result import (
@@ -71,6 +72,8 @@ def summarise(
     begun = [_begun(cell, record, samples_of(record.round), asked) for record in records]
     rounds = [one.measured for one in begun if one.measured is not None]
     error_kinds = sum((one.error_kinds for one in begun), Counter[str]())
+    reports = [record.driver for record in records if record.driver is not None]
+    error_kinds[ErrorKind.LOCUSTFILE] = sum(one.task_exceptions for one in reports)
     audit_results = tuple(
         audits.over_rounds(audit, found)
         for n, audit in enumerate(asked)
@@ -104,6 +107,8 @@ def summarise(
         late_ms=max((one.late_ms for one in rounds if one.late_ms is not None), default=None),
         knee_rps=knee,
         losses=losses(records),
+        ended_early=tuple(dict.fromkeys(one.ended_early for one in reports if one.ended_early)),
+        remarks=_examples(records).get(ErrorKind.LOCUSTFILE, ()),
     )
     return CellResult(
         name=cell.name,
@@ -111,7 +116,7 @@ def summarise(
         target=cell.target,
         driver=cell.driver,
         load=cell.load,
-        rounds=len(rounds),
+        rounds=evidence.ended,
         error_kinds={kind: count for kind, count in error_kinds.most_common() if count},
         error_examples=_examples(records),
         audits=audit_results,
@@ -126,7 +131,7 @@ def _begun(
 ) -> _Begun:
     kinds = samples.loc[samples["error"] != "", "error"].value_counts()
     measured = None
-    if record.state in RAN_TO_THEIR_END and record.driver is not None:
+    if record.has_figures and record.driver is not None:
         measured = measured_round(cell.load, record, record.driver, samples)
     return _Begun(
         requests=len(samples),

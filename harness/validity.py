@@ -121,6 +121,8 @@ class Evidence:
         late_ms: 99th percentile of the time from due to sent, in the worst round.
         knee_rps: Of steps and ramps; 0 where the target did not keep up with any stage.
         losses: Of a distributed driver: what became of the workers that did not deliver all.
+        ended_early: Of a locustfile: why rounds ended before their time.
+        remarks: Of a locustfile: examples of what went wrong in it beside its requests.
     """
 
     planned_rounds: int
@@ -141,6 +143,8 @@ class Evidence:
     late_ms: float | None = None
     knee_rps: float | None = None
     losses: tuple[str, ...] = ()
+    ended_early: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def ended(self) -> int:
@@ -159,6 +163,7 @@ def judge(load: Load, evidence: Evidence) -> Validity:
 
 def _objections(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
     yield from _from_rounds(evidence)
+    yield from _from_locustfile(evidence)
     yield from _from_answers(load, evidence)
     if evidence.ended:
         yield from _from_driver(load, evidence)
@@ -183,13 +188,24 @@ def _from_rounds(evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
         yield ValidityState.INTERRUPTED, "the driver lost a worker"
 
 
+def _from_locustfile(evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
+    for why in evidence.ended_early:
+        yield ValidityState.INTERRUPTED, f"the locustfile did not run to its end: {why}"
+    exceptions = evidence.error_kinds.get(ErrorKind.LOCUSTFILE, 0)
+    example = f": {evidence.remarks[0]}" if evidence.remarks else ""
+    if exceptions:
+        yield ValidityState.ERRORS, f"tasks raised {exceptions} exceptions{example}"
+    elif evidence.remarks:
+        yield ValidityState.ERRORS, f"the locustfile had a problem beside its requests{example}"
+
+
 def _from_answers(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
     wrong = sum(n for kind, n in evidence.error_kinds.items() if kind in ErrorKind.WRONG)
     # Requests that were abandoned fell with their round, which says so itself.
     unfinished = any(state != "measured" for state in evidence.states)
     told: frozenset[str] = ErrorKind.WRONG | ({ErrorKind.ABANDONED} if unfinished else set())
     refused = evidence.error_kinds.get(ErrorKind.REFUSED, 0)
-    told |= {ErrorKind.REFUSED}
+    told |= {ErrorKind.REFUSED, ErrorKind.LOCUSTFILE}
     failed = sum(n for kind, n in evidence.error_kinds.items() if kind not in told)
     if wrong:
         yield ValidityState.WRONG_ANSWERS, f"{wrong} of {evidence.requests} answers were wrong"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.vocabulary.job import ClockKind, WorkerReport
-from harness.vocabulary.record import RAN_TO_THEIR_END, RoundRecord
+from harness.vocabulary.record import RoundRecord
 from harness.vocabulary.result import WorkerUse
 
 _CLOCKS: tuple[ClockKind, ...] = ("shared", "aligned", "durations")
@@ -38,9 +38,7 @@ def losses(records: Sequence[RoundRecord]) -> tuple[str, ...]:
 
 
 def _workers(record: RoundRecord) -> tuple[WorkerReport, ...]:
-    if record.state not in RAN_TO_THEIR_END or record.driver is None:
-        return ()
-    return record.driver.workers
+    return record.driver.workers if record.has_figures and record.driver is not None else ()
 
 
 def _over_rounds(name: str, reports: Sequence[WorkerReport]) -> WorkerUse:

@@ -185,6 +185,7 @@ class DriverReport:
             need have failed.
         workers: Of a distributed driver; what the driver spent is then the most that any of them
             did.
+        ended_early: Why a locustfile ended before its time; empty if it did not.
     """
 
     window_start_ns: int
@@ -197,4 +198,5 @@ class DriverReport:
     loop_lag_ms_max: float
     error_examples: dict[str, tuple[str, ...]]
     task_exceptions: int = 0
+    ended_early: str = ""
     workers: tuple[WorkerReport, ...] = ()

@@ -19,7 +19,7 @@ RoundState = Literal["measured", "worker-lost", "target-died", "driver-died", "i
 what it had delivered is kept."""
 
 RAN_TO_THEIR_END: frozenset[RoundState] = frozenset({"measured", "worker-lost"})
-"""Of these rounds there are samples, a window and figures, whether they may be believed or not."""
+"""Of these rounds there must be samples and a window, whether they may be believed or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,11 @@ class RoundRecord:
     loop_lag: tuple[tuple[int, int], ...]
     audits: tuple[AuditCount, ...]
     stderr_tail: str = ""
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether its driver has told of a window: also one that was interrupted may have."""
+        return self.driver is not None and self.state in {*RAN_TO_THEIR_END, "interrupted"}
 
 
 @dataclass(frozen=True, slots=True)

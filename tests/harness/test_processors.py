@@ -38,6 +38,19 @@ def test_driver_has_a_processor_of_its_own_and_none_is_idle(cpus: list[int]) -> 
         assert not set(pinning.database) & set(pinning.target)
 
 
+@pytest.mark.parametrize(
+    ("count", "workers", "driver"),
+    [(2, 2, (1,)), (3, 2, (2,)), (4, 2, (2, 3)), (4, 9, (2, 3)), (8, 3, (5, 6, 7)), (8, 1, (7,))],
+)
+def test_workers_have_processors_as_long_as_one_is_left_for_the_target(
+    count: int, workers: int, driver: tuple[int, ...]
+) -> None:
+    pinning = assign(range(count), workers)
+    assert pinning.driver == driver
+    assert {*pinning.target, *pinning.driver, *pinning.database} == set(range(count))
+    assert pinning.target
+
+
 class Affinity:
     """Stands in for the kernel: knows which processors this process is on."""
 

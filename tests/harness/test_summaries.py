@@ -663,6 +663,29 @@ def test_failure_that_a_locustfile_reports_is_an_error() -> None:
     assert found.validity.state == "errors"
 
 
+def test_a_round_that_was_interrupted_has_figures_if_its_driver_told_of_a_window() -> None:
+    rows = steady(10, 2.0, 20.0, lead_ms=100)
+    told = record(0, report(), state="interrupted")
+    found = summarise(cell(load=population()), [told], frame(rows), [])
+    assert found.requests == 1000
+    assert found.rounds == 0, "none was measured to its end"
+    assert found.validity.state == "interrupted"
+    untold = summarise(cell(load=population()), [replace(told, driver=None)], frame(rows), [])
+    assert untold.requests == 0
+
+
+def test_tasks_that_raised_are_counted_beside_the_requests() -> None:
+    rows = steady(10, 2.0, 20.0, lead_ms=100)
+    what = "Shopper: KeyError: 'price' at shop, line 9"
+    told = report(requests=len(rows), examples={ErrorKind.LOCUSTFILE: (what,)})
+    records = [record(0, replace(told, task_exceptions=4, ended_early="it was stopped"))]
+    found = summarise(cell(load=population()), records, frame(rows), [])
+    assert found.error_kinds == {"locustfile": 4}
+    assert found.errors == 0, "no request failed"
+    assert found.validity.state == "interrupted"
+    assert found.validity.reasons[1:] == (f"tasks raised 4 exceptions: {what}",)
+
+
 # ---- workers ----
 
 

@@ -353,6 +353,28 @@ def test_round_that_lost_a_worker_is_interrupted_and_says_so() -> None:
     assert judge(CLOSED, replace(lost, losses=())).reasons == ("the driver lost a worker",)
 
 
+def test_a_task_that_raised_is_an_error_although_no_request_failed() -> None:
+    raised = replace(
+        GOOD_CROWD,
+        error_kinds={"locustfile": 3},
+        remarks=("Shopper: KeyError: 'price' at shop, line 9",),
+    )
+    verdict = judge(CROWD, raised)
+    assert verdict.state == "errors"
+    assert verdict.reasons == (
+        "tasks raised 3 exceptions: Shopper: KeyError: 'price' at shop, line 9",
+    )
+    listener = replace(GOOD_CROWD, remarks=("an exception in a listener",))
+    assert judge(CROWD, listener).state == "errors"
+
+
+def test_a_locustfile_that_did_not_run_to_its_end_is_interrupted() -> None:
+    stopped = replace(GOOD_CROWD, ended_early=("it was stopped after 3.0 of 30 s",))
+    verdict = judge(CROWD, stopped)
+    assert verdict.state == "interrupted"
+    assert "it was stopped after 3.0 of 30 s" in verdict.reasons[0]
+
+
 def test_of_a_locustfiles_users_nobody_knows_how_many_there_should_be() -> None:
     wrong = balances(1.0, 1.0, 1.0)
     assert judge(CLOSED, replace(GOOD, balances=wrong)).state == "littles-law"

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -99,7 +100,8 @@ def drive(job: LocustfileJob) -> DriverReport | None:
                 ended = _ended(users, environment, HURRY_S)
         finally:
             recorder.detach()
-    return _told(job, recorder.completed(users.window.report(recording)), ended=ended)
+    report = recorder.completed(users.window.report(recording))
+    return _told(job, users, report, ended=ended)
 
 
 def drive_on_workers(job: LocustfileJob, pool: WorkerPool) -> DriverReport | None:
@@ -120,7 +122,7 @@ def drive_on_workers(job: LocustfileJob, pool: WorkerPool) -> DriverReport | Non
         with _initialised(environment, job):
             shared.listen(users.fail)
             ended = _ended(users, environment, HURRY_WITH_WORKERS_S)
-    return _told(job, shared.report(users.window, recording), ended=ended)
+    return _told(job, users, shared.report(users.window, recording), ended=ended)
 
 
 def _environment(job: LocustfileJob) -> Environment:
@@ -163,10 +165,13 @@ def _ended(users: PopulationRound, environment: Environment, hurry_s: float) -> 
     return False
 
 
-def _told(job: LocustfileJob, report: DriverReport, *, ended: bool) -> DriverReport | None:
+def _told(
+    job: LocustfileJob, users: PopulationRound, report: DriverReport, *, ended: bool
+) -> DriverReport | None:
+    whole = replace(report, ended_early=users.ended_early)
     if not ended:
-        return report
-    write_report(report, Path(job.report))
+        return whole
+    write_report(whole, Path(job.report))
     return None
 
 

@@ -35,6 +35,7 @@ class PopulationRound:
 
     Attributes:
         window: Open while all users are there; with a shape from the first to the last.
+        ended_early: Why it ended before its time; empty if it did not.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class PopulationRound:
         self._over = Event()
         self._problem: Exception | None = None
         self._began_ns = 0
+        self.ended_early = ""
         self.window = Window(self._loop)
         events: Any = environment.events  # Its methods have no types.
         # After the file's own listeners: what they prepare takes nothing of the run time.
@@ -116,7 +118,7 @@ class PopulationRound:
 
     def _watch(self, greenlet: gevent.Greenlet | None, what: str) -> None:
         def failed(found: gevent.Greenlet) -> None:
-            self._recording.explain(ErrorKind.LOCUSTFILE, f"{what}: {found.exception!r}")
+            self.ended_early = f"{what}: {found.exception!r}"
             self._over.set()
 
         if greenlet is not None:
@@ -140,7 +142,7 @@ class PopulationRound:
         if self.window.is_closed:
             return
         if self._runner.state == STATE_RUNNING and not self._runner.user_count:
-            self._recording.explain(ErrorKind.LOCUSTFILE, "all users stopped before its end")
+            self.ended_early = "all users had stopped before its end"
             self._time_is_up()
             return
         self._loop.call_later(LOOK_INTERVAL_S, self._look)
@@ -152,10 +154,9 @@ class PopulationRound:
     def _on_stopping(self, **_: object) -> None:
         if not self.window.is_closed and self._load.users is not None and self._began_ns:
             passed_s = (clock() - self._began_ns) / 1e9
-            self._recording.explain(
-                ErrorKind.LOCUSTFILE,
-                f"stopped after {passed_s:.1f} of {self._load.run_time_s:g} s, on its page or by "
-                "itself",
+            self.ended_early = (
+                f"it was stopped after {passed_s:.1f} of {self._load.run_time_s:g} s, on its page "
+                "or by itself"
             )
         self._close()
         # A user that ends the test is itself killed by that, and then nobody fires `test_stop`.
@@ -173,9 +174,7 @@ class PopulationRound:
         if not window.start_ns:
             # Nothing was to be measured: the users were never all there.
             window.open()
-            self._recording.explain(
-                ErrorKind.LOCUSTFILE, "it ended before all users had been started"
-            )
+            self.ended_early = self.ended_early or "it ended before all users had been started"
             window.close(window.start_ns)
             return
         window.close()
