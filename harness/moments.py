@@ -12,6 +12,7 @@ import numpy.typing as npt
 from harness.resource_use import MIB, with_cpu
 from harness.vocabulary.job import DriverReport
 from harness.vocabulary.record import (
+    RAN_TO_THEIR_END,
     DatabaseReading,
     RoundRecord,
     TargetReading,
@@ -27,9 +28,9 @@ Numbers = npt.NDArray[np.float64]
 
 
 def over_time(records: Sequence[RoundRecord]) -> tuple[Moment, ...]:
-    """The window of the first round that has figures, in at most 60 equal stretches."""
+    """The window of the first round that was measured to its end, in at most 60 equal stretches."""
     for record in records:
-        if record.has_figures and record.driver is not None:
+        if record.state in RAN_TO_THEIR_END and record.driver is not None:
             return _moments(record, record.driver)
     return ()
 

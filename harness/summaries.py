@@ -69,7 +69,11 @@ def summarise(
         samples_of: Where the samples of each round come from.
         asked: The audits of the cell's scenario.
     """
-    begun = [_begun(cell, record, samples_of(record.round), asked) for record in records]
+    shown = _shown(records)
+    begun = [
+        _begun(cell, record, samples_of(record.round), asked, is_shown=record.round in shown)
+        for record in records
+    ]
     rounds = [one.measured for one in begun if one.measured is not None]
     error_kinds = sum((one.error_kinds for one in begun), Counter[str]())
     reports = [record.driver for record in records if record.driver is not None]
@@ -126,12 +130,23 @@ def summarise(
     )
 
 
+def _shown(records: Sequence[RoundRecord]) -> frozenset[int]:
+    """The rounds that figures are about: that ran to their end, or else what there is of others."""
+    ended = {one.round for one in records if one.has_figures and one.state in RAN_TO_THEIR_END}
+    return frozenset(ended or {one.round for one in records if one.has_figures})
+
+
 def _begun(
-    cell: Cell, record: RoundRecord, samples: pd.DataFrame, asked: Sequence[Audit]
+    cell: Cell,
+    record: RoundRecord,
+    samples: pd.DataFrame,
+    asked: Sequence[Audit],
+    *,
+    is_shown: bool,
 ) -> _Begun:
     kinds = samples.loc[samples["error"] != "", "error"].value_counts()
     measured = None
-    if record.has_figures and record.driver is not None:
+    if is_shown and record.driver is not None:
         measured = measured_round(cell.load, record, record.driver, samples)
     return _Begun(
         requests=len(samples),

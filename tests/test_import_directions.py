@@ -83,7 +83,7 @@ ALLOWED_IN_PROJECT: Mapping[str, tuple[str, ...]] = {
 # These are command lines: they may speak and end the process.
 SPEAKING = frozenset(
     {"harness.cli", "targets.serve", "harness.drivers.locust_driver.worker"}
-    | {"harness.drivers.locust_driver.__main__"}
+    | {"harness.drivers.locust_driver.__main__", "harness.drivers.locust_driver.locustfile_driver"}
 )
 SPEECH = frozenset(
     {"print", "exit", "quit", "click.echo", "click.secho", "sys.exit", "os._exit"}

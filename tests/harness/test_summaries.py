@@ -663,7 +663,7 @@ def test_failure_that_a_locustfile_reports_is_an_error() -> None:
     assert found.validity.state == "errors"
 
 
-def test_a_round_that_was_interrupted_has_figures_if_its_driver_told_of_a_window() -> None:
+def test_an_interrupted_round_has_figures_if_there_is_no_other_and_its_driver_told_of_it() -> None:
     rows = steady(10, 2.0, 20.0, lead_ms=100)
     told = record(0, report(), state="interrupted")
     found = summarise(cell(load=population()), [told], frame(rows), [])

@@ -94,11 +94,12 @@ class WorkerPool:
         self._count = count
         self._starts_them = listen is None
         self.is_ended = False
-        self._is_closed = False
+        self._is_closed = self._was_complete = False
         self._inbox: Queue[Heard | None] = Queue()
         self._arrived: dict[str, Arrived] = {}
         self._gone: dict[str, str] = {}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._names: dict[int, str] = {}
         self._clock = clock_id()
         address = (HERE, 0) if listen is None else (listen.host, listen.port)
         self._runner: MasterRunner = environment.create_master_runner(*address)
@@ -115,21 +116,21 @@ class WorkerPool:
             NoWorkersError: They did not come, or none is left.
             EndedError: By `end`.
         """
-        if self._starts_them:
-            self._start_missing()
         deadline = time.monotonic() + ARRIVAL_S
         while len(self.present()) < self._count:
             if self._starts_them:
+                self._start_missing()
                 self._require_alive()
                 if time.monotonic() > deadline:
                     raise NoWorkersError(f"workers were not ready within {ARRIVAL_S:.0f} s")
-            elif self._gone:
+            elif self._was_complete:
                 break
             gevent.sleep(POLL_S)
             if self.is_ended:
                 raise EndedError
         if not self.present():
             raise NoWorkersError("no worker is left")
+        self._was_complete = True
 
     def present(self) -> list[Arrived]:
         """Those that are there, in the order in which they came."""
@@ -236,7 +237,7 @@ class WorkerPool:
     def _start_missing(self) -> None:
         command = [sys.executable, "-P", "-m", f"{__package__}.worker"]
         command += ["--master", HERE, "--port", str(self._runner.server.port)]
-        taken = {one.name for one in self.present()}
+        taken = {self._names[pid] for pid in self._processes}
         for number in range(1, self._count + 1):
             # The same name for whoever takes a place: it is one row of a report.
             name = f"{socket.gethostname()}/{number}"
@@ -247,10 +248,12 @@ class WorkerPool:
                 [*command, "--name", name], stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno()
             )
             self._processes[process.pid] = process
+            self._names[process.pid] = name
 
     def _require_alive(self) -> None:
+        arrived = {one.pid for one in self._arrived.values() if one.id not in self._gone}
         for process in self._processes.values():
-            if (code := process.poll()) is not None:
+            if process.pid not in arrived and (code := process.poll()) is not None:
                 raise NoWorkersError(f"a worker ended at its start, with exit code {code}")
 
     def _exchanges(self, worker: Arrived) -> Iterator[Exchange]:

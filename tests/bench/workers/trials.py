@@ -178,10 +178,11 @@ def kills(plan: Plan, say: Say) -> Sequence[Kill]:
             # Whoever takes the place of one that was killed is there after a round.
             crew.drive(crew.job(target, SHORT))
             victim = Random(number).choice(psutil.Process(crew.pid).children())
-            after_s = load.warmup_s + load.duration_s * Random(-number).random()
+            after_s = load.warmup_s + load.duration_s * Random(-number).uniform(0.1, 0.8)
             job = crew.job(target, load)
-            Timer(1.0 + after_s, victim.kill).start()
+            Timer(after_s, victim.kill).start()
             driven = crew.drive(job)
+            assert driven.state == "worker-lost", driven.stderr_tail
             assert driven.report is not None
             workers = driven.report.workers
             samples = samples_of(job)
