@@ -44,7 +44,7 @@ bench-steady-state: $(STAMP) ## How often steadiness is misjudged, on simulated 
 bench-driver: $(STAMP) ## The driver against its peers (about 13 minutes): CPU per request and accuracy, into docs/driver.md
 	$(BIN)/python -m tests.bench.driver
 
-bench-workers: $(STAMP) ## Are two workers worth twice one, and is no sample lost? (10 minutes), into docs/workers.md
+bench-workers: $(STAMP) ## Are two workers worth twice one, and is no sample lost? (7 minutes), into docs/workers.md
 	$(BIN)/python -m tests.bench.workers
 
 test: $(STAMP) ## Run all tests

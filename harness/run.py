@@ -67,8 +67,8 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
     leaves nothing.
 
     Raises:
-        UserError: There is no usable database, the folder cannot be written, or the database is
-            lost on the way; in the last case the folder holds what was measured until then.
+        UserError: There is no usable database, the folder cannot be written, or the database or
+            all workers are lost on the way; then the folder holds what was measured until then.
     """
     workers = request.workers
     pinning = assign(available(), workers.count if workers and not workers.listen else 1)

@@ -242,11 +242,6 @@ class Population:
         return self.users or 1
 
     @property
-    def ramp_s(self) -> float:
-        """Seconds until all users are there; 0 with a shape, of which all is measured."""
-        return 0.0 if self.users is None else self.users / self.spawn_rate
-
-    @property
     def planned_s(self) -> float:
         """Seconds that one round is expected to take."""
         return self.run_time_s

@@ -14,6 +14,7 @@ from locust.exception import RPCError
 
 from harness.address import parse_address
 from harness.drivers.job_loop import READY, run_jobs
+from harness.drivers.locust_driver.deliveries import WorkerFailedError
 from harness.drivers.locust_driver.distributed import DistributedDriver
 from harness.drivers.locust_driver.job_lines import lines
 from harness.drivers.locust_driver.local import LocalDriver
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run_jobs(lambda job: drive(job, SCENARIOS[job.scenario]), lines(sys.stdin.fileno()))
     except ToldToEndError:
         return 0
-    except (NoWorkersError, RPCError) as problem:
+    except (NoWorkersError, WorkerFailedError, RPCError) as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
     finally:

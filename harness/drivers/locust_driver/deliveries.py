@@ -65,8 +65,8 @@ class Deliveries:
 
     Attributes:
         parts: What each of them does.
-        start_ns: When the load began or will begin, by our clock; for workers of whose clock only
-            durations mean something.
+        start_ns: When the load will begin, by our clock; for workers of whose clock only durations
+            mean something. 0 where each begins when it says so.
     """
 
     def __init__(self, pool: WorkerPool, workers: Sequence[Arrived], samples: SampleFile) -> None:
@@ -95,13 +95,21 @@ class Deliveries:
         for index, part in enumerate(self.parts):
             self._pool.send(part.worker, kind, index=index, count=count, **data)
 
-    def wait(self, is_so: Callable[[Part], bool], patience_s: float, late: str) -> None:
+    def wait(
+        self,
+        is_so: Callable[[Part], bool],
+        patience_s: float,
+        late: str,
+        *,
+        is_ending: bool = False,
+    ) -> None:
         """Hear the workers until all that are there have come so far.
 
         Args:
             is_so: How far.
             patience_s: After so many seconds the others are given up.
             late: Why.
+            is_ending: Whether the round is being ended already.
 
         Raises:
             EndedError: The round is ended from outside meanwhile.
@@ -109,10 +117,9 @@ class Deliveries:
             OSError: Samples could not be written.
         """
         deadline = time.monotonic() + patience_s
-        was_ended = self._pool.is_ended
         while waited := [part for part in self.present() if not is_so(part)]:
             self.hear(min(deadline, time.monotonic() + TICK_S))
-            if self._pool.is_ended and not was_ended:
+            if self._pool.is_ended and not is_ending:
                 raise EndedError
             if time.monotonic() >= deadline:
                 for part in waited:
@@ -138,7 +145,7 @@ class Deliveries:
         for part in self.present():
             if not part.has_ended:
                 self._pool.send(part.worker, messages.STOP)
-        self.wait(lambda part: part.has_ended, patience_s, "it did not stop")
+        self.wait(lambda part: part.has_ended, patience_s, "it did not stop", is_ending=True)
 
     def present(self) -> list[Part]:
         """The parts of those that are not lost."""
@@ -160,6 +167,9 @@ class Deliveries:
 
     def report(self, window: tuple[int, int]) -> DriverReport:
         """What all of them did, in this window of our clock; they spent what the busiest did."""
+        for part in self.present():
+            if not part.has_ended:
+                part.lost = "it was not heard to the end"
         reports = [part.report for part in self.parts if part.report is not None]
         waited = [one.waited_s for one in reports if one.waited_s is not None]
         return DriverReport(
@@ -186,7 +196,8 @@ class Deliveries:
             case messages.STARTED:
                 if part.clock == "durations":
                     # Its window is laid over ours, whatever its clock says.
-                    part.offset = Offset(heard.data["start_ns"] - self.start_ns, 0)
+                    ours_ns = self.start_ns or heard.at_ns
+                    part.offset = Offset(heard.data["start_ns"] - ours_ns, 0)
             case messages.SAMPLES:
                 self._take_samples(part, heard)
             case messages.ENDED:

@@ -25,6 +25,7 @@ from locust.log import setup_logging
 from harness.address import parse_address
 from harness.drivers.job_files import read_locustfile_job, write_report
 from harness.drivers.job_loop import READY, run_each
+from harness.drivers.locust_driver.deliveries import WorkerFailedError
 from harness.drivers.locust_driver.engine import connected_environment, take_over
 from harness.drivers.locust_driver.event_recorder import EventRecorder
 from harness.drivers.locust_driver.job_lines import lines
@@ -37,10 +38,11 @@ from harness.drivers.locust_driver.told_to_end import ToldToEndError, end_on
 from harness.drivers.locust_driver.worker_pool import NoWorkersError, WorkerPool
 from harness.drivers.recording import Recording
 from harness.drivers.samples import SampleFile
+from harness.errors import UserError
 from harness.vocabulary.job import DriverReport, LocustfileJob
 
 HURRY_S = 2.0
-HURRY_WITH_WORKERS_S = 3.5
+HURRY_WITH_WORKERS_S = 3.0
 """For the users to end when the process has been told to: the samples are written after that."""
 
 
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except ToldToEndError:
         return 0
-    except (NoWorkersError, RPCError) as problem:
+    except (NoWorkersError, WorkerFailedError, UserError, RPCError) as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
     finally:
@@ -112,12 +114,13 @@ def drive_on_workers(job: LocustfileJob, pool: WorkerPool) -> DriverReport | Non
         UserError: As `drive`.
         OSError: As `drive`.
     """
-    environment = _environment(job)
-    take_over(environment, pool.runner)
     with SampleFile(Path(job.samples), job.round, executor=NativeThread()) as rows:
         recording = Recording(rows)
         shared = PopulationOnWorkers(pool, job, rows)
-        shared.prepare()
+        shared.give_out()
+        environment = _environment(job)
+        take_over(environment, pool.runner)
+        shared.await_all()
         users = PopulationRound(environment, job.load, recording, shared.finish)
         with _initialised(environment, job):
             shared.listen(users.fail)

@@ -48,7 +48,7 @@ STARTED = "loopmark_started"
 """Worker: it begins at `start_ns` of its clock."""
 
 SAMPLES = "loopmark_samples"
-"""Worker: the batch with this `number`, of so many `rows`: `content`."""
+"""Worker: the batch with this `number`: `content`."""
 
 STOP = "loopmark_stop"
 """Master: end now, and deliver what there is."""

@@ -31,7 +31,8 @@ class PopulationRound:
         environment: With its runner.
         load: How many users, and for how long.
         recording: Where it is said what was unusual.
-        finish: For users on workers: called when they have stopped, to take what is delivered.
+        finish: For users on workers: called when they have stopped, to take what is delivered
+            within so many seconds.
 
     Attributes:
         window: Open while all users are there; with a shape from the first to the last.
@@ -43,7 +44,7 @@ class PopulationRound:
         environment: Environment,
         load: Population,
         recording: Recording,
-        finish: Callable[[], None] | None = None,
+        finish: Callable[[float], None] | None = None,
     ) -> None:
         runner = environment.runner
         assert runner is not None
@@ -84,9 +85,15 @@ class PopulationRound:
 
     def _start(self, users: int) -> gevent.Greenlet | None:
         if isinstance(self._runner, MasterRunner):  # Which waits until all are there.
-            return gevent.spawn(self._runner.start, users, self._load.spawn_rate)
+            return gevent.spawn(self._start_by_master, users)
         self._runner.start(users, self._load.spawn_rate)
         return self._runner.spawning_greenlet
+
+    def _start_by_master(self, users: int) -> None:
+        self._runner.start(users, self._load.spawn_rate)
+        if not self._began_ns:
+            self.ended_early = "Locust's master had no worker to start users on"
+            self._over.set()
 
     def end(self, patience_s: float) -> None:
         """Stop the users and fire what Locust fires at its end.
@@ -97,12 +104,13 @@ class PopulationRound:
         self._close()
         environment = self._environment
         events: Any = environment.events
+        if self._finish is not None:
+            # Before anything quits, which would end the connections as well.
+            with gevent.Timeout(environment.stop_timeout + patience_s / 2, False):
+                self._runner.stop()
+            self._finish(patience_s / 2)
         try:
             with gevent.Timeout(environment.stop_timeout + patience_s):
-                if self._finish is not None:
-                    # To quit would end the connections as well.
-                    self._runner.stop()
-                    self._finish()
                 events.quitting.fire(environment=environment, reverse=True)
                 self._runner.quit()
                 events.quit.fire(exit_code=environment.process_exit_code or 0)

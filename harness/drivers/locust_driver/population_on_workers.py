@@ -9,10 +9,9 @@ from pathlib import Path
 
 import gevent
 
-from harness.drivers.clock import clock
 from harness.drivers.locust_driver import messages
 from harness.drivers.locust_driver.deliveries import TICK_S, Deliveries, joined
-from harness.drivers.locust_driver.worker_pool import WorkerPool
+from harness.drivers.locust_driver.worker_pool import NoWorkersError, WorkerPool
 from harness.drivers.recording import Recording
 from harness.drivers.samples import SampleFile
 from harness.drivers.window import Window
@@ -20,9 +19,6 @@ from harness.vocabulary.job import DriverReport, LocustfileJob
 
 PREPARING_S = 60.0
 """For workers to import the file."""
-
-FINISHING_S = 10.0
-"""For workers to deliver what they have, once their users have stopped."""
 
 
 class PopulationOnWorkers:
@@ -40,18 +36,26 @@ class PopulationOnWorkers:
         self._deliveries = Deliveries(pool, pool.present(), samples)
         self._listener: gevent.Greenlet | None = None
 
-    def prepare(self) -> None:
-        """Have the file imported everywhere.
+    def give_out(self) -> None:
+        """Let all import the file; meanwhile the master may."""
+        self._deliveries.align()
+        self._pool.is_patient = True
+        text = None if self._pool.is_here else Path(self._job.choice.path).read_bytes()
+        self._deliveries.give_out(messages.LOCUSTFILE, **messages.locustfile_data(self._job, text))
+
+    def await_all(self) -> None:
+        """Wait until all have imported it.
 
         Raises:
             WorkerFailedError: It cannot be.
+            NoWorkersError: None is left.
         """
-        deliveries, path = self._deliveries, Path(self._job.choice.path)
-        deliveries.align()
-        deliveries.start_ns = clock()
-        text = None if self._pool.is_here else path.read_bytes()
-        deliveries.give_out(messages.LOCUSTFILE, **messages.locustfile_data(self._job, text))
-        deliveries.wait(lambda part: part.is_prepared, PREPARING_S, "it did not get ready")
+        late = "it did not get ready"
+        self._deliveries.wait(lambda part: part.is_prepared, PREPARING_S, late)
+        self._pool.settle()
+        self._pool.is_patient = False
+        if not self._deliveries.present():
+            raise NoWorkersError("no worker is left")
 
     def listen(self, on_problem: Callable[[Exception], None]) -> None:
         """Take what comes while the users are at work; problems are told."""
@@ -60,19 +64,24 @@ class PopulationOnWorkers:
             try:
                 while True:
                     self._deliveries.hear(time.monotonic() + TICK_S)
+                    self._deliveries.present()  # Who is gone is noticed.
             except Exception as problem:  # noqa: BLE001 - told to whoever waits
                 on_problem(problem)
 
         self._listener = gevent.spawn(take)
 
-    def finish(self) -> None:
-        """Take what is left, now that the users have stopped, and let the workers go."""
+    def finish(self, patience_s: float) -> None:
+        """Take what is left, now that the users have stopped, and let the workers go.
+
+        Args:
+            patience_s: After so many seconds those that have not delivered are given up.
+        """
         if self._listener is not None:
             self._listener.kill()
         for part in self._deliveries.present():
             self._pool.send(part.worker, messages.FINISH)
         late = "it did not deliver in time"
-        self._deliveries.wait(lambda part: part.has_ended, FINISHING_S, late)
+        self._deliveries.wait(lambda part: part.has_ended, patience_s, late, is_ending=True)
         self._deliveries.measure_drift()
         self._pool.close(again=not self._job.is_last)
 

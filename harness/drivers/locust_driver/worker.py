@@ -51,6 +51,7 @@ PROBE_S = 2.0
 BETWEEN_PROBES_S = 0.2
 LEAVING_S = 0.3
 MASTER_SILENCE_S = 10
+MASTER_IMPORTS_S = 60
 FLUSH_S = 0.5
 """Between batches, where there are few samples: so much is lost with a worker that dies."""
 
@@ -187,12 +188,22 @@ class Worker:
         name = Path(order["choice"]["path"]).name
         self._say(f"{name}, part {order['index'] + 1} of {order['count']}")
         with self._delivered(order["round"]) as (rows, reports):
-            users = WorkerPopulation(self._runner, order, rows, finish.set_exception)
-            self._send(messages.STARTED, start_ns=clock())
-            self._send(messages.PREPARED, right=True)
-            finish.get()
-            self._go_on()
-            reports.append(users.report())
+            # Master and worker import the file, and say nothing meanwhile.
+            runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_IMPORTS_S
+            users = WorkerPopulation(
+                self._runner, order, rows, finish.set_exception, lambda: finish.set({})
+            )
+            try:
+                self._send(messages.STARTED, start_ns=clock())
+                self._send(messages.PREPARED, right=True)
+                finish.get()
+                runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_SILENCE_S
+                if self._is_ended:
+                    self._runner.stop()
+                self._go_on()
+                reports.append(users.report())
+            finally:
+                users.close()
 
     @contextmanager
     def _delivered(self, round_number: int) -> Iterator[tuple[SampleBatches, list[DriverReport]]]:
@@ -200,9 +211,7 @@ class Worker:
         numbers = iter(range(sys.maxsize))
         rows = SampleBatches(
             round_number,
-            lambda count, content: self._send(
-                messages.SAMPLES, number=next(numbers), rows=count, content=content
-            ),
+            lambda _, content: self._send(messages.SAMPLES, number=next(numbers), content=content),
         )
         reports: list[DriverReport] = []
         flusher = gevent.spawn(_flush_now_and_then, rows)
@@ -259,8 +268,8 @@ def connected(master: Address, environment: Environment, patience_s: float) -> r
     if why:
         raise RefusedError(why)
     # Locust itself would try for five minutes, and stay for one without a master.
-    runners.CONNECT_RETRY_COUNT = 0
-    runners.CONNECT_TIMEOUT = max(1, round(deadline - time.monotonic()))
+    runners.CONNECT_TIMEOUT = 1
+    runners.CONNECT_RETRY_COUNT = max(2, round(deadline - time.monotonic())) - 1
     runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_SILENCE_S
     try:
         return environment.create_worker_runner(master.host, master.port)

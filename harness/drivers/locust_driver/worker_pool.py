@@ -32,6 +32,10 @@ ARRIVAL_S = 50.0
 """For workers that are started here."""
 
 POLL_S = 0.1
+LAST_WORDS_S = 0.3
+"""From missing a worker until it is given up: what it sent before must have been heard."""
+
+SETTLING_S = 5.0
 PINGS = 15
 PING_S = 0.5
 BYE_S = 0.3
@@ -85,6 +89,7 @@ class WorkerPool:
 
     Attributes:
         is_ended: Whether the round under way is to end.
+        is_patient: Whether silence is no sign: a process that imports a file sends no heartbeats.
 
     Raises:
         RPCError: Nothing can listen there.
@@ -93,11 +98,13 @@ class WorkerPool:
     def __init__(self, environment: Environment, count: int, listen: Address | None) -> None:
         self._count = count
         self._starts_them = listen is None
-        self.is_ended = False
+        self.is_ended = self.is_patient = False
         self._is_closed = self._was_complete = False
         self._inbox: Queue[Heard | None] = Queue()
         self._arrived: dict[str, Arrived] = {}
         self._gone: dict[str, str] = {}
+        self._left: set[str] = set()
+        self._missed_since: dict[str, float] = {}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._names: dict[int, str] = {}
         self._clock = clock_id()
@@ -117,7 +124,9 @@ class WorkerPool:
             EndedError: By `end`.
         """
         deadline = time.monotonic() + ARRIVAL_S
+        self._look_for_missed()
         while len(self.present()) < self._count:
+            self._look_for_missed()
             if self._starts_them:
                 self._start_missing()
                 self._require_alive()
@@ -137,10 +146,28 @@ class WorkerPool:
         return [one for one in self._arrived.values() if not self.why_gone(one)]
 
     def why_gone(self, worker: Arrived) -> str:
-        """Why a worker is not there any more; empty while it is. Who is gone stays so."""
-        if worker.id not in self._gone and (why := self._missed(worker)):
+        """Why a worker is not there any more; empty while it is. Who is gone stays so.
+
+        What it sent before comes first: it is given up when nothing is left to be heard.
+        """
+        if worker.id in self._gone:
+            return self._gone[worker.id]
+        why = self._missed(worker)
+        if not why:
+            self._missed_since.pop(worker.id, None)
+            return ""
+        since_s = self._missed_since.setdefault(worker.id, time.monotonic())
+        if self._inbox.empty() and time.monotonic() - since_s >= LAST_WORDS_S:
             self.dismiss(worker, why)
         return self._gone.get(worker.id, "")
+
+    def settle(self) -> None:
+        """Wait until Locust hears again of those that were silent, as far as it will."""
+        deadline = time.monotonic() + SETTLING_S
+        while time.monotonic() < deadline and any(
+            self._is_silent(worker) for worker in self.present()
+        ):
+            gevent.sleep(POLL_S)
 
     def dismiss(self, worker: Arrived, why: str) -> None:
         """Count on a worker no more."""
@@ -205,7 +232,7 @@ class WorkerPool:
         if msg.type == messages.HELLO:
             self._let_in(msg.node_id, msg.data)
         elif msg.type == messages.LEAVING:
-            self._gone.setdefault(msg.node_id, "it left")
+            self._left.add(msg.node_id)
         elif msg.node_id in self._arrived and msg.node_id not in self._gone:
             self._inbox.put(Heard(self._arrived[msg.node_id], msg.type, msg.data, at_ns))
 
@@ -230,9 +257,22 @@ class WorkerPool:
         process = self._processes.get(worker.pid)
         if process is not None and (code := process.poll()) is not None:
             return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        node = self._runner.clients.get(worker.id)
+        if worker.id in self._left:
+            return "it left"
+        return "nothing heard from it" if self._is_silent(worker) and not self.is_patient else ""
+
+    def _is_silent(self, worker: Arrived) -> bool:
         # Locust's master forgets a worker for a moment when its users have stopped.
-        return "nothing heard from it" if node and node.state == STATE_MISSING else ""
+        node = self._runner.clients.get(worker.id)
+        return node is not None and node.state == STATE_MISSING
+
+    def _look_for_missed(self) -> None:
+        """Give up at once who is not there, between rounds: nothing is awaited from anybody."""
+        while not self._inbox.empty():
+            self._inbox.get_nowait()
+        for worker in self._arrived.values():
+            if worker.id not in self._gone and (why := self._missed(worker)):
+                self.dismiss(worker, why)
 
     def _start_missing(self) -> None:
         command = [sys.executable, "-P", "-m", f"{__package__}.worker"]

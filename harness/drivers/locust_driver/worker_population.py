@@ -33,6 +33,7 @@ class WorkerPopulation:
         order: The data of `messages.LOCUSTFILE`.
         rows: Where the samples go.
         on_problem: Told what went wrong with the measuring.
+        on_stop: Called when the users have been stopped.
 
     Raises:
         UserError: The file does not import here.
@@ -44,6 +45,7 @@ class WorkerPopulation:
         order: dict[str, Any],
         rows: SampleRows,
         on_problem: Callable[[Exception], None],
+        on_stop: Callable[[], None],
     ) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         load_: Population = messages.population_of(order["load"])
@@ -56,6 +58,7 @@ class WorkerPopulation:
         begins = events.test_start if load_.users is None else events.spawning_complete
         begins.add_listener(self._open)
         events.test_stopping.add_listener(self._close)
+        events.test_stop.add_listener(lambda **_: on_stop())
         self._recorder.attach(self._environment)
         events.init.fire(environment=self._environment, runner=runner, web_ui=None)
 
@@ -65,10 +68,13 @@ class WorkerPopulation:
         if not self._window.start_ns:
             self._window.open()
         self._close()
-        report = self._window.report(self._recording)
+        return self._recorder.completed(self._window.report(self._recording))
+
+    def close(self) -> None:
+        """Listen no more, and let the file go."""
+        self._recorder.detach()
         if self._folder is not None:
             self._folder.cleanup()
-        return self._recorder.completed(report)
 
     def _loaded(self, order: dict[str, Any], runner: WorkerRunner) -> Environment:
         choice = messages.choice_of(order["choice"])
