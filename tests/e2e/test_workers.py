@@ -275,15 +275,6 @@ def test_a_locustfile_that_a_worker_cannot_import_is_told(
     assert "No module named 'catalogue_of_mine'" in cell["stderr_tail"]
 
 
-def test_a_master_that_is_not_there_is_told_in_time(loopmark: Loopmark) -> None:
-    begun = time.monotonic()
-    done = loopmark("worker", "--master", f"127.0.0.1:{free_port()}")
-    assert done.returncode == 2
-    assert "no run to work for: Connection refused" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert time.monotonic() - begun < 20, "10 s, and what starting took"
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -288,16 +288,6 @@ async def test_a_target_that_refuses_is_not_driven(two: Driver, tmp_path: Path) 
     assert report.error_examples["connect"]
 
 
-async def test_workers_end_with_a_driver_that_is_killed() -> None:
-    async with driver("--workers", "2") as two:
-        assert await two.line() == READY
-        workers = two.workers()
-        two.process.kill()
-        await two.code()
-        await asyncio.to_thread(psutil.wait_procs, workers, 3 * LATEST_END_S)
-        assert not any(one.is_running() for one in workers)
-
-
 # ---- workers that come from elsewhere ----
 
 
@@ -414,37 +404,41 @@ async def test_a_worker_too_many_is_told_so() -> None:
     await first
 
 
-async def test_without_a_master_a_worker_gives_up_in_time() -> None:
-    begun = time.monotonic()
-    process, words = await worker(free_port())
-    assert "no run to work for: Connection refused" in await words
-    assert process.returncode == 2
-    assert time.monotonic() - begun < LATEST_END_S + 5, "10 s, and what starting took"
+async def test_workers_without_a_master_say_why_and_end_in_time(tmp_path: Path) -> None:
+    """All of them wait for some 10 seconds, so they wait together."""
+    async with driver("--workers", "1") as killed:
+        assert await killed.line() == READY
+        (orphan,) = killed.workers()
+        killed.process.kill()
+        await killed.code()
+        await _who_find_none(tmp_path)
+        await asyncio.to_thread(psutil.wait_procs, [orphan], 2 * LATEST_END_S)
+        assert not orphan.is_running()
 
 
-async def test_what_is_no_master_is_told_from_one() -> None:
-    async with server() as (_, url):
-        process, words = await worker(int(url.rpartition(":")[2]))
-        assert "what listens there is no Locust master" in await words
-        assert process.returncode == 2
-
-
-async def test_a_plain_locust_master_is_told_from_ours(tmp_path: Path) -> None:
-    port = free_port()
+async def _who_find_none(tmp_path: Path) -> None:
+    plain = free_port()
     (tmp_path / "locustfile.py").write_text("from locust import User\nclass U(User): pass\n")
     master = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "locust", "--master", "--headless", "--expect-workers", "9"),
-        *("--master-bind-host", "127.0.0.1", "--master-bind-port", str(port)),
+        *("--master-bind-host", "127.0.0.1", "--master-bind-port", str(plain)),
         cwd=tmp_path,
         stderr=asyncio.subprocess.DEVNULL,
     )
+    begun = time.monotonic()
     try:
-        process, words = await worker(port)
-        assert "it is a Locust master, but none of Loopmark" in await words
-        assert process.returncode == 2
+        async with server() as (_, url):
+            ports = (free_port(), int(url.rpartition(":")[2]), plain)
+            found = [await worker(port) for port in ports]
+            said = await asyncio.gather(*(words for _, words in found))
     finally:
         master.kill()
         await master.wait()
+    assert time.monotonic() - begun < 2 * LATEST_END_S, "10 s, and what starting took"
+    assert [process.returncode for process, _ in found] == [2, 2, 2]
+    assert "no run to work for: Connection refused" in said[0]
+    assert "what listens there is no Locust master" in said[1]
+    assert "it is a Locust master, but none of Loopmark" in said[2]
 
 
 async def test_a_taken_address_is_told(tmp_path: Path) -> None:
