@@ -15,10 +15,14 @@ from harness.plan import planned_seconds
 from harness.store import RunFolder
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.job import Workers
+from harness.vocabulary.load import Population
 from harness.vocabulary.record import RoundRecord
 
 FIRST_GUESS_OF_OVERHEAD_S = 1.0
 """Per round, for connecting and warming up, until there is a round to learn from."""
+
+SHORT_S = 60.0
+"""What is shorter is told in seconds."""
 
 
 class ProgressBar:
@@ -34,6 +38,10 @@ class ProgressBar:
         self._console = console
         self.folder: RunFolder | None = None
         self._cells = len(cells)
+        # Which ends when it likes.
+        self._is_shape = any(
+            isinstance(cell.load, Population) and cell.load.users is None for cell in cells
+        )
         self._rounds_left = sum(cell.rounds for cell in cells)
         self._planned_left_s = planned_seconds(cells)
         self._overheads_s: list[float] = []
@@ -66,11 +74,13 @@ class ProgressBar:
     def run_begins(self, folder: RunFolder) -> None:
         """Say what is coming, and where it goes."""
         self.folder = folder
-        minutes = self._planned_left_s / 60
-        line = (
-            f"{self._cells} cells, {self._rounds_left} rounds, {minutes:.1f} minutes of measuring"
-        )
-        self._console.print(Text(f"{line}, into {folder.path}"), soft_wrap=True)
+        seconds = self._planned_left_s
+        brief = seconds < SHORT_S
+        planned = f"{seconds:.0f} seconds" if brief else f"{seconds / 60:.1f} minutes"
+        most = "at most " if self._is_shape else ""
+        cells, rounds = _many(self._cells, "cell"), _many(self._rounds_left, "round")
+        line = f"{cells}, {rounds}, {most}{planned} of measuring, into {folder.path}"
+        self._console.print(Text(line), soft_wrap=True)
 
     def workers_awaited(self, workers: Workers) -> None:
         """Say what to start on the other machines."""
@@ -102,6 +112,10 @@ class ProgressBar:
             self._console.print(
                 "ending what was started, then writing the report; Ctrl-C stops that too"
             )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _minutes(seconds: float) -> str:

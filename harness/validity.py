@@ -180,7 +180,7 @@ def _from_rounds(evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
     if "driver-died" in evidence.states:
         yield ValidityState.INTERRUPTED, "the driver failed or did not end in time"
     if "interrupted" in evidence.states or len(evidence.states) < evidence.planned_rounds:
-        reason = f"{evidence.ended} of {evidence.planned_rounds} rounds were measured"
+        reason = f"{evidence.ended} of {evidence.planned_rounds} rounds were measured to their end"
         yield ValidityState.INTERRUPTED, reason
     for loss in evidence.losses:
         yield ValidityState.INTERRUPTED, loss
@@ -192,9 +192,12 @@ def _from_locustfile(evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
     for why in evidence.ended_early:
         yield ValidityState.INTERRUPTED, f"the locustfile did not run to its end: {why}"
     exceptions = evidence.error_kinds.get(ErrorKind.LOCUSTFILE, 0)
-    example = f": {evidence.remarks[0]}" if evidence.remarks else ""
+    times = "once" if exceptions == 1 else f"{exceptions} times"
+    # Where it is the only one the example has the same number.
+    first = evidence.remarks[0].removesuffix(f" ({times})") if evidence.remarks else ""
+    example = f": {first}" if first else ""
     if exceptions:
-        yield ValidityState.ERRORS, f"tasks raised {exceptions} exceptions{example}"
+        yield ValidityState.ERRORS, f"tasks raised an exception {times}{example}"
     elif evidence.remarks:
         yield ValidityState.ERRORS, f"the locustfile had a problem beside its requests{example}"
 

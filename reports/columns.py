@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from harness.vocabulary.job import ErrorKind
 from harness.vocabulary.load import ARRIVING, Burst, Load, Population, Ramp, Steps
 from harness.vocabulary.result import CellResult, Figures, StageResult, StepResult, WorkerUse
 from reports import clocks, quantities, wording
@@ -41,6 +42,22 @@ class Column:
     text: Callable[[Figures], str]
     interval: Callable[[Figures], str] = _no_interval
     from_due: bool = False
+
+
+def errors(cell: CellResult) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """What went wrong in a cell: by kind, how often, as text, and the first few messages.
+
+    Of what a locustfile does beside its requests there may be a message and no number.
+    """
+    beside = [ErrorKind.LOCUSTFILE] if ErrorKind.LOCUSTFILE in cell.error_examples else []
+    return tuple(
+        (
+            kind,
+            quantities.count(cell.error_kinds.get(kind)),
+            cell.error_examples.get(kind, ()),
+        )
+        for kind in dict.fromkeys([*cell.error_kinds, *beside])
+    )
 
 
 def present(columns: Sequence[Column], cells: Sequence[CellResult]) -> tuple[Column, ...]:
@@ -111,12 +128,13 @@ CPU = Column(
     ),
 )
 MEMORY = Column("Memory", lambda figures: quantities.mebibytes(figures.target_use.rss_mib))
+TAIL = _latency("p999", "p99.9")
 LATENCIES = (
     _latency("p50", "p50"),
     _latency("p90", "p90"),
     _latency("p95", "p95"),
     _latency("p99", "p99"),
-    _latency("p999", "p99.9"),
+    TAIL,
     _latency("max", "max"),
 )
 COSTS = (
@@ -274,6 +292,19 @@ def answers(load: Load) -> tuple[Column, ...]:
         return (REQUESTS, ERRORS, primary(load), *LATENCIES)
     staged = (KNEE,) if isinstance(load, Steps | Ramp) else ()
     return (REQUESTS, ERRORS, REFUSED, *staged, OFFERED, THROUGHPUT, *LATENCIES)
+
+
+def shown_answers(load: Load, cells: Sequence[CellResult]) -> tuple[Column, ...]:
+    """The same for a page.
+
+    The cell of a locustfile has a long name: where samples are few, the last
+    percentile makes room for it.
+    """
+    found = answers(load)
+    if not isinstance(load, Population):
+        return found
+    seen = present(found, cells)
+    return tuple(column for column in found if column in seen or column is not TAIL)
 
 
 def size_heading(load: Load) -> str:

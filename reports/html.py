@@ -159,7 +159,7 @@ def _view(section: Section, looks: Mapping[str, marks.Mark]) -> SectionView:
     return SectionView(
         section=section,
         charts=tuple(drawn),
-        answers=columns.answers(section.load),
+        answers=columns.shown_answers(section.load, section.cells),
         knees=tuple(
             wording.knee_sentence(cell)
             for cell in section.cells

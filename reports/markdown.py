@@ -47,7 +47,7 @@ def render(results: RunResults) -> str:
 def _warnings(results: RunResults) -> list[str]:
     blocks = []
     if results.run.interrupted:
-        blocks.append("**This run was interrupted: it ended before its plan was done.**")
+        blocks.append(f"**This run was interrupted: {wording.interrupted(results.run)}.**")
     if cells := doubtful(results):
         blocks.append(f"**{len(cells)} of {len(results.cells)} cells may not be believed:**")
         blocks.append(
@@ -107,7 +107,7 @@ def _section(section: Section, *, several_drivers: bool) -> list[str]:
         blocks.append(_bullets(wording.knee_sentence(cell) for cell in section.cells))
     if section.model == "population":
         blocks += [_requests(cell) for cell in section.cells]
-        blocks += [_errors(cell) for cell in section.cells if cell.error_kinds]
+        blocks += [_errors(cell) for cell in section.cells if columns.errors(cell)]
     if section.workers:
         blocks += [_workers(section), _bullets(clocks.notes([one for _, one in section.workers]))]
     blocks.append(_times(section))
@@ -146,10 +146,7 @@ def _requests(cell: CellResult) -> str:
 
 
 def _errors(cell: CellResult) -> str:
-    rows = [
-        [kind, quantities.count(many), "; ".join(cell.error_examples.get(kind, ()))]
-        for kind, many in cell.error_kinds.items()
-    ]
+    rows = [[kind, many, "; ".join(examples)] for kind, many, examples in columns.errors(cell)]
     return _table(["Kind of error", "How many", "Examples"], rows)
 
 

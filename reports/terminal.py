@@ -19,7 +19,8 @@ def render(results: RunResults) -> RenderableType:
     several = len({cell.driver for cell in results.cells}) > 1
     parts: list[RenderableType] = []
     if results.run.interrupted:
-        parts.append(Text("Interrupted: the plan was not done to its end.", style="bold yellow"))
+        line = f"Interrupted: {wording.interrupted(results.run)}."
+        parts.append(Text(line, style="bold yellow"))
     for section in sections(results):
         parts += _section(section, several_drivers=several)
     parts += [_agreement(pair) for pair in agreement.driver_pairs(results)]
@@ -27,6 +28,10 @@ def render(results: RunResults) -> RenderableType:
     parts += [Text(line) for line in headline.short(results)]
     return Group(*parts)
 
+
+MOST_REQUESTS = 20
+"""Rows of a locustfile's requests, those that were asked most often: one that puts an id into each
+name would fill the terminal."""
 
 _PRIMARY = {"burst": "last", "steps": "kept up to", "ramp": "kept up to"}
 """What counts: the time to the last answer, the knee, else answers per second."""
@@ -59,7 +64,8 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
         if not cell.validity.is_valid
     ]
     if section.model == "population":
-        found += [_requests(cell) for cell in section.cells]
+        found += [_requests(cell) for cell in section.cells if columns.shown(cell).steps]
+        found += [_errors(cell) for cell in section.cells if columns.errors(cell)]
     return found
 
 
@@ -69,11 +75,27 @@ def _requests(cell: CellResult) -> RenderableType:
     table.add_column("request", overflow="fold")
     for name in ("requests", "errors", "p50", "p95", "p99"):
         table.add_column(name, justify="right", no_wrap=True)
-    for step in columns.shown(cell).steps:
+    steps = columns.shown(cell).steps
+    busiest = sorted(steps, key=lambda step: -step.requests)[:MOST_REQUESTS]
+    for step in [step for step in steps if step in busiest]:
         found = step.latency_ms
         texts = map(quantities.milliseconds, (found.p50, found.p95, found.p99))
         counts = quantities.count(step.requests), quantities.count(step.errors)
         table.add_row(*(Text(text) for text in (step.step, *counts, *texts)))
+    if not (left_out := len(steps) - len(busiest)):
+        return Padding(table, (1, 0, 0, 0))
+    more = Text(f"and {quantities.count(left_out)} more kinds of request, in the report", "dim")
+    return Padding(Group(table, more), (1, 0, 0, 0))
+
+
+def _errors(cell: CellResult) -> RenderableType:
+    """What went wrong by kind, with one example; the page has more."""
+    table = _table()
+    table.add_column("kind of error", no_wrap=True)
+    table.add_column("how many", justify="right", no_wrap=True)
+    table.add_column("for example", overflow="fold")
+    for kind, many, examples in columns.errors(cell):
+        table.add_row(*map(Text, (kind, many, next(iter(examples), ""))))
     return Padding(table, (1, 0, 0, 0))
 
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from harness.vocabulary.cell import ValidityState
 from harness.vocabulary.load import Arriving, Burst, Closed, Load, Open, Population, Ramp, Steps
+from harness.vocabulary.record import RunRecord
 from harness.vocabulary.result import CellResult, Comparison, Figures, NotBelieved
 from reports import quantities
 from reports.quantities import Bounds
@@ -54,7 +55,10 @@ VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
             "the load generator was too busy or too late: it measured itself, or did not offer "
             "the load that was planned"
         ),
-        ValidityState.ERRORS: "requests failed, were refused or were never answered",
+        ValidityState.ERRORS: (
+            "requests failed, were refused or were never answered, or tasks of a locustfile raised "
+            "exceptions"
+        ),
         ValidityState.UNSTEADY: (
             "one part of the window differs from the rest, or under steps and ramps there was no "
             "rate that the target kept up with"
@@ -67,6 +71,12 @@ VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
     }
 )
 """Each state in plain words."""
+
+
+def interrupted(run: RunRecord) -> str:
+    """What an interrupted run did not come to."""
+    what = "its plan was done" if run.locustfile is None else "its time was over"
+    return f"it ended before {what}"
 
 
 def at_once(load: Load) -> str:

@@ -683,7 +683,7 @@ def test_tasks_that_raised_are_counted_beside_the_requests() -> None:
     assert found.error_kinds == {"locustfile": 4}
     assert found.errors == 0, "no request failed"
     assert found.validity.state == "interrupted"
-    assert found.validity.reasons[1:] == (f"tasks raised 4 exceptions: {what}",)
+    assert found.validity.reasons[1:] == (f"tasks raised an exception 4 times: {what}",)
 
 
 # ---- workers ----

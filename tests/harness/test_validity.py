@@ -362,8 +362,12 @@ def test_a_task_that_raised_is_an_error_although_no_request_failed() -> None:
     verdict = judge(CROWD, raised)
     assert verdict.state == "errors"
     assert verdict.reasons == (
-        "tasks raised 3 exceptions: Shopper: KeyError: 'price' at shop, line 9",
+        "tasks raised an exception 3 times: Shopper: KeyError: 'price' at shop, line 9",
     )
+    again = replace(raised, remarks=("Shopper: KeyError (3 times)", "an exception in a listener"))
+    assert judge(CROWD, again).reasons == ("tasks raised an exception 3 times: Shopper: KeyError",)
+    once = replace(GOOD_CROWD, error_kinds={"locustfile": 1})
+    assert judge(CROWD, once).reasons == ("tasks raised an exception once",)
     listener = replace(GOOD_CROWD, remarks=("an exception in a listener",))
     assert judge(CROWD, listener).state == "errors"
 

@@ -320,7 +320,7 @@ def results() -> RunResults:
         ),
         rounds=0,
         audits=(),
-        validity=Validity(ValidityState.INTERRUPTED, ("0 of 3 rounds were measured",)),
+        validity=Validity(ValidityState.INTERRUPTED, ("0 of 3 rounds were measured to their end",)),
         stderr_tail=f"Traceback\n{HOSTILE}",
     )
     return run_results(

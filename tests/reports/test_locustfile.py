@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from harness.vocabulary.cell import Validity, ValidityState
 from harness.vocabulary.load import Population
-from harness.vocabulary.result import RunResults
-from reports import csv_table, headline, html, markdown, wording
+from harness.vocabulary.result import Percentiles, RunResults, StepResult
+from reports import columns, csv_table, headline, html, markdown, wording
 from reports.quantities import MISSING
-from tests.reports.conftest import LOCUSTFILE
+from tests.reports.conftest import LOCUSTFILE, with_figures
 from tests.reports.test_tables import printed
 
 
@@ -108,6 +110,61 @@ def test_errors_are_shown_by_kind_with_examples(shaped_locustfile: RunResults) -
     assert "POST /orders: &lt;script&gt;" in page
     assert "| failed | 2 | POST /orders: \\<script\\>" in md
     assert "| server-error | 1 |  |" in md
+
+
+def test_what_tasks_raised_is_shown_everywhere(own_locustfile: RunResults) -> None:
+    raised = "Shopper: KeyError: 'price' at buy, line 9"
+    (cell,) = own_locustfile.cells
+    reason = f"tasks raised an exception 7 times: {raised}"
+    cell = replace(
+        cell,
+        validity=Validity(ValidityState.ERRORS, (reason,)),
+        error_kinds={"locustfile": 7},
+        error_examples={"locustfile": (f"{raised} (6 times)", "Shopper: ValueError: no")},
+    )
+    results = replace(own_locustfile, cells=(cell,))
+    page, md, text = html.render(results), markdown.render(results), printed(results, 80)
+    assert "<code>Shopper: ValueError: no</code>" in page
+    assert "it counts the exceptions that tasks raised" in page
+    assert f"| locustfile | 7 | {raised} (6 times); Shopper: ValueError: no |" in md
+    (line,) = [one for one in text.splitlines() if one.startswith("locustfile")]
+    assert line.split()[:3] == ["locustfile", "7", "Shopper:"]
+
+
+def test_a_remark_without_a_number_is_shown_too(own_locustfile: RunResults) -> None:
+    (cell,) = own_locustfile.cells
+    cell = replace(cell, error_examples={"locustfile": ("an exception in a listener",)})
+    results = replace(own_locustfile, cells=(cell,))
+    assert f"| locustfile | {MISSING} | an exception in a listener |" in markdown.render(results)
+    assert "<code>an exception in a listener</code>" in html.render(results)
+    assert "an exception in a listener" in printed(results, 80)
+
+
+def test_a_terminal_has_the_requests_that_were_asked_most(own_locustfile: RunResults) -> None:
+    (cell,) = own_locustfile.cells
+    steps = tuple(StepResult(f"GET /{n}/", n, 0, Percentiles()) for n in range(1, 31))
+    cell = with_figures(cell, steps=steps)
+    text = printed(replace(own_locustfile, cells=(cell,)), 80)
+    assert [n for n in range(1, 31) if f"GET /{n}/ " in text] == list(range(11, 31))
+    assert "and 10 more kinds of request, in the report" in text
+    assert "more kinds of request" not in printed(own_locustfile, 80)
+
+
+def test_an_interrupted_locustfile_had_no_plan(own_locustfile: RunResults) -> None:
+    results = replace(own_locustfile, run=replace(own_locustfile.run, interrupted=True))
+    for text in (html.render(results), markdown.render(results), printed(results, 80)):
+        assert "t ended before its time was over" in text
+        assert "its plan was" not in text
+
+
+def test_a_percentile_that_nobody_could_tell_makes_room(own_locustfile: RunResults) -> None:
+    (cell,) = own_locustfile.cells
+    asked = cell.load
+    headings = [one.heading for one in columns.shown_answers(asked, own_locustfile.cells)]
+    assert "p99" in headings
+    assert "p99.9" not in headings
+    told = with_figures(cell, latency_ms=Percentiles(p50=1.0, p999=9.0))
+    assert "p99.9" in [one.heading for one in columns.shown_answers(asked, (told,))]
 
 
 def test_markdown_keeps_the_file_in_a_fence_that_it_cannot_close(

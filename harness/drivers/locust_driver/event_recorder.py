@@ -154,11 +154,6 @@ class EventRecorder:
         step = self._steps.get(key)
         if step is None:
             if len(self._steps) >= MAX_STEPS:
-                self._recording.explain(
-                    ErrorKind.LOCUSTFILE,
-                    f"over {MAX_STEPS} different names of requests, the rest of them in one step: "
-                    "give requests that belong together one name=",
-                )
                 return f"{key[0]} (other names)".strip()
             step = self._steps[key] = " ".join(part for part in key if part) or "(no name)"
         return step

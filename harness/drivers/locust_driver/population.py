@@ -160,15 +160,17 @@ class PopulationRound:
         self._over.set()
 
     def _on_stopping(self, **_: object) -> None:
-        if not self.window.is_closed and self._load.users is not None and self._began_ns:
+        stopper: Any = gevent.getcurrent()
+        # A shape that has come to its end stops the test itself.
+        is_shape = self._load.users is None and stopper is self._runner.shape_greenlet
+        if not self.window.is_closed and not is_shape and self._began_ns:
             passed_s = (clock() - self._began_ns) / 1e9
-            self.ended_early = (
-                f"it was stopped after {passed_s:.1f} of {self._load.run_time_s:g} s, on its page "
-                "or by itself"
+            planned = "" if self._load.users is None else f" of {self._load.run_time_s:g}"
+            self.ended_early = self.ended_early or (
+                f"it was stopped after {passed_s:.1f}{planned} s, on its page or by itself"
             )
         self._close()
         # A user that ends the test is itself killed by that, and then nobody fires `test_stop`.
-        stopper: Any = gevent.getcurrent()
         if isinstance(stopper, gevent.Greenlet):
             stopper.link(lambda _: self._over.set())
 

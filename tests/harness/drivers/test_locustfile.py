@@ -401,12 +401,41 @@ def test_a_shape_decides_on_the_users_and_on_the_end(
     assert found.drive.state == "measured", found.log
     window_s = (found.report.window_end_ns - found.report.window_start_ns) / 1e9
     assert 1.5 < window_s < 10, "the shape has ended it, not the limit"
+    assert found.report.ended_early == "", "and that is its regular end"
     assert found.samples["user"].nunique() == 4
     assert found.steps["GET /bye"] == 4
     bye = found.samples[found.samples["step"] == "GET /bye"]
     assert (bye["done_ns"] >= found.report.window_end_ns).all()
     fired = [line.split()[1] for line in found.log.splitlines() if line.startswith("fired")]
     assert fired == ["init", "test_start", "test_stopping", "test_stop", "quitting", "quit"]
+
+
+def test_a_shape_that_is_stopped_before_its_end_says_so(
+    target: CountingTarget, write: Write, tmp_path: Path
+) -> None:
+    path = write(
+        """
+        from locust import HttpUser, LoadTestShape, constant, task
+
+        class Quitter(HttpUser):
+            wait_time = constant(0.02)
+
+            @task
+            def ask(self):
+                self.client.get("/asked")
+                if self.environment.stats.total.num_requests >= 10:
+                    self.environment.runner.quit()
+
+        class Long(LoadTestShape):
+            def tick(self):
+                return (2, 10) if self.get_run_time() < 30 else None
+        """
+    )
+    load = Population(users=None, spawn_rate=1.0, run_time_s=60.0)
+    found = driven(LocustfileChoice(path, target.url), load, tmp_path)
+    assert found.drive.state == "measured", found.log
+    assert "s, on its page or by itself" in found.report.ended_early
+    assert found.drive.wall_s < 30
 
 
 def test_a_locustfile_may_end_the_test_and_choose_by_tags_and_class(
@@ -442,8 +471,8 @@ def test_a_locustfile_may_end_the_test_and_choose_by_tags_and_class(
     assert found.drive.state == "measured", found.log
     assert set(found.steps) == {"GET /tagged"}
     assert 10 <= len(found.samples) <= 12
-    (told,) = found.report.error_examples[ErrorKind.LOCUSTFILE]
-    assert "of 60 s, on its page or by itself" in told
+    assert "of 60 s, on its page or by itself" in found.report.ended_early
+    assert ErrorKind.LOCUSTFILE not in found.report.error_examples
     assert found.drive.wall_s < 30
 
 
@@ -466,8 +495,7 @@ def test_users_who_all_leave_end_the_round(
     assert found.drive.state == "measured", found.log
     assert found.steps == {"GET /once": 3} == target.asked
     assert found.drive.wall_s < 30
-    told = found.report.error_examples[ErrorKind.LOCUSTFILE]
-    assert told == ("all users stopped before its end",)
+    assert found.report.ended_early == "all users had stopped before its end"
 
 
 def test_the_live_page_shows_the_test_and_can_stop_it_but_not_change_it(
