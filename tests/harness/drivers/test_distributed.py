@@ -26,7 +26,7 @@ from harness.drivers.job_loop import DONE, ENDED_EARLY, READY
 from harness.target_process import free_port
 from harness.vocabulary.job import DriverReport, LoadJob
 from harness.vocabulary.load import Burst, Closed, FlowLoad, Open
-from tests.harness.drivers.driving import HANG_S, Server, job, ok, samples_of
+from tests.harness.drivers.driving import Server, job, ok, samples_of
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +34,9 @@ DRIVER = "harness.drivers.locust_driver"
 WORKER = f"{DRIVER}.worker"
 WAIT = "/api/v2/wait?seconds=0.5&on=timer"
 ANSWER = ok(b'{"status": "success", "waited_s": 0.5, "on": "timer"}')
+HANG_S = 60.0
+"""Tells a hang from a machine on which several processes start at once."""
+
 LATEST_END_S = 10.0
 """Of a round that lost a worker, after its planned end."""
 
@@ -159,8 +162,13 @@ async def worker(
 
     async def words() -> str:
         assert process.stderr is not None
-        said = await asyncio.wait_for(process.stderr.read(), HANG_S)
-        await process.wait()
+        try:
+            said = await asyncio.wait_for(process.stderr.read(), HANG_S)
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+            await process.wait()
         return said.decode()
 
     return process, asyncio.create_task(words())
@@ -434,7 +442,7 @@ async def _who_find_none(tmp_path: Path) -> None:
     finally:
         master.kill()
         await master.wait()
-    assert time.monotonic() - begun < 2 * LATEST_END_S, "10 s, and what starting took"
+    assert time.monotonic() - begun < LATEST_END_S + HANG_S, "10 s, and what starting took"
     assert [process.returncode for process, _ in found] == [2, 2, 2]
     assert "no run to work for: Connection refused" in said[0]
     assert "what listens there is no Locust master" in said[1]
