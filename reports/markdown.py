@@ -41,7 +41,7 @@ def render(results: RunResults) -> str:
         blocks += _section(section, several_drivers=several)
     if run.locustfile is not None:
         blocks += ["## The locustfile's own text", _code(run.locustfile.text)]
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def _warnings(results: RunResults) -> list[str]:
