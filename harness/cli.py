@@ -34,6 +34,7 @@ from harness.target_process import HOST, require_listenable
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.flow import is_client_journey
 from harness.vocabulary.job import Workers
+from harness.vocabulary.load import Population
 from harness.vocabulary.result import RunResults
 from scenarios.catalog import SCENARIOS
 from targets.catalog import VARIANTS
@@ -215,7 +216,9 @@ def _measure(cells: tuple[Cell, ...], carry_out: Callable[[ProgressBar], None]) 
         err.print(Text(f"interrupted; the data is there: {command}"), soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
     took, planned = time.monotonic() - started, results.run.planned_s
-    out.print(Text(f"Took {took:.0f} s; {planned:.0f} s of measuring were planned."))
+    shapes = any(isinstance(c.load, Population) and c.load.users is None for c in cells)
+    most = "at most " if shapes else ""
+    out.print(Text(f"Took {took:.0f} s; {most}{planned:.0f} s of measuring were planned."))
     if trouble is not None:
         raise trouble
     _exit_as(results)
@@ -436,6 +439,8 @@ def _plan(
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             hint = f"; for the shipped plan: --profile {path}" if str(path) in _profiles() else ""
             raise UserError(f"cannot read the plan {path}: {reason}{hint}") from None
+        if path.suffix == ".py":
+            raise UserError(f"{path} is no plan (TOML); for a locustfile: --locustfile {path}")
         return parse_plan(text, str(path), known, drivers), text
     name = DEFAULT_PROFILE if profile is None else profile
     _require_known("profile", (name,), _profiles())

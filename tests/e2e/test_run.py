@@ -254,6 +254,7 @@ def test_list_names_everything(loopmark: Loopmark) -> None:
         (("run", "--profile", "quik"), "unknown profile 'quik'; did you mean 'quick'?"),
         (("run", "absent.toml"), "cannot read the plan absent.toml: No such file or directory"),
         (("run", "smoke"), "for the shipped plan: --profile smoke"),
+        (("run", __file__), "for a locustfile: --locustfile"),
         (("run", "--only", "wait-timr"), "unknown cell 'wait-timr'; did you mean 'wait-timer'?"),
         (("run", "x.toml", "--profile", "smoke"), "name a plan file or a --profile, not both"),
         (("runn",), "unknown command 'runn'; did you mean 'run'?"),

@@ -220,6 +220,23 @@ def test_a_locustfile_runs_on_workers_of_this_machine(
     assert json.loads((tmp_path / "results/latest/run.json").read_text())["workers"] == 2
 
 
+def test_a_worker_whose_users_stop_by_themselves_is_missing(
+    loopmark: Loopmark, target: CountingTarget, tmp_path: Path
+) -> None:
+    quits = """
+            if self.environment.runner.worker_index == 0:
+                self.environment.runner.quit()
+    """
+    (tmp_path / "shop.py").write_text(f"{LOCUSTFILE}{quits.replace(12 * ' ', 8 * ' ')}")
+    options = ["--host", target.url, "--users", "4", "--spawn-rate", "10", "--run-time", "3s"]
+    done = loopmark("run", "--locustfile", "shop.py", *options, "--workers", "2")
+    assert done.returncode == 1, done.stderr
+    cell = only_cell(tmp_path)
+    assert cell["validity"]["state"] == "interrupted"
+    (lost,) = [one["lost"] for one in cell["workers"] if one["lost"]]
+    assert lost == "its users stopped before the master said so"
+
+
 def test_workers_from_elsewhere_get_the_locustfile_and_begin_every_round_anew(
     start_loopmark: Start, target: CountingTarget, tmp_path: Path
 ) -> None:

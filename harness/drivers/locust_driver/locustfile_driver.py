@@ -123,7 +123,7 @@ def drive_on_workers(job: LocustfileJob, pool: WorkerPool) -> DriverReport | Non
         shared.await_all()
         users = PopulationRound(environment, job.load, recording, shared.finish)
         with _initialised(environment, job):
-            shared.listen(users.fail)
+            shared.listen(users.fail, lambda: users.window.is_closed)
             ended = _ended(users, environment, HURRY_WITH_WORKERS_S)
     return _told(job, users, shared.report(users.window, recording), ended=ended)
 

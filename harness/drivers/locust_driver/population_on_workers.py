@@ -57,14 +57,21 @@ class PopulationOnWorkers:
         if not self._deliveries.present():
             raise NoWorkersError("no worker is left")
 
-    def listen(self, on_problem: Callable[[Exception], None]) -> None:
-        """Take what comes while the users are at work; problems are told."""
+    def listen(self, on_problem: Callable[[Exception], None], is_over: Callable[[], bool]) -> None:
+        """Take what comes while the users are at work.
+
+        Args:
+            on_problem: Told what goes wrong.
+            is_over: Whether users may have stopped: else a worker whose users have is missing.
+        """
 
         def take() -> None:
             try:
                 while True:
                     self._deliveries.hear(time.monotonic() + TICK_S)
-                    self._deliveries.present()  # Who is gone is noticed.
+                    for part in self._deliveries.present():  # Who is gone is noticed.
+                        if part.has_ended and not is_over():
+                            part.lost = "its users stopped before the master said so"
             except Exception as problem:  # noqa: BLE001 - told to whoever waits
                 on_problem(problem)
 
