@@ -12,6 +12,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from secrets import token_hex
+from urllib.parse import urlsplit
 
 from harness.address import Address
 from harness.errors import UserError
@@ -70,8 +71,7 @@ class TargetProcess:
         self.name = name
         self.session_name = f"loopmark-{token_hex(8)}"
         chosen = port if port is not None else free_port(host)
-        self._address = Address(host, chosen)
-        self.base_url = f"http://{self._address}"
+        self.base_url = f"http://{Address(host, chosen)}"
         self.loop_lag_file = folder / f"{label}.loop-lag"
         self._log = folder / f"{label}.log"
         command = [sys.executable, "-P", "-m", "targets.serve", name]
@@ -138,8 +138,8 @@ class TargetProcess:
 
     def _get_ready(self) -> tuple[int, str]:
         # The standard library's client: a client of httpx reads certificates for 50 ms first.
-        address = self._address
-        connection = HTTPConnection(address.host, address.port, timeout=POLL_TIMEOUT_S)
+        place = urlsplit(self.base_url)
+        connection = HTTPConnection(place.hostname or "", place.port, timeout=POLL_TIMEOUT_S)
         try:
             connection.request("GET", "/ready")
             response = connection.getresponse()
