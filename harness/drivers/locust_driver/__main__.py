@@ -5,15 +5,14 @@ python -m … [--workers N [--listen HOST:PORT]]
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 from collections.abc import Sequence
 
 from locust.exception import RPCError
 
-from harness.address import parse_address
 from harness.drivers.job_loop import READY, run_jobs
+from harness.drivers.locust_driver.arguments import parsed
 from harness.drivers.locust_driver.deliveries import WorkerFailedError
 from harness.drivers.locust_driver.distributed import DistributedDriver
 from harness.drivers.locust_driver.job_lines import lines
@@ -25,10 +24,7 @@ from scenarios.catalog import SCENARIOS
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Drive jobs until the input ends, or SIGTERM comes."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--workers", type=int, default=0)
-    parser.add_argument("--listen", default="")
-    chosen = parser.parse_args(arguments)
+    chosen = parsed(arguments)
     driver: LocalDriver | DistributedDriver | None = None
     is_done = False
 
@@ -38,8 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         end_on(signal.SIGTERM, instead=end_round, over=lambda: is_done)
         if chosen.workers:
-            listen = parse_address(chosen.listen, "--listen") if chosen.listen else None
-            driver = DistributedDriver(chosen.workers, listen)
+            driver = DistributedDriver(chosen.workers, chosen.listen)
             driver.gather()
             sys.stdout.buffer.write(READY)
             sys.stdout.buffer.flush()

@@ -7,7 +7,6 @@ One process drives one round: what a file sets up when it is imported is there o
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import signal
@@ -22,9 +21,9 @@ from locust.env import Environment
 from locust.exception import RPCError
 from locust.log import setup_logging
 
-from harness.address import parse_address
 from harness.drivers.job_files import read_locustfile_job, write_report
 from harness.drivers.job_loop import READY, run_each
+from harness.drivers.locust_driver.arguments import parsed
 from harness.drivers.locust_driver.deliveries import WorkerFailedError
 from harness.drivers.locust_driver.engine import connected_environment, take_over
 from harness.drivers.locust_driver.event_recorder import EventRecorder
@@ -48,18 +47,14 @@ HURRY_WITH_WORKERS_S = 3.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Drive jobs until the input ends, or SIGTERM comes."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--workers", type=int, default=0)
-    parser.add_argument("--listen", default="")
-    chosen = parser.parse_args(arguments)
+    chosen = parsed(arguments)
     done = False
     end_on(signal.SIGTERM, over=lambda: done)
     told, answers = _kept_from_the_file()
     pool: WorkerPool | None = None
     try:
         if chosen.workers:
-            listen = parse_address(chosen.listen, "--listen") if chosen.listen else None
-            pool = WorkerPool(connected_environment(), chosen.workers, listen)
+            pool = WorkerPool(connected_environment(), chosen.workers, chosen.listen)
             pool.gather()
             answers.write(READY)
             answers.flush()
