@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -47,6 +47,47 @@ class Request:
     content: bytes | None = None
     data: Mapping[str, str] | None = None
     files: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Opens the connection on which events come, and waits until the target has greeted it.
+
+    Attributes:
+        step: Name under which the sample is recorded.
+    """
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Waits for one event; one that has come since the flow began will do.
+
+    Its sample counts from the moment at which the flow's last request was sent.
+
+    Attributes:
+        event: Its name.
+        step: Name under which the sample is recorded.
+        where: Fields of its data, and the values that they must have.
+    """
+
+    event: str
+    step: str
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a target has told on a connection for events.
+
+    Attributes:
+        name: Of the event, as documented.
+        data: What it is about.
+    """
+
+    name: str
+    data: Mapping[str, Any]
 
 
 class Response(Protocol):
@@ -96,7 +137,12 @@ ClientJourney = Callable[["AsyncClient", VirtualUser], Coroutine[Any, Any, None]
 can drive it; what it costs the driver is httpx's own price."""
 
 
-def is_client_journey(flow: Flow | ClientJourney) -> TypeIs[ClientJourney]:
+EventFlow = Callable[[VirtualUser], Generator[Request | Connect | Listen, Any, None]]
+"""A flow that hears events as well: it is sent a response for a request, and an `Event` for what it
+listens to. Only the websocket driver can drive it."""
+
+
+def is_client_journey(flow: Flow | ClientJourney | EventFlow) -> TypeIs[ClientJourney]:
     """Whether it is a coroutine function with a client rather than a generator of requests."""
     return iscoroutinefunction(flow)
 

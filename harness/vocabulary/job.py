@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from harness.vocabulary.load import FlowLoad, Population
+from harness.vocabulary.load import EventLoad, FlowLoad, Population
 from harness.vocabulary.locustfile import LocustfileChoice
 
 SAMPLE_COLUMNS = (
@@ -48,6 +48,15 @@ class ErrorKind:
     LOCUSTFILE = "locustfile"
     """Of no sample: an exception in a task, and what else a locustfile does beside its requests."""
 
+    MISSING = "missing"
+    """A publication that a client which reads did not hear."""
+
+    DUPLICATE = "duplicate"
+    """One that it had heard before."""
+
+    OUT_OF_ORDER = "out-of-order"
+    """One that it heard after a later one of the same publisher's connection."""
+
     WRONG = frozenset({WRONG_STATUS, WRONG_ANSWER})
     """The target answered, but not what it must."""
 
@@ -84,7 +93,7 @@ class LoadJob:
     """
 
     scenario: str
-    load: FlowLoad
+    load: FlowLoad | EventLoad
     round: int
     seed: int
     base_url: str
@@ -165,6 +174,62 @@ class WorkerReport:
     lost: str = ""
 
 
+DELIVERY_STEP = "deliver"
+"""The step of a sample that is one publication heard, or missed, by one client that reads.
+
+`due`: when the publication should have been sent. `sent`: when the target emitted the event, by its
+own word and the machine's one clock; for one that was missed, `due`. `done`: when the client heard
+it."""
+
+SLOW_DELIVERY_STEP = "deliver-slow"
+"""Likewise, to a client that reads only now and then; what it misses leaves no sample."""
+
+CONNECT_STEP = "connect"
+"""The step of a sample that is one connection for events, until the target has greeted it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmitterCounts:
+    """What the target says of its emitter: totals since its start.
+
+    Attributes:
+        clients: Clients connected now.
+        emitted: Events emitted, each counted once.
+        queued: Events put into the queues of clients.
+        delivered: Of these, those handed to the clients' connections.
+        dropped: Of these, those dropped because a client's queue was full.
+    """
+
+    clients: int
+    emitted: int
+    queued: int
+    delivered: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutReport:
+    """What a driver saw of a round under a fan-out load, beside its samples.
+
+    Attributes:
+        published: Publications that were acknowledged and due in the window.
+        failed: Publications that were due in it and failed.
+        slow_heard: What slow clients heard of them.
+        reconnects: Times that a client which reads had to connect again.
+        closed: Connections of slow and stalled clients that the target closed.
+        before: Of the emitter, when all clients were connected; None when it did not say.
+        after: Of the emitter, at the end; likewise.
+    """
+
+    published: int
+    failed: int
+    slow_heard: int
+    reconnects: int
+    closed: int
+    before: EmitterCounts | None
+    after: EmitterCounts | None
+
+
 @dataclass(frozen=True, slots=True)
 class DriverReport:
     """What the driver process observed of itself in one round.
@@ -186,6 +251,7 @@ class DriverReport:
         workers: Of a distributed driver; what the driver spent is then the most that any of them
             did.
         ended_early: Why a locustfile ended before its time; empty if it did not.
+        fan_out: Under a fan-out load.
     """
 
     window_start_ns: int
@@ -200,3 +266,4 @@ class DriverReport:
     task_exceptions: int = 0
     ended_early: str = ""
     workers: tuple[WorkerReport, ...] = ()
+    fan_out: FanOutReport | None = None

@@ -252,6 +252,130 @@ class Population:
         return "shape" if self.users is None else f"users-{self.users}"
 
 
+PUBLISHERS = 32
+"""Connections from which publications are sent: so many may be under way at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """Clients that hear events, and one publisher at a constant rate, whatever the target does.
+
+    Attributes:
+        clients: Connections for events, all there before the window begins.
+        rate: Publications per second; every client should hear each.
+        duration_s: Length of the measured window, in seconds: publications due in it count,
+            whenever they are heard.
+        slow: How many of the clients read only now and then.
+        stalled: How many of them stop reading, and so answering pings, once they are connected.
+        http_users: Users that ask for something else meanwhile, each with one request in flight.
+        warmup_s: Seconds driven at the same rate before the window.
+        drain_s: Seconds after the window in which what was published is still awaited.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    clients: Concurrency
+    rate: Rate
+    duration_s: PositiveSeconds
+    slow: Annotated[int, Field(ge=0, le=MAX_CONCURRENCY)] = 0
+    stalled: Annotated[int, Field(ge=0, le=MAX_CONCURRENCY)] = 0
+    http_users: Annotated[int, Field(ge=0, le=MAX_CONCURRENCY)] = 0
+    warmup_s: Seconds = 0.5
+    drain_s: Seconds = 1.0
+    model: Literal["fan-out"] = "fan-out"
+
+    def __post_init__(self) -> None:
+        """Refuse a crowd in which nobody reads."""
+        _refuse_silence(self.clients, self.slow + self.stalled)
+
+    @property
+    def readers(self) -> int:
+        """Clients that read at once, and so must hear everything."""
+        return self.clients - self.slow - self.stalled
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Its one rate."""
+        return (self.rate,)
+
+    @property
+    def step_s(self) -> float:
+        """For how long it holds."""
+        return self.duration_s
+
+    @property
+    def concurrency(self) -> int:
+        """The number of connections at most."""
+        return self.clients + self.http_users + PUBLISHERS
+
+    @property
+    def planned_s(self) -> float:
+        """Seconds that one round is expected to take."""
+        return self.warmup_s + self.duration_s + self.drain_s
+
+    @property
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+        parts = (("slow", self.slow), ("stalled", self.stalled), ("http", self.http_users))
+        others = "".join(f"-{what}-{n}" for what, n in parts if n)
+        return f"fan-out-{self.clients}-at-{self.rate:g}{others}"
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutSteps:
+    """A fan-out whose rate goes from step to step: up to which does everybody hear all in time?
+
+    Attributes:
+        clients: Connections for events, all there before the window begins; all of them read.
+        rates: Publications per second of each step.
+        step_s: Length of each step, in seconds.
+        warmup_s: Seconds driven at the first rate before the window.
+        drain_s: Seconds after the window in which what was published is still awaited.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    clients: Concurrency
+    rates: Annotated[tuple[Rate, ...], Field(min_length=2, max_length=MAX_STEPS)]
+    step_s: PositiveSeconds
+    warmup_s: Seconds = 0.5
+    drain_s: Seconds = 1.0
+    model: Literal["fan-out-steps"] = "fan-out-steps"
+
+    @property
+    def readers(self) -> int:
+        """Clients that read at once: all of them."""
+        return self.clients
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the measured window, in seconds."""
+        return len(self.rates) * self.step_s
+
+    @property
+    def concurrency(self) -> int:
+        """The number of connections at most."""
+        return self.clients + PUBLISHERS
+
+    @property
+    def planned_s(self) -> float:
+        """Seconds that one round is expected to take."""
+        return self.warmup_s + self.duration_s + self.drain_s
+
+    @property
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+        ends = f"{self.rates[0]:g}-{self.rates[-1]:g}"
+        return f"fan-out-{self.clients}-steps-{ends}-by-{len(self.rates)}"
+
+
+def _refuse_silence(clients: int, silent: int) -> None:
+    if silent >= clients:
+        raise ValueError(
+            f"of {clients} clients {silent} are slow or stalled; one at least must read"
+        )
+
+
 def _spacing(arrivals: Arrivals) -> str:
     return "" if arrivals == "constant" else f"-{arrivals}"
 
@@ -264,5 +388,10 @@ ARRIVING = (Open, Steps, Ramp)
 FlowLoad: TypeAlias = Burst | Closed | Open | Steps | Ramp
 """How the flows of a plan arrive."""
 
-PlanLoad: TypeAlias = Annotated[FlowLoad, Field(discriminator="model")]
-Load: TypeAlias = Annotated[FlowLoad | Population, Field(discriminator="model")]
+EventLoad: TypeAlias = FanOut | FanOutSteps
+"""How events are published."""
+
+FANNING_OUT = (FanOut, FanOutSteps)
+
+PlanLoad: TypeAlias = Annotated[FlowLoad | EventLoad, Field(discriminator="model")]
+Load: TypeAlias = Annotated[FlowLoad | EventLoad | Population, Field(discriminator="model")]

@@ -33,6 +33,7 @@ class TargetReading:
         threads: Number of threads.
         sockets: Open sockets, those it listens on included.
         context_switches: Of all its threads since their start, voluntary or not.
+        files: Open descriptors that are no sockets.
     """
 
     at_ns: int
@@ -41,6 +42,7 @@ class TargetReading:
     threads: int
     sockets: int
     context_switches: int
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from harness.vocabulary.cell import Validity
 from harness.vocabulary.job import ClockKind
 from harness.vocabulary.load import Load
 from harness.vocabulary.record import RunRecord
+from harness.vocabulary.scenario import Sweep
 
 Interval = tuple[float, float]
 """Lower and upper bound of a two-sided 95% interval."""
@@ -63,6 +64,7 @@ class TargetUse:
         loop_lag_ms: Lag of its event loop.
         sockets: Largest number of open sockets seen; likewise.
         context_switches_per_request: Of all its threads, per request answered.
+        files: Largest number of open descriptors seen that are no sockets.
     """
 
     cpu_ms_per_request: float | None = None
@@ -73,6 +75,7 @@ class TargetUse:
     loop_lag_ms: LoopLag = LoopLag()
     sockets: int | None = None
     context_switches_per_request: float | None = None
+    files: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +289,47 @@ class StageResult:
 
 
 @dataclass(frozen=True, slots=True)
+class FanOutFigures:
+    """What became of the publications of a fan-out load, over all rounds.
+
+    Attributes:
+        published: Publications due in the windows that the target acknowledged.
+        expected: Deliveries that these should have made to clients that read.
+        received: Deliveries made, each publication counted once per client.
+        reach: Received over expected; None without any.
+        duplicates: Deliveries of what a client had heard before.
+        out_of_order: Deliveries that came after a later publication.
+        spread_ms: Of each publication, the time from the first to the last client that heard it.
+        delivered_per_s: Deliveries per second of the windows; median over the rounds.
+        reconnects: Times that a client which reads had to connect again.
+        closed: Connections of slow and stalled clients that the target closed.
+        slow_heard: Deliveries to slow clients.
+        dropped: Events that the target dropped by its own count, because a client did not read;
+            None when it did not say.
+        driver_cpu_us: CPU microseconds of the driver per delivery.
+        kib_per_connection: Growth of the target's resident memory per connection from before the
+            first to after the last was opened, KiB; the median over the rounds.
+        connect_ms: Until the target had greeted a client.
+    """
+
+    published: int
+    expected: int
+    received: int
+    reach: float | None
+    duplicates: int
+    out_of_order: int
+    spread_ms: Percentiles
+    delivered_per_s: float | None
+    reconnects: int
+    closed: int
+    slow_heard: int
+    dropped: int | None
+    driver_cpu_us: float | None
+    kib_per_connection: float | None
+    connect_ms: Percentiles
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """What was measured in one cell.
 
@@ -317,6 +361,7 @@ class Figures:
         database_use: What the database did for it.
         over_time: The window of its first round, in at most 60 stretches.
         workers: Of a distributed driver.
+        fan_out: Under a fan-out load; its requests are deliveries.
     """
 
     requests: int
@@ -342,6 +387,7 @@ class Figures:
     database_use: DatabaseUse = DatabaseUse()
     over_time: tuple[Moment, ...] = ()
     workers: tuple[WorkerUse, ...] = ()
+    fan_out: FanOutFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -494,11 +540,12 @@ class DocumentedPoint:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioFacts:
-    """What a reader must know of a scenario."""
+    """What a reader must know of a scenario; `sweep` is its place in a series."""
 
     name: str
     title: str
     description: str
+    sweep: Sweep | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
-from harness.vocabulary.flow import ClientJourney, Flow, Request
+from harness.vocabulary.flow import ClientJourney, EventFlow, Flow, Request, VirtualUser
+
+EventProtocol: TypeAlias = Literal["websocket", "socketio"]
+"""How events reach a client: plain WebSocket, or Socket.IO."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,51 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class Publication:
+    """One request that makes the target tell every client something.
+
+    Attributes:
+        key: By which the event is recognised.
+        request: What to send.
+    """
+
+    key: str
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """What is published under a fan-out load, and how it is recognised.
+
+    Attributes:
+        publish: Makes the next publication of a user.
+        event: Name of the event that every client hears then.
+        key: The field of its data that holds the publication's key.
+    """
+
+    publish: Callable[[VirtualUser], Publication]
+    event: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A place of a scenario in a series that differs by one number; a report shows them as one.
+
+    Attributes:
+        series: Name of the series.
+        title: Of the series, for the report.
+        of: What differs, for the axis.
+        at: The number in this scenario.
+    """
+
+    series: str
+    title: str
+    of: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """A question to a target.
 
@@ -32,14 +81,22 @@ class Scenario:
         title: For the report: what is asked, in a few words.
         description: For readers of the report: what a virtual user does and what it shows.
         flow: What one virtual user does; it checks the answers itself. A generator of requests,
-            or a coroutine function with an httpx client.
+            one that hears events as well, or a coroutine function with an httpx client.
         warm: Request that opens each user's connection before the round; a cheap one.
         audits: What is counted in the database against the acknowledged writes.
+        events: How users hear events; None if they do not.
+        connects: Whether the flow opens that connection itself; else it is open from the start.
+        broadcast: What fan-out loads publish; None where they make no sense.
+        sweep: Its place in a series; None outside of any.
     """
 
     name: str
     title: str
     description: str
-    flow: Flow | ClientJourney
+    flow: Flow | ClientJourney | EventFlow
     warm: Request
     audits: tuple[Audit, ...] = field(default=())
+    events: EventProtocol | None = None
+    connects: bool = False
+    broadcast: Broadcast | None = None
+    sweep: Sweep | None = None
