@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from harness.vocabulary.scenario import Audit, Scenario
 from scenarios import flows, journeys
+from scenarios.event_scenarios import EVENT_SCENARIOS, RESOURCE_ROWS
+from scenarios.file_scenarios import FILE_SCENARIOS
 
-RESOURCES = "SELECT count(*) FROM resources"
 USERS = "SELECT count(*) FROM users"
-
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
@@ -40,7 +40,7 @@ SCENARIOS: dict[str, Scenario] = {
             ),
             flow=flows.create_fresh,
             warm=flows.no_wait("timer"),
-            audits=(Audit("resources", RESOURCES, {"create-fresh": 1}),),
+            audits=(Audit("resources", RESOURCE_ROWS, {"create-fresh": 1}),),
         ),
         Scenario(
             name="create-existing",
@@ -51,7 +51,7 @@ SCENARIOS: dict[str, Scenario] = {
             ),
             flow=flows.create_existing,
             warm=flows.no_wait("timer"),
-            audits=(Audit("resources", RESOURCES, {"create-existing": 0}),),
+            audits=(Audit("resources", RESOURCE_ROWS, {"create-existing": 0}),),
         ),
         Scenario(
             name="crud",
@@ -83,5 +83,7 @@ SCENARIOS: dict[str, Scenario] = {
             warm=flows.no_wait("timer"),
             audits=(Audit("user accounts", USERS, {"read": 0, "update": 0}),),
         ),
+        *EVENT_SCENARIOS,
+        *FILE_SCENARIOS,
     )
 }

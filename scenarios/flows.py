@@ -1,8 +1,8 @@
-"""What virtual users do: one function per flow, free of I/O."""
+"""What virtual users ask over HTTP: one function per flow, free of I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, TypeAlias
 
 from harness.vocabulary.flow import Request, Response, VirtualUser, check
@@ -22,14 +22,14 @@ READ_SHARE = 0.9
 
 def create_fresh(user: VirtualUser) -> Steps:
     """Create a resource that does not exist yet."""
-    resource = _new_resource(user.unique_id())
+    resource = new_resource(user.unique_id())
     response = yield Request("POST", RESOURCES, step="create-fresh", json=resource)
-    _check_resource(response.json(), resource, created=True)
+    check_resource(response.json(), resource, created=True)
 
 
 def create_existing(user: VirtualUser) -> Steps:
     """Ask to create a resource that is there already: it must come back unchanged."""
-    resource = _new_resource(f"seed-{user.random.randint(1, SEEDED_ACCOUNTS)}")
+    resource = new_resource(f"seed-{user.random.randint(1, SEEDED_ACCOUNTS)}")
     response = yield Request("POST", RESOURCES, step="create-existing", json=resource)
     body = response.json()
     check(body["status"] == "success", "status is not 'success'")
@@ -43,7 +43,7 @@ def crud_journey(user: VirtualUser) -> Steps:
     account = new_account(user)
     response = yield Request("POST", USERS, step="create", json=account, expect=201)
     created = response.json()
-    _check_fields(created, account)
+    check_fields(created, account)
     path = f"{USERS}/{created['id']}"
 
     response = yield Request("GET", path, step="read")
@@ -64,12 +64,12 @@ def read_mostly(user: VirtualUser) -> Steps:
     if user.random.random() < READ_SHARE:
         account_id = user.random.randint(1, SEEDED_ACCOUNTS)
         response = yield Request("GET", f"{USERS}/{account_id}", step="read")
-        _check_fields(response.json(), {"id": account_id, "username": f"user-{account_id}"})
+        check_fields(response.json(), {"id": account_id, "username": f"user-{account_id}"})
     else:
         changes = {"full_name": f"Name {user.random.getrandbits(32)}"}
         path = f"{USERS}/{user.account_id}"
         response = yield Request("PATCH", path, step="update", json=changes)
-        _check_fields(response.json(), changes | {"id": user.account_id})
+        check_fields(response.json(), changes | {"id": user.account_id})
 
 
 def wait_timer(_user: VirtualUser) -> Steps:
@@ -96,19 +96,30 @@ def new_account(user: VirtualUser) -> dict[str, str]:
 def _wait(on: str) -> Steps:
     params = {"seconds": str(WAIT_SECONDS), "on": on}
     response = yield Request("GET", WAIT, step="wait", params=params)
-    _check_fields(response.json(), {"status": "success", "waited_s": WAIT_SECONDS, "on": on})
+    check_fields(response.json(), {"status": "success", "waited_s": WAIT_SECONDS, "on": on})
 
 
-def _new_resource(resource_id: str) -> dict[str, str]:
+def new_resource(resource_id: str) -> dict[str, str]:
+    """A resource of this id, as a flow asks for it."""
     return {"id": resource_id, "name": f"Resource {resource_id}", "description": "Made by a flow"}
 
 
-def _check_resource(body: dict[str, Any], asked: dict[str, str], *, created: bool) -> None:
+def check_resource(body: dict[str, Any], asked: dict[str, str], *, created: bool) -> None:
+    """Reject the answer to a creation that is not about what was asked.
+
+    Raises:
+        WrongAnswer: It is not.
+    """
     check(body["status"] == "success", "status is not 'success'")
     check(body["created"] is created, f"created is not {created}")
-    _check_fields(body["resource"], asked)
+    check_fields(body["resource"], asked)
 
 
-def _check_fields(body: dict[str, Any], expected: dict[str, Any]) -> None:
+def check_fields(body: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Reject what was received unless these fields have these values.
+
+    Raises:
+        WrongAnswer: With the first that has not.
+    """
     for key, value in expected.items():
         check(body[key] == value, f"{key} is {body[key]!r}, expected {value!r}")

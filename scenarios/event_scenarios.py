@@ -1,0 +1,74 @@
+"""The scenarios in which users hear events: over each protocol, and of what they have uploaded."""
+
+from __future__ import annotations
+
+from harness.vocabulary.scenario import Audit, Broadcast, EventProtocol, Scenario
+from scenarios import event_flows, flows
+
+RESOURCE_ROWS = "SELECT count(*) FROM resources"
+ANALYSED = "SELECT count(*) FROM uploads WHERE state = 'analysed' AND analyses = 1"
+
+EVENT_PROTOCOLS: dict[EventProtocol, str] = {"websocket": "WebSocket", "socketio": "Socket.IO"}
+"""What each is called."""
+
+
+def _heard(protocol: EventProtocol) -> tuple[Scenario, ...]:
+    """The scenarios about events, over one protocol."""
+    name = EVENT_PROTOCOLS[protocol]
+    return (
+        Scenario(
+            name=f"connect-{protocol}",
+            title=f"Connect over {name}",
+            description=(
+                f"Each user opens a {name} connection, is authenticated against the database, and "
+                "is greeted."
+            ),
+            flow=event_flows.connect,
+            warm=flows.no_wait("timer"),
+            events=protocol,
+            connects=True,
+        ),
+        Scenario(
+            name=f"fan-out-{protocol}",
+            title=f"Tell everybody over {name}",
+            description=(
+                "Each resource created is an event for every client that is connected. A delivery "
+                "is one event heard by one client."
+            ),
+            flow=event_flows.create_and_hear,
+            warm=flows.no_wait("timer"),
+            audits=(Audit("resources", RESOURCE_ROWS, {"create-fresh": 1}),),
+            events=protocol,
+            broadcast=Broadcast(event_flows.publish_resource, "resource_created", "resource_id"),
+        ),
+        Scenario(
+            name=f"process-{protocol}",
+            title=f"Follow a process over {name}",
+            description=(
+                "POST /api/v2/process in four pieces of 50 ms. Its user hears of each piece, in "
+                "order, while the request is under way: the first event should come at once, the "
+                "last just before the answer. All times count from the request."
+            ),
+            flow=event_flows.process_and_hear,
+            warm=flows.no_wait("timer"),
+            events=protocol,
+        ),
+    )
+
+
+EVENT_SCENARIOS: tuple[Scenario, ...] = (
+    *(scenario for protocol in EVENT_PROTOCOLS for scenario in _heard(protocol)),
+    Scenario(
+        name="upload",
+        title="Upload a file, analysed in the background",
+        description=(
+            "A file of a quarter of a megabyte, streamed to disk. The answer should come at "
+            "once; the analysis follows in the background, and its user hears when it is done. "
+            "Both times count from the request."
+        ),
+        flow=event_flows.upload_and_hear,
+        warm=flows.no_wait("timer"),
+        audits=(Audit("files analysed once", ANALYSED, {"upload": 1}),),
+        events="websocket",
+    ),
+)

@@ -1,0 +1,65 @@
+"""What virtual users ask of the file processors; the files are those of the target's corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from harness.vocabulary.flow import Request, VirtualUser, check
+from scenarios.flows import Steps, check_fields
+
+Reader: TypeAlias = Literal["aiofiles", "anyio", "blocking"]
+Pool: TypeAlias = Literal["none", "processes"]
+
+FILES = "/api/v2/files/process"
+
+MANY = tuple(f"10k-{number:03}.txt" for number in range(256))
+MIXED = (
+    *(f"1k-{number:03}.txt" for number in range(4)),
+    *(f"10k-{number:03}.txt" for number in range(3)),
+    "100k-000.txt",
+)
+LARGE = tuple(f"1m-{number:03}.txt" for number in range(16))
+LARGEST = tuple(f"10m-{number:03}.txt" for number in range(4))
+COMPUTED = tuple(f"100k-{number:03}.txt" for number in range(16))
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFiles:
+    """A flow: process some files of the corpus with one request.
+
+    Attributes:
+        files: Their names.
+        max_concurrent: How many at once; None for as many as there are.
+        reader: How an asynchronous target reads them.
+        analysis: Whether analysing them waits for something, or computes.
+        pool: Where it computes.
+    """
+
+    files: Sequence[str]
+    max_concurrent: int | None
+    reader: Reader = "aiofiles"
+    analysis: Literal["io", "cpu"] = "io"
+    pool: Pool = "none"
+
+    def __call__(self, _user: VirtualUser) -> Steps:
+        """Ask, and look whether every file was processed."""
+        asked = {
+            "files": list(self.files),
+            "max_concurrent": self.max_concurrent,
+            "reader": self.reader,
+            "analysis": self.analysis,
+            "pool": self.pool,
+        }
+        response = yield Request("POST", FILES, step="process-files", json=asked)
+        answer = response.json()
+        check_fields(answer, {"status": "success"})
+        names = [one["name"] for one in answer["files"]]
+        check(
+            names == asked["files"], "the files processed are not those asked for, in their order"
+        )
+        check(all(one["words"] > 0 for one in answer["files"]), "a file has no words")
+        if self.max_concurrent is not None:
+            seen = answer["max_concurrent_seen"]
+            check(seen <= self.max_concurrent, f"{seen} files were open at once")

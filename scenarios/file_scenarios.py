@@ -1,0 +1,93 @@
+"""The scenarios about file processors."""
+
+from __future__ import annotations
+
+from harness.vocabulary.scenario import Scenario, Sweep
+from scenarios import file_flows, flows
+from scenarios.file_flows import Pool, ProcessFiles, Reader
+
+CONCURRENT_FILES = (1, 2, 4, 5, 8, 16, 32, 64, 128, 256)
+"""Values of `max_concurrent` that are swept; 5 is the documented one."""
+
+
+READERS: dict[Reader, str] = {
+    "aiofiles": "read by aiofiles",
+    "anyio": "read by anyio",
+    "blocking": "read on the event loop",
+}
+POOLS: dict[Pool, str] = {
+    "none": "in the process itself",
+    "processes": "in a pool of processes",
+}
+
+
+def _files_at_once(limit: int) -> Scenario:
+    return Scenario(
+        name=f"files-io-{limit}",
+        title=f"256 files, {limit} at once",
+        description=(
+            "One request to process 256 files of 10 KB. Each is read and then waits 5 ms for a "
+            "service that analyses it."
+        ),
+        flow=ProcessFiles(file_flows.MANY, limit),
+        warm=flows.no_wait("timer"),
+        sweep=Sweep("files-io", "256 files, so many at once", "max_concurrent", limit),
+    )
+
+
+FILE_SCENARIOS: tuple[Scenario, ...] = (
+    *map(_files_at_once, CONCURRENT_FILES),
+    Scenario(
+        name="files-unlimited",
+        title="256 files, all at once",
+        description=(
+            "The same 256 files without any limit: the documented gather, and a thread for "
+            "each file where threads do it."
+        ),
+        flow=ProcessFiles(file_flows.MANY, None),
+        warm=flows.no_wait("timer"),
+    ),
+    Scenario(
+        name="files-mixed",
+        title="Eight files of a request",
+        description=(
+            "Each request processes eight files of 1 to 100 KB, five at once; each waits 5 ms "
+            "for its analysis."
+        ),
+        flow=ProcessFiles(file_flows.MIXED, 5),
+        warm=flows.no_wait("timer"),
+    ),
+    *(
+        Scenario(
+            name=f"files-read-{reader}",
+            title=f"Large files, {words}",
+            description=(
+                "Each request processes sixteen files of 1 MB, five at once. What differs is "
+                "how the async variant reads them; the loop lag tells what others would feel."
+            ),
+            flow=ProcessFiles(file_flows.LARGE, 5, reader=reader),
+            warm=flows.no_wait("timer"),
+        )
+        for reader, words in READERS.items()
+    ),
+    Scenario(
+        name="files-largest",
+        title="Files of 10 MB",
+        description="Each request processes four files of 10 MB, two at once.",
+        flow=ProcessFiles(file_flows.LARGEST, 2),
+        warm=flows.no_wait("timer"),
+    ),
+    *(
+        Scenario(
+            name="files-cpu" if pool == "none" else f"files-cpu-{pool}",
+            title=f"Analysis that computes, {words}",
+            description=(
+                "Each request processes sixteen files of 100 KB, five at once, and analysing "
+                "them takes a processor's time instead of waiting."
+            ),
+            flow=ProcessFiles(file_flows.COMPUTED, 5, analysis="cpu", pool=pool),
+            warm=flows.no_wait("timer"),
+        )
+        for pool, words in POOLS.items()
+    ),
+)
