@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-workers test check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-workers bench-events test check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -23,7 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-bench: $(STAMP) ## Measure sync against async (about 7 minutes) and write results/latest/report/index.html
+bench: $(STAMP) ## Measure sync against async (6 minutes) and write results/latest/report/index.html
 	$(BIN)/loopmark run --profile quick
 
 smoke: $(STAMP) ## The same in under a minute: does everything work here?
@@ -46,6 +46,9 @@ bench-driver: $(STAMP) ## The driver against its peers (about 13 minutes): CPU p
 
 bench-workers: $(STAMP) ## Are two workers worth twice one, and is no sample lost? (7 minutes), into docs/workers.md
 	$(BIN)/python -m tests.bench.workers
+
+bench-events: $(STAMP) ## Events to many, and files at once (about 25 minutes), into docs/fan-out.md
+	$(BIN)/python -m tests.bench.events
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest

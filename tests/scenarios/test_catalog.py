@@ -46,7 +46,7 @@ def rows(target: FakeTarget, count: str) -> int:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_scenario_is_found_under_its_name(name: str) -> None:
     assert SCENARIOS[name].name == name
-    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", name)
+    assert re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", name)
 
 
 @every_scenario
@@ -57,7 +57,8 @@ def test_scenario_tells_what_it_shows(scenario: Scenario) -> None:
 
 def test_no_two_scenarios_ask_the_same() -> None:
     found = list(SCENARIOS.values())
-    assert len({one.flow for one in found}) == len({one.title for one in found}) == len(found)
+    asked = {(one.flow, one.events) for one in found}
+    assert len(asked) == len({one.title for one in found}) == len(found)
 
 
 @every_scenario
@@ -111,10 +112,19 @@ def test_every_scenario_is_in_a_shipped_plan() -> None:
     assert planned == set(SCENARIOS)
 
 
-def test_smoke_plan_holds_every_scenario() -> None:
+def test_smoke_plan_holds_every_scenario_and_one_of_every_series() -> None:
     (smoke,) = (path for path in plan_files if path.name == "smoke.toml")
     blocks = tomllib.loads(smoke.read_text(encoding="utf-8"))["measure"]
-    assert {name for block in blocks for name in block["scenarios"]} == set(SCENARIOS)
+    names = {name for block in blocks for name in block["scenarios"]}
+    outside = {one.name for one in SCENARIOS.values() if one.sweep is None}
+    series = {one.sweep.series for one in SCENARIOS.values() if one.sweep is not None}
+    assert names >= outside
+    assert {sweep.series for name in names if (sweep := SCENARIOS[name].sweep)} == series
+
+
+def test_places_in_a_series_are_told_apart() -> None:
+    places = [(one.sweep.series, one.sweep.at) for one in SCENARIOS.values() if one.sweep]
+    assert len(places) == len(set(places)) > 1
 
 
 def test_documented_timing_table_is_the_documentations() -> None:

@@ -1,0 +1,158 @@
+"""The Markdown page about a run of the profile `events`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from harness.paired_rounds import PairedRatio, paired_ratio
+from harness.store import RunFolder
+from harness.vocabulary.load import FanOut, FanOutSteps
+from harness.vocabulary.record import RoundRecord
+from harness.vocabulary.result import CellResult, FanOutFigures, Figures, RunResults
+from reports import quantities, wording
+from scenarios.event_scenarios import EVENT_PROTOCOLS
+
+MARKDOWN = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+MIB = 1024**2
+
+PROTOCOLS = {f"fan-out-{protocol}": name for protocol, name in EVENT_PROTOCOLS.items()}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell of a fan-out, and its figures, which stand beside its validity."""
+
+    cell: CellResult
+
+    @property
+    def protocol(self) -> str:
+        return PROTOCOLS[self.cell.scenario]
+
+    @property
+    def figures(self) -> Figures:
+        return self.cell.figures_despite(self.cell.validity)
+
+    @property
+    def fan_out(self) -> FanOutFigures:
+        found = self.figures.fan_out
+        assert found is not None
+        return found
+
+    @property
+    def believed(self) -> str:
+        return "" if self.cell.validity.is_valid else str(self.cell.validity.state)
+
+    @property
+    def knee_deliveries(self) -> float | None:
+        """Deliveries per second at the highest rate that was kept up with."""
+        load, knee = self.cell.load, self.figures.knee_rps
+        assert isinstance(load, FanOutSteps)
+        return None if knee is None else knee * load.clients
+
+
+@dataclass(frozen=True)
+class Stalled:
+    """What one client that has stopped reading does to the others."""
+
+    row: Row
+    others_p99: PairedRatio
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What clients that have stopped reading do to the target's memory, in MiB."""
+
+    row: Row
+    at_start: float
+    most: float
+
+
+def page(folder: RunFolder) -> str:
+    """Everything, as `docs/fan-out.md`."""
+    results = folder.read_results()
+    found = MARKDOWN.get_template("page.md.jinja").render(
+        run=results.run,
+        steady=steady(results),
+        knees=knees(results),
+        stalled=tuple(stalled(results)),
+        memory=tuple(memory(folder, results)),
+        beside=beside(results),
+        sweep=sweep(results),
+        quantities=quantities,
+        wording=wording,
+    )
+    return f"{found.rstrip()}\n"
+
+
+def steady(results: RunResults) -> Sequence[Row]:
+    """The cells in which everybody reads, by protocol, clients and target."""
+    return _rows(results, lambda load: load.readers == load.clients and not load.http_users)
+
+
+def beside(results: RunResults) -> Sequence[Row]:
+    """Those with slow clients, or with other work."""
+    return _rows(results, lambda load: bool(load.slow or load.http_users))
+
+
+def knees(results: RunResults) -> Sequence[Row]:
+    """The cells in which the rate was raised step by step."""
+    cells = [cell for cell in results.cells if isinstance(cell.load, FanOutSteps)]
+    return sorted(map(Row, cells), key=_place)
+
+
+def stalled(results: RunResults) -> Iterator[Stalled]:
+    """Of each cell with one stalled client: the others' tail over that without it."""
+    alone = {
+        (row.cell.scenario, row.cell.target, row.cell.load.concurrency): row.cell
+        for row in steady(results)
+    }
+    for row in _rows(results, lambda load: load.stalled == 1):
+        base = alone[row.cell.scenario, row.cell.target, row.cell.load.concurrency]
+        found = paired_ratio(base, row.cell, "latency_ms.p99", lambda cell: cell.load.label)
+        yield Stalled(row, found)
+
+
+def memory(folder: RunFolder, results: RunResults) -> Iterator[Memory]:
+    """Of each cell with many stalled clients: the target's memory at first, and at most."""
+    planned = {cell.name: cell for cell in results.run.cells}
+    for row in _rows(results, lambda load: load.stalled > 1):
+        for record in folder.read_rounds(planned[row.cell.name]):
+            if record.has_figures:
+                yield Memory(row, *_memory(record))
+
+
+def sweep(results: RunResults) -> Sequence[CellResult]:
+    """The cells of the series of `max_concurrent`, by number and target."""
+    at = {one.name: one.sweep.at for one in results.scenarios if one.sweep is not None}
+    cells = [cell for cell in results.cells if cell.scenario in at]
+    return sorted(cells, key=lambda cell: (at[cell.scenario], cell.target != "sync"))
+
+
+def _memory(record: RoundRecord) -> tuple[float, float]:
+    assert record.driver is not None
+    inside = [
+        one.rss_bytes / MIB
+        for one in record.target
+        if record.driver.window_start_ns <= one.at_ns <= record.driver.window_end_ns
+    ]
+    return inside[0], max(inside)
+
+
+def _rows(results: RunResults, chosen: Callable[[FanOut], bool]) -> Sequence[Row]:
+    cells = [cell for cell in results.cells if isinstance(cell.load, FanOut) and chosen(cell.load)]
+    return sorted(map(Row, cells), key=_place)
+
+
+def _place(row: Row) -> tuple[int, int, bool]:
+    load = row.cell.load
+    assert isinstance(load, FanOut | FanOutSteps)
+    return list(PROTOCOLS).index(row.cell.scenario), load.clients, row.cell.target != "sync"
