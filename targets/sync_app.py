@@ -1,58 +1,19 @@
-"""The sync variant: plain `def` handlers in the thread pool, Session on psycopg.
-
-Everything that a request does with the database happens in its handler, on one thread and on one
-connection. A session opened by a dependency would be held from hop to hop into the thread pool: its
-request would wait for a thread while the threads wait for its connection, and with more threads
-than connections all of them would stand still.
-"""
+"""The sync variant: plain `def` handlers in the thread pool, Session on psycopg."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Annotated
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import psycopg
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import sessionmaker
 
 from targets import contract, loop_lag, queries, schema
 from targets.settings import Settings
-
-
-async def session_factory(request: Request) -> sessionmaker[Session]:
-    """Return the application's session factory. A coroutine, to spare a hop into a thread."""
-    factory: sessionmaker[Session] = request.state.sessions
-    return factory
-
-
-Sessions = Annotated[sessionmaker[Session], Depends(session_factory)]
-
-
-def authenticate(session: Session, credentials: contract.BearerToken) -> int:
-    """Return the id of the active user behind the bearer token."""
-    found = session.execute(queries.caller(credentials.credentials)).one_or_none()
-    if found is None:
-        raise contract.UNAUTHENTICATED.exception()
-    caller_id, is_active = found
-    if not is_active:
-        raise contract.INACTIVE.exception()
-    return int(caller_id)
-
-
-@contextmanager
-def transaction(
-    sessions: sessionmaker[Session], credentials: contract.BearerToken
-) -> Iterator[tuple[Session, int]]:
-    """Open the one transaction of a request; it begins with the authentication.
-
-    Yields:
-        The session, and the id of the user who asks.
-    """
-    with sessions.begin() as session:
-        yield session, authenticate(session, credentials)
+from targets.sync_sessions import Sessions, transaction
 
 
 router = APIRouter()
