@@ -14,10 +14,9 @@ from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from targets import contract, loop_lag, queries, schema
+from targets import async_files, async_uploads, contract, loop_lag, queries, schema
 from targets.async_sessions import Sessions, transaction
 from targets.settings import Settings
-
 
 router = APIRouter()
 
@@ -163,9 +162,16 @@ def build(settings: Settings) -> FastAPI:
         # What a commit leaves in an object is what the answer needs: no reload.
         sessions = async_sessionmaker(engine, expire_on_commit=False)
         try:
-            async with loop_lag.recorded(settings.loop_lag_file):
-                yield {"sessions": sessions, "instance": settings.instance}
+            async with (
+                loop_lag.recorded(settings.loop_lag_file),
+                async_uploads.opened(settings, sessions) as workplace,
+            ):
+                yield {
+                    "sessions": sessions,
+                    "instance": settings.instance,
+                    "workplace": workplace,
+                }
         finally:
             await engine.dispose()
 
-    return contract.application(lifespan, router)
+    return contract.application(lifespan, router, async_files.router, async_uploads.router)

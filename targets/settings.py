@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from uuid import uuid4
 
 # What libpq and asyncpg both understand in a URL. Any other parameter would reach one variant only.
 URL_PARAMETERS = frozenset(
@@ -26,6 +27,8 @@ URL_PARAMETERS = frozenset(
     }
 )
 
+MAX_UPLOAD_BYTES = 256 * 1024**2
+
 
 class SettingsError(ValueError):
     """The environment does not describe a target that could run. The message is one line."""
@@ -39,7 +42,8 @@ class Settings:
         database_url: A libpq URL that psycopg and asyncpg read as it stands. Its `options` set the
             search path, and UTC as time zone so that both drivers return the same times.
         instance: The word by which the starter of the process recognises it, and its sessions in
-            the database: they carry it as their `application_name`.
+            the database: they carry it as their `application_name`. One of its own where the
+            starter gave none: uploads tell by it whether their process still runs.
         worker_threads: Size of the thread pool that runs `def` handlers.
         loop_lag_file: Where to write how late the event loop wakes; None: nowhere.
         pool_size: Connections kept open.
@@ -47,6 +51,9 @@ class Settings:
         pool_pre_ping: Whether a connection is tested each time it leaves the pool.
         pool_timeout_s: How long a request waits for a free connection, and a connection for the
             server, in seconds.
+        corpus: Folder of the files to process; None: there is none.
+        uploads: Folder for uploaded files until they are analysed; None: there is none.
+        max_upload_bytes: Size of the largest file that may be uploaded.
     """
 
     database_url: str
@@ -57,14 +64,18 @@ class Settings:
     max_overflow: int = 10
     pool_pre_ping: bool = True
     pool_timeout_s: int = 30
+    corpus: Path | None = None
+    uploads: Path | None = None
+    max_upload_bytes: int = MAX_UPLOAD_BYTES
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *, worker_threads: int = 40) -> Self:
         """Read the settings.
 
         Args:
-            environment: DATABASE_URL, and as needed DATABASE_SCHEMA, INSTANCE, WORKER_THREADS and
-                LOOP_LAG_FILE. An empty variable counts as absent.
+            environment: DATABASE_URL, and as needed DATABASE_SCHEMA, INSTANCE, WORKER_THREADS,
+                LOOP_LAG_FILE, CORPUS, UPLOADS and MAX_UPLOAD_BYTES. An empty variable counts as
+                absent.
             worker_threads: The variant's own number, when WORKER_THREADS is absent.
 
         Raises:
@@ -76,16 +87,29 @@ class Settings:
         threads = environment.get("WORKER_THREADS") or str(worker_threads)
         if not re.fullmatch(r"[1-9][0-9]{0,3}", threads):
             raise SettingsError(f"WORKER_THREADS: expected 1 to 9999, got {threads!r}")
+        largest = environment.get("MAX_UPLOAD_BYTES") or str(MAX_UPLOAD_BYTES)
+        if not re.fullmatch(r"[1-9][0-9]{0,14}", largest):
+            raise SettingsError(f"MAX_UPLOAD_BYTES: expected a number of bytes, got {largest!r}")
         return cls(
             database_url=_database_url(
                 environment.get("DATABASE_URL", ""),
                 environment.get("DATABASE_SCHEMA", ""),
                 environment.get("INSTANCE", ""),
             ),
-            instance=environment.get("INSTANCE", ""),
+            instance=environment.get("INSTANCE") or uuid4().hex,
             worker_threads=int(threads),
             loop_lag_file=Path(lag_file) if lag_file else None,
+            corpus=_folder(environment, "CORPUS"),
+            uploads=_folder(environment, "UPLOADS"),
+            max_upload_bytes=int(largest),
         )
+
+
+def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
+    given = environment.get(variable)
+    if given and not Path(given).is_dir():
+        raise SettingsError(f"{variable}: no such directory: {given}")
+    return Path(given) if given else None
 
 
 def _database_url(url: str, schema: str, application_name: str) -> str:

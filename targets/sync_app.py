@@ -11,10 +11,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import sessionmaker
 
-from targets import contract, loop_lag, queries, schema
+from targets import contract, loop_lag, queries, schema, sync_files, sync_uploads
 from targets.settings import Settings
 from targets.sync_sessions import Sessions, transaction
-
 
 router = APIRouter()
 
@@ -160,9 +159,16 @@ def build(settings: Settings) -> FastAPI:
         # What a commit leaves in an object is what the answer needs: no reload.
         sessions = sessionmaker(engine, expire_on_commit=False)
         try:
-            async with loop_lag.recorded(settings.loop_lag_file):
-                yield {"sessions": sessions, "instance": settings.instance}
+            async with (
+                loop_lag.recorded(settings.loop_lag_file),
+                sync_uploads.opened(settings, sessions) as workplace,
+            ):
+                yield {
+                    "sessions": sessions,
+                    "instance": settings.instance,
+                    "workplace": workplace,
+                }
         finally:
             engine.dispose()
 
-    return contract.application(lifespan, router)
+    return contract.application(lifespan, router, sync_files.router, sync_uploads.router)
