@@ -14,7 +14,7 @@ import anyio
 from fastapi import APIRouter, Depends, Request
 
 from targets import file_contract
-from targets.async_sessions import Sessions, transaction
+from targets.async_sessions import Sessions, identified
 from targets.contract import Credentials
 from targets.file_contract import Reader
 from targets.file_opening import ordinary_file
@@ -49,8 +49,7 @@ async def process_files(
     workplace: TheWorkplace,
 ) -> file_contract.FilesProcessed:
     """Gather one coroutine per file."""
-    async with transaction(sessions, credentials):
-        pass
+    await identified(sessions, credentials)
     folder = workplace.corpus()
     file_contract.require_names(asked.files)
     limit = asked.max_concurrent

@@ -41,3 +41,11 @@ async def transaction(
     """
     async with sessions.begin() as session:
         yield session, await authenticate(session, credentials)
+
+
+async def identified(
+    sessions: async_sessionmaker[AsyncSession], credentials: contract.BearerToken
+) -> int:
+    """Return the id of the active user behind the bearer token, in a transaction of its own."""
+    async with transaction(sessions, credentials) as (_, caller_id):
+        return caller_id

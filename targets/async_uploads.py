@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 
 from anyio import to_thread
@@ -13,7 +13,8 @@ from starlette.requests import ClientDisconnect
 
 from targets import contract, file_contract, upload_queries, upload_results
 from targets.async_files import TheWorkplace, read_by_aiofiles
-from targets.async_sessions import Sessions, transaction
+from targets.async_sessions import Sessions, identified, transaction
+from targets.emitter import Emitter
 from targets.settings import Settings
 from targets.text_analysis import Analysis
 from targets.upload_stream import BodyPieces, StoredFile, UploadedFile, log_refused
@@ -21,20 +22,6 @@ from targets.workplace import LAST_WORDS_S, Workplace
 
 log = logging.getLogger("targets")
 router = APIRouter()
-
-
-Emit = Callable[[str, Mapping[str, object], int], Awaitable[None]]
-"""Tells an event by its name, with its data, to a user by the id."""
-
-
-async def _tell_nobody(_event: str, _data: Mapping[str, object], _user_id: int) -> None:
-    pass
-
-
-def emit_of(request: Request) -> Emit:
-    """Return how the application tells events."""
-    found: Emit = getattr(request.state, "emit", _tell_nobody)
-    return found
 
 
 @file_contract.UPLOAD.on(router)
@@ -46,8 +33,8 @@ async def upload(
     background: BackgroundTasks,
 ) -> file_contract.Uploaded:
     """Ask who sends it, store it, answer, analyse it."""
-    async with transaction(sessions, credentials) as (_, user_id):
-        pass  # No connection is held while the file comes, which may take its time.
+    # No connection is held while the file comes, which may take its time.
+    user_id = await identified(sessions, credentials)
     try:
         stored = await _received(request, workplace)
     except (file_contract.RefusalError, ClientDisconnect) as error:
@@ -64,7 +51,7 @@ async def upload(
         if isinstance(error, IntegrityError):  # The user was deleted meanwhile.
             raise contract.UNAUTHENTICATED.exception() from error
         raise
-    background.add_task(analyse, stored, user_id, sessions, workplace, emit_of(request))
+    background.add_task(analyse, stored, user_id, sessions, workplace, request.state.emitter)
     return file_contract.Uploaded(
         upload_id=stored.upload_id,
         file_path=stored.path.name,
@@ -112,7 +99,7 @@ async def analyse(
     user_id: int,
     sessions: async_sessionmaker[AsyncSession],
     workplace: Workplace,
-    emit: Emit,
+    emitter: Emitter,
 ) -> None:
     """Analyse an upload once, store what was found, and tell its user.
 
@@ -130,7 +117,7 @@ async def analyse(
             )
         workplace.unfinished.pop(stored.upload_id, None)
         if ended is not None:
-            await emit(upload_results.COMPLETE, upload_results.event(stored, outcome), user_id)
+            emitter.emit(upload_results.event(stored, outcome, user_id))
     except (SQLAlchemyError, OSError) as error:
         log.warning(
             "analysis of upload %s lost: %s", stored.upload_id, upload_results.first_line(error)

@@ -28,6 +28,8 @@ URL_PARAMETERS = frozenset(
 )
 
 MAX_UPLOAD_BYTES = 256 * 1024**2
+EVENT_QUEUE = 256
+PING_S = 20
 
 
 class SettingsError(ValueError):
@@ -54,6 +56,10 @@ class Settings:
         corpus: Folder of the files to process; None: there is none.
         uploads: Folder for uploaded files until they are analysed; None: there is none.
         max_upload_bytes: Size of the largest file that may be uploaded.
+        event_queue: Events that may wait for one client; then the oldest is dropped.
+        ping_interval_s: How often a client that hears events is asked whether it is there.
+        ping_timeout_s: How long it may take to answer; then its connection is closed.
+        allowed_origins: Pages of these origins may use this target, beside its own; "*" is any.
     """
 
     database_url: str
@@ -67,6 +73,10 @@ class Settings:
     corpus: Path | None = None
     uploads: Path | None = None
     max_upload_bytes: int = MAX_UPLOAD_BYTES
+    event_queue: int = EVENT_QUEUE
+    ping_interval_s: int = PING_S
+    ping_timeout_s: int = PING_S
+    allowed_origins: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *, worker_threads: int = 40) -> Self:
@@ -74,8 +84,9 @@ class Settings:
 
         Args:
             environment: DATABASE_URL, and as needed DATABASE_SCHEMA, INSTANCE, WORKER_THREADS,
-                LOOP_LAG_FILE, CORPUS, UPLOADS and MAX_UPLOAD_BYTES. An empty variable counts as
-                absent.
+                LOOP_LAG_FILE, CORPUS, UPLOADS, MAX_UPLOAD_BYTES, EVENT_QUEUE, PING_INTERVAL_S,
+                PING_TIMEOUT_S and ALLOWED_ORIGINS (separated by commas). An empty variable counts
+                as absent.
             worker_threads: The variant's own number, when WORKER_THREADS is absent.
 
         Raises:
@@ -84,9 +95,6 @@ class Settings:
         lag_file = environment.get("LOOP_LAG_FILE")
         if lag_file and not Path(lag_file).parent.is_dir():
             raise SettingsError(f"LOOP_LAG_FILE: no such directory: {Path(lag_file).parent}")
-        threads = environment.get("WORKER_THREADS") or str(worker_threads)
-        if not re.fullmatch(r"[1-9][0-9]{0,3}", threads):
-            raise SettingsError(f"WORKER_THREADS: expected 1 to 9999, got {threads!r}")
         largest = environment.get("MAX_UPLOAD_BYTES") or str(MAX_UPLOAD_BYTES)
         if not re.fullmatch(r"[1-9][0-9]{0,14}", largest):
             raise SettingsError(f"MAX_UPLOAD_BYTES: expected a number of bytes, got {largest!r}")
@@ -97,12 +105,24 @@ class Settings:
                 environment.get("INSTANCE", ""),
             ),
             instance=environment.get("INSTANCE") or uuid4().hex,
-            worker_threads=int(threads),
+            worker_threads=_count(environment, "WORKER_THREADS", worker_threads),
             loop_lag_file=Path(lag_file) if lag_file else None,
             corpus=_folder(environment, "CORPUS"),
             uploads=_folder(environment, "UPLOADS"),
             max_upload_bytes=int(largest),
+            event_queue=_count(environment, "EVENT_QUEUE", EVENT_QUEUE),
+            ping_interval_s=_count(environment, "PING_INTERVAL_S", PING_S),
+            ping_timeout_s=_count(environment, "PING_TIMEOUT_S", PING_S),
+            allowed_origins=_origins(environment.get("ALLOWED_ORIGINS", "")),
         )
+
+
+def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+    """Return a number from 1 to 9999."""
+    number = environment.get(name) or str(default)
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", number):
+        raise SettingsError(f"{name}: expected 1 to 9999, got {number!r}")
+    return int(number)
 
 
 def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
@@ -110,6 +130,17 @@ def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
     if given and not Path(given).is_dir():
         raise SettingsError(f"{variable}: no such directory: {given}")
     return Path(given) if given else None
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
+    for origin in origins:
+        # A path or a slash at the end would never be equal to what a browser sends.
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s?#]+", origin):
+            raise SettingsError(
+                f"ALLOWED_ORIGINS: expected origins such as http://localhost:3000, got {origin!r}"
+            )
+    return origins
 
 
 def _database_url(url: str, schema: str, application_name: str) -> str:

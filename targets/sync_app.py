@@ -3,17 +3,31 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 import psycopg
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import sessionmaker
 
-from targets import contract, loop_lag, queries, schema, sync_files, sync_uploads
+from targets import (
+    contract,
+    event_contract,
+    event_service,
+    events,
+    loop_lag,
+    queries,
+    schema,
+    sync_files,
+    sync_uploads,
+)
+from targets.emitter import Emitter
+from targets.operation import Operation
 from targets.settings import Settings
-from targets.sync_sessions import Sessions, transaction
+from targets.sync_sessions import Sessions, identified, transaction
 
 router = APIRouter()
 
@@ -31,7 +45,10 @@ def ready(request: Request, sessions: Sessions) -> contract.Ready:
 
 @contract.CREATE_RESOURCE.on(router)
 def create_resource(
-    data: contract.ResourceData, sessions: Sessions, credentials: contract.Credentials
+    data: contract.ResourceData,
+    request: Request,
+    sessions: Sessions,
+    credentials: contract.Credentials,
 ) -> contract.ResourceCreated:
     """Get or create in one transaction."""
     try:
@@ -43,12 +60,16 @@ def create_resource(
                 created = resource is not None
             if resource is None:
                 resource = session.scalars(queries.resource(data.id)).one()
-            return contract.ResourceCreated(
+            answer = contract.ResourceCreated(
                 created=created, resource=contract.Resource.model_validate(resource)
             )
     except IntegrityError as error:
         # The caller was deleted between the look-up of the token and the insert.
         raise contract.UNAUTHENTICATED.exception() from error
+    if created:
+        emitter: Emitter = request.state.emitter
+        emitter.emit_from_thread(events.resource_created(caller_id, data.id))
+    return answer
 
 
 @contract.LIST_USERS.on(router)
@@ -139,6 +160,31 @@ def wait(
     return contract.Waited(waited_s=seconds, on=on)
 
 
+@event_contract.PROCESS.on(router)
+def process(
+    job: event_contract.Job,
+    request: Request,
+    sessions: Sessions,
+    credentials: contract.Credentials,
+) -> event_contract.Processed:
+    """Do the work step by step, and tell; the connection is back in the pool meanwhile."""
+    emitter: Emitter = request.state.emitter
+    operation = Operation(identified(sessions, credentials), job)
+    emitter.emit_from_thread(operation.started())
+    for step in range(1, job.steps + 1):
+        time.sleep(job.step_s)
+        for event in operation.after(step):
+            emitter.emit_from_thread(event)
+    return operation.answer()
+
+
+@event_contract.EMITTER.on(router)
+def emitter_counts(request: Request) -> event_contract.EmitterCounts:
+    """Read the totals."""
+    emitter: Emitter = request.state.emitter
+    return event_contract.EmitterCounts(clients=emitter.clients, **asdict(emitter.totals))
+
+
 def build(settings: Settings) -> FastAPI:
     """Return the application. It connects to the database when the first request needs it."""
 
@@ -158,17 +204,24 @@ def build(settings: Settings) -> FastAPI:
         )
         # What a commit leaves in an object is what the answer needs: no reload.
         sessions = sessionmaker(engine, expire_on_commit=False)
+
+        async def identify(token: str) -> int:
+            return await run_in_threadpool(identified, sessions, contract.bearer(token))
+
         try:
             async with (
                 loop_lag.recorded(settings.loop_lag_file),
+                event_service.running(settings, identify) as event_state,
                 sync_uploads.opened(settings, sessions) as workplace,
             ):
                 yield {
                     "sessions": sessions,
                     "instance": settings.instance,
                     "workplace": workplace,
+                    **event_state,
                 }
         finally:
             engine.dispose()
 
-    return contract.application(lifespan, router, sync_files.router, sync_uploads.router)
+    app = contract.application(lifespan, router, sync_files.router, sync_uploads.router)
+    return event_service.connect(app, settings)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from targets import file_contract
 from targets.contract import Credentials
 from targets.process_pool import ProcessPool
-from targets.sync_sessions import Sessions, transaction
+from targets.sync_sessions import Sessions, identified
 from targets.text_analysis import SERVICE_S, Analysis, ReadFile, read_file
 from targets.workplace import Workplace
 
@@ -39,8 +39,7 @@ def process_files(
     A limit is the number of threads. Without one there is a thread per file, a thousand at most
     because no request names more files; the system decides whether it grants them.
     """
-    with transaction(sessions, credentials):
-        pass
+    identified(sessions, credentials)
     folder = workplace.corpus()
     file_contract.require_names(asked.files)
 

@@ -47,3 +47,9 @@ def transaction(
     """
     with sessions.begin() as session:
         yield session, authenticate(session, credentials)
+
+
+def identified(sessions: sessionmaker[Session], credentials: contract.BearerToken) -> int:
+    """Return the id of the active user behind the bearer token, in a transaction of its own."""
+    with transaction(sessions, credentials) as (_, caller_id):
+        return caller_id

@@ -1,7 +1,7 @@
 """Uploads of the sync variant: a worker thread takes the file, and another one analyses it."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -12,28 +12,16 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.requests import ClientDisconnect
 
 from targets import contract, file_contract, upload_queries, upload_results
+from targets.emitter import Emitter
 from targets.settings import Settings
 from targets.sync_files import TheWorkplace
-from targets.sync_sessions import Sessions, transaction
+from targets.sync_sessions import Sessions, identified, transaction
 from targets.text_analysis import Analysis, read_file
 from targets.upload_stream import BodyPieces, StoredFile, UploadedFile, log_refused
 from targets.workplace import LAST_WORDS_S, Workplace
 
 log = logging.getLogger("targets")
 router = APIRouter()
-
-Emit = Callable[[str, Mapping[str, object], int], None]
-"""Tells an event by its name, with its data, to a user by the id."""
-
-
-def _tell_nobody(_event: str, _data: Mapping[str, object], _user_id: int) -> None:
-    pass
-
-
-def emit_of(request: Request) -> Emit:
-    """Return how the application tells events."""
-    found: Emit = getattr(request.state, "emit", _tell_nobody)
-    return found
 
 
 @file_contract.UPLOAD.on(router)
@@ -45,8 +33,8 @@ def upload(
     background: BackgroundTasks,
 ) -> file_contract.Uploaded:
     """Ask who sends it, store it, answer, analyse it. The thread is held while the file comes."""
-    with transaction(sessions, credentials) as (_, user_id):
-        pass  # No connection is held while the file comes, which may take its time.
+    # No connection is held while the file comes, which may take its time.
+    user_id = identified(sessions, credentials)
     try:
         stored = _received(request, workplace)
     except (file_contract.RefusalError, ClientDisconnect) as error:
@@ -61,7 +49,7 @@ def upload(
         if isinstance(error, IntegrityError):  # The user was deleted meanwhile.
             raise contract.UNAUTHENTICATED.exception() from error
         raise
-    background.add_task(analyse, stored, user_id, sessions, workplace, emit_of(request))
+    background.add_task(analyse, stored, user_id, sessions, workplace, request.state.emitter)
     return file_contract.Uploaded(
         upload_id=stored.upload_id,
         file_path=stored.path.name,
@@ -111,7 +99,7 @@ def analyse(
     user_id: int,
     sessions: sessionmaker[Session],
     workplace: Workplace,
-    emit: Emit,
+    emitter: Emitter,
 ) -> None:
     """Analyse an upload once, store what was found, and tell its user.
 
@@ -129,7 +117,7 @@ def analyse(
             )
         workplace.unfinished.pop(stored.upload_id, None)
         if ended is not None:
-            emit(upload_results.COMPLETE, upload_results.event(stored, outcome), user_id)
+            emitter.emit_from_thread(upload_results.event(stored, outcome, user_id))
     except (SQLAlchemyError, OSError) as error:
         reason = upload_results.first_line(error)
         log.warning("analysis of upload %s lost: %s", stored.upload_id, reason)

@@ -1,12 +1,12 @@
 """What became of an uploaded file: the outcome that is stored, and the event that tells of it."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from targets.events import Event, processing_complete
 from targets.file_contract import UploadState
 from targets.text_analysis import FileCounts
 from targets.upload_stream import StoredFile
-
-COMPLETE = "processing_complete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ def unanalysable(error: OSError | UnicodeDecodeError) -> Outcome:
     return Outcome(UploadState.FAILED, {"error": f"The stored file: {error.strerror or error}."})
 
 
-def event(stored: StoredFile, outcome: Outcome) -> dict[str, object]:
-    """Return the data of `processing_complete`."""
-    return {
-        "upload_id": str(stored.upload_id),
-        "file_path": stored.path.name,
-        "status": outcome.state.value,
-        "result": outcome.result,
-    }
+def event(stored: StoredFile, outcome: Outcome, user_id: int) -> Event:
+    """Return the event that tells the user of an outcome."""
+    status: Literal["analysed", "failed"] = (
+        "analysed" if outcome.state is UploadState.ANALYSED else "failed"
+    )
+    return processing_complete(
+        user_id, str(stored.upload_id), stored.path.name, status, outcome.result
+    )
 
 
 def first_line(error: Exception) -> str:
