@@ -1,59 +1,33 @@
-"""The sync variant: plain `def` handlers in the thread pool, Session on psycopg.
-
-Everything that a request does with the database happens in its handler, on one thread and on one
-connection. A session opened by a dependency would be held from hop to hop into the thread pool: its
-request would wait for a thread while the threads wait for its connection, and with more threads
-than connections all of them would stand still.
-"""
+"""The sync variant: plain `def` handlers in the thread pool, Session on psycopg."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Annotated
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 import psycopg
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import sessionmaker
 
-from targets import contract, loop_lag, queries, schema
+from targets import (
+    contract,
+    event_contract,
+    event_service,
+    events,
+    loop_lag,
+    queries,
+    schema,
+    sync_files,
+    sync_uploads,
+)
+from targets.emitter import Emitter
+from targets.operation import Operation
 from targets.settings import Settings
-
-
-async def session_factory(request: Request) -> sessionmaker[Session]:
-    """Return the application's session factory. A coroutine, to spare a hop into a thread."""
-    factory: sessionmaker[Session] = request.state.sessions
-    return factory
-
-
-Sessions = Annotated[sessionmaker[Session], Depends(session_factory)]
-
-
-def authenticate(session: Session, credentials: contract.BearerToken) -> int:
-    """Return the id of the active user behind the bearer token."""
-    found = session.execute(queries.caller(credentials.credentials)).one_or_none()
-    if found is None:
-        raise contract.UNAUTHENTICATED.exception()
-    caller_id, is_active = found
-    if not is_active:
-        raise contract.INACTIVE.exception()
-    return int(caller_id)
-
-
-@contextmanager
-def transaction(
-    sessions: sessionmaker[Session], credentials: contract.BearerToken
-) -> Iterator[tuple[Session, int]]:
-    """Open the one transaction of a request; it begins with the authentication.
-
-    Yields:
-        The session, and the id of the user who asks.
-    """
-    with sessions.begin() as session:
-        yield session, authenticate(session, credentials)
-
+from targets.sync_sessions import Sessions, identified, transaction
 
 router = APIRouter()
 
@@ -71,7 +45,10 @@ def ready(request: Request, sessions: Sessions) -> contract.Ready:
 
 @contract.CREATE_RESOURCE.on(router)
 def create_resource(
-    data: contract.ResourceData, sessions: Sessions, credentials: contract.Credentials
+    data: contract.ResourceData,
+    request: Request,
+    sessions: Sessions,
+    credentials: contract.Credentials,
 ) -> contract.ResourceCreated:
     """Get or create in one transaction."""
     try:
@@ -83,12 +60,16 @@ def create_resource(
                 created = resource is not None
             if resource is None:
                 resource = session.scalars(queries.resource(data.id)).one()
-            return contract.ResourceCreated(
+            answer = contract.ResourceCreated(
                 created=created, resource=contract.Resource.model_validate(resource)
             )
     except IntegrityError as error:
         # The caller was deleted between the look-up of the token and the insert.
         raise contract.UNAUTHENTICATED.exception() from error
+    if created:
+        emitter: Emitter = request.state.emitter
+        emitter.emit_from_thread(events.resource_created(caller_id, data.id))
+    return answer
 
 
 @contract.LIST_USERS.on(router)
@@ -179,6 +160,31 @@ def wait(
     return contract.Waited(waited_s=seconds, on=on)
 
 
+@event_contract.PROCESS.on(router)
+def process(
+    job: event_contract.Job,
+    request: Request,
+    sessions: Sessions,
+    credentials: contract.Credentials,
+) -> event_contract.Processed:
+    """Do the work step by step, and tell; the connection is back in the pool meanwhile."""
+    emitter: Emitter = request.state.emitter
+    operation = Operation(identified(sessions, credentials), job)
+    emitter.emit_from_thread(operation.started())
+    for step in range(1, job.steps + 1):
+        time.sleep(job.step_s)
+        for event in operation.after(step):
+            emitter.emit_from_thread(event)
+    return operation.answer()
+
+
+@event_contract.EMITTER.on(router)
+def emitter_counts(request: Request) -> event_contract.EmitterCounts:
+    """Read the totals."""
+    emitter: Emitter = request.state.emitter
+    return event_contract.EmitterCounts(clients=emitter.clients, **asdict(emitter.totals))
+
+
 def build(settings: Settings) -> FastAPI:
     """Return the application. It connects to the database when the first request needs it."""
 
@@ -198,10 +204,24 @@ def build(settings: Settings) -> FastAPI:
         )
         # What a commit leaves in an object is what the answer needs: no reload.
         sessions = sessionmaker(engine, expire_on_commit=False)
+
+        async def identify(token: str) -> int:
+            return await run_in_threadpool(identified, sessions, contract.bearer(token))
+
         try:
-            async with loop_lag.recorded(settings.loop_lag_file):
-                yield {"sessions": sessions, "instance": settings.instance}
+            async with (
+                loop_lag.recorded(settings.loop_lag_file),
+                event_service.running(settings, identify) as event_state,
+                sync_uploads.opened(settings, sessions) as workplace,
+            ):
+                yield {
+                    "sessions": sessions,
+                    "instance": settings.instance,
+                    "workplace": workplace,
+                    **event_state,
+                }
         finally:
             engine.dispose()
 
-    return contract.application(lifespan, router)
+    app = contract.application(lifespan, router, sync_files.router, sync_uploads.router)
+    return event_service.connect(app, settings)
