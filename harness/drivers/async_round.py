@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
+from typing import Protocol
 
 import httpx
 
@@ -29,6 +30,16 @@ CONNECTING_AT_ONCE = 50
 CHECK_INTERVAL_S = 0.05
 """How often overdue answers are looked for: one look at all users costs less than a timer for every
 request."""
+
+
+class Watched(Protocol):
+    """What must be looked at now and then, and closed at the end."""
+
+    def check(self, now_ns: int) -> None:
+        """Give up what is overdue."""
+
+    async def close(self) -> None:
+        """Leave what is under way, and close the connection."""
 
 
 async def drive_flows(
@@ -58,11 +69,19 @@ async def drive_flows(
         return window.report(recording)
 
 
-async def run(load: FlowLoad, crew: Crew, window: Window) -> None:
-    """Set a crew going, and wait until the last user has ended."""
+async def run(load: FlowLoad, crew: Crew, window: Window, start_ns: int | None = None) -> None:
+    """Set a crew going, and wait until the last user has ended.
+
+    Args:
+        load: How flows arrive.
+        crew: Who does them.
+        window: The measured stretch.
+        start_ns: When it begins (CLOCK_MONOTONIC); at once, or when the target has settled, when
+            None.
+    """
     ended = asyncio.Event()
     settle_ns = round(SETTLE_S * 1e9) if isinstance(load, Burst) else 0
-    course = begin(load, crew, window, clock() + settle_ns, ended.set)
+    course = begin(load, crew, window, start_ns or clock() + settle_ns, ended.set)
     try:
         await ended.wait()
     finally:
@@ -83,7 +102,7 @@ def keep_what_exists() -> None:
 
 
 @asynccontextmanager
-async def watched(users: Sequence[AsyncUser]) -> AsyncIterator[None]:
+async def watched(users: Sequence[Watched]) -> AsyncIterator[None]:
     """Look for what is overdue meanwhile, and close the users' connections at the end."""
     watch = heard_tasks.start(_watch(users))
     try:
@@ -94,7 +113,7 @@ async def watched(users: Sequence[AsyncUser]) -> AsyncIterator[None]:
             await user.close()
 
 
-async def _watch(users: Sequence[AsyncUser]) -> None:
+async def _watch(users: Sequence[Watched]) -> None:
     while True:
         await asyncio.sleep(CHECK_INTERVAL_S)
         now_ns = clock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 DRIVERS: dict[str, str] = {
     "httpx": "harness.drivers.httpx_driver",
     "locust": "harness.drivers.locust_driver",
+    "websocket": "harness.drivers.websocket_driver",
 }
 """Module of each driver's process; `job_loop` says how it is told what to drive."""
 
