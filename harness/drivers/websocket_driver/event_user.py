@@ -27,7 +27,8 @@ class EventUser:
         timeouts: How long it waits.
         recording: Where its steps are written down.
         connects: Whether the flow opens the line for events itself; it is closed at its end then.
-            Else it is opened at the warm-up, and again before a flow that finds it closed.
+            Else it is opened at the warm-up, and again before a flow that finds it closed; the user
+            stays the one whose it is, whoever is next where flows arrive.
 
     Attributes:
         on_end: As `User` has it.
@@ -50,6 +51,7 @@ class EventUser:
         self._events = EventLine(address, timeouts, self)
         self._recording = recording
         self._identity: Identity | None = None
+        self._own: Identity | None = None
         self._journey: EventJourney | None = None
         self._message = b""
         self._due_ns = 0
@@ -81,6 +83,8 @@ class EventUser:
         self._only_errors = True
         self.on_end = tell
         self._begin(once, identity)
+        if not self._connects:
+            self._own = identity
         self.go(clock())
         try:
             return await ended
@@ -186,8 +190,8 @@ class EventUser:
             self._fail(failure, clock())
 
     def _begin(self, flow: EventFlow, identity: Identity) -> None:
-        self._identity = identity
-        self._journey = EventJourney(flow, identity.virtual)
+        self._identity = own = self._own or identity
+        self._journey = EventJourney(flow, own.virtual)
         self._encode()
 
     def _encode(self) -> None:
