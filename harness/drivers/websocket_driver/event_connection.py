@@ -1,7 +1,7 @@
 """One WebSocket on which events come, read where their bytes arrive.
 
 The protocol is that of the websockets library, without its I/O. A whole text message, which is what
-nearly all data are, is found without it: that takes a twentieth of the time.
+nearly all data are, is found without it: that saves two thirds of the time (3.8 instead of 10.6 us).
 """
 
 from __future__ import annotations
