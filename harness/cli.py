@@ -19,7 +19,7 @@ from rich.text import Text
 
 from harness import __version__
 from harness.address import MASTER_PORT, parse_address
-from harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_HTTPX_CLIENT
+from harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS, able
 from harness.errors import UserError, unknown_name
 from harness.locustfile_options import (
     LocustfileCommand,
@@ -32,9 +32,8 @@ from harness.processors import assign, available
 from harness.store import LATEST, RunFolder
 from harness.target_process import HOST, require_listenable
 from harness.vocabulary.cell import Cell
-from harness.vocabulary.flow import is_client_journey
 from harness.vocabulary.job import Workers
-from harness.vocabulary.load import Population
+from harness.vocabulary.load import FANNING_OUT, Population
 from harness.vocabulary.result import RunResults
 from scenarios.catalog import SCENARIOS
 from targets.catalog import VARIANTS
@@ -106,7 +105,7 @@ def main() -> None:
     metavar="NAME",
     multiple=True,
     help="Instead of the plan's drivers: httpx or locust; twice for both. Scenarios that need "
-    "an httpx client stay with httpx.",
+    "an httpx client stay with httpx, and those that hear events with websocket.",
 )
 @click.option(
     "--workers",
@@ -187,7 +186,13 @@ def _run_locustfile(wished: LocustfileWish, workers: Workers | None, out_folder:
 def _require_files(cells: Sequence[Cell]) -> None:
     from harness.preflight import require_open_files  # noqa: PLC0415 - as above
 
-    require_open_files(max(cell.load.concurrency for cell in cells))
+    require_open_files(max(_connections(cell) for cell in cells))
+
+
+def _connections(cell: Cell) -> int:
+    """How many it takes at most: a user that hears events has another one for them."""
+    hears = cell.driver in WITH_EVENTS and not isinstance(cell.load, FANNING_OUT)
+    return cell.load.concurrency * (2 if hears else 1)
 
 
 def _measure(cells: tuple[Cell, ...], carry_out: Callable[[ProgressBar], None]) -> NoReturn:
@@ -449,12 +454,12 @@ def _plan(
 
 
 def _known_names() -> KnownNames:
-    journeys = [name for name, one in SCENARIOS.items() if is_client_journey(one.flow)]
     return KnownNames(
         SCENARIOS.keys(),
         VARIANTS.keys(),
         DRIVERS.keys(),
-        drivable_by=dict.fromkeys(journeys, WITH_HTTPX_CLIENT),
+        drivable_by={name: able(one) for name, one in SCENARIOS.items()},
+        broadcasting=[name for name, one in SCENARIOS.items() if one.broadcast is not None],
     )
 
 

@@ -10,7 +10,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from harness.vocabulary.load import Arriving, Closed, Open, Ramp, Steps
+from harness.vocabulary.load import (
+    PUBLISHERS,
+    Arriving,
+    Closed,
+    EventLoad,
+    FanOut,
+    FanOutSteps,
+    Open,
+    Ramp,
+    Steps,
+)
 
 RAMP_SHARE = 0.5
 """Users of a closed load start over this share of the warm-up. Started at once they would stay in
@@ -81,6 +91,25 @@ def arrival_times(load: Arriving, random: Random) -> Iterator[float]:
             next_arrival += next(gaps)
         expected = end
         start_s += stretch.duration_s
+
+
+def publishing(load: EventLoad) -> Open | Steps:
+    """The open load as which a fan-out's publications arrive: evenly spaced, so many at once."""
+    match load:
+        case FanOut():
+            return Open(
+                rate=load.rate,
+                duration_s=load.duration_s,
+                max_in_flight=PUBLISHERS,
+                warmup_s=load.warmup_s,
+            )
+        case FanOutSteps():
+            return Steps(
+                rates=load.rates,
+                step_s=load.step_s,
+                max_in_flight=PUBLISHERS,
+                warmup_s=load.warmup_s,
+            )
 
 
 def start_times(load: Closed) -> Sequence[float]:

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from harness.errors import UserError, unknown_name
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.job import Timeouts
-from harness.vocabulary.load import PlanLoad
+from harness.vocabulary.load import FANNING_OUT, PlanLoad
 
 MAX_ROUNDS = 1000
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -82,12 +82,14 @@ class KnownNames:
         targets: All there are.
         drivers: All there are.
         drivable_by: By scenario that not every driver can drive: the drivers that can.
+        broadcasting: The scenarios that publish something, so that it can be fanned out.
     """
 
     scenarios: Collection[str]
     targets: Collection[str]
     drivers: Collection[str]
     drivable_by: Mapping[str, Collection[str]] = field(default_factory=dict)
+    broadcasting: Collection[str] = ()
 
 
 _PLAN = TypeAdapter(Plan)
@@ -127,6 +129,8 @@ def parse_plan(text: str, source: str, known: KnownNames, drivers: tuple[str, ..
                     raise UserError(f"{where}: {unknown_name(kind, name, valid)}")
         if problem := _unfit_driver(block, known.drivable_by):
             raise UserError(f"{source}: measure[{index}].drivers: {problem}")
+        if problem := _unfit_load(block, known.broadcasting):
+            raise UserError(f"{source}: measure[{index}].{problem}")
     _refuse_duplicates(cells_of(plan), source)
     return plan
 
@@ -201,6 +205,20 @@ def _unfit_driver(block: Measure, drivable_by: Mapping[str, Collection[str]]) ->
                     f"'{driver}' cannot drive the scenario '{scenario}', only "
                     f"{' and '.join(sorted(able))} can; give '{scenario}' a [[measure]] of its own "
                     f"with drivers = {json.dumps(sorted(able))}"
+                )
+    return ""
+
+
+def _unfit_load(block: Measure, broadcasting: Collection[str]) -> str:
+    """The key of a load that asks of a scenario what it has not, and what to do; empty if none."""
+    for index, load in enumerate(block.loads):
+        for scenario in block.scenarios:
+            if isinstance(load, FANNING_OUT) and scenario not in broadcasting:
+                able = " and ".join(sorted(broadcasting)) or "no scenario"
+                return (
+                    f"loads[{index}]: '{load.model}' needs something to publish, and the scenario "
+                    f"'{scenario}' publishes nothing, only {able}; give '{scenario}' a [[measure]] "
+                    "of its own with other loads"
                 )
     return ""
 

@@ -26,7 +26,7 @@ from harness.target_process import HOST, TargetFailedError
 from harness.target_processes import TargetProcesses
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.job import LoadJob, Workers
-from harness.vocabulary.load import ARRIVING, Load, Population
+from harness.vocabulary.load import ARRIVING, FANNING_OUT, PUBLISHERS, Load, Population
 from harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
@@ -269,7 +269,12 @@ def _begun(request: RunRequest, database: Database, pinning: Pinning) -> RunReco
 
 
 def _accounts(load: Load) -> int:
-    """How many accounts take turns: one for each user, or all there are where flows arrive."""
+    """How many accounts there are: one for each user, or all that exist where flows arrive.
+
+    Under a fan-out it is one for each client, and each user beside; publishers share the clients'.
+    """
+    if isinstance(load, FANNING_OUT):
+        return load.concurrency - PUBLISHERS
     return (
         max(load.concurrency, SEEDED_ACCOUNTS) if isinstance(load, ARRIVING) else load.concurrency
     )

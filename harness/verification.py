@@ -11,17 +11,32 @@ from random import Random
 import httpx
 
 from harness.database import Database, open_database
+from harness.drivers.async_round import watched
+from harness.drivers.clock import clock
+from harness.drivers.encoding import Encoder
+from harness.drivers.recording import Recording
+from harness.drivers.samples import ROWS_PER_GROUP, RowGroup, SampleRows
+from harness.drivers.user import Identity
 from harness.journey import UNUSABLE, Journey
 from harness.process_reaper import reaped, temporary_folder
 from harness.target_folders import target_folders
 from harness.target_process import TargetFailedError, TargetProcess
-from harness.vocabulary.flow import ClientJourney, Flow, VirtualUser, WrongAnswer, is_client_journey
-from harness.vocabulary.scenario import Scenario
+from harness.vocabulary.flow import (
+    ClientJourney,
+    EventFlow,
+    Flow,
+    VirtualUser,
+    WrongAnswer,
+    is_client_journey,
+)
+from harness.vocabulary.job import Timeouts
+from harness.vocabulary.scenario import Scenario, is_plain_flow
 from scenarios.catalog import SCENARIOS
 from scenarios.flows import SEEDED_ACCOUNTS
 
 PASSES = 3
 TIMEOUT_S = 30.0
+TIMEOUTS = Timeouts(connect_s=TIMEOUT_S, first_byte_s=TIMEOUT_S, response_s=TIMEOUT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +98,12 @@ def _problem(
     expected = [database.count(audit.count) for audit in scenario.audits]
     for number in range(PASSES):
         user = VirtualUser(number, tokens[number], Random(number))  # noqa: S311 - choices
-        problem, steps = (
-            asyncio.run(_by_client(flow, user, client.base_url))
-            if is_client_journey(flow)
-            else _by_steps(flow, user, client)
-        )
+        if is_client_journey(flow):
+            problem, steps = asyncio.run(_by_client(flow, user, client.base_url))
+        elif is_plain_flow(flow, scenario):
+            problem, steps = _by_steps(flow, user, client)
+        else:
+            problem, steps = asyncio.run(_by_hearing(flow, scenario, user, str(client.base_url)))
         if problem:
             return problem
         for index, audit in enumerate(scenario.audits):
@@ -143,3 +159,39 @@ async def _by_client(
         except (WrongAnswer, httpx.HTTPStatusError) as error:
             return str(error), steps
     return "", steps
+
+
+async def _by_hearing(
+    flow: EventFlow, scenario: Scenario, user: VirtualUser, base_url: str
+) -> tuple[str, list[str]]:
+    """The same for a flow that hears events, on the connections of the driver that can."""
+    from harness.drivers.websocket_driver.driver import event_address  # noqa: PLC0415 - half a second
+    from harness.drivers.websocket_driver.event_user import EventUser  # noqa: PLC0415
+
+    rows = _Steps()
+    recording = Recording(rows)
+    address = event_address(base_url, scenario)
+    hearing = EventUser(flow, address, TIMEOUTS, recording, connects=scenario.connects)
+    identity = Identity(user, Encoder(base_url, user.token))
+    async with watched([hearing]):
+        if await hearing.warm(scenario.warm, identity):
+            ended = asyncio.Event()
+            hearing.on_end = lambda *_: ended.set()
+            hearing.prepare(identity)
+            hearing.go(clock())
+            await ended.wait()
+    rows.flush()
+    problems = [message for found in recording.examples.values() for message in found]
+    return "; ".join(problems), rows.right
+
+
+class _Steps(SampleRows):
+    """The steps that were right, once all are flushed; nothing else matters here."""
+
+    def __init__(self) -> None:
+        super().__init__(round_number=0, rows_per_group=ROWS_PER_GROUP)
+        self.right: list[str] = []
+
+    def _hand_over(self, group: RowGroup) -> None:
+        columns = group.table().select(["step", "error"]).to_pylist()
+        self.right += [row["step"] for row in columns if not row["error"]]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from harness.vocabulary.flow import is_client_journey
+from harness.vocabulary.scenario import Scenario
+
 DRIVERS: dict[str, str] = {
     "httpx": "harness.drivers.httpx_driver",
     "locust": "harness.drivers.locust_driver",
+    "websocket": "harness.drivers.websocket_driver",
 }
 """Module of each driver's process; `job_loop` says how it is told what to drive."""
 
@@ -12,4 +16,17 @@ DISTRIBUTED = frozenset({"locust"})
 """Those that share a load among several workers."""
 
 WITH_HTTPX_CLIENT = frozenset({"httpx"})
-"""Those that can drive a journey with an httpx client; flows are driven by all."""
+"""Those that can drive a journey with an httpx client."""
+
+WITH_EVENTS = frozenset({"websocket"})
+"""Those that can drive a flow which hears events, and nothing else."""
+
+WITH_REQUESTS = frozenset(DRIVERS) - WITH_EVENTS
+"""Those that can drive a flow of requests."""
+
+
+def able(scenario: Scenario) -> frozenset[str]:
+    """The drivers that can drive a scenario."""
+    if scenario.events is not None:
+        return WITH_EVENTS
+    return WITH_HTTPX_CLIENT if is_client_journey(scenario.flow) else WITH_REQUESTS

@@ -294,7 +294,7 @@ class Connection(asyncio.Protocol):
                 self._status, self._headers, body[0] if len(body) == 1 else b"".join(body)
             )
         except OSError as problem:
-            _tell(problem)
+            tell(problem)
 
     def _retire(self) -> None:
         """See whether this connection can carry another message; close it if not."""
@@ -317,10 +317,10 @@ class Connection(asyncio.Protocol):
             try:
                 self._owner.failed(failure)
             except OSError as problem:
-                _tell(problem)
+                tell(problem)
 
 
-def _tell(problem: OSError) -> None:
+def tell(problem: OSError) -> None:
     """Let a problem of the owner's be heard: a full disk, say.
 
     From here the event loop would take it for one of the connection's, and say nothing.

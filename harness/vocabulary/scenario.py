@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from harness.vocabulary.flow import ClientJourney, EventFlow, Flow, Request, VirtualUser
+from typing_extensions import TypeIs
+
+from harness.vocabulary.flow import (
+    ClientJourney,
+    EventFlow,
+    Flow,
+    Request,
+    VirtualUser,
+    is_client_journey,
+)
 
 EventProtocol: TypeAlias = Literal["websocket", "socketio"]
 """How events reach a client: plain WebSocket, or Socket.IO."""
@@ -100,3 +109,8 @@ class Scenario:
     connects: bool = False
     broadcast: Broadcast | None = None
     sweep: Sweep | None = None
+
+
+def is_plain_flow(flow: Flow | ClientJourney | EventFlow, scenario: Scenario) -> TypeIs[Flow]:
+    """Whether a scenario's flow asks for answers alone, so that any driver can step it."""
+    return scenario.events is None and not is_client_journey(flow)

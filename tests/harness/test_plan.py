@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.drivers.catalog import DRIVERS, WITH_HTTPX_CLIENT
+from harness.drivers.catalog import DRIVERS, able
 from harness.errors import UserError
 from harness.plan import (
     KnownNames,
@@ -22,7 +22,6 @@ from harness.plan import (
     select,
 )
 from harness.vocabulary.cell import Cell
-from harness.vocabulary.flow import is_client_journey
 from harness.vocabulary.job import Timeouts
 from harness.vocabulary.load import Burst, Closed
 from scenarios.catalog import SCENARIOS
@@ -69,10 +68,10 @@ def one_load(load: str) -> str:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_plan_is_accepted(name: str) -> None:
     text = (files("scenarios") / "plans" / name).read_text(encoding="utf-8")
-    journeys = [name for name, one in SCENARIOS.items() if is_client_journey(one.flow)]
-    assert journeys
-    drivable_by = dict.fromkeys(journeys, WITH_HTTPX_CLIENT)
-    plan = parse_plan(text, name, KnownNames(SCENARIOS, VARIANTS, DRIVERS, drivable_by))
+    drivable_by = {name: able(one) for name, one in SCENARIOS.items()}
+    broadcasting = [name for name, one in SCENARIOS.items() if one.broadcast is not None]
+    known = KnownNames(SCENARIOS, VARIANTS, DRIVERS, drivable_by, broadcasting)
+    plan = parse_plan(text, name, known)
     assert f"{plan.name}.toml" == name
     assert plan.title
     assert cells_of(plan)
@@ -469,6 +468,47 @@ def test_scenarios_that_other_drivers_cannot_drive_stay_with_theirs() -> None:
         ("wait-timer", "httpx"),
         ("crud", "httpx"),
     }
+
+
+# ---- what a scenario does not publish ----
+
+FAN_OUTS = [
+    'model = "fan-out", clients = 5, rate = 10, duration_s = 1.0',
+    'model = "fan-out-steps", clients = 5, rates = [10, 20], step_s = 1.0',
+]
+
+
+@pytest.mark.parametrize("load", FAN_OUTS)
+def test_fan_out_of_nothing_is_refused(load: str) -> None:
+    text = plan_text(
+        scenarios='["wait-timer", "crud"]',
+        loads=f'[{{ model = "burst", n = 1 }}, {{ {load} }}]',
+    )
+    model = load.split('"')[1]
+    with pytest.raises(UserError) as caught:
+        parse_plan(text, "my.toml", replace(KNOWN, broadcasting=["wait-timer"]))
+    assert str(caught.value) == (
+        f"my.toml: measure[0].loads[1]: '{model}' needs something to publish, and the scenario "
+        "'crud' publishes nothing, only wait-timer; give 'crud' a [[measure]] of its own with "
+        "other loads"
+    )
+
+
+@pytest.mark.parametrize("load", [*FAN_OUTS, 'model = "burst", n = 1'])
+def test_scenario_that_publishes_takes_every_load(load: str) -> None:
+    known = replace(KNOWN, broadcasting=["crud"])
+    assert cells_of(parse_plan(one_load(load), "my.toml", known))
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        'model = "fan-out", clients = 5, slow = 3, stalled = 2, rate = 10, duration_s = 1.0',
+        'model = "fan-out", clients = 5, slow = 5, rate = 10, duration_s = 1.0',
+    ],
+)
+def test_fan_out_in_which_nobody_reads_is_refused(load: str) -> None:
+    assert "one at least must read" in refusal(one_load(load))
 
 
 def test_an_empty_pattern_is_a_mistake() -> None:

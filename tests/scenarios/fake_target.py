@@ -13,9 +13,20 @@ import httpx
 from fastapi import HTTPException
 from pydantic import TypeAdapter, ValidationError
 
-from harness.journey import Journey, Judgement
-from harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser, is_client_journey
-from harness.vocabulary.scenario import Scenario
+from harness.journey import EventJourney, Heard, Journey, Judgement
+from harness.vocabulary.flow import (
+    ClientJourney,
+    Connect,
+    Event,
+    EventFlow,
+    Flow,
+    Listen,
+    Request,
+    VirtualUser,
+    is_client_journey,
+)
+from harness.vocabulary.job import ErrorKind
+from harness.vocabulary.scenario import Scenario, is_plain_flow
 from scenarios.flows import SEEDED_ACCOUNTS
 from targets import contract
 
@@ -41,6 +52,7 @@ class FakeTarget:
     def __init__(self) -> None:
         self.users = dict(SEEDED_USERS)
         self.resources = dict(SEEDED_RESOURCES)
+        self.told: list[Event] = []
         self._last_id = SEEDED_ACCOUNTS
 
     def answer(self, request: Request, user: VirtualUser) -> Answer:
@@ -69,6 +81,8 @@ class FakeTarget:
         created = data.id not in self.resources
         if created:
             self.resources[data.id] = _resource(**data.model_dump(), owner_id=user.account_id)
+            told = {"resource_id": data.id, "user_id": user.account_id}
+            self.told.append(Event("resource_created", told))
         return {"created": created, "resource": self.resources[data.id]}
 
     def _create_user(self, request: Request, _caller: VirtualUser) -> object:
@@ -136,6 +150,29 @@ def passed(
     return found
 
 
+def passed_hearing(
+    flow: EventFlow, user: VirtualUser, target: FakeTarget
+) -> list[tuple[Request | Connect | Listen, Judgement]]:
+    """One pass through a flow that hears events: its steps, and what came of them was worth."""
+    found: list[tuple[Request | Connect | Listen, Judgement]] = []
+    journey = EventJourney(flow, user)
+    while (step := journey.step) is not None:
+        if isinstance(step, Request):
+            judgement = journey.receive(target.answer(step, user))
+            for event in target.told:
+                journey.keep(Heard(event, 0, 0))
+            target.told.clear()
+        elif isinstance(step, Connect):
+            judgement = journey.greet(Event("connected", {"user_id": user.account_id, "queue": 1}))
+        elif (heard := journey.recall()) is not None:
+            judgement = journey.hear(heard.event)
+        else:
+            judgement = Judgement(ErrorKind.TIMEOUT, f"no event '{step.event}'")
+            journey.abandon()
+        found.append((step, judgement))
+    return found
+
+
 def passed_by_client(
     journey: ClientJourney, user: VirtualUser, target: FakeTarget, spoil: Spoil | None = None
 ) -> list[tuple[Request, Answer]]:
@@ -165,4 +202,7 @@ def requests_of(scenario: Scenario, user: VirtualUser, target: FakeTarget) -> li
     flow = scenario.flow
     if is_client_journey(flow):
         return [request for request, _ in passed_by_client(flow, user, target)]
-    return [request for request, _ in passed(flow, user, target)]
+    if is_plain_flow(flow, scenario):
+        return [request for request, _ in passed(flow, user, target)]
+    steps = [step for step, _ in passed_hearing(flow, user, target)]
+    return [step for step in steps if isinstance(step, Request)]

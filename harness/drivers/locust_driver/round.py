@@ -24,10 +24,10 @@ from harness.drivers.recording import Recording
 from harness.drivers.samples import SampleRows
 from harness.drivers.user import Identity, nobody_waits
 from harness.drivers.window import Window
-from harness.vocabulary.flow import VirtualUser, is_client_journey
+from harness.vocabulary.flow import VirtualUser
 from harness.vocabulary.job import DriverReport, LoadJob
-from harness.vocabulary.load import Burst
-from harness.vocabulary.scenario import Scenario
+from harness.vocabulary.load import FANNING_OUT, Burst
+from harness.vocabulary.scenario import Scenario, is_plain_flow
 
 CONNECTING_AT_ONCE = 50
 """Enough to open 1000 connections within seconds, few enough to overrun no listen queue."""
@@ -59,9 +59,14 @@ class Round:
         rows: SampleRows,
         share: Share = WHOLE,
     ) -> None:
-        assert not is_client_journey(scenario.flow), "no plan lets Locust drive httpx clients"
+        flow, load = scenario.flow, job.load
+        assert is_plain_flow(flow, scenario), (
+            "no plan lets Locust drive httpx clients or hear events"
+        )
+        assert not isinstance(load, FANNING_OUT), "no plan lets Locust hear events"
         self._runner = runner
         self._job = job
+        self._load = load
         self._scenario = scenario
         self._recording = Recording(rows)
         self._share = share
@@ -73,7 +78,7 @@ class Round:
         self.window = Window(self._loop)
         FlowUser.host = job.base_url
         FlowUser.errand = Errand(
-            scenario.flow, _origin(job.base_url), job.timeouts, self._recording, self._stop
+            flow, _origin(job.base_url), job.timeouts, self._recording, self._stop
         )
 
     def __enter__(self) -> Self:
@@ -153,9 +158,9 @@ class Round:
         gc.collect()
         gc.freeze()
         if start_ns is None:
-            settle_ns = round(SETTLE_S * 1e9) if isinstance(job.load, Burst) else 0
+            settle_ns = round(SETTLE_S * 1e9) if isinstance(self._load, Burst) else 0
             start_ns = clock() + settle_ns
-        course = begin(job.load, crew, self.window, start_ns, self._ended.set)
+        course = begin(self._load, crew, self.window, start_ns, self._ended.set)
         return self._to_the_end(course)
 
     def refuse(self) -> DriverReport:

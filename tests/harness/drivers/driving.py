@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from harness.drivers import httpx_driver
+from harness.drivers.guarded import guarded
 from harness.vocabulary.flow import ClientJourney, Flow, Request, Response
 from harness.vocabulary.job import DriverReport, LoadJob, Timeouts
 from harness.vocabulary.load import FlowLoad
@@ -49,7 +50,7 @@ def job(url: str, load: FlowLoad, folder: Path, timeouts: Timeouts = PATIENT) ->
 async def drive(given: LoadJob, asked: Scenario) -> tuple[DriverReport, pd.DataFrame]:
     """Drive as the driver's process does; a hang fails the test."""
     async with asyncio.timeout(HANG_S):
-        report = await httpx_driver._guarded(httpx_driver.drive(given, asked))
+        report = await guarded(httpx_driver.drive(given, asked))
     return report, samples_of(given)
 
 

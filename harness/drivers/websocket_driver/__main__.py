@@ -1,0 +1,11 @@
+"""The driver's process; `job_loop` says how it is told what to drive."""
+
+from __future__ import annotations
+
+import sys
+
+from harness.drivers.job_loop import run_jobs
+from harness.drivers.websocket_driver.driver import drive_one
+
+if __name__ == "__main__":
+    sys.exit(run_jobs(drive_one))

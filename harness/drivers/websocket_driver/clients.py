@@ -1,0 +1,237 @@
+"""Clients of a fan-out: those that read, those that read now and then, and those that stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from harness.drivers.clock import clock
+from harness.drivers.connection import Failure
+from harness.drivers.recording import Recording
+from harness.drivers.websocket_driver.event_line import EventAddress, EventLine
+from harness.drivers.websocket_driver.publications import Hearer, Publications
+from harness.vocabulary.flow import Event
+from harness.vocabulary.job import (
+    CONNECT_STEP,
+    DELIVERY_STEP,
+    SLOW_DELIVERY_STEP,
+    ErrorKind,
+    Timeouts,
+)
+from harness.vocabulary.scenario import Broadcast
+
+EMITTED = "emitted_ns"
+"""The field of an event's data that says when the target emitted it (CLOCK_MONOTONIC)."""
+
+RECONNECT_PAUSE_S = 0.5
+"""Before a client whose connection broke connects again: a target that is gone is not asked without
+end by all of them."""
+
+DOZE_S = 1.0
+WAKE_S = 0.02
+"""A slow client reads for so long, once in so long."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is counted over all clients.
+
+    Attributes:
+        reconnects: Times that a client which reads had to connect again.
+        closed: Connections of slow and stalled clients that the target closed.
+        last_heard_ns: When a client which reads heard something last (CLOCK_MONOTONIC).
+    """
+
+    reconnects: int = 0
+    closed: int = 0
+    last_heard_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What all clients of a round share.
+
+    Attributes:
+        address: Where they connect to.
+        timeouts: How long they wait for that.
+        broadcast: How the events are recognised that they listen to.
+        publications: What there is to hear.
+        recording: Where deliveries are written down.
+        tally: What is counted.
+    """
+
+    address: EventAddress
+    timeouts: Timeouts
+    broadcast: Broadcast
+    publications: Publications
+    recording: Recording
+    tally: Tally
+
+
+class Client:
+    """A client that reads at once, and connects again when its connection breaks.
+
+    Args:
+        number: Its number, for its samples.
+        token: Whose it is.
+        shared: What all have in common.
+        frugal: Whether the two kernels are to hold as little as possible for it.
+    """
+
+    step = DELIVERY_STEP
+    """Under which its deliveries are recorded."""
+
+    is_awaited = True
+    """Whether a round goes on for a while for what it has not heard yet."""
+
+    def __init__(self, number: int, token: str, shared: Listening, *, frugal: bool = False) -> None:
+        self._number = number
+        self._token = token
+        self._shared = shared
+        self._name = shared.broadcast.event
+        self._key = shared.broadcast.key
+        self._line = EventLine(shared.address, shared.timeouts, self, frugal=frugal)
+        self._connecting: asyncio.Future[bool] | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self.hearer = Hearer(shared.publications)
+
+    async def connect(self) -> bool:
+        """Connect for the first time; whether the target has greeted the client."""
+        self._connecting = asyncio.get_running_loop().create_future()
+        self._line.open(self._token)
+        return await self._connecting
+
+    def check(self, now_ns: int) -> None:
+        """Give up a greeting that is overdue."""
+        self._line.check(now_ns)
+
+    async def close(self) -> None:
+        """Go away; a greeting that is awaited is recorded as abandoned."""
+        if self._again is not None:
+            self._again.cancel()
+        if self._line.is_opening:
+            self._record_connection(clock(), 0, ErrorKind.ABANDONED)
+        self._line.close()
+
+    def record_missing(self, now_ns: int) -> None:
+        """Record every publication that it should have heard until now, and has not."""
+        add, due_ns = self._shared.recording.add, self._shared.publications.due_ns
+        for number in self.hearer.missed():
+            due = due_ns[number]
+            add(self._number, self.step, due, due, 0, 0, now_ns, 0, 0, ErrorKind.MISSING)
+
+    # What the line tells.
+
+    def greeted(self, _greeting: Event, at_ns: int, size: int) -> None:
+        """From now on it hears everything."""
+        self._again = None
+        self._record_connection(at_ns, size, "")
+        if self._connecting is not None and not self._connecting.done():
+            self._connecting.set_result(True)
+
+    def heard(self, event: Event, at_ns: int, size: int) -> None:
+        """Record a delivery, if it is one of a publication."""
+        if event.name != self._name:
+            return
+        shared = self._shared
+        publications = shared.publications
+        number = publications.number_of(event.data.get(self._key))
+        if number is None:
+            return
+        due_ns = publications.due_ns[number]
+        emitted_ns = event.data.get(EMITTED)
+        error = self.hearer.hear(number)
+        if type(emitted_ns) is not int or not publications.sent_ns[number] <= emitted_ns <= at_ns:
+            shared.recording.explain(
+                ErrorKind.WRONG_ANSWER,
+                f"{EMITTED} of '{event.name}' is {emitted_ns!r:.40}, not a moment of "
+                "CLOCK_MONOTONIC between its request and its arrival",
+            )
+            emitted_ns, error = due_ns, ErrorKind.WRONG_ANSWER
+        shared.recording.add(
+            self._number, self.step, due_ns, emitted_ns, 0, at_ns, at_ns, 0, size, error
+        )
+        if self.is_awaited:
+            shared.tally.last_heard_ns = at_ns
+
+    def lost(self, failure: Failure) -> None:
+        """Connect again, if it was connected before."""
+        self._shared.recording.explain(failure.kind, failure.message)
+        if self._connecting is not None and not self._connecting.done():
+            self._record_connection(clock(), 0, failure.kind)
+            self._connecting.set_result(False)
+            return
+        if self._again is not None or failure.kind != ErrorKind.RESET:
+            # It was connecting again, or the target said what it must not.
+            self._record_connection(clock(), 0, failure.kind)
+        if self._again is None:
+            self._shared.tally.reconnects += 1
+        loop = asyncio.get_running_loop()
+        self._again = loop.call_later(RECONNECT_PAUSE_S, self._line.open, self._token)
+
+    def _record_connection(self, now_ns: int, size: int, error: str) -> None:
+        line = self._line
+        began_ns = line.began_ns
+        self._shared.recording.add(
+            self._number,
+            CONNECT_STEP,
+            began_ns,
+            began_ns,
+            line.connected_ns,
+            line.first_byte_ns,
+            now_ns,
+            line.status,
+            size,
+            error,
+        )
+
+
+class _IdleClient(Client):
+    """One whose connection may break: nobody expects anything of it."""
+
+    def __init__(self, number: int, token: str, shared: Listening) -> None:
+        super().__init__(number, token, shared, frugal=True)
+
+    def lost(self, failure: Failure) -> None:
+        """Count it, if it was connected before."""
+        if self._connecting is not None and not self._connecting.done():
+            super().lost(failure)
+        else:
+            self._shared.tally.closed += 1
+
+    def look(self) -> None:
+        """Read what there is, for the end of the connection may be behind it."""
+        self._line.resume()
+
+
+class SlowClient(_IdleClient):
+    """A client that reads only now and then."""
+
+    step = SLOW_DELIVERY_STEP
+    is_awaited = False
+
+    def greeted(self, greeting: Event, at_ns: int, size: int) -> None:
+        """Read no more until it wakes."""
+        super().greeted(greeting, at_ns, size)
+        self._line.pause()
+
+    async def doze(self, share: float) -> None:
+        """Wake now and then, without end; the first time after this share of the pause."""
+        await asyncio.sleep(share * DOZE_S)
+        while True:
+            self._line.resume()
+            await asyncio.sleep(WAKE_S)
+            self._line.pause()
+            await asyncio.sleep(DOZE_S - WAKE_S)
+
+
+class StalledClient(_IdleClient):
+    """A client that stops reading once it is connected."""
+
+    def greeted(self, greeting: Event, at_ns: int, size: int) -> None:
+        """Read no more."""
+        super().greeted(greeting, at_ns, size)
+        self._line.pause()
+
+    def heard(self, event: Event, at_ns: int, size: int) -> None:
+        """Nothing: it was not heard in time."""

@@ -1,0 +1,176 @@
+"""How events are told on a WebSocket: plainly, or in Socket.IO's packets. Messages in, values out.
+
+Every client of a fan-out is sent the same bytes, so a message is taken apart once, and found again
+by its bytes: that costs a hash instead of two parsers, and is as right as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+from engineio import packet as engineio
+from socketio import packet as socketio
+
+from harness.vocabulary.flow import Event
+from harness.vocabulary.job import ErrorKind
+from harness.vocabulary.scenario import EventProtocol
+
+LONGEST_KEPT = 4096
+KEPT = 1024
+"""Messages that are remembered, and up to which size: at most 4 MiB."""
+
+_EVENT_PREFIX = f"{engineio.MESSAGE}{socketio.EVENT}".encode()
+
+
+class NoEventError(ValueError):
+    """A message is not what the target must send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the protocol itself wants to be answered: the text to send."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The target ends it: an `ErrorKind`, and its reason."""
+
+    kind: str
+    message: str
+
+
+class Dialect(Protocol):
+    """What one connection is told, and what it tells.
+
+    Attributes:
+        path: Where to connect to, below the target's base URL.
+        headers: To send when connecting.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+
+    def read(self, message: bytes) -> Event | Reply | Ending | None:
+        """What a message tells; None if nothing.
+
+        Raises:
+            ValueError: It is not what the target must send.
+            RecursionError: Likewise.
+        """
+
+
+class PlainDialect:
+    """JSON texts: `{"event": NAME, "data": {...}}`.
+
+    Args:
+        token: Whose connection it is.
+    """
+
+    __slots__ = ("headers", "path")
+
+    def __init__(self, token: str) -> None:
+        self.path = "/ws"
+        self.headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"}
+
+    def read(self, message: bytes) -> Event | Reply | Ending | None:
+        """The event that a message is; every message is one."""
+        return plain_event(message) if len(message) <= LONGEST_KEPT else _plain_event(message)
+
+
+class SocketIoDialect:
+    """Socket.IO's packets in those of Engine.IO 4, on its WebSocket transport from the start.
+
+    Args:
+        token: Whose connection it is; it goes with the packet that asks to be connected.
+    """
+
+    __slots__ = ("_token", "headers", "path")
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self.path = "/socket.io/?EIO=4&transport=websocket"
+        self.headers: Mapping[str, str] = {}
+
+    def read(self, message: bytes) -> Event | Reply | Ending | None:
+        """The event that a message is, or what the two protocols want of a client."""
+        if message.startswith(_EVENT_PREFIX):
+            short = len(message) <= LONGEST_KEPT
+            return socketio_event(message) if short else _socketio_event(message)
+        outer = engineio.Packet(encoded_packet=message.decode())
+        match outer.packet_type:
+            case engineio.OPEN:
+                asking = socketio.Packet(socketio.CONNECT, data={"token": self._token})
+                told = engineio.Packet(engineio.MESSAGE, asking.encode())
+                return Reply(told.encode())
+            case engineio.PING:
+                return Reply(engineio.Packet(engineio.PONG, outer.data).encode())
+            case engineio.CLOSE:
+                return Ending(ErrorKind.RESET, "Engine.IO's connection was closed")
+            case engineio.MESSAGE:
+                return _control(_inner(outer))
+        if outer.packet_type != engineio.NOOP:
+            raise NoEventError(f"Engine.IO packet {_shortened(message)}")
+        return None
+
+
+DIALECTS: Mapping[EventProtocol, Callable[[str], Dialect]] = {
+    "websocket": PlainDialect,
+    "socketio": SocketIoDialect,
+}
+"""By protocol: makes the dialect of a connection for a token."""
+
+
+def _plain_event(message: bytes) -> Event:
+    told = json.loads(message.decode())
+    if not isinstance(told, dict):
+        raise NoEventError(f"no object: {_shortened(message)}")
+    return _event(told.get("event"), told.get("data"), message)
+
+
+def _socketio_event(message: bytes) -> Event:
+    inner = _inner(engineio.Packet(encoded_packet=message.decode()))
+    if not isinstance(inner.data, list) or len(inner.data) != 2:  # noqa: PLR2004 - name and data
+        raise NoEventError(f"no event with one argument: {_shortened(message)}")
+    name, data = inner.data
+    return _event(name, data, message)
+
+
+plain_event = lru_cache(KEPT)(_plain_event)
+socketio_event = lru_cache(KEPT)(_socketio_event)
+
+
+def _event(name: object, data: object, message: bytes) -> Event:
+    if not isinstance(name, str) or not isinstance(data, dict):
+        raise NoEventError(f"no event with its data: {_shortened(message)}")
+    return Event(name, data)
+
+
+def _inner(outer: Any) -> Any:  # noqa: ANN401 - packets, of a library without types
+    """Socket.IO's packet in one of Engine.IO."""
+    if not isinstance(outer.data, str) or not outer.data:
+        raise NoEventError(f"no Socket.IO packet: {_shortened(str(outer.data).encode())}")
+    return socketio.Packet(encoded_packet=outer.data)
+
+
+def _control(packet: Any) -> Ending | None:  # noqa: ANN401 - as above
+    match packet.packet_type:
+        case socketio.CONNECT | socketio.ACK:
+            return None
+        case socketio.CONNECT_ERROR:
+            reason = packet.data.get("message") if isinstance(packet.data, dict) else packet.data
+            return Ending(ErrorKind.WRONG_ANSWER, f"the connection was refused: {reason}")
+        case socketio.DISCONNECT:
+            return Ending(ErrorKind.RESET, "the target disconnected the client")
+        case _:
+            raise NoEventError(f"Socket.IO packet of type {packet.packet_type}")
+
+
+def _shortened(message: bytes, limit: int = 60) -> str:
+    text = message[: limit + 1].decode(errors="replace")
+    return repr(text if len(text) <= limit else f"{text[:limit]}...")

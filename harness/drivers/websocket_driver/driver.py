@@ -1,0 +1,56 @@
+"""Which users and loads a job takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from harness.drivers.async_round import drive_flows, origin_of
+from harness.drivers.guarded import run_guarded
+from harness.drivers.recording import Recording
+from harness.drivers.samples import SampleFile
+from harness.drivers.websocket_driver.dialects import DIALECTS
+from harness.drivers.websocket_driver.event_line import EventAddress
+from harness.drivers.websocket_driver.event_user import EventUser
+from harness.drivers.websocket_driver.fan_out import drive_fan_out
+from harness.vocabulary.flow import is_client_journey
+from harness.vocabulary.job import DriverReport, LoadJob
+from harness.vocabulary.load import FANNING_OUT
+from harness.vocabulary.scenario import Scenario
+from scenarios.catalog import SCENARIOS
+
+
+async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
+    """Drive one round and write its samples.
+
+    A target that fails when the connections are opened is not driven: the window is empty then.
+
+    Raises:
+        OSError: The samples could not be written.
+        Exception: Whatever a flow raised that is not about an answer.
+    """
+    load, flow = job.load, scenario.flow
+    address = event_address(job.base_url, scenario)
+    assert not is_client_journey(flow), "no plan lets this driver drive httpx clients"
+    with SampleFile(Path(job.samples), job.round) as samples:
+        recording = Recording(samples)
+        if isinstance(load, FANNING_OUT):
+            return await drive_fan_out(job, load, scenario, address, recording)
+        users = [
+            EventUser(flow, address, job.timeouts, recording, connects=scenario.connects)
+            for _ in range(load.concurrency)
+        ]
+        return await drive_flows(job, load, users, scenario.warm, recording)
+
+
+def event_address(base_url: str, scenario: Scenario) -> EventAddress:
+    """Where a target tells a scenario's users what happens."""
+    assert scenario.events is not None, "no plan lets this driver drive plain flows"
+    prefix = httpx.URL(base_url).path.rstrip("/")
+    return EventAddress(origin_of(base_url), prefix, DIALECTS[scenario.events])
+
+
+def drive_one(job: LoadJob) -> DriverReport | None:
+    """Drive a job on an event loop of its own; SIGTERM ends it, and the samples are kept."""
+    return run_guarded(drive(job, SCENARIOS[job.scenario]))

@@ -1,0 +1,190 @@
+"""A virtual user's line for events: opened within limits of time, and perhaps read slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from websockets.uri import WebSocketURI
+
+from harness.drivers import heard_tasks
+from harness.drivers.clock import clock
+from harness.drivers.connection import Failure
+from harness.drivers.line import Origin
+from harness.drivers.websocket_driver.dialects import Dialect
+from harness.drivers.websocket_driver.event_connection import EventConnection, Listener
+from harness.vocabulary.job import ErrorKind, Timeouts
+
+FRUGAL_SEGMENT_BYTES = 1400
+FRUGAL_BUFFER_BYTES = 8 * 1024
+"""Of the connection of a client that does not read. The loopback's segments of 64 KiB let the two
+kernels hold megabytes for it, and the target would not notice for minutes; a client across a
+network has segments of this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventAddress:
+    """Where events are heard, and in which dialect.
+
+    Attributes:
+        origin: Where the target listens.
+        prefix: Path before that of the dialect, without a slash at its end.
+        dialect: Makes the dialect of a connection for a token.
+    """
+
+    origin: Origin
+    prefix: str
+    dialect: Callable[[str], Dialect]
+
+    def uri(self, dialect: Dialect) -> WebSocketURI:
+        """The whole address."""
+        origin = self.origin
+        path, _, query = dialect.path.partition("?")
+        secure = origin.ssl_context is not None
+        return WebSocketURI(secure, origin.host, origin.port, self.prefix + path, query)
+
+
+class EventLine:
+    """Opens one connection at a time, and tells its owner what comes on it.
+
+    Args:
+        address: Where to connect to.
+        timeouts: How long to wait for the greeting; `check` keeps the last two.
+        owner: Who is told.
+        frugal: Whether the two kernels are to hold as little as possible for it.
+
+    Attributes:
+        began_ns: When connecting began (CLOCK_MONOTONIC).
+    """
+
+    __slots__ = (
+        "_address",
+        "_connecting",
+        "_connection",
+        "_frugal",
+        "_owner",
+        "_timeouts",
+        "began_ns",
+    )
+
+    def __init__(
+        self, address: EventAddress, timeouts: Timeouts, owner: Listener, *, frugal: bool = False
+    ) -> None:
+        self._address = address
+        self._timeouts = timeouts
+        self._owner = owner
+        self._frugal = frugal
+        self._connection: EventConnection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self.began_ns = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the target has greeted the client, and the connection is still there."""
+        return self._connection is not None and self._connection.is_greeted
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the greeting is awaited."""
+        waiting = self._connecting is not None or self._connection is not None
+        return waiting and not self.is_open
+
+    @property
+    def connected_ns(self) -> int:
+        """When the connection was there; 0 before."""
+        return self._connection.connected_ns if self._connection is not None else 0
+
+    @property
+    def status(self) -> int:
+        """What the handshake was answered with; 0 without an answer."""
+        return self._connection.status if self._connection is not None else 0
+
+    @property
+    def first_byte_ns(self) -> int:
+        """When the first byte of that answer came; 0 without one."""
+        return self._connection.first_byte_ns if self._connection is not None else 0
+
+    def open(self, token: str) -> None:
+        """Connect anew; the owner is greeted or told of the failure, never within this call."""
+        self.close()
+        self.began_ns = clock()
+        self._connecting = heard_tasks.start(self._connect(token))
+
+    def check(self, now_ns: int) -> None:
+        """Give up a greeting that is overdue at `now_ns`."""
+        connection = self._connection
+        if connection is None or connection.is_greeted or self._connecting is not None:
+            return  # Connecting has its own deadline.
+        limits = self._timeouts
+        if now_ns - self.began_ns >= limits.response_s * 1e9:
+            connection.fail(ErrorKind.TIMEOUT, f"no greeting within {limits.response_s:g} s")
+        elif connection.first_byte_ns == 0 and (
+            now_ns - connection.connected_ns >= limits.first_byte_s * 1e9
+        ):
+            what = f"the handshake was not answered within {limits.first_byte_s:g} s"
+            connection.fail(ErrorKind.TIMEOUT, what)
+
+    def pause(self) -> None:
+        """Read nothing."""
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._connection is not None:
+            self._connection.resume()
+
+    def close(self) -> None:
+        """Close without telling the owner."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def _connect(self, token: str) -> None:
+        address, origin, limit_s = self._address, self._address.origin, self._timeouts.connect_s
+        where = f"no connection to {origin.host}:{origin.port}"
+        dialect = address.dialect(token)
+        connection = EventConnection(address.uri(dialect), dialect, self._owner)
+        failure: Failure | None = None
+        self._connection = connection
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._transported(connection)
+        except TimeoutError:
+            failure = Failure(ErrorKind.CONNECT, f"{where} within {limit_s:g} s")
+        except (OSError, ValueError, OverflowError) as error:
+            failure = Failure(ErrorKind.CONNECT, f"{where}: {error}")
+        self._connecting = None
+        if failure is not None:
+            self._connection = None
+            self._owner.lost(failure)
+
+    async def _transported(self, connection: EventConnection) -> None:
+        loop, origin = asyncio.get_running_loop(), self._address.origin
+        ssl_context = origin.ssl_context
+        if not self._frugal:
+            await loop.create_connection(
+                lambda: connection, origin.host, origin.port, ssl=ssl_context
+            )
+            return
+        found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        family, kind, number, _, where = found[0]
+        own = socket.socket(family, kind, number)
+        try:
+            own.setblocking(False)
+            # Before it is connected: the two sides agree on them then.
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, FRUGAL_SEGMENT_BYTES)
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, FRUGAL_BUFFER_BYTES)
+            await loop.sock_connect(own, where)
+            server_hostname = origin.host if ssl_context is not None else None
+            await loop.create_connection(
+                lambda: connection, sock=own, ssl=ssl_context, server_hostname=server_hostname
+            )
+        except BaseException:
+            own.close()
+            raise

@@ -1,0 +1,310 @@
+"""A virtual user that steps a flow which hears events: a step is taken where the last one ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import Any
+
+from harness.drivers.answer import Answer
+from harness.drivers.clock import clock
+from harness.drivers.connection import Failure, Headers
+from harness.drivers.line import Line
+from harness.drivers.recording import Recording
+from harness.drivers.user import NEVER_NS, Identity, OnEnd, User, nobody_waits
+from harness.drivers.websocket_driver.event_line import EventAddress, EventLine
+from harness.journey import EventJourney, Heard, Judgement
+from harness.vocabulary.flow import Connect, Event, EventFlow, Listen, Request, VirtualUser
+from harness.vocabulary.job import CONNECT_STEP, ErrorKind, Timeouts
+
+
+class EventUser:
+    """A virtual user with its line to the target, and one for events.
+
+    Args:
+        flow: What it does.
+        address: Where the target listens, and tells events.
+        timeouts: How long it waits.
+        recording: Where its steps are written down.
+        connects: Whether the flow opens the line for events itself; it is closed at its end then.
+            Else it is opened at the warm-up, and again before a flow that finds it closed; the user
+            stays the one whose it is, whoever is next where flows arrive.
+
+    Attributes:
+        on_end: As `User` has it.
+        stop_ns: As `User` has it.
+    """
+
+    def __init__(
+        self,
+        flow: EventFlow,
+        address: EventAddress,
+        timeouts: Timeouts,
+        recording: Recording,
+        *,
+        connects: bool = False,
+    ) -> None:
+        self._flow = flow
+        self._connects = connects
+        self._timeouts = timeouts
+        self._line = Line(address.origin, timeouts, self)
+        self._events = EventLine(address, timeouts, self)
+        self._recording = recording
+        self._identity: Identity | None = None
+        self._own: Identity | None = None
+        self._journey: EventJourney | None = None
+        self._message = b""
+        self._due_ns = 0
+        self._asked_ns = 0
+        self._done_ns = 0
+        self._under_way = False
+        self._reopening = False
+        self._lost: Failure | None = None
+        self._only_errors = False
+        self.on_end: OnEnd = nobody_waits
+        self.stop_ns = NEVER_NS
+
+    async def warm(self, request: Request, identity: Identity) -> bool:
+        """Open the connections; record it only if that fails, and say whether not."""
+        ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        right = False
+
+        def once(_user: VirtualUser) -> Generator[Request | Connect, Any, None]:
+            nonlocal right
+            yield request
+            if not self._connects:
+                yield Connect(CONNECT_STEP)
+            right = True
+
+        def tell(_user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - as `OnEnd` has it
+            if not ended.done():
+                ended.set_result(right)
+
+        self._only_errors = True
+        self.on_end = tell
+        self._begin(once, identity)
+        if not self._connects:
+            self._own = identity
+        self.go(clock())
+        try:
+            return await ended
+        finally:
+            self._only_errors = False
+            self.on_end = nobody_waits
+
+    def prepare(self, identity: Identity) -> None:
+        """Begin the flow and encode its first request."""
+        self._begin(self._flow, identity)
+
+    def go(self, due_ns: int) -> None:
+        """Take the first step, which was due then."""
+        self._due_ns = due_ns
+        self._under_way = True
+        assert self._journey is not None
+        if self._journey.step is None:  # A flow that asks for nothing.
+            asyncio.get_running_loop().call_soon(self._end, max(due_ns, clock()), False)
+        elif self._connects or self._only_errors or self._events.is_open:
+            self._take()
+        else:
+            # It was closed since: what it takes to open it again makes the first step late, as on a
+            # line for requests.
+            self._reopening = True
+            self._open()
+
+    def check(self, now_ns: int) -> None:
+        """Give up what is overdue."""
+        self._line.check(now_ns)
+        self._events.check(now_ns)
+        listen = self._listening_to()
+        if listen is not None and now_ns - self._asked_ns >= self._timeouts.response_s * 1e9:
+            what = f"no event '{listen.event}' within {self._timeouts.response_s:g} s"
+            self._fail(Failure(ErrorKind.TIMEOUT, what), now_ns)
+
+    async def close(self) -> None:
+        """Close the connections; a step under way is recorded as abandoned."""
+        self.on_end = nobody_waits
+        if self._under_way:
+            self._record_failure(clock(), ErrorKind.ABANDONED)
+            self._under_way = False
+        if self._journey is not None:
+            self._journey.abandon()
+        self._line.close()
+        self._events.close()
+
+    # What the line tells.
+
+    def answered(self, status: int, headers: Headers, body: bytes) -> None:
+        """Judge the answer, record it, and go on."""
+        journey, line = self._journey, self._line
+        assert journey is not None
+        asked = journey.step
+        assert isinstance(asked, Request)
+        judgement = journey.receive(Answer(status, headers, body))
+        times = (line.sent_ns, line.connected_ns, line.first_byte_ns, line.done_ns)
+        self._record(asked.step, self._due_ns, times, status, len(body), judgement)
+        if self._goes_on(line.done_ns):
+            self._take()
+
+    def failed(self, failure: Failure) -> None:
+        """Record that there is no answer; the flow ends here."""
+        self._fail(failure, self._line.done_ns)
+
+    # What the line for events tells.
+
+    def greeted(self, greeting: Event, at_ns: int, size: int) -> None:
+        """Go on from where the connection was needed."""
+        journey, events = self._journey, self._events
+        assert journey is not None
+        self._lost = None
+        if self._reopening:
+            self._reopening = False
+            self._take()
+            return
+        asked = journey.step
+        assert isinstance(asked, Connect)
+        judgement = journey.greet(greeting)
+        times = (events.began_ns, events.connected_ns, events.first_byte_ns, at_ns)
+        self._record(asked.step, self._due_ns, times, events.status, size, judgement)
+        if self._goes_on(at_ns):
+            self._take()
+
+    def heard(self, event: Event, at_ns: int, size: int) -> None:
+        """Keep it, or go on if it is what the flow listens to."""
+        if not self._under_way:
+            return
+        journey = self._journey
+        assert journey is not None
+        heard = Heard(event, at_ns, size)
+        if not journey.awaits(event):
+            journey.keep(heard)
+        elif self._listened(heard):
+            self._take()
+
+    def lost(self, failure: Failure) -> None:
+        """The step that needs the connection fails, be it now or later."""
+        if not self._under_way:
+            return
+        assert self._journey is not None
+        self._lost = failure
+        if self._reopening or isinstance(self._journey.step, Connect | Listen):
+            self._fail(failure, clock())
+
+    def _begin(self, flow: EventFlow, identity: Identity) -> None:
+        self._identity = own = self._own or identity
+        self._journey = EventJourney(flow, own.virtual)
+        self._encode()
+
+    def _encode(self) -> None:
+        assert self._journey is not None
+        assert self._identity is not None
+        step = self._journey.step
+        if isinstance(step, Request):
+            self._message = self._identity.encoder.encoded(step)
+
+    def _take(self) -> None:
+        """Take the step that the flow is at."""
+        journey = self._journey
+        assert journey is not None
+        while isinstance(journey.step, Listen):
+            heard = journey.recall()
+            if heard is None:
+                if self._lost is not None:
+                    self._fail(self._lost, clock())
+                return
+            if not self._listened(heard):
+                return
+        if isinstance(journey.step, Request):
+            self._line.send(journey.step.method, self._message)
+            self._asked_ns = self._line.sent_ns
+        else:
+            self._open()
+
+    def _open(self) -> None:
+        assert self._identity is not None
+        self._events.open(self._identity.virtual.token)
+        self._asked_ns = self._events.began_ns
+
+    def _listening_to(self) -> Listen | None:
+        """What is awaited now; None when no event is."""
+        if not self._under_way or self._reopening:
+            return None
+        assert self._journey is not None
+        step = self._journey.step
+        return step if isinstance(step, Listen) else None
+
+    def _listened(self, heard: Heard) -> bool:
+        """Judge the event that was awaited and record it; whether the flow goes on."""
+        journey = self._journey
+        assert journey is not None
+        asked = journey.step
+        assert isinstance(asked, Listen)
+        judgement = journey.hear(heard.event)
+        times = (self._asked_ns, 0, heard.at_ns, heard.at_ns)
+        self._record(asked.step, self._asked_ns, times, 0, heard.size, judgement)
+        return self._goes_on(heard.at_ns)
+
+    def _goes_on(self, done_ns: int) -> bool:
+        """Whether there is a next step, now that one is done; else the flow has ended."""
+        journey = self._journey
+        assert journey is not None
+        # An event may have come before the answer to the request that made it.
+        self._done_ns = max(self._done_ns, done_ns)
+        if journey.step is None or self._done_ns >= self.stop_ns:
+            journey.abandon()
+            self._end(self._done_ns, False)
+            return False
+        self._due_ns = self._done_ns
+        self._encode()
+        return True
+
+    def _fail(self, failure: Failure, now_ns: int) -> None:
+        self._record_failure(now_ns, failure.kind)
+        self._recording.explain(failure.kind, failure.message)
+        assert self._journey is not None
+        self._journey.abandon()
+        self._end(now_ns, True)
+
+    def _record(  # noqa: PLR0913, PLR0917 - the columns of a sample
+        self,
+        step: str,
+        due_ns: int,
+        times: tuple[int, int, int, int],
+        status: int,
+        size: int,
+        judgement: Judgement,
+    ) -> None:
+        """Record a step that came to its end, right or wrong."""
+        if judgement.error:
+            self._recording.explain(judgement.error, judgement.message)
+        elif self._only_errors:
+            return
+        assert self._identity is not None
+        number = self._identity.virtual.number
+        self._recording.add(number, step, due_ns, *times, status, size, judgement.error)
+
+    def _record_failure(self, now_ns: int, error: str) -> None:
+        """Record a step that nothing came of."""
+        assert self._identity is not None
+        assert self._journey is not None
+        step, line, events = self._journey.step, self._line, self._events
+        status, due_ns = 0, self._due_ns
+        if step is None:
+            return
+        name = step.step
+        if self._reopening or isinstance(step, Connect):
+            sent = (events.began_ns, events.connected_ns, events.first_byte_ns)
+            name, status = CONNECT_STEP if self._reopening else name, events.status
+        elif isinstance(step, Request):
+            sent = (line.sent_ns, line.connected_ns, line.first_byte_ns)
+        else:
+            due_ns, sent = self._asked_ns, (self._asked_ns, 0, 0)
+        number = self._identity.virtual.number
+        self._recording.add(number, name, due_ns, *sent, now_ns, status, 0, error)
+
+    def _end(self, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - as above
+        self._under_way = self._reopening = False
+        self._done_ns = 0
+        if self._connects:
+            self._events.close()
+            self._lost = None
+        self.on_end(self, done_ns, failed)
