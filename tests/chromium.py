@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.needed_programs import needed_program
@@ -13,3 +16,21 @@ def command(profile: Path, *flags: str) -> list[str]:
     # Containers seldom allow the sandbox; the tests show it their own pages only.
     common = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
     return [program, *common, *flags]
+
+
+@contextmanager
+def showing(url: str, profile: Path) -> Iterator[None]:
+    """Within it the page is open, in real time."""
+    browser = subprocess.Popen(
+        command(profile, url), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        browser.terminate()
+        try:
+            browser.wait(20)
+        except subprocess.TimeoutExpired:
+            browser.kill()
+            browser.wait()
+            raise
