@@ -7,6 +7,7 @@ connection.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Annotated
 
 import asyncpg
@@ -15,7 +16,9 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from targets import contract, loop_lag, queries, schema
+from targets import contract, event_contract, event_service, events, loop_lag, queries, schema
+from targets.emitter import Emitter
+from targets.operation import Operation
 from targets.settings import Settings
 
 
@@ -52,6 +55,14 @@ async def transaction(
         yield session, await authenticate(session, credentials)
 
 
+async def identified(
+    sessions: async_sessionmaker[AsyncSession], credentials: contract.BearerToken
+) -> int:
+    """Return the id of the active user behind the bearer token, in a transaction of its own."""
+    async with transaction(sessions, credentials) as (_, caller_id):
+        return caller_id
+
+
 router = APIRouter()
 
 
@@ -68,7 +79,10 @@ async def ready(request: Request, sessions: Sessions) -> contract.Ready:
 
 @contract.CREATE_RESOURCE.on(router)
 async def create_resource(
-    data: contract.ResourceData, sessions: Sessions, credentials: contract.Credentials
+    data: contract.ResourceData,
+    request: Request,
+    sessions: Sessions,
+    credentials: contract.Credentials,
 ) -> contract.ResourceCreated:
     """Get or create in one transaction."""
     try:
@@ -80,12 +94,16 @@ async def create_resource(
                 created = resource is not None
             if resource is None:
                 resource = (await session.scalars(queries.resource(data.id))).one()
-            return contract.ResourceCreated(
+            answer = contract.ResourceCreated(
                 created=created, resource=contract.Resource.model_validate(resource)
             )
     except IntegrityError as error:
         # The caller was deleted between the look-up of the token and the insert.
         raise contract.UNAUTHENTICATED.exception() from error
+    if created:
+        emitter: Emitter = request.state.emitter
+        emitter.emit(events.resource_created(caller_id, data.id))
+    return answer
 
 
 @contract.LIST_USERS.on(router)
@@ -176,6 +194,31 @@ async def wait(
     return contract.Waited(waited_s=seconds, on=on)
 
 
+@event_contract.PROCESS.on(router)
+async def process(
+    job: event_contract.Job,
+    request: Request,
+    sessions: Sessions,
+    credentials: contract.Credentials,
+) -> event_contract.Processed:
+    """Do the work step by step, and tell; the connection is back in the pool meanwhile."""
+    emitter: Emitter = request.state.emitter
+    operation = Operation(await identified(sessions, credentials), job)
+    emitter.emit(operation.started())
+    for step in range(1, job.steps + 1):
+        await asyncio.sleep(job.step_s)
+        for event in operation.after(step):
+            emitter.emit(event)
+    return operation.answer()
+
+
+@event_contract.EMITTER.on(router)
+async def emitter_counts(request: Request) -> event_contract.EmitterCounts:
+    """Read the totals."""
+    emitter: Emitter = request.state.emitter
+    return event_contract.EmitterCounts(clients=emitter.clients, **asdict(emitter.totals))
+
+
 def build(settings: Settings) -> FastAPI:
     """Return the application. It connects to the database when the first request needs it."""
 
@@ -195,10 +238,17 @@ def build(settings: Settings) -> FastAPI:
         )
         # What a commit leaves in an object is what the answer needs: no reload.
         sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+        async def identify(token: str) -> int:
+            return await identified(sessions, contract.bearer(token))
+
         try:
-            async with loop_lag.recorded(settings.loop_lag_file):
-                yield {"sessions": sessions, "instance": settings.instance}
+            async with (
+                loop_lag.recorded(settings.loop_lag_file),
+                event_service.running(settings, identify) as event_state,
+            ):
+                yield {"sessions": sessions, "instance": settings.instance, **event_state}
         finally:
             await engine.dispose()
 
-    return contract.application(lifespan, router)
+    return event_service.connect(contract.application(lifespan, router), settings)

@@ -214,6 +214,11 @@ BearerToken = HTTPAuthorizationCredentials
 Credentials = Annotated[BearerToken, Depends(BEARER)]
 
 
+def bearer(token: str) -> BearerToken:
+    """Return the credentials that a token is, wherever it came from."""
+    return BearerToken(scheme="Bearer", credentials=token)
+
+
 # ---- endpoints ----
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -356,6 +361,7 @@ def application(lifespan: Lifespan[FastAPI], *routers: APIRouter) -> FastAPI:
             {"name": "operation", "description": "Readiness, and time spent waiting."},
             {"name": "resources", "description": "Get or create in one transaction."},
             {"name": "users", "description": "The four query patterns."},
+            {"name": "process", "description": "Work that tells how far it is."},
         ],
         lifespan=lifespan,
     )

@@ -10,6 +10,7 @@ import uvicorn
 
 from targets.catalog import VARIANTS
 from targets.settings import Settings, SettingsError
+from targets.websocket_protocol import MAX_MESSAGE, WebSocketProtocol
 
 USAGE_ERROR = 2
 
@@ -37,6 +38,12 @@ def main() -> int:
         port=arguments.port,
         loop="uvloop",
         http="httptools",
+        ws=WebSocketProtocol,
+        ws_max_size=MAX_MESSAGE,
+        ws_ping_interval=settings.ping_interval_s,
+        ws_ping_timeout=settings.ping_timeout_s,
+        # It would cost more CPU than the short events are worth, once for each client.
+        ws_per_message_deflate=False,
         lifespan="on",
         log_level="warning",
         access_log=False,

@@ -26,6 +26,9 @@ URL_PARAMETERS = frozenset(
     }
 )
 
+EVENT_QUEUE = 256
+PING_S = 20
+
 
 class SettingsError(ValueError):
     """The environment does not describe a target that could run. The message is one line."""
@@ -47,6 +50,10 @@ class Settings:
         pool_pre_ping: Whether a connection is tested each time it leaves the pool.
         pool_timeout_s: How long a request waits for a free connection, and a connection for the
             server, in seconds.
+        event_queue: Events that may wait for one client; then the oldest is dropped.
+        ping_interval_s: How often a client that hears events is asked whether it is there.
+        ping_timeout_s: How long it may take to answer; then its connection is closed.
+        allowed_origins: Pages of these origins may use this target, beside its own; "*" is any.
     """
 
     database_url: str
@@ -57,14 +64,19 @@ class Settings:
     max_overflow: int = 10
     pool_pre_ping: bool = True
     pool_timeout_s: int = 30
+    event_queue: int = EVENT_QUEUE
+    ping_interval_s: int = PING_S
+    ping_timeout_s: int = PING_S
+    allowed_origins: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *, worker_threads: int = 40) -> Self:
         """Read the settings.
 
         Args:
-            environment: DATABASE_URL, and as needed DATABASE_SCHEMA, INSTANCE, WORKER_THREADS and
-                LOOP_LAG_FILE. An empty variable counts as absent.
+            environment: DATABASE_URL, and as needed DATABASE_SCHEMA, INSTANCE, WORKER_THREADS,
+                LOOP_LAG_FILE, EVENT_QUEUE, PING_INTERVAL_S, PING_TIMEOUT_S and ALLOWED_ORIGINS
+                (separated by commas). An empty variable counts as absent.
             worker_threads: The variant's own number, when WORKER_THREADS is absent.
 
         Raises:
@@ -73,9 +85,6 @@ class Settings:
         lag_file = environment.get("LOOP_LAG_FILE")
         if lag_file and not Path(lag_file).parent.is_dir():
             raise SettingsError(f"LOOP_LAG_FILE: no such directory: {Path(lag_file).parent}")
-        threads = environment.get("WORKER_THREADS") or str(worker_threads)
-        if not re.fullmatch(r"[1-9][0-9]{0,3}", threads):
-            raise SettingsError(f"WORKER_THREADS: expected 1 to 9999, got {threads!r}")
         return cls(
             database_url=_database_url(
                 environment.get("DATABASE_URL", ""),
@@ -83,9 +92,32 @@ class Settings:
                 environment.get("INSTANCE", ""),
             ),
             instance=environment.get("INSTANCE", ""),
-            worker_threads=int(threads),
+            worker_threads=_count(environment, "WORKER_THREADS", worker_threads),
             loop_lag_file=Path(lag_file) if lag_file else None,
+            event_queue=_count(environment, "EVENT_QUEUE", EVENT_QUEUE),
+            ping_interval_s=_count(environment, "PING_INTERVAL_S", PING_S),
+            ping_timeout_s=_count(environment, "PING_TIMEOUT_S", PING_S),
+            allowed_origins=_origins(environment.get("ALLOWED_ORIGINS", "")),
         )
+
+
+def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+    """Return a number from 1 to 9999."""
+    number = environment.get(name) or str(default)
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", number):
+        raise SettingsError(f"{name}: expected 1 to 9999, got {number!r}")
+    return int(number)
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in text.split(",") if origin.strip())
+    for origin in origins:
+        # A path or a slash at the end would never be equal to what a browser sends.
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s?#]+", origin):
+            raise SettingsError(
+                f"ALLOWED_ORIGINS: expected origins such as http://localhost:3000, got {origin!r}"
+            )
+    return origins
 
 
 def _database_url(url: str, schema: str, application_name: str) -> str:

@@ -9,16 +9,20 @@ than connections all of them would stand still.
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
 from typing import Annotated
 
 import psycopg
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from targets import contract, loop_lag, queries, schema
+from targets import contract, event_contract, event_service, events, loop_lag, queries, schema
+from targets.emitter import Emitter
+from targets.operation import Operation
 from targets.settings import Settings
 
 
@@ -55,6 +59,12 @@ def transaction(
         yield session, authenticate(session, credentials)
 
 
+def identified(sessions: sessionmaker[Session], credentials: contract.BearerToken) -> int:
+    """Return the id of the active user behind the bearer token, in a transaction of its own."""
+    with transaction(sessions, credentials) as (_, caller_id):
+        return caller_id
+
+
 router = APIRouter()
 
 
@@ -71,7 +81,10 @@ def ready(request: Request, sessions: Sessions) -> contract.Ready:
 
 @contract.CREATE_RESOURCE.on(router)
 def create_resource(
-    data: contract.ResourceData, sessions: Sessions, credentials: contract.Credentials
+    data: contract.ResourceData,
+    request: Request,
+    sessions: Sessions,
+    credentials: contract.Credentials,
 ) -> contract.ResourceCreated:
     """Get or create in one transaction."""
     try:
@@ -83,12 +96,16 @@ def create_resource(
                 created = resource is not None
             if resource is None:
                 resource = session.scalars(queries.resource(data.id)).one()
-            return contract.ResourceCreated(
+            answer = contract.ResourceCreated(
                 created=created, resource=contract.Resource.model_validate(resource)
             )
     except IntegrityError as error:
         # The caller was deleted between the look-up of the token and the insert.
         raise contract.UNAUTHENTICATED.exception() from error
+    if created:
+        emitter: Emitter = request.state.emitter
+        emitter.emit_from_thread(events.resource_created(caller_id, data.id))
+    return answer
 
 
 @contract.LIST_USERS.on(router)
@@ -179,6 +196,31 @@ def wait(
     return contract.Waited(waited_s=seconds, on=on)
 
 
+@event_contract.PROCESS.on(router)
+def process(
+    job: event_contract.Job,
+    request: Request,
+    sessions: Sessions,
+    credentials: contract.Credentials,
+) -> event_contract.Processed:
+    """Do the work step by step, and tell; the connection is back in the pool meanwhile."""
+    emitter: Emitter = request.state.emitter
+    operation = Operation(identified(sessions, credentials), job)
+    emitter.emit_from_thread(operation.started())
+    for step in range(1, job.steps + 1):
+        time.sleep(job.step_s)
+        for event in operation.after(step):
+            emitter.emit_from_thread(event)
+    return operation.answer()
+
+
+@event_contract.EMITTER.on(router)
+def emitter_counts(request: Request) -> event_contract.EmitterCounts:
+    """Read the totals."""
+    emitter: Emitter = request.state.emitter
+    return event_contract.EmitterCounts(clients=emitter.clients, **asdict(emitter.totals))
+
+
 def build(settings: Settings) -> FastAPI:
     """Return the application. It connects to the database when the first request needs it."""
 
@@ -198,10 +240,17 @@ def build(settings: Settings) -> FastAPI:
         )
         # What a commit leaves in an object is what the answer needs: no reload.
         sessions = sessionmaker(engine, expire_on_commit=False)
+
+        async def identify(token: str) -> int:
+            return await run_in_threadpool(identified, sessions, contract.bearer(token))
+
         try:
-            async with loop_lag.recorded(settings.loop_lag_file):
-                yield {"sessions": sessions, "instance": settings.instance}
+            async with (
+                loop_lag.recorded(settings.loop_lag_file),
+                event_service.running(settings, identify) as event_state,
+            ):
+                yield {"sessions": sessions, "instance": settings.instance, **event_state}
         finally:
             engine.dispose()
 
-    return contract.application(lifespan, router)
+    return event_service.connect(contract.application(lifespan, router), settings)

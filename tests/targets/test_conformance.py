@@ -11,9 +11,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from targets import contract
+from targets import contract, event_contract
 from tests.targets.conftest import SEEDS, TOKENS, Target
 
+ENDPOINTS = (*contract.ENDPOINTS, *event_contract.ENDPOINTS)
 CREATE = "/api/v2/resource/create"
 USERS = "/api/v2/users"
 WAIT = "/api/v2/wait"
@@ -353,7 +354,7 @@ def test_openapi_documents_are_identical_and_complete(targets: dict[str, Target]
     }
     assert len(documents) == 1
     document = httpx.Response(200, content=documents.pop()).json()
-    for endpoint in contract.ENDPOINTS:
+    for endpoint in ENDPOINTS:
         operation = document["paths"][endpoint.path][endpoint.method.lower()]
         assert operation["operationId"] == endpoint.operation_id
         assert operation["summary"]
@@ -362,7 +363,7 @@ def test_openapi_documents_are_identical_and_complete(targets: dict[str, Target]
         answers = {str(endpoint.status_code), *statuses}
         assert operation["responses"].keys() - {"422"} == answers
         assert ("security" in operation) is ("401" in answers)
-    assert sum(map(len, document["paths"].values())) == len(contract.ENDPOINTS)
+    assert sum(map(len, document["paths"].values())) == len(ENDPOINTS)
     # Each field of a change may be absent, none may be null.
     changes = document["components"]["schemas"]["UserChanges"]
     assert "required" not in changes

@@ -1,0 +1,135 @@
+"""The emitter: from a handler, on the loop or on a thread, to a bounded mailbox for each client.
+
+Emitting waits for nobody. A client that does not keep up finds its mailbox full, and loses the
+oldest of what waits in it; the others never notice.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from targets.events import Event
+
+
+@dataclass(slots=True)
+class Totals:
+    """What an emitter has done since its start, over both protocols.
+
+    Attributes:
+        emitted: Events emitted, each counted once.
+        queued: Events put into mailboxes.
+        delivered: Of these, those handed to the clients' connections.
+        dropped: Of these, those that a full mailbox lost.
+    """
+
+    emitted: int = 0
+    queued: int = 0
+    delivered: int = 0
+    dropped: int = 0
+
+
+class Mailbox(ABC):
+    """What waits for one client: at most so many events, of which the oldest is lost first.
+
+    It belongs to the thread of the loop.
+
+    Args:
+        emitter: Whose events these are, whose limit holds, and who counts.
+    """
+
+    def __init__(self, emitter: "Emitter") -> None:
+        self._events: deque[Event] = deque(maxlen=emitter.limit)
+        self._totals = emitter.totals
+        self._limit = emitter.limit
+
+    def offer(self, event: Event) -> None:
+        """Let an event wait, in the place of the oldest one if need be."""
+        if len(self._events) == self._limit:
+            self._totals.dropped += 1
+        self._events.append(event)
+        self._wake()
+
+    @abstractmethod
+    def _wake(self) -> None:
+        """Tell whoever empties this mailbox that there is something in it."""
+
+
+class Emitter:
+    """Carries events to the mailboxes of the clients in a room.
+
+    It is made on the loop whose thread it belongs to: only `emit_from_thread` may be called on
+    another one.
+
+    Args:
+        limit: How many events may wait for one client.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.totals = Totals()
+        self._loop = asyncio.get_running_loop()
+        # Dictionaries keep the order in which clients came: the first to come hears first.
+        self._rooms: dict[str, dict[Mailbox, None]] = {}
+        self._rooms_of: dict[Mailbox, set[str]] = {}
+        self._from_threads: deque[Event] = deque()
+        self._is_woken = False
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return len(self._rooms_of)
+
+    def emit(self, event: Event) -> None:
+        """Put an event into the mailboxes of its room. It cannot fail, and waits for nobody."""
+        totals = self.totals
+        totals.emitted += 1
+        if room := self._rooms.get(event.room):
+            totals.queued += len(room)
+            for mailbox in room:
+                mailbox.offer(event)
+
+    def emit_from_thread(self, event: Event) -> None:
+        """Do likewise from any thread; one thread's events keep their order.
+
+        The loop is woken once for all that are emitted until it wakes.
+        """
+        self._from_threads.append(event)
+        if not self._is_woken:
+            self._is_woken = True
+            # A loop that is closed has no clients any more, and no request may fail for them.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._emit_waiting)
+
+    def _emit_waiting(self) -> None:
+        # First this: whoever appends after it wakes the loop again, and nothing is left behind.
+        self._is_woken = False
+        while self._from_threads:
+            self.emit(self._from_threads.popleft())
+
+    def connect(self, mailbox: Mailbox, rooms: Iterable[str]) -> None:
+        """Take up a client, in these rooms."""
+        self._rooms_of.setdefault(mailbox, set())
+        for room in rooms:
+            self.enter(mailbox, room)
+
+    def disconnect(self, mailbox: Mailbox) -> None:
+        """Forget a client; it need not be there any more."""
+        for room in list(self._rooms_of.get(mailbox, ())):
+            self.leave(mailbox, room)
+        self._rooms_of.pop(mailbox, None)
+
+    def enter(self, mailbox: Mailbox, room: str) -> None:
+        """Let a connected client hear what is told in a room."""
+        self._rooms_of[mailbox].add(room)
+        self._rooms.setdefault(room, {})[mailbox] = None
+
+    def leave(self, mailbox: Mailbox, room: str) -> None:
+        """Let it hear no more of it; it need not have been there."""
+        self._rooms_of[mailbox].discard(room)
+        members = self._rooms.get(room, {})
+        members.pop(mailbox, None)
+        if not members:
+            self._rooms.pop(room, None)

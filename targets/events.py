@@ -1,0 +1,112 @@
+"""The documented events: what each tells, and which room hears it.
+
+An event is stamped when it is made, which is when the handler emits it, and encoded once for each
+protocol, however many clients hear it.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
+
+from engineio.packet import MESSAGE, Packet
+
+RESOURCES: Final = "resources"
+"""The room of everybody."""
+
+
+def user_room(user_id: int) -> str:
+    """Return the room in which a user hears of what it asked for itself."""
+    return f"user:{user_id}"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event.
+
+    Attributes:
+        name: As documented.
+        data: What it is about, as a JSON object.
+        room: Who hears it.
+    """
+
+    name: str
+    data: dict[str, Any]
+    room: str = ""
+
+    @cached_property
+    def _json(self) -> str:
+        return json.dumps(self.data, separators=(",", ":"))
+
+    @cached_property
+    def text(self) -> str:
+        """The text frame of a plain WebSocket."""
+        return f'{{"event":"{self.name}","data":{self._json}}}'
+
+    @cached_property
+    def packet(self) -> Packet:
+        """The Engine.IO packet with the Socket.IO event of the default namespace."""
+        return Packet(MESSAGE, f'2["{self.name}",{self._json}]')
+
+
+def _emitted(name: str, room: str, **data: object) -> Event:
+    return Event(name, data | {"emitted_ns": time.monotonic_ns()}, room)
+
+
+def resource_created(user_id: int, resource_id: str) -> Event:
+    """Say to everybody that a resource is there."""
+    return _emitted("resource_created", RESOURCES, resource_id=resource_id, user_id=user_id)
+
+
+def progress_update(
+    user_id: int,
+    operation_id: str,
+    progress: int,
+    status: Literal["started", "running", "completed"],
+) -> Event:
+    """Say to a user how far its operation is, in percent."""
+    return _emitted(
+        "progress_update",
+        user_room(user_id),
+        operation_id=operation_id,
+        progress=progress,
+        status=status,
+    )
+
+
+def log_entry(user_id: int, result: dict[str, Any]) -> Event:
+    """Say to a user that the tool behind its operation has succeeded."""
+    return _emitted(
+        "log_entry",
+        user_room(user_id),
+        user_id=user_id,
+        tool_name="DataProcessor",
+        status="success",
+        result=result,
+    )
+
+
+def operation_complete(user_id: int, operation_id: str, result: dict[str, Any]) -> Event:
+    """Say to a user that its operation is over."""
+    return _emitted(
+        "operation_complete", user_room(user_id), operation_id=operation_id, result=result
+    )
+
+
+def processing_complete(
+    user_id: int,
+    upload_id: str,
+    file_path: str,
+    status: Literal["analysed", "failed"],
+    result: dict[str, Any] | None,
+) -> Event:
+    """Say to a user what became of its upload."""
+    return _emitted(
+        "processing_complete",
+        user_room(user_id),
+        upload_id=upload_id,
+        file_path=file_path,
+        status=status,
+        result=result,
+    )

@@ -1,0 +1,456 @@
+"""Events over Socket.IO: the server behind `/socket.io`.
+
+python-socketio speaks the protocol. Two things are our own, by way of its hooks: what waits for a
+client is bounded, and what a client sends is looked at before it reaches code that would meet it
+with a traceback, or with silence.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import engineio
+import socketio
+from engineio.async_drivers import asgi
+from engineio.exceptions import EngineIOError, SocketIsClosedError
+from engineio.packet import CLOSE, MESSAGE, PING, PONG, UPGRADE, Packet, packet_names
+from engineio.payload import Payload
+from fastapi import HTTPException
+from socketio import packet as socketio_packet
+from socketio.exceptions import ConnectionRefusedError as Refusal
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+
+from targets.emitter import Emitter, Mailbox
+from targets.event_contract import Identify
+from targets.events import RESOURCES, Event, user_room
+from targets.websocket import CLIENT_LEFT, INVALID_DATA, POLICY_VIOLATION, UNSUPPORTED_DATA
+from targets.websocket_protocol import MAX_MESSAGE
+
+PATH: Final = "/socket.io"
+NAMESPACE: Final = "/"
+POLL_PACKETS: Final = 16
+"""Packets in one answer to a poll: python-socketio's own client refuses more."""
+
+MAX_CONTROL: Final = 256
+"""Packets of the protocol that may wait for one client. One that asks and asks and never reads the
+answers is disconnected."""
+
+UNTIL_UPGRADE: Final = frozenset({PING, UPGRADE})
+AFTER_UPGRADE: Final = frozenset({CLOSE, PONG, MESSAGE})
+"""Types of the packets that a client may send on a WebSocket."""
+
+logger = logging.getLogger(__name__)
+logger.setLevel(logging.WARNING)
+
+
+class PacketQueue(Mailbox):
+    """What waits for one client, with the methods of the queue that Engine.IO expects.
+
+    Events are bounded, and the oldest is dropped. Packets of the protocol are never dropped and go
+    first: openings, pings, acknowledgements, and the None that ends the connection.
+
+    Args:
+        emitter: Whose events these are.
+
+    Attributes:
+        socket: The Engine.IO socket that empties this queue.
+        refusal: Close code and reason, once the client is to be disconnected for what it did.
+    """
+
+    def __init__(self, emitter: Emitter) -> None:
+        super().__init__(emitter)
+        self.socket: Any = None
+        self.refusal: tuple[int, str] | None = None
+        self._control: deque[Packet | None] = deque()
+        self._getter: asyncio.Future[Packet | None] | None = None
+        self._taken = 0
+
+    def get(self) -> "asyncio.Future[Packet | None]":
+        """Take the next packet, or wait for it.
+
+        It is a future and no coroutine: Engine.IO waits with a timeout, which would make a task of
+        each coroutine.
+        """
+        getter: asyncio.Future[Packet | None] = asyncio.get_running_loop().create_future()
+        self._taken = 0
+        self._getter = getter
+        if self._control or self._events:
+            self._wake()
+        return getter
+
+    def get_nowait(self) -> Packet | None:
+        """Take one packet more into the same answer.
+
+        To a WebSocket they go one by one: what its writer has taken would wait where no limit
+        holds.
+
+        Raises:
+            asyncio.QueueEmpty: There is none, or the answer is full.
+        """
+        limit = 1 if self.socket is None or self.socket.upgraded else POLL_PACKETS
+        if self._taken >= limit or not (self._control or self._events):
+            raise asyncio.QueueEmpty
+        return self._take()
+
+    def put_nowait(self, packet: Packet | None) -> None:
+        """Let a packet of the protocol wait.
+
+        Raises:
+            SocketIsClosedError: The client has asked for too many, and read none.
+        """
+        asked_for = packet is not None and packet.packet_type not in {PING, CLOSE}
+        if asked_for and len(self._control) >= MAX_CONTROL:
+            self.refusal = (POLICY_VIOLATION, "Too many answers wait to be read.")
+            raise SocketIsClosedError(self.refusal[1])
+        self._control.append(packet)
+        self._wake()
+
+    async def put(self, packet: Packet | None) -> None:
+        """Do the same; it never waits."""
+        self.put_nowait(packet)
+
+    def task_done(self) -> None:
+        """Nobody waits for the end of the work: see `join`."""
+
+    async def join(self) -> None:
+        """Do not wait until a client has read everything: it may never do so."""
+
+    def _wake(self) -> None:
+        getter = self._getter
+        if getter is not None and not getter.done():
+            self._getter = None
+            getter.set_result(self._take())
+
+    def _take(self) -> Packet | None:
+        self._taken += 1
+        if self._control:
+            return self._control.popleft()
+        self._totals.delivered += 1
+        return self._events.popleft().packet
+
+
+class MalformedPayload(EngineIOError):  # type: ignore[misc] # noqa: N818 - it names what came
+    """The body of a polling request is not a sequence of Engine.IO packets."""
+
+
+def engine_packet_type(encoded: str) -> int | None:
+    """Return the type of an Engine.IO packet that holds text; None when it is no such packet."""
+    try:
+        packet = Packet(encoded_packet=encoded)
+    except (ValueError, RecursionError):
+        return None
+    known = not packet.binary and packet.packet_type < len(packet_names)
+    return int(packet.packet_type) if known else None
+
+
+def is_client_packet(data: object) -> bool:
+    """Whether it can be read as a Socket.IO packet that a client may send."""
+    if not isinstance(data, str):
+        return False
+    try:
+        packet = socketio_packet.Packet(encoded_packet=data)
+    except (ValueError, RecursionError):
+        return False
+    match packet.packet_type, packet.data:
+        case (
+            (socketio_packet.CONNECT, None | dict())
+            | (socketio_packet.DISCONNECT, _)
+            | (socketio_packet.EVENT, [str(), *_])
+            | (socketio_packet.ACK, list())
+        ):
+            return True
+    return False
+
+
+class _PollingBody:
+    """The body of a polling request, looked at before Engine.IO reads it."""
+
+    def __init__(self, body: Any) -> None:  # noqa: ANN401 - Engine.IO's own, without a name
+        self._body = body
+
+    async def read(self, length: int) -> bytes:
+        """Return the body.
+
+        Raises:
+            MalformedPayload: It is none.
+        """
+        content: bytes = await self._body.read(length)
+        try:
+            text = content.decode()
+            Payload(encoded_payload=text)
+        except (ValueError, LookupError, RecursionError):
+            raise MalformedPayload from None
+        if any(engine_packet_type(packet) is None for packet in text.split("\x1e") if text):
+            raise MalformedPayload
+        return content
+
+
+async def _translated_request(scope: Scope, receive: Receive, send: Send) -> dict[str, Any]:
+    environ: dict[str, Any] = await asgi.translate_request(scope, receive, send)
+    if environ:
+        environ["wsgi.input"] = _PollingBody(environ["wsgi.input"])
+    return environ
+
+
+async def _respond(
+    status: str, headers: list[tuple[str, str]], payload: bytes, environ: dict[str, Any]
+) -> None:
+    """Answer, also a handshake that is refused, and log what went wrong."""
+    code, scope = int(status[:3]), environ["asgi.scope"]
+    if code >= 400:  # noqa: PLR2004 - where HTTP's errors begin
+        logger.warning("%s: %s: refused: %d %s", PATH, _peer(scope), code, payload.decode())
+    if code == 200 or scope["type"] != "websocket":  # noqa: PLR2004
+        await asgi.make_response(status, headers, payload, environ)
+        return
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
+    await environ["asgi.send"](
+        {"type": "websocket.http.response.start", "status": code, "headers": encoded}
+    )
+    await environ["asgi.send"]({"type": "websocket.http.response.body", "body": payload})
+
+
+def _peer(scope: Scope) -> str:
+    """Return the client's address for a line of the log."""
+    client = scope.get("client")
+    return f"{client[0]}:{client[1]}" if client else "unknown"
+
+
+async def _disconnect(socket: Any, scope: Scope, code: int, reason: str) -> None:  # noqa: ANN401
+    """End a client's connection for what it did, and let it hear nothing more until then."""
+    logger.warning("%s: %s: closed with %d: %s", PATH, _peer(scope), code, reason)
+    socket.queue.refusal = (code, reason)
+    await socket.close(wait=False, reason=reason)
+
+
+class _WebSocket(asgi.WebSocket):  # type: ignore[misc] # Engine.IO has no types
+    """Engine.IO's connection, which closes with a code and a reason on bad input."""
+
+    def __init__(self, handler: Any, server: Any) -> None:  # noqa: ANN401
+        super().__init__(handler, server)
+        self._socket = handler.__self__
+        self._scope: Scope = {}
+
+    async def __call__(self, environ: dict[str, Any]) -> str:
+        self._scope = environ["asgi.scope"]
+        answer: str = await super().__call__(environ)
+        return answer
+
+    async def wait(self) -> str:
+        """Return what the client sends next.
+
+        Raises:
+            OSError: The connection ends here.
+        """
+        event = await self.asgi_receive()
+        if event["type"] != "websocket.receive":
+            if event["code"] not in CLIENT_LEFT:
+                await self._refuse(event["code"], event.get("reason") or "")
+            raise OSError
+        if self._socket.closed:
+            raise OSError
+        text: str | None = event.get("text")
+        if text is None:
+            await self._refuse(UNSUPPORTED_DATA, "Binary messages are not understood.")
+            raise OSError
+        packet_type = engine_packet_type(text)
+        accepted = AFTER_UPGRADE if self._socket.upgraded else UNTIL_UPGRADE
+        if packet_type not in accepted:
+            await self._refuse(INVALID_DATA, "Not an Engine.IO packet that could come here.")
+            raise OSError
+        return text
+
+    async def close(self) -> None:
+        """Close the connection, and say why if there is a reason."""
+        code, reason = self._socket.queue.refusal or (1000, "")
+        # It may be closed already.
+        with suppress(OSError, RuntimeError):
+            await self.asgi_send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def _refuse(self, code: int, reason: str) -> None:
+        await _disconnect(self._socket, self._scope, code, reason)
+
+
+class _EngineServer(engineio.AsyncServer):  # type: ignore[misc] # Engine.IO has no types
+    """Engine.IO with bounded queues and checked input."""
+
+    emitter: Emitter
+    allowed_origins: tuple[str, ...]
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(**options)
+        self._async = asgi._async | {  # noqa: SLF001 - how Engine.IO is told of its surroundings
+            "translate_request": _translated_request,
+            "make_response": _respond,
+            "websocket": _WebSocket,
+        }
+
+    def create_queue(self, *_args: object, **_options: object) -> PacketQueue:
+        """Return the queue of a new client."""
+        return PacketQueue(self.emitter)
+
+    def _cors_allowed_origins(self, environ: dict[str, Any]) -> list[str] | None:
+        if "*" in self.allowed_origins:
+            return None
+        return [*super()._cors_allowed_origins(environ), *self.allowed_origins]
+
+    def _log_error_once(self, message: str, message_key: str) -> None:
+        """Leave it to `_respond`, which logs every refusal, and not the first alone."""
+
+
+class EventServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio has no types
+    """Lets clients hear the events of an emitter.
+
+    Args:
+        emitter: Whose events.
+        identify: Finds the user behind a token.
+        ping_interval_s: How often a client must show that it is there, in seconds.
+        ping_timeout_s: How long it may take to do so, in seconds.
+        allowed_origins: Of pages that may connect beside those of this server; "*" is any.
+    """
+
+    def __init__(
+        self,
+        emitter: Emitter,
+        identify: Identify,
+        *,
+        ping_interval_s: int,
+        ping_timeout_s: int,
+        allowed_origins: tuple[str, ...],
+    ) -> None:
+        super().__init__(
+            async_mode="asgi",
+            # In the order in which the client sent them, and no more than one at a time.
+            async_handlers=False,
+            ping_interval=ping_interval_s,
+            ping_timeout=ping_timeout_s,
+            max_http_buffer_size=MAX_MESSAGE,
+            http_compression=False,
+            cors_credentials=False,
+            logger=logger,
+            engineio_logger=logger,
+        )
+        self.eio.emitter = emitter
+        self.eio.allowed_origins = allowed_origins
+        self._emitter = emitter
+        self._identify = identify
+        self._accepted: dict[str, int] = {}
+        self._listeners: dict[str, _Listener] = {}
+        self.on("connect", self._on_connect)
+        self.on("disconnect", self._on_disconnect)
+        self.on("subscribe", self._on_subscribe)
+        self.on("unsubscribe", self._on_unsubscribe)
+        self.on("*", self._on_other)
+
+    async def _on_connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
+        try:
+            self._accepted[sid] = await self._identify(_token(environ, auth))
+        except HTTPException as refusal:
+            peer = _peer(environ["asgi.scope"])
+            logger.warning("%s: %s: refused: %s", PATH, peer, refusal.detail)
+            raise Refusal(refusal.detail) from None
+
+    async def _on_disconnect(self, sid: str, *_reason: object) -> None:
+        listener = self._listeners.pop(sid, None)
+        if listener is not None:
+            self._emitter.disconnect(listener.queue)
+
+    async def _on_subscribe(self, sid: str, *arguments: object) -> dict[str, str]:
+        return self._moved(sid, arguments, self._emitter.enter)
+
+    async def _on_unsubscribe(self, sid: str, *arguments: object) -> dict[str, str]:
+        return self._moved(sid, arguments, self._emitter.leave)
+
+    async def _on_other(self, event: str, sid: str, *_arguments: object) -> dict[str, str]:
+        return self._refused(sid, f"There is no event {event[:64]!r} for clients to send.")
+
+    def _moved(
+        self, sid: str, arguments: tuple[object, ...], move: Callable[[Mailbox, str], None]
+    ) -> dict[str, str]:
+        """Move a client into a room or out of it, and return the acknowledgement."""
+        match arguments:
+            case ({"room": str(room)},):
+                pass
+            case _:
+                return self._refused(sid, 'Expected {"room": "..."}.')
+        listener = self._listeners.get(sid)
+        if listener is None or room not in listener.rooms:
+            return self._refused(sid, "There is no such room for this user.")
+        move(listener.queue, room)
+        return {"status": "ok", "room": room}
+
+    def _refused(self, sid: str, detail: str) -> dict[str, str]:
+        environ = self.get_environ(sid)
+        peer = _peer(environ["asgi.scope"]) if environ else "unknown"
+        logger.warning("%s: %s: %s", PATH, peer, detail)
+        return {"status": "error", "detail": detail}
+
+    async def _handle_connect(self, eio_sid: str, namespace: str | None, data: object) -> None:
+        """Let a client hear events once it was told that it is connected, and not before."""
+        await super()._handle_connect(eio_sid, namespace, data)
+        sid = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
+        user_id = self._accepted.pop(sid, None)
+        if user_id is None:
+            return
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is None or socket.closed:
+            # It went away while the database was asked who it is.
+            await self.manager.disconnect(sid, NAMESPACE)
+            return
+        greeting = Event("connected", {"user_id": user_id, "queue": self._emitter.limit})
+        socket.queue.put_nowait(greeting.packet)
+        listener = _Listener(socket.queue, (RESOURCES, user_room(user_id)))
+        self._listeners[sid] = listener
+        self._emitter.connect(listener.queue, listener.rooms)
+
+    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        await super()._handle_eio_connect(eio_sid, environ)
+        socket = self.eio.sockets[eio_sid]
+        socket.queue.socket = socket
+
+    async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
+        """Refuse what is no packet of a client, and who asks without reading the answers."""
+        if not is_client_packet(data):
+            await self._refuse(eio_sid, INVALID_DATA, "Not a Socket.IO packet of a client.")
+            return
+        try:
+            await super()._handle_eio_message(eio_sid, data)
+        except SocketIsClosedError as error:
+            await self._refuse(eio_sid, POLICY_VIOLATION, str(error))
+
+    async def _refuse(self, eio_sid: str, code: int, reason: str) -> None:
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None:
+            await _disconnect(socket, self.environ[eio_sid]["asgi.scope"], code, reason)
+
+    def _engineio_server_class(self) -> type[_EngineServer]:
+        return _EngineServer
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """One connected client: its queue, and the rooms that are open to it."""
+
+    queue: PacketQueue
+    rooms: tuple[str, ...]
+
+
+def _token(environ: dict[str, Any], auth: object) -> str:
+    """Return the token of a client: from its CONNECT packet, else from the HTTP header."""
+    match auth:
+        case {"token": str(token)}:
+            # JSON can hold halves of characters, which have no encoding; no token does.
+            return token if token.isprintable() else ""
+    scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
+    await scope["state"]["socketio"].handle_request(scope, receive, send)
+
+
+ROUTE = Mount(PATH, app=_serve)
