@@ -71,4 +71,4 @@ lock: ## Resolve the dependencies again and write requirements.lock
 	rm -rf $(VENV)-lock
 
 clean: ## Remove the environment and caches, keep results/
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info tests/targets/javascript/node_modules

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,7 @@ import pytest
 
 from harness.vocabulary.result import RunResults
 from reports import html as html_report
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-if CHROMIUM is None and not os.environ.get("CI"):
-    pytest.skip("no Chromium on this machine (apt-get install chromium)", allow_module_level=True)
+from tests import chromium
 
 PROBE = """
 <!doctype html><meta charset="utf-8"><title>probe</title>
@@ -53,13 +47,11 @@ def page(many: RunResults) -> str:
 
 
 def looked_at(page: str, width: int, folder: Path, *flags: str) -> dict[str, Any]:
-    assert CHROMIUM is not None, "CI must install chromium"
     probe = folder / "probe.html"
     probe.write_text(PROBE.format(width=width, page=html.escape(page, quote=True)))
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1600,1000"]
-    command += [f"--user-data-dir={folder / 'profile'}", *flags, "--virtual-time-budget=10000"]
+    flags = ("--window-size=1600,1000", *flags, "--virtual-time-budget=10000", "--dump-dom")
     done = subprocess.run(
-        [*command, "--dump-dom", probe.as_uri()],
+        chromium.command(folder / "profile", *flags, probe.as_uri()),
         capture_output=True,
         text=True,
         timeout=120,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import pytest
 
 from tests.harness.drivers.driving import Drive, drive
 from tests.harness.drivers.locust_process import LocustProcess
+from tests.needed_programs import needed_program
 
 
 @pytest.fixture
@@ -47,10 +46,7 @@ class Certificate:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        assert not os.environ.get("CI"), "openssl must be installed where CI is set"
-        pytest.skip("no openssl on this machine (apt-get install openssl)")
+    openssl = needed_program("openssl", package="openssl")
     folder = tmp_path_factory.mktemp("tls")
     made = Certificate(folder / "chain.pem", folder / "key.pem")
     command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
