@@ -6,7 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 from harness.paired_rounds import asked, paired_ratio
-from harness.vocabulary.load import Burst, Closed, Load, Open, Population, Ramp, Steps
+from harness.vocabulary.load import (
+    Burst,
+    Closed,
+    FanOut,
+    FanOutSteps,
+    Load,
+    Open,
+    Population,
+    Ramp,
+    Steps,
+)
 from harness.vocabulary.result import Agreement, CellResult, Figures, NotBelieved
 
 _FIGURES: Mapping[str, Callable[[Figures], float | None]] = {
@@ -56,9 +66,9 @@ def _metrics(load: Load) -> tuple[str, ...]:
             return "makespan_s", "latency_ms.p50", "cpu_ms_per_request"
         case Closed() | Population():
             return "throughput_rps", *_LATENCIES, "cpu_ms_per_request"
-        case Open():
+        case Open() | FanOut():
             return *_LATENCIES, "cpu_ms_per_request"
-        case Steps() | Ramp():
+        case Steps() | Ramp() | FanOutSteps():
             return ()
 
 

@@ -12,6 +12,7 @@ from harness.agreement import agreements
 from harness.comparison import compare
 from harness.store import RunFolder
 from harness.summaries import COLUMNS, summarise
+from harness.sweeps import sweeps
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.record import RAN_TO_THEIR_END, SCHEMA_VERSION, RunRecord
 from harness.vocabulary.result import (
@@ -36,15 +37,17 @@ def analyse(folder: RunFolder) -> RunResults:
     """
     run = folder.read_run()
     cells = tuple(_summary(folder, cell, _audits(run, cell)) for cell in run.cells)
+    scenarios = _scenario_facts(run)
     results = RunResults(
         schema_version=SCHEMA_VERSION,
         run=run,
-        scenarios=_scenario_facts(run),
+        scenarios=scenarios,
         targets=_target_facts(run),
         documented=_documented(),
         cells=cells,
         comparisons=compare(cells),
         agreements=agreements(cells),
+        sweeps=sweeps(cells, scenarios),
     )
     folder.write_results(results)
     return results
@@ -73,7 +76,7 @@ def _scenario_facts(run: RunRecord) -> tuple[ScenarioFacts, ...]:
         users = f"Users of {', '.join(file.user_classes)}, who ask and wait as the file says."
         return tuple(ScenarioFacts(name, f"The requests of {file.name}", users) for name in names)
     found = [SCENARIOS[name] for name in names if name in SCENARIOS]
-    return tuple(ScenarioFacts(one.name, one.title, one.description) for one in found)
+    return tuple(ScenarioFacts(one.name, one.title, one.description, one.sweep) for one in found)
 
 
 def _target_facts(run: RunRecord) -> tuple[TargetFacts, ...]:

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from harness.paired_rounds import asked, paired_ratio
-from harness.vocabulary.load import Burst, Closed, Load, Open, Population, Ramp, Steps
+from harness.vocabulary.load import (
+    Burst,
+    Closed,
+    FanOut,
+    FanOutSteps,
+    Load,
+    Open,
+    Population,
+    Ramp,
+    Steps,
+)
 from harness.vocabulary.result import CellResult, Comparison
 
 
@@ -26,17 +36,18 @@ def _question(cell: CellResult) -> tuple[object, ...]:
 def _metrics(load: Load) -> tuple[str, ...]:
     """What may be compared under a load.
 
-    The throughput of an open load is its schedule, and under steps and ramps latency is mostly that
-    of the rates beyond the knee: there the stages are to be looked at side by side.
+    The throughput of an open load and of a fan-out is its schedule, and under steps and ramps
+    latency is mostly that of the rates beyond the knee: there the stages are to be looked at side
+    by side.
     """
     match load:
         case Burst():
             return "makespan_s", "throughput_rps", "latency_ms.p50", "cpu_ms_per_request"
         case Closed() | Population():
             return "throughput_rps", "latency_ms.p50", "cpu_ms_per_request"
-        case Open():
+        case Open() | FanOut():
             return "latency_ms.p50", "latency_ms.p99", "cpu_ms_per_request"
-        case Steps() | Ramp():
+        case Steps() | Ramp() | FanOutSteps():
             return ()
 
 

@@ -49,7 +49,9 @@ class Answers:
 
         Where arrivals follow a schedule it begins when the request was due: what a stalled target
         or a busy driver made it wait is part of it (Tene, "coordinated omission"). Without a
-        schedule nobody knows when the request would have come, so it begins with its sending.
+        schedule nobody knows when the request would have come, so it begins with its sending. The
+        delivery of an event is sent when the target emits it: what happened before is the latency
+        of the publication.
         """
         return self.response if isinstance(load, ARRIVING) else self.service
 

@@ -1,4 +1,4 @@
-"""Steps and ramps stage by stage: what was offered, what was answered, and where it ends."""
+"""Loads of rising rates stage by stage: what was offered, what was answered, and where it ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from harness import statistics
 from harness.latencies import Latencies, joined
 from harness.pacing import stretches
 from harness.validity import (
+    IN_TIME_MS,
+    IN_TIME_SHARE,
     KNEE_ALLOWANCE_MS,
     KNEE_SLOWDOWN,
     MAX_YARDSTICK_GROWTH,
@@ -23,12 +26,18 @@ from harness.validity import (
     MIN_KEPT_SHARE,
 )
 from harness.vocabulary.job import DriverReport, ErrorKind
-from harness.vocabulary.load import Ramp, Steps
+from harness.vocabulary.load import FanOutSteps, Ramp, Steps
 from harness.vocabulary.result import StageResult
 from harness.windows import right, within
 
 RAMP_STAGES = 10
 """Into so many equal stretches a ramp is cut: few enough that each holds a tenth of the samples."""
+
+
+Staged: TypeAlias = Steps | Ramp | FanOutSteps
+"""Loads whose windows are made of stages."""
+
+STAGED = (Steps, Ramp, FanOutSteps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class StageCount:
-    """What became of the requests that were due in a stage of one round.
+    """What became of the requests, or deliveries, that were due in a stage of one round.
 
     Attributes:
         due: How many there were.
@@ -56,9 +65,9 @@ class StageCount:
     error_kinds: Counter[str] = field(default_factory=Counter)
 
 
-def stages(load: Steps | Ramp) -> tuple[Stage, ...]:
+def stages(load: Staged) -> tuple[Stage, ...]:
     """The stages of a window: each step, or equal stretches of the ramp, in time order."""
-    if isinstance(load, Steps):
+    if not isinstance(load, Ramp):
         return tuple(
             Stage(number * load.step_s, load.step_s, rate) for number, rate in enumerate(load.rates)
         )
@@ -89,9 +98,11 @@ def counts(
     return tuple(found)
 
 
-def results(of: Sequence[Stage], rounds: Sequence[Sequence[StageCount]]) -> tuple[StageResult, ...]:
+def results(load: Staged, rounds: Sequence[Sequence[StageCount]]) -> tuple[StageResult, ...]:
     """The stages over all rounds, in time order."""
-    kept = _kept_up(of, rounds)
+    of = stages(load)
+    everybody = isinstance(load, FanOutSteps)
+    kept = _all_heard_in_time(of, rounds) if everybody else _kept_up(of, rounds)
     return tuple(
         _result(stage, [counted[number] for counted in rounds], kept_up=kept[number])
         for number, stage in enumerate(of)
@@ -115,8 +126,8 @@ def past_the_knee(
     """By kind, the requests that failed in the stages beyond the knee.
 
     A target that is asked for more than it can do must fail somehow, so these are a finding and no
-    objection; but what it answers must be right at any rate. Where not even the slowest stage was
-    kept up with, nothing is known to be beyond.
+    objection; but what it answers must be right at any rate, and what it delivers must come once
+    and in order. Where not even the slowest stage was kept up with, nothing is known to be beyond.
     """
     if not knee:
         return Counter()
@@ -125,7 +136,8 @@ def past_the_knee(
         if stage.rate > knee:
             for counted in rounds:
                 found += counted[number].error_kinds
-    return Counter({kind: n for kind, n in found.items() if kind not in ErrorKind.WRONG})
+    never = ErrorKind.WRONG | ErrorKind.MISDELIVERED
+    return Counter({kind: n for kind, n in found.items() if kind not in never})
 
 
 def _result(stage: Stage, rounds: Sequence[StageCount], *, kept_up: bool) -> StageResult:
@@ -171,6 +183,25 @@ def _kept_up(of: Sequence[Stage], rounds: Sequence[Sequence[StageCount]]) -> tup
         due = sum(counted[number].due for counted in rounds)
         in_time = sum(int((counted[number].response <= limit_ms).sum()) for counted in rounds)
         found.append(due > 0 and in_time >= MIN_KEPT_SHARE * due)
+    return tuple(found)
+
+
+def _all_heard_in_time(
+    of: Sequence[Stage], rounds: Sequence[Sequence[StageCount]]
+) -> tuple[bool, ...]:
+    """Whether every client heard all that was published in a stage, and nearly all of it in time.
+
+    It counts from the moment at which a publication was due: one that the target holds up before it
+    emits anything is late for all. A publication that failed reached nobody.
+    """
+    found = []
+    for number in range(len(of)):
+        counted = [one[number] for one in rounds]
+        due = sum(one.due for one in counted)
+        in_time = sum(int((one.response < IN_TIME_MS).sum()) for one in counted)
+        lost = sum((one.error_kinds for one in counted), Counter[str]())
+        complete = not set(lost) - ErrorKind.MISDELIVERED
+        found.append(due > 0 and complete and in_time >= IN_TIME_SHARE * due)
     return tuple(found)
 
 

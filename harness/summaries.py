@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness import audits, latencies, resource_use, stages, statistics, validity
+from harness import audits, fan_out, latencies, resource_use, stages, statistics, validity
 from harness.moments import over_time
 from harness.rounds import Round, measured_round
 from harness.vocabulary.cell import Cell
-from harness.vocabulary.job import ErrorKind
-from harness.vocabulary.load import ARRIVING, Load, Ramp, Steps
+from harness.vocabulary.job import SLOW_DELIVERY_STEP, DriverReport, ErrorKind
+from harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
 from harness.vocabulary.record import RAN_TO_THEIR_END, RoundRecord
 from harness.vocabulary.result import (
     CellResult,
@@ -113,6 +113,7 @@ def summarise(
         losses=losses(records),
         ended_early=tuple(dict.fromkeys(one.ended_early for one in reports if one.ended_early)),
         remarks=_examples(records).get(ErrorKind.LOCUSTFILE, ()),
+        fan_out=figures.fan_out,
     )
     return CellResult(
         name=cell.name,
@@ -144,30 +145,39 @@ def _begun(
     *,
     is_shown: bool,
 ) -> _Begun:
-    kinds = samples.loc[samples["error"] != "", "error"].value_counts()
+    # What becomes of a client that hardly reads is the finding of such a load, and no error.
+    wrong = (samples["error"] != "") & (samples["step"] != SLOW_DELIVERY_STEP)
+    kinds = samples.loc[wrong, "error"].value_counts()
     measured = None
     if is_shown and record.driver is not None:
         measured = measured_round(cell.load, record, record.driver, samples)
     return _Begun(
         requests=len(samples),
-        missing=max(0, record.driver.requests - len(samples)) if record.driver is not None else 0,
+        missing=_missing(cell.load, record.driver, samples) if record.driver is not None else 0,
         error_kinds=Counter({str(kind): int(count) for kind, count in kinds.items() if count}),
         audits=tuple(audits.of_round(audit, record, samples) for audit in asked),
         measured=measured,
     )
 
 
+def _missing(load: Load, driver: DriverReport, samples: pd.DataFrame) -> int:
+    """Samples that there should be, by what the driver says, and that are not on disk."""
+    lacking = max(0, driver.requests - len(samples))
+    if isinstance(load, FANNING_OUT):
+        lacking = max(lacking, fan_out.missing_samples(load, driver, samples))
+    return lacking
+
+
 def _stages(
     load: Load, rounds: Sequence[Round]
 ) -> tuple[tuple[StageResult, ...], float | None, Counter[str]]:
     """The stages, the knee, and the errors beyond it."""
-    if not isinstance(load, Steps | Ramp) or not rounds:
+    if not isinstance(load, stages.STAGED) or not rounds:
         return (), None, Counter()
-    planned = stages.stages(load)
     counted = [one.stages for one in rounds]
-    found = stages.results(planned, counted)
+    found = stages.results(load, counted)
     knee = stages.knee_rps(found)
-    return found, knee, stages.past_the_knee(planned, counted, knee)
+    return found, knee, stages.past_the_knee(stages.stages(load), counted, knee)
 
 
 def _figures(
@@ -216,6 +226,7 @@ def _figures(
         database_use=resource_use.database_use(load, records, requests),
         over_time=over_time(records),
         workers=worker_use(records),
+        fan_out=fan_out.figures([one.fan_out for one in rounds if one.fan_out is not None]),
     )
 
 
@@ -227,7 +238,7 @@ def _steps(load: Load, rounds: Sequence[Round]) -> tuple[StepResult, ...]:
     found = []
     for step in dict.fromkeys(name for one in rounds for name in one.requests_by_step):
         requests = sum(one.requests_by_step[step] for one in rounds)
-        of_step = latencies.joined([one.answers.of_step(step, load) for one in rounds])
+        of_step = latencies.joined([one.answers_by_step.of_step(step, load) for one in rounds])
         percentiles = latencies.percentiles(of_step)
         found.append(StepResult(step, requests, requests - of_step.size, percentiles))
     return tuple(found)

@@ -5,6 +5,7 @@ All thresholds are here, each with its reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +15,21 @@ from harness.littles_law import Balance
 from harness.steady_state import Change, Materiality, most
 from harness.vocabulary.cell import Validity, ValidityState
 from harness.vocabulary.job import ErrorKind
-from harness.vocabulary.load import ARRIVING, Arriving, Burst, Closed, Load, Open, Population
+from harness.vocabulary.load import (
+    ARRIVING,
+    FANNING_OUT,
+    Arriving,
+    Burst,
+    Closed,
+    EventLoad,
+    FanOut,
+    FanOutSteps,
+    Load,
+    Open,
+    Population,
+)
 from harness.vocabulary.record import RAN_TO_THEIR_END, RoundState
-from harness.vocabulary.result import AuditResult, DriverUse
+from harness.vocabulary.result import AuditResult, DriverUse, FanOutFigures
 
 MAX_DRIVER_CPU = 0.85
 """A single-threaded driver that is busier than this answers late itself: queueing grows as
@@ -76,15 +89,21 @@ MAX_YARDSTICK_SLOPE = 0.1
 median response of its second half is over twice that of its first, or if response times rise by a
 tenth of a second per second: then a tenth more is offered than is served."""
 
+IN_TIME_MS = 100.0
+IN_TIME_SHARE = 0.99
+"""A fan-out keeps up with a stage when every delivery due in it came, and this share of them within
+this time from the moment the publication was due: up to a tenth of a second what one sees seems to
+happen at once (Miller, 1968). A count of what was in time, because it needs no thousand samples."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """The schedule of one round of an open load, and what the driver made of it.
+    """The schedule of one round of an open load or a fan-out, and what the driver made of it.
 
     Attributes:
-        planned: Flows that the load provides for within the window.
+        planned: Flows, or publications, that the load provides for within the window.
         due: Requests that were due there, the unsent ones included.
-        sent: Of these, those that were sent before the window ended, or refused.
+        sent: Of these, those that were sent before the window ended, or refused or held up.
         unsent: Of these, those that the driver did not get to.
         window_s: Length of the window in seconds.
     """
@@ -123,6 +142,7 @@ class Evidence:
         losses: Of a distributed driver: what became of the workers that did not deliver all.
         ended_early: Of a locustfile: why rounds ended before their time.
         remarks: Of a locustfile: examples of what went wrong in it beside its requests.
+        fan_out: Of a fan-out: what became of its publications.
     """
 
     planned_rounds: int
@@ -145,6 +165,7 @@ class Evidence:
     losses: tuple[str, ...] = ()
     ended_early: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    fan_out: FanOutFigures | None = None
 
     @property
     def ended(self) -> int:
@@ -165,10 +186,11 @@ def _objections(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState,
     yield from _from_rounds(evidence)
     yield from _from_locustfile(evidence)
     yield from _from_answers(load, evidence)
+    yield from _from_deliveries(load, evidence)
     if evidence.ended:
         yield from _from_driver(load, evidence)
         yield from _from_samples(load, evidence)
-        if isinstance(load, ARRIVING):
+        if isinstance(load, ARRIVING + FANNING_OUT):
             yield from _from_schedule(load, evidence)
         if not isinstance(load, Burst):
             yield from _from_flow_of_answers(load, evidence)
@@ -208,7 +230,7 @@ def _from_answers(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityStat
     unfinished = any(state != "measured" for state in evidence.states)
     told: frozenset[str] = ErrorKind.WRONG | ({ErrorKind.ABANDONED} if unfinished else set())
     refused = evidence.error_kinds.get(ErrorKind.REFUSED, 0)
-    told |= {ErrorKind.REFUSED, ErrorKind.LOCUSTFILE}
+    told |= {ErrorKind.REFUSED, ErrorKind.LOCUSTFILE, ErrorKind.MISSING} | ErrorKind.MISDELIVERED
     failed = sum(n for kind, n in evidence.error_kinds.items() if kind not in told)
     if wrong:
         yield ValidityState.WRONG_ANSWERS, f"{wrong} of {evidence.requests} answers were wrong"
@@ -222,6 +244,36 @@ def _from_answers(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityStat
         yield ValidityState.ERRORS, f"{failed} of {evidence.requests} requests failed"
     if refused:
         yield ValidityState.ERRORS, _refusals(load, evidence, refused)
+
+
+def _from_deliveries(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
+    kinds = evidence.error_kinds
+    if missing := kinds.get(ErrorKind.MISSING, 0):
+        reason = f"{_deliveries(missing)} did not come{_reach(load, evidence)}"
+        yield ValidityState.ERRORS, reason
+    if again := kinds.get(ErrorKind.DUPLICATE, 0):
+        yield ValidityState.ERRORS, f"{_deliveries(again)} of what the client had heard before"
+    if displaced := kinds.get(ErrorKind.OUT_OF_ORDER, 0):
+        yield ValidityState.ERRORS, f"{_deliveries(displaced)} came after a later publication"
+    found = evidence.fan_out
+    if found is None or not found.reconnects:
+        return
+    # Where everybody heard all up to the knee, nobody was cut off before it.
+    if not (isinstance(load, FanOutSteps) and evidence.knee_rps):
+        times = "once" if found.reconnects == 1 else f"{found.reconnects} times"
+        yield ValidityState.ERRORS, f"clients that read had to connect again, {times}"
+
+
+def _deliveries(many: int) -> str:
+    return "1 delivery" if many == 1 else f"{many} deliveries"
+
+
+def _reach(load: Load, evidence: Evidence) -> str:
+    """The reach in brackets, never rounded up to all; that of steps is mostly of the last ones."""
+    found = evidence.fan_out
+    if not isinstance(load, FanOut) or found is None or found.reach is None:
+        return ""
+    return f" (reach {math.floor(found.reach * 1e5) / 1e3:g}%)"
 
 
 def _from_driver(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
@@ -268,10 +320,13 @@ def _refusals(load: Load, evidence: Evidence, refused: int) -> str:
     )
 
 
-def _from_schedule(load: Arriving, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
+def _from_schedule(
+    load: Arriving | EventLoad, evidence: Evidence
+) -> Iterator[tuple[ValidityState, str]]:
+    what = "publications" if isinstance(load, FANNING_OUT) else "requests"
     if unsent := sum(one.unsent for one in evidence.arrivals):
         due = sum(one.due for one in evidence.arrivals)
-        reason = f"the driver did not get to {unsent} of {due} requests that were due"
+        reason = f"the driver did not get to {unsent} of {due} {what} that were due"
         yield ValidityState.DRIVER_LIMITED, reason
     silent = evidence.ended - len(evidence.arrivals)
     if silent > 0:
@@ -279,17 +334,19 @@ def _from_schedule(load: Arriving, evidence: Evidence) -> Iterator[tuple[Validit
         yield ValidityState.DRIVER_LIMITED, reason
     for one in evidence.arrivals:
         least = one.planned - 1
-        if load.arrivals == "poisson":
+        if isinstance(load, ARRIVING) and load.arrivals == "poisson":
             least -= SCHEDULE_SIGMAS * one.planned**0.5
         reached, asked = one.sent, max(one.due, least)
         if one.due < least or reached < MIN_SEND_RATE * asked:
             rates = (reached / one.window_s, asked / one.window_s) if one.window_s > 0 else (0, 0)
-            reason = f"the driver reached {rates[0]:.0f} of {rates[1]:.0f} requests per second"
+            digits = 0 if isinstance(load, ARRIVING) else 1  # A fan-out's rate may be 5 per second.
+            low, high = (f"{rate:.{digits}f}" for rate in rates)
+            reason = f"the driver reached {low} of {high} {what} per second"
             yield ValidityState.DRIVER_LIMITED, reason
             break
     late, latency_ms = evidence.late_ms, evidence.median_latency_ms or 0.0
     if late is not None and late > LAG_ALLOWANCE_MS + MAX_LAG_SHARE * latency_ms:
-        reason = f"requests were sent {late:.1f} ms after they were due (99th percentile)"
+        reason = f"{what} were sent {late:.1f} ms after they were due (99th percentile)"
         yield ValidityState.DRIVER_LIMITED, reason
 
 
@@ -301,23 +358,27 @@ def _from_flow_of_answers(load: Load, evidence: Evidence) -> Iterator[tuple[Vali
     if isinstance(load, Closed | Open):
         yield from _from_steadiness(load, evidence)
         yield from _from_littles_law(load, evidence)
+    elif isinstance(load, FanOut):
+        # The driver hears what it is told, and holds nobody back: nothing is in flight that could
+        # be counted in a second way.
+        yield from _from_steadiness(load, evidence)
     elif isinstance(load, Population):
         # A shape changes the number of users on purpose, and how long a locustfile's users wait is
         # theirs to say: there is no number that Little's law could be held against.
         if load.users is not None:
             yield from _from_steadiness(load, evidence)
-    elif evidence.knee_rps == 0:
+    elif evidence.knee_rps == 0 and not isinstance(load, FanOutSteps):
         reason = "the target kept up with no stage, so there is nothing to hold the others against"
         yield ValidityState.UNSTEADY, reason
 
 
 def _from_steadiness(
-    load: Closed | Open | Population, evidence: Evidence
+    load: Closed | Open | Population | FanOut, evidence: Evidence
 ) -> Iterator[tuple[ValidityState, str]]:
     silent = evidence.ended - len(evidence.halves)
     if silent > 0:
         yield ValidityState.UNSTEADY, f"{silent} rounds had no answer in their window"
-    open_ = isinstance(load, Open)
+    open_ = isinstance(load, Open | FanOut)
     found = drift(evidence.halves)
     if found.is_material((MATERIAL_RESPONSES if open_ else MATERIAL_ANSWERS).level):
         what = "response time" if open_ else "answers"

@@ -5,18 +5,19 @@ from __future__ import annotations
 import pandas as pd
 
 from harness.vocabulary.job import DriverReport
-from harness.vocabulary.load import ARRIVING, Burst, Load
+from harness.vocabulary.load import ARRIVING, FANNING_OUT, Burst, Load
 
 
 def in_window(load: Load, report: DriverReport, samples: pd.DataFrame) -> pd.DataFrame:
     """The requests of one round that its figures are about.
 
     Under a burst all; under a closed load those answered within the window. Under an open load
-    those due within it, whenever they were answered: left to its end, the slowest would be missing.
+    and under a fan-out those due within it, whenever they were answered: left to its end, the
+    slowest would be missing.
     """
     if isinstance(load, Burst):
         return samples
-    column = "due_ns" if isinstance(load, ARRIVING) else "done_ns"
+    column = "due_ns" if isinstance(load, ARRIVING + FANNING_OUT) else "done_ns"
     return within(samples, column, report.window_start_ns, report.window_end_ns)
 
 

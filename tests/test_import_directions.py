@@ -28,6 +28,7 @@ PURE: Mapping[str, str] = {
     "harness.littles_law": "users and requests counted in two ways",
     "harness.steady_state": "whether a series of bins holds its level",
     "harness.stages": "steps and ramps, and the knee in them",
+    "harness.fan_out": "what became of publications, from their deliveries",
     "harness.audits": "rows against acknowledged writes",
     "harness.rounds": "from the samples of a round to what its summary needs",
     "harness.resource_use": "from readings in memory to figures",
@@ -38,6 +39,7 @@ PURE: Mapping[str, str] = {
     "harness.paired_rounds": "ratios of the figures, round by round",
     "harness.comparison": "two targets, by these ratios",
     "harness.agreement": "two drivers, likewise",
+    "harness.sweeps": "the scenarios of a series, likewise",
 }
 
 # Outside of the project the pure part may use these and nothing else: none of them has a clock,

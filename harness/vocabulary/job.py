@@ -60,6 +60,9 @@ class ErrorKind:
     WRONG = frozenset({WRONG_STATUS, WRONG_ANSWER})
     """The target answered, but not what it must."""
 
+    MISDELIVERED = frozenset({DUPLICATE, OUT_OF_ORDER})
+    """The client heard the publication, but not as it must at any rate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:

@@ -264,7 +264,8 @@ class StageResult:
     Attributes:
         start_s: When it begins, in seconds from the start of the window.
         duration_s: Its length in seconds.
-        rate: Arrivals planned, in the mean.
+        rate: Arrivals planned, in the mean; of a fan-out publications, and what follows are
+            deliveries.
         offered_rps: Requests that were due in it, refused ones included.
         sent_rps: Those of them that were sent.
         answered_rps: Those of them that were answered right, whenever that was.
@@ -354,10 +355,12 @@ class Figures:
         phases_ms: The parts of it.
         refused: Open loads: requests of the windows that were never sent, because `max_in_flight`
             flows were under way.
-        offered_rps: Open loads: requests due per second, refused and unsent ones included.
+        offered_rps: Open loads: requests due per second, refused and unsent ones included; of a
+            fan-out the publications.
         stages: Steps and ramps: the single stretches, in time order.
         knee_rps: Steps and ramps: the highest rate up to which the target kept up with every stage;
-            0 if not even with the slowest, None if with all: then its limit lies beyond.
+            0 if not even with the slowest, None if with all: then its limit lies beyond. Of a
+            fan-out in publications per second.
         database_use: What the database did for it.
         over_time: The window of its first round, in at most 60 stretches.
         workers: Of a distributed driver.
@@ -557,6 +560,37 @@ class TargetFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SweepResult:
+    """What the rounds can tell of a series of scenarios that differ by one number.
+
+    Attributes:
+        series: Name of the series.
+        target: The target in all of its cells.
+        driver: The driver in all of its cells.
+        load: Their load.
+        metric: By which they are held against each other.
+        best_at: The number with the best figure; None where too few cells are valid.
+        enough_at: The least number up from which no cell, as far as the best one, was clearly worse
+            than that.
+        worse_from: The least number beyond the best one at which it was clearly worse; None if it
+            nowhere was.
+        rounds: Pairs of rounds behind it, the fewest.
+        left_out: The numbers whose cells are not valid, or have no figure.
+    """
+
+    series: str
+    target: str
+    driver: str
+    load: Load
+    metric: str
+    best_at: float | None
+    enough_at: float | None
+    worse_from: float | None
+    rounds: int
+    left_out: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunResults:
     """Everything that a report or a gate needs to know of a run."""
 
@@ -568,3 +602,4 @@ class RunResults:
     cells: tuple[CellResult, ...]
     comparisons: tuple[Comparison, ...]
     agreements: tuple[Agreement, ...] = ()
+    sweeps: tuple[SweepResult, ...] = ()

@@ -9,8 +9,24 @@ from typing import Any
 import pandas as pd
 
 from harness.vocabulary.cell import Cell, Validity, ValidityState
-from harness.vocabulary.job import DriverReport
-from harness.vocabulary.load import Burst, Closed, Load, Open, Population, Ramp, Steps
+from harness.vocabulary.job import (
+    CONNECT_STEP,
+    DELIVERY_STEP,
+    DriverReport,
+    EmitterCounts,
+    FanOutReport,
+)
+from harness.vocabulary.load import (
+    Burst,
+    Closed,
+    FanOut,
+    FanOutSteps,
+    Load,
+    Open,
+    Population,
+    Ramp,
+    Steps,
+)
 from harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
@@ -67,6 +83,29 @@ def ramp(start: float = 10.0, end: float = 100.0, duration_s: float = 10.0) -> R
 
 def population(users: int | None = 10, run_time_s: float = 2.0) -> Population:
     return Population(users=users, spawn_rate=100.0, run_time_s=run_time_s)
+
+
+def fan_out(  # noqa: PLR0913 - the fields of the load
+    clients: int = 10,
+    rate: float = 20.0,
+    duration_s: float = 2.0,
+    *,
+    slow: int = 0,
+    stalled: int = 0,
+    http_users: int = 0,
+) -> FanOut:
+    return FanOut(
+        clients=clients,
+        rate=rate,
+        duration_s=duration_s,
+        slow=slow,
+        stalled=stalled,
+        http_users=http_users,
+    )
+
+
+def fan_out_steps(*rates: float, clients: int = 10, step_s: float = 1.0) -> FanOutSteps:
+    return FanOutSteps(clients=clients, rates=rates or (20.0, 40.0), step_s=step_s)
 
 
 # ---- samples ----
@@ -138,6 +177,79 @@ def steady(  # noqa: PLR0913 - what the rows depend on
     return rows
 
 
+def published(  # noqa: PLR0913 - what the rows depend on
+    due_ms: float,
+    clients: int,
+    *,
+    emit_ms: float = 2.0,
+    heard_ms: float = 5.0,
+    apart_ms: float = 0.1,
+    late_ms: float = 0.0,
+    round_number: int = 0,
+) -> list[dict[str, Any]]:
+    """A publication and what comes of it, as a driver writes it.
+
+    It is sent `late_ms` after it was due, emitted `emit_ms` after that, and heard by the first
+    client `heard_ms` after the emission, by each other `apart_ms` after the one before it.
+    """
+    sent_ms = due_ms + late_ms
+    rows = [
+        sample(
+            sent_ms=sent_ms,
+            took_ms=emit_ms + 1,
+            waited_ms=late_ms,
+            step="publish",
+            round_number=round_number,
+            user=clients,
+        )
+    ]
+    rows += [
+        sample(
+            sent_ms=sent_ms + emit_ms,
+            took_ms=heard_ms + client * apart_ms,
+            waited_ms=emit_ms + late_ms,
+            step=DELIVERY_STEP,
+            round_number=round_number,
+            user=client,
+        )
+        for client in range(clients)
+    ]
+    return rows
+
+
+def connects(clients: int, took_ms: float = 3.0, round_number: int = 0) -> list[dict[str, Any]]:
+    """The connections of a fan-out, all there before the window."""
+    return [
+        sample(
+            sent_ms=-1000.0 + client,
+            took_ms=took_ms,
+            step=CONNECT_STEP,
+            round_number=round_number,
+            user=client,
+        )
+        for client in range(clients)
+    ]
+
+
+def fanned_out(
+    load: FanOut | FanOutSteps,
+    *,
+    heard_ms: Callable[[float], float] = lambda _: 5.0,
+    round_number: int = 0,
+) -> list[dict[str, Any]]:
+    """A fan-out in which everybody hears everything, by the rate so many ms after its emission."""
+    rows = connects(load.clients, round_number=round_number)
+    start_ms = 0.0
+    for rate in load.rates:
+        for number in range(round(rate * load.step_s)):
+            due_ms = start_ms + number / rate * 1e3
+            rows += published(
+                due_ms, load.readers, heard_ms=heard_ms(rate), round_number=round_number
+            )
+        start_ms += load.step_s * 1e3
+    return rows
+
+
 def by_round(samples: pd.DataFrame) -> Callable[[int], pd.DataFrame]:
     """The samples as summaries ask for them: a round at a time."""
     return lambda number: samples[samples["round"] == number]
@@ -154,6 +266,7 @@ def reading(  # noqa: PLR0913 - the fields of a reading
     threads: int = 4,
     sockets: int = 12,
     switches: int = 0,
+    files: int = 0,
 ) -> TargetReading:
     return TargetReading(
         at_ns=START + round(at_ms * MS),
@@ -162,6 +275,7 @@ def reading(  # noqa: PLR0913 - the fields of a reading
         threads=threads,
         sockets=sockets,
         context_switches=switches,
+        files=files,
     )
 
 
@@ -201,6 +315,7 @@ def report(  # noqa: PLR0913 - the fields of a report
     waited_s: float | None = 0.0,
     lag_ms: float = 0.5,
     examples: Mapping[str, tuple[str, ...]] | None = None,
+    fan_out: FanOutReport | None = None,
 ) -> DriverReport:
     return DriverReport(
         window_start_ns=START,
@@ -212,6 +327,29 @@ def report(  # noqa: PLR0913 - the fields of a report
         loop_lag_ms_p99=lag_ms,
         loop_lag_ms_max=2 * lag_ms,
         error_examples=dict(examples or {}),
+        fan_out=fan_out,
+    )
+
+
+def fan_out_report(  # noqa: PLR0913 - the fields of a report
+    published: int,
+    *,
+    failed: int = 0,
+    slow_heard: int = 0,
+    reconnects: int = 0,
+    closed: int = 0,
+    dropped: int | None = 0,
+) -> FanOutReport:
+    """`dropped` events while clients were connected; None for a target that did not say."""
+    before = EmitterCounts(clients=10, emitted=5, queued=50, delivered=40, dropped=7)
+    return FanOutReport(
+        published=published,
+        failed=failed,
+        slow_heard=slow_heard,
+        reconnects=reconnects,
+        closed=closed,
+        before=None if dropped is None else before,
+        after=None if dropped is None else replace(before, dropped=before.dropped + dropped),
     )
 
 

@@ -14,6 +14,8 @@ from tests.harness.builders import (
     burst,
     cell_result,
     closed,
+    fan_out,
+    fan_out_steps,
     figures,
     open_,
     ramp,
@@ -89,6 +91,8 @@ def test_rounds_are_pairs_by_their_block() -> None:
         (open_(), {"latency_ms.p50", "latency_ms.p90", "cpu_ms_per_request"}),
         (steps(), set()),
         (ramp(), set()),
+        (fan_out_steps(), set()),
+        (fan_out(), {"latency_ms.p50", "latency_ms.p90", "cpu_ms_per_request"}),
     ],
 )
 def test_what_is_held_side_by_side(load: Load, metrics: set[str]) -> None:

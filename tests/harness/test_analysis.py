@@ -14,6 +14,8 @@ from harness.store import RunFolder
 from harness.vocabulary.cell import Cell
 from harness.vocabulary.job import WorkerReport
 from harness.vocabulary.record import LocustfileFacts, RoundState
+from harness.vocabulary.scenario import Sweep
+from scenarios.catalog import SCENARIOS
 from tests.harness.builders import MS, START, closed, population, record, report, run_record
 
 OWN = LocustfileFacts("crud.py", "import locust", "http://shop:80", ("Reader", "Buyer"), None)
@@ -78,4 +80,24 @@ def test_locustfile_that_is_called_like_a_scenario_is_not_that_scenario(folder: 
     (target,) = results.targets
     assert (target.name, target.description) == ("async", "What answers at http://shop:80.")
     assert results.agreements == ()
+    assert folder.read_results() == results
+
+
+def test_scenarios_of_a_series_know_their_place_in_it(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("files-1", "files-4")
+    cells = tuple(Cell(name, "async", closed(), "httpx", 1) for name in names)
+    for number, (name, cell) in enumerate(zip(names, cells, strict=True)):
+        place = Sweep("files", "Files at once", "limit", 4.0**number)
+        scenario = replace(SCENARIOS["wait-timer"], name=name, sweep=place)
+        monkeypatch.setitem(SCENARIOS, name, scenario)
+        write_round(folder, cell)
+    folder.write_run(run_record(*cells))
+    results = analyse(folder)
+    places = [fact.sweep.at for fact in results.scenarios if fact.sweep is not None]
+    assert places == [1.0, 4.0]
+    (found,) = results.sweeps
+    assert (found.series, found.target, found.load) == ("files", "async", closed())
+    assert found.left_out == (1.0, 4.0), "these requests are too few for ten users"
     assert folder.read_results() == results

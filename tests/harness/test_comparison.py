@@ -15,6 +15,8 @@ from tests.harness.builders import (
     cell,
     cell_result,
     closed,
+    fan_out,
+    fan_out_steps,
     open_,
     ramp,
     round_result,
@@ -115,8 +117,9 @@ def test_makespan_is_compared_under_bursts_only() -> None:
     assert {one.metric for one in compare([SYNC, ASYNC])} == of_closed
 
 
-def test_open_load_is_compared_in_latency_and_cost_and_not_in_what_was_offered() -> None:
-    cells = [cell_result(cell(name, open_()), [round_result()]) for name in ("sync", "async")]
+@pytest.mark.parametrize("load", [open_(), fan_out()])
+def test_open_load_is_compared_in_latency_and_cost_and_not_in_what_was_offered(load: Load) -> None:
+    cells = [cell_result(cell(name, load), [round_result()]) for name in ("sync", "async")]
     assert {one.metric for one in compare(cells)} == {
         "latency_ms.p50",
         "latency_ms.p99",
@@ -124,7 +127,7 @@ def test_open_load_is_compared_in_latency_and_cost_and_not_in_what_was_offered()
     }
 
 
-@pytest.mark.parametrize("load", [steps(), ramp()])
+@pytest.mark.parametrize("load", [steps(), ramp(), fan_out_steps()])
 def test_stages_are_held_side_by_side_and_not_made_a_ratio_of(load: Load) -> None:
     cells = [cell_result(cell(name, load), [round_result()]) for name in ("sync", "async")]
     assert compare(cells) == ()

@@ -87,6 +87,16 @@ def test_only_rounds_that_were_measured_to_their_end_have_a_cost() -> None:
     assert use.threads == 4
 
 
+@pytest.mark.parametrize(("seen", "files"), [((3, 9, 4), 9), ((0, 0, 0), None)])
+def test_open_files_are_the_most_seen_and_unknown_where_nobody_looked(
+    seen: tuple[int, ...], files: int | None
+) -> None:
+    one = record(
+        driver=report(1.0), target=[reading(n, 0, files=many) for n, many in enumerate(seen)]
+    )
+    assert target_use(closed(), [one], {0: 1}).files == files
+
+
 def test_nothing_was_seen() -> None:
     assert target_use(closed(), [], {}) == TargetUse()
     assert target_use(closed(), [record()], {}) == TargetUse()

@@ -137,7 +137,7 @@ def test_knee_is_the_rate_before_the_slowest_that_failed(kept: list[bool], rando
     ]
     random.shuffle(rows)
     counted = [stages.counts(stages.stages(load), report(float(len(kept))), frame(rows))]
-    found = stages.results(stages.stages(load), counted)
+    found = stages.results(load, counted)
     knee = stages.knee_rps(found)
     first_failed = kept.index(False) if False in kept else None
     assert knee == (None if first_failed is None else 10.0 * first_failed)

@@ -18,8 +18,17 @@ from harness.vocabulary.cell import Validity, ValidityState
 from harness.vocabulary.job import ErrorKind
 from harness.vocabulary.load import Load
 from harness.vocabulary.record import RoundState
-from harness.vocabulary.result import AuditResult, DriverUse, LoopLag
-from tests.harness.builders import burst, closed, open_, population, ramp, steps
+from harness.vocabulary.result import AuditResult, DriverUse, FanOutFigures, LoopLag, Percentiles
+from tests.harness.builders import (
+    burst,
+    closed,
+    fan_out,
+    fan_out_steps,
+    open_,
+    population,
+    ramp,
+    steps,
+)
 
 USERS = 10
 CLOSED = closed(USERS)
@@ -29,7 +38,9 @@ STEPS = steps(50.0, 150.0)
 RAMP = ramp(50.0, 150.0, 2.0)
 CROWD = population(USERS)
 SHAPE = population(None)
-LOADS = (CLOSED, BURST, OPEN, STEPS, RAMP, CROWD, SHAPE)
+FAN_OUT = fan_out(10, 20.0)
+FAN_OUT_STEPS = fan_out_steps(20.0, 40.0)
+LOADS = (CLOSED, BURST, OPEN, STEPS, RAMP, CROWD, SHAPE, FAN_OUT, FAN_OUT_STEPS)
 
 GOOD_USE = DriverUse(
     cpu_fraction=0.2,
@@ -59,6 +70,26 @@ GOOD_OPEN = replace(GOOD, arrivals=(PUNCTUAL,) * 3, late_ms=1.0)
 GOOD_STEPS = replace(GOOD_OPEN, balances=(), halves=(), cuts=(), knee_rps=100.0)
 GOOD_CROWD = replace(GOOD, balances=())
 GOOD_SHAPE = replace(GOOD_CROWD, halves=(), cuts=())
+HEARD = FanOutFigures(
+    published=120,
+    expected=1200,
+    received=1200,
+    reach=1.0,
+    duplicates=0,
+    out_of_order=0,
+    spread_ms=Percentiles(),
+    delivered_per_s=200.0,
+    reconnects=0,
+    closed=0,
+    slow_heard=0,
+    dropped=0,
+    driver_cpu_us=20.0,
+    kib_per_connection=40.0,
+    connect_ms=Percentiles(),
+)
+PUBLISHED = Arrivals(planned=40.0, due=40, sent=40, unsent=0, window_s=2.0)
+GOOD_FAN_OUT = replace(GOOD, arrivals=(PUBLISHED,) * 3, late_ms=1.0, balances=(), fan_out=HEARD)
+GOOD_FAN_OUT_STEPS = replace(GOOD_FAN_OUT, halves=(), cuts=(), knee_rps=20.0)
 LOST_ROWS = AuditResult("resources", 100, 0, 99, ok=False)
 ERROR_KINDS = sorted(
     value for name, value in vars(ErrorKind).items() if name.isupper() and isinstance(value, str)
@@ -107,6 +138,8 @@ def with_arrivals(first: Arrivals) -> Evidence:
         (RAMP, GOOD_STEPS),
         (CROWD, GOOD_CROWD),
         (SHAPE, GOOD_SHAPE),
+        (FAN_OUT, GOOD_FAN_OUT),
+        (FAN_OUT_STEPS, GOOD_FAN_OUT_STEPS),
     ],
 )
 def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evidence) -> None:
@@ -195,6 +228,54 @@ def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evide
         (OPEN, replace(GOOD_OPEN, answers=19), "too-few-samples", "19 right answers"),
         (STEPS, replace(GOOD_STEPS, knee_rps=0.0), "unsteady", "kept up with no stage"),
         (RAMP, replace(GOOD_STEPS, error_kinds={"refused": 7}), "errors", "7 of 3000 arrivals"),
+        (
+            FAN_OUT,
+            replace(
+                GOOD_FAN_OUT, error_kinds={"missing": 3}, fan_out=replace(HEARD, reach=1197 / 1200)
+            ),
+            "errors",
+            "3 deliveries did not come (reach 99.75%)",
+        ),
+        (
+            FAN_OUT,
+            replace(GOOD_FAN_OUT, error_kinds={"duplicate": 1}),
+            "errors",
+            "1 delivery of what the client had heard before",
+        ),
+        (
+            FAN_OUT_STEPS,
+            replace(GOOD_FAN_OUT_STEPS, error_kinds={"out-of-order": 2}),
+            "errors",
+            "2 deliveries came after a later publication",
+        ),
+        (
+            FAN_OUT,
+            replace(GOOD_FAN_OUT, fan_out=replace(HEARD, reconnects=1)),
+            "errors",
+            "clients that read had to connect again, once",
+        ),
+        (FAN_OUT, replace(GOOD_FAN_OUT, driver_use=use(cpu=0.9)), "driver-limited", "90%"),
+        (FAN_OUT, replace(GOOD_FAN_OUT, driver_use=use(lag_ms=7.1)), "driver-limited", "7.1 ms"),
+        (
+            FAN_OUT,
+            replace(GOOD_FAN_OUT, late_ms=7.1),
+            "driver-limited",
+            "publications were sent 7.1 ms after",
+        ),
+        (
+            FAN_OUT_STEPS,
+            replace(GOOD_FAN_OUT_STEPS, arrivals=(replace(PUBLISHED, sent=30),) * 3),
+            "driver-limited",
+            "reached 15.0 of 20.0 publications per second",
+        ),
+        (FAN_OUT, replace(GOOD_FAN_OUT, arrivals=()), "driver-limited", "of 3 rounds"),
+        (FAN_OUT, replace(GOOD_FAN_OUT, answers=19), "too-few-samples", "19 right answers"),
+        (
+            FAN_OUT,
+            replace(GOOD_FAN_OUT, halves=changes(2.6, 2.6, 1.0)),
+            "unsteady",
+            "2.60 x the response time",
+        ),
     ],
 )
 def test_each_objection_has_its_state_and_a_reason(
@@ -232,6 +313,11 @@ def test_each_objection_has_its_state_and_a_reason(
         ),
         (STEPS, replace(GOOD_STEPS, knee_rps=None)),
         (BURST, replace(GOOD_BURST, answers=90, requests=90)),  # several steps for each user
+        # What became of those that do not read is no objection.
+        (FAN_OUT, replace(GOOD_FAN_OUT, fan_out=replace(HEARD, closed=3, dropped=900))),
+        (FAN_OUT_STEPS, replace(GOOD_FAN_OUT_STEPS, knee_rps=None)),
+        (FAN_OUT_STEPS, replace(GOOD_FAN_OUT_STEPS, knee_rps=0.0)),  # 100 ms need no yardstick
+        (FAN_OUT_STEPS, replace(GOOD_FAN_OUT_STEPS, fan_out=replace(HEARD, reconnects=1))),
     ],
 )
 def test_what_is_within_the_thresholds_is_valid(load: Load, evidence: Evidence) -> None:
@@ -462,10 +548,21 @@ any_evidence = st.builds(
     late_ms=st.none() | st.floats(0, 50),
     knee_rps=st.none() | st.floats(0, 100),
     losses=st.lists(st.just("round 1 lost the worker a"), max_size=2).map(tuple),
+    fan_out=st.none()
+    | st.builds(
+        lambda reach, reconnects: replace(HEARD, reach=reach, reconnects=reconnects),
+        st.none() | st.floats(0, 1),
+        st.integers(0, 2),
+    ),
 )
 good_otherwise = st.builds(
     replace,
-    st.sampled_from([GOOD, GOOD_BURST, GOOD_OPEN, GOOD_STEPS, GOOD_CROWD, GOOD_SHAPE]),
+    st.sampled_from(
+        [
+            *(GOOD, GOOD_BURST, GOOD_OPEN, GOOD_STEPS, GOOD_CROWD, GOOD_SHAPE),
+            *(GOOD_FAN_OUT, GOOD_FAN_OUT_STEPS),
+        ]
+    ),
     error_kinds=st.dictionaries(st.sampled_from(ERROR_KINDS), st.integers(1, 10), max_size=2),
     audits=st.lists(st.sampled_from([GOOD.audits[0], LOST_ROWS]), max_size=2).map(tuple),
     missing_samples=st.integers(0, 1),
