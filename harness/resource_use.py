@@ -79,8 +79,6 @@ def target_use(
         sockets=max(one.sockets for one in readings) if readings else None,
         files=max(one.files for one in readings) if readings else None,
         context_switches_per_request=_per_request(switches, requests)[0],
-        # Every process has some: none at all means that nobody looked.
-        files=max((one.files for one in readings), default=0) or None,
     )
 
 
