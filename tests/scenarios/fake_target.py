@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from fastapi import HTTPException
@@ -28,10 +29,11 @@ from harness.vocabulary.flow import (
 from harness.vocabulary.job import ErrorKind
 from harness.vocabulary.scenario import Scenario, is_plain_flow
 from scenarios.flows import SEEDED_ACCOUNTS
-from targets import contract
+from targets import contract, event_contract, file_contract
 
 NOW = "2026-01-01T00:00:00Z"
 CHANGES = TypeAdapter(contract.UserChanges)
+ENDPOINTS = (*contract.ENDPOINTS, *event_contract.ENDPOINTS, *file_contract.ENDPOINTS)
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,13 @@ class Answer:
     def json(self) -> Any:  # noqa: ANN401 - as in a real response
         return json.loads(self.text)
 
+    def with_fields(self, **fields: object) -> Answer:
+        """The same with other values in some fields of its body."""
+        return replace(self, text=json.dumps(self.json() | fields))
+
 
 Spoil = Callable[[Request, Answer], Answer]
+Distort = Callable[[Sequence[Event]], Sequence[Event]]
 
 
 class FakeTarget:
@@ -52,11 +59,12 @@ class FakeTarget:
     def __init__(self) -> None:
         self.users = dict(SEEDED_USERS)
         self.resources = dict(SEEDED_RESOURCES)
+        self.analysed = 0
         self.told: list[Event] = []
         self._last_id = SEEDED_ACCOUNTS
 
     def answer(self, request: Request, user: VirtualUser) -> Answer:
-        for endpoint in contract.ENDPOINTS:
+        for endpoint in ENDPOINTS:
             pattern = re.sub(r"{\w+}", r"(\\d+)", endpoint.path)
             match = re.fullmatch(pattern, request.path)
             if match and endpoint.method == request.method:
@@ -107,6 +115,44 @@ class FakeTarget:
         self._get_user(request, user, user_id)
         del self.users[user_id]
 
+    def _process(self, request: Request, user: VirtualUser) -> object:
+        job = event_contract.Job.model_validate(request.json)
+        operation_id = str(uuid4())
+        result = {"characters": len(job.data), "words": len(job.data.split()), "sha256": "0"}
+        operation = {"operation_id": operation_id}
+        for piece in range(job.steps + 1):
+            status = {0: "started", job.steps: "completed"}.get(piece, "running")
+            progress = {"progress": round(100 * piece / job.steps), "status": status}
+            self.told.append(Event("progress_update", operation | progress))
+        entry = {"user_id": user.account_id, "tool_name": "DataProcessor", "status": "success"}
+        self.told.append(Event("log_entry", entry | {"result": result}))
+        self.told.append(Event("operation_complete", operation | {"result": result}))
+        return operation | {"result": result}
+
+    def _process_files(self, request: Request, _caller: VirtualUser) -> object:
+        asked = file_contract.FilesToProcess.model_validate(request.json)
+        most = asked.max_concurrent or len(asked.files)
+        found = [
+            {"name": name, "bytes": 1, "lines": 1, "words": 1, "sha256": "0"}
+            for name in asked.files
+        ]
+        return {
+            "files": found,
+            "max_concurrent_seen": min(most, len(found)),
+            "bytes": len(found),
+        }
+
+    def _upload(self, request: Request, _caller: VirtualUser) -> object:
+        assert request.files is not None
+        _, content, _ = request.files["file"]
+        upload = {"upload_id": str(uuid4()), "file_path": "stored"}
+        result = {"lines": content.count(b"\n"), "words": len(content.split())}
+        self.analysed += 1
+        self.told.append(
+            Event("processing_complete", upload | {"status": "analysed", "result": result})
+        )
+        return upload | {"bytes": len(content), "sha256": "0"}
+
     def _wait(self, request: Request, _caller: VirtualUser) -> object:
         params = dict(request.params or {})
         return {"waited_s": params.pop("seconds"), "on": params.pop("on")} | params
@@ -151,19 +197,26 @@ def passed(
 
 
 def passed_hearing(
-    flow: EventFlow, user: VirtualUser, target: FakeTarget
+    flow: EventFlow,
+    user: VirtualUser,
+    target: FakeTarget,
+    spoil: Spoil | None = None,
+    distort: Distort | None = None,
 ) -> list[tuple[Request | Connect | Listen, Judgement]]:
     """One pass through a flow that hears events: its steps, and what came of them was worth."""
     found: list[tuple[Request | Connect | Listen, Judgement]] = []
     journey = EventJourney(flow, user)
     while (step := journey.step) is not None:
         if isinstance(step, Request):
-            judgement = journey.receive(target.answer(step, user))
-            for event in target.told:
+            answer = target.answer(step, user)
+            judgement = journey.receive(spoil(step, answer) if spoil else answer)
+            for event in distort(target.told) if distort else target.told:
                 journey.keep(Heard(event, 0, 0))
             target.told.clear()
         elif isinstance(step, Connect):
-            judgement = journey.greet(Event("connected", {"user_id": user.account_id, "queue": 1}))
+            greeting = Event("connected", {"user_id": user.account_id, "queue": 1})
+            (greeting,) = distort([greeting]) if distort else (greeting,)
+            judgement = journey.greet(greeting)
         elif (heard := journey.recall()) is not None:
             judgement = journey.hear(heard.event)
         else:
