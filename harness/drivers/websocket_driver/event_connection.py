@@ -24,6 +24,7 @@ from harness.vocabulary.flow import Event
 from harness.vocabulary.job import ErrorKind
 
 MAX_MESSAGE_BYTES = 1024 * 1024
+MAX_FRAGMENTS = 1024
 """What one message may make the driver hold in memory."""
 
 GREETING = "connected"
@@ -235,6 +236,9 @@ class EventConnection(asyncio.Protocol):
                         self.fail(ErrorKind.WRONG_ANSWER, "a binary message on /ws or /socket.io")
                         return
                     self._message(b"".join(one.data for one in frames), now_ns)
+                elif len(self._fragments) > MAX_FRAGMENTS:
+                    what = f"a message in more than {MAX_FRAGMENTS} fragments"
+                    self.fail(ErrorKind.PROTOCOL, what)
 
     def _message(self, message: bytes, now_ns: int) -> None:
         try:
