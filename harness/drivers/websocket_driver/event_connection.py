@@ -1,7 +1,7 @@
 """One WebSocket on which events come, read where their bytes arrive.
 
 The protocol is that of the websockets library, without its I/O. A whole text message, which is what
-nearly all data are, is found without it: that saves two thirds of the time (3.8 instead of 10.6 us).
+nearly all data are, is found without it: with what is done then, that takes 4 instead of 11 us.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from harness.vocabulary.flow import Event
 from harness.vocabulary.job import ErrorKind
 
 MAX_MESSAGE_BYTES = 1024 * 1024
+MAX_FRAGMENTS = 1024
 """What one message may make the driver hold in memory."""
 
 GREETING = "connected"
@@ -61,11 +62,11 @@ class EventConnection(asyncio.Protocol):
         status: The status that the handshake was answered with; 0 before.
         connected_ns: When the connection was there (CLOCK_MONOTONIC); 0 before.
         first_byte_ns: When the first byte of that answer came; 0 before.
+        is_closed: Whether it was closed, from here or from there.
         is_greeted: Whether the target has greeted the client, and the connection is open.
     """
 
     __slots__ = (
-        "_closed",
         "_dialect",
         "_fragments",
         "_listener",
@@ -74,6 +75,7 @@ class EventConnection(asyncio.Protocol):
         "_transport",
         "connected_ns",
         "first_byte_ns",
+        "is_closed",
         "is_greeted",
         "status",
     )
@@ -85,7 +87,7 @@ class EventConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._fragments: list[Frame] = []
         self._switched = False
-        self._closed = False
+        self.is_closed = False
         self.status = 0
         self.connected_ns = 0
         self.first_byte_ns = 0
@@ -126,7 +128,7 @@ class EventConnection(asyncio.Protocol):
         """Ask for a WebSocket."""
         self.connected_ns = clock()
         self._transport = cast("asyncio.Transport", transport)
-        if self._closed:
+        if self.is_closed:
             self._transport.abort()
             return
         request = self._protocol.connect()
@@ -138,7 +140,7 @@ class EventConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take the time, and take apart what came."""
         now_ns = clock()
-        if self._closed:
+        if self.is_closed:
             return
         try:
             self._receive(data, now_ns)
@@ -147,7 +149,7 @@ class EventConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end, if nobody has closed it."""
-        if self._closed:
+        if self.is_closed:
             return
         if not self._switched:
             # An answer without a length ends here.
@@ -166,19 +168,19 @@ class EventConnection(asyncio.Protocol):
             self.first_byte_ns = self.first_byte_ns or now_ns
         elif not protocol.reader.buffer and not self._fragments:
             data = self._whole_messages(data, now_ns)
-            if not data or self._closed:
+            if not data or self.is_closed:
                 return
         protocol.receive_data(data)
         if not self._switched:
             self._shake_hands()
         for frame in protocol.events_received():
-            if self._closed:
+            if self.is_closed:
                 return
             assert isinstance(frame, Frame)
             self._frame(frame, now_ns)
         if protocol.parser_exc is not None:
             self.fail(ErrorKind.PROTOCOL, f"what came is no WebSocket: {protocol.parser_exc}")
-        elif not self._closed:
+        elif not self.is_closed:
             self._write()
 
     def _whole_messages(self, data: bytes, now_ns: int) -> bytes:
@@ -194,7 +196,7 @@ class EventConnection(asyncio.Protocol):
                 break
             at = start + length
             self._message(data[start:at], now_ns)
-            if self._closed:
+            if self.is_closed:
                 return b""
         return data[at:]
 
@@ -234,6 +236,9 @@ class EventConnection(asyncio.Protocol):
                         self.fail(ErrorKind.WRONG_ANSWER, "a binary message on /ws or /socket.io")
                         return
                     self._message(b"".join(one.data for one in frames), now_ns)
+                elif len(self._fragments) > MAX_FRAGMENTS:
+                    what = f"a message in more than {MAX_FRAGMENTS} fragments"
+                    self.fail(ErrorKind.PROTOCOL, what)
 
     def _message(self, message: bytes, now_ns: int) -> None:
         try:
@@ -257,7 +262,7 @@ class EventConnection(asyncio.Protocol):
             self.fail(told.kind, told.message)
 
     def _give_up(self, kind: str, message: str) -> None:
-        if self._closed:
+        if self.is_closed:
             return
         if self._transport is not None:
             self._transport.close()
@@ -272,7 +277,7 @@ class EventConnection(asyncio.Protocol):
                     self._transport.write(part)
 
     def _forget(self) -> None:
-        self._closed = True
+        self.is_closed = True
         self.is_greeted = False
         self._transport = None
         self._fragments = []

@@ -88,8 +88,10 @@ class EventLine:
     @property
     def is_opening(self) -> bool:
         """Whether the greeting is awaited."""
-        waiting = self._connecting is not None or self._connection is not None
-        return waiting and not self.is_open
+        if self._connecting is not None:
+            return True
+        connection = self._connection
+        return connection is not None and not connection.is_greeted and not connection.is_closed
 
     @property
     def connected_ns(self) -> int:

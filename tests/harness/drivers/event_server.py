@@ -41,7 +41,11 @@ class EventServer:
         status: Of the answers to creations.
         closes: Numbers of clients that are closed at the next event.
         connections: How many clients have connected, by token.
-        heard: Texts that clients sent.
+        requests: How many came, by path.
+        has_emitter: Whether it tells of its emitter.
+        answers_first: Whether it tells of a creation only after the answer.
+        delay_s: Before a creation.
+        lingers_s: Between telling of it and the answer.
     """
 
     def __init__(self) -> None:
@@ -54,6 +58,8 @@ class EventServer:
         self.requests: Counter[str] = Counter()
         self.has_emitter = True
         self.answers_first = False
+        self.delay_s = 0.0
+        self.lingers_s = 0.0
         self.port = 0
         self._emitted = 0
         self._sockets: dict[int, WebSocket] = {}
@@ -61,11 +67,15 @@ class EventServer:
         self._sio = socketio.AsyncServer(async_mode="asgi", ping_interval=0.5, ping_timeout=5)
         self._sio.on("connect", self._connect)
         self._sio.on("disconnect", self._disconnect)
-        self.disconnects: list[str] = []
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+        return len(self._sockets) + len(self._sids)
 
     @contextmanager
     def running(self) -> Iterator[str]:
@@ -107,14 +117,16 @@ class EventServer:
 
     async def _publish(self, request: Request) -> JSONResponse:
         self.requests[request.url.path] += 1
+        await asyncio.sleep(self.delay_s)
         if self.status != 200:
             return JSONResponse({}, self.status)
         key = (await request.json())["id"]
         telling = self._tell("resource_created", {"resource_id": key, "user_id": 1})
         if self.answers_first:
-            asyncio.get_running_loop().create_task(telling)
+            asyncio.get_running_loop().call_later(0.02, lambda: asyncio.ensure_future(telling))
         else:
             await telling
+            await asyncio.sleep(self.lingers_s)
         return JSONResponse({"id": key})
 
     async def _process(self, request: Request) -> JSONResponse:
@@ -136,8 +148,7 @@ class EventServer:
     async def _emitter(self, _request: Request) -> JSONResponse:
         if not self.has_emitter:
             return JSONResponse({}, 404)
-        clients = len(self._sockets) + len(self._sids)
-        counts = {"clients": clients, "emitted": self._emitted}
+        counts = {"clients": self.clients, "emitted": self._emitted}
         return JSONResponse(counts | dict.fromkeys(("queued", "delivered", "dropped"), 0))
 
     # ---- events ----
@@ -199,8 +210,7 @@ class EventServer:
                 self._sio.emit, "connected", {"user_id": 1, "queue": 256}, to=sid
             )
 
-    async def _disconnect(self, sid: str, reason: str) -> None:
-        self.disconnects.append(reason)
+    async def _disconnect(self, sid: str, _reason: str) -> None:
         self._sids = {number: one for number, one in self._sids.items() if one != sid}
 
 

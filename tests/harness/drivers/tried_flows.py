@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import Any
 
 import httpx
 
-from harness.vocabulary.flow import Request, Response, VirtualUser, check
+from harness.vocabulary.flow import Connect, Listen, Request, Response, VirtualUser, check
+from harness.vocabulary.scenario import Publication
 
 Steps = Generator[Request, Response, None]
 
@@ -82,3 +84,45 @@ class Asking:
         response = await client.request(method, f"/{name}", extensions={"step": name})
         response.raise_for_status()
         check(response.json()["n"] == 1, "n is not 1")
+
+
+# ---- flows that hear events ----
+
+EventSteps = Generator[Request | Connect | Listen, Any, None]
+
+
+def creating(user: VirtualUser) -> EventSteps:
+    key = user.unique_id()
+    response = yield Request("POST", "/publish", step="create", json={"id": key})
+    check(response.json() == {"id": key}, "another one was created")
+    event = yield Listen("resource_created", step="hear", where={"resource_id": key})
+    check(event.data["user_id"] == 1, "it is another user's")
+
+
+def processing(_user: VirtualUser) -> EventSteps:
+    response = yield Request("POST", "/process", step="answer", json={"steps": 3})
+    operation = {"operation_id": response.json()["operation_id"]}
+    for progress in (0, 33, 66, 100):
+        event = yield Listen("progress_update", step="progress", where=operation)
+        check(event.data["progress"] == progress, "progress is out of order")
+    yield Listen("operation_complete", step="complete", where=operation)
+
+
+def connecting(_user: VirtualUser) -> EventSteps:
+    greeting = yield Connect(step="connect")
+    check(greeting.data["user_id"] == 1, "another user was greeted")
+
+
+def connecting_and_creating(user: VirtualUser) -> EventSteps:
+    yield from connecting(user)
+    yield from creating(user)
+
+
+def hearing_nothing(_user: VirtualUser) -> EventSteps:
+    yield Request("GET", "/warm", step="ask")
+    yield Listen("never", step="hear")
+
+
+def publishing(user: VirtualUser) -> Publication:
+    key = user.unique_id()
+    return Publication(key, Request("POST", "/publish", step="create", json={"id": key}))

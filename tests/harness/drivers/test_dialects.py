@@ -1,0 +1,156 @@
+"""What messages mean, plainly and in Socket.IO's packets: right ones, and what must be refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import socketio
+from engineio.packet import Packet as OuterPacket
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.drivers.websocket_driver import dialects
+from harness.drivers.websocket_driver.dialects import (
+    DIALECTS,
+    Ending,
+    PlainDialect,
+    Reply,
+    SocketIoDialect,
+)
+from harness.vocabulary.flow import Event
+from harness.vocabulary.job import ErrorKind
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+DATA = st.dictionaries(st.text(), JSON, max_size=5)
+
+
+def socketio_text(name: str, *data: object) -> bytes:
+    inner = socketio.packet.Packet(socketio.packet.EVENT, data=[name, *data]).encode()
+    return f"4{inner}".encode()
+
+
+@given(st.text(), DATA)
+def test_plain_event_is_read(name: str, data: dict[str, object]) -> None:
+    message = json.dumps({"event": name, "data": data}, ensure_ascii=False).encode(
+        errors="surrogatepass"
+    )
+    assert PlainDialect("t").read(message) == Event(name, data)
+
+
+@given(st.text(min_size=1), DATA)
+def test_event_in_packets_is_read(name: str, data: dict[str, object]) -> None:
+    assert SocketIoDialect("t").read(socketio_text(name, data)) == Event(name, data)
+
+
+@pytest.mark.parametrize("protocol", DIALECTS)
+def test_message_too_long_to_be_kept_is_read_all_the_same(
+    protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialects, "LONGEST_KEPT", 10)
+    data = {"text": "x" * 100}
+    plain = json.dumps({"event": "e", "data": data}).encode()
+    message = plain if protocol == "websocket" else socketio_text("e", data)
+    known = dialects.plain_event.cache_info(), dialects.socketio_event.cache_info()
+    dialect = PlainDialect("t") if protocol == "websocket" else SocketIoDialect("t")
+    assert dialect.read(message) == Event("e", data)
+    assert (dialects.plain_event.cache_info(), dialects.socketio_event.cache_info()) == known
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"hello",
+        b"null",
+        b"[]",
+        b"3",
+        b'"event"',
+        b"{}",
+        b'{"event": "e"}',
+        b'{"data": {}}',
+        b'{"event": 1, "data": {}}',
+        b'{"event": "e", "data": []}',
+        b'{"event": "e", "data": null}',
+        b'{"event": "e", "data": {}',
+        b"\xff\xfe",
+        b"\x00",
+        b"[" * 100_000,
+        b"9" * 10_000,
+    ],
+)
+def test_what_is_no_plain_event_is_refused(message: bytes) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        PlainDialect("t").read(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"hello",
+        b"9",
+        b"4",
+        b"4{}",
+        b"42",
+        b"42{}",
+        b"42[]",
+        b'42["e"]',
+        b'42["e", 1]',
+        b'42["e", {}, {}]',
+        b"42[1, {}]",
+        b'42["e", {}',
+        b'45-["e", {}]',
+        b'46-1["e"]',
+        b"5",
+        b"\xff",
+        b"42" + b"[" * 100_000,
+    ],
+)
+def test_what_is_no_packet_of_a_target_is_refused(message: bytes) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        SocketIoDialect("t").read(message)
+
+
+def test_opening_is_answered_with_the_token() -> None:
+    reply = SocketIoDialect("secret").read(b'0{"sid":"x","pingInterval":25000}')
+    assert reply == Reply('40{"token":"secret"}')
+
+
+@pytest.mark.parametrize(("ping", "pong"), [(b"2", "3"), (b"2probe", "3probe")])
+def test_ping_is_answered(ping: bytes, pong: str) -> None:
+    assert SocketIoDialect("t").read(ping) == Reply(pong)
+
+
+@pytest.mark.parametrize("message", [b"6", b'40{"sid":"x"}', b'431["ok"]'])
+def test_what_tells_nothing_is_passed_over(message: bytes) -> None:
+    assert SocketIoDialect("t").read(message) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "ending"),
+    [
+        (b"1", Ending(ErrorKind.RESET, "Engine.IO's connection was closed")),
+        (b"41", Ending(ErrorKind.RESET, "the target disconnected the client")),
+        (
+            b'44{"message":"Could not validate credentials"}',
+            Ending(
+                ErrorKind.WRONG_ANSWER,
+                "the connection was refused: Could not validate credentials",
+            ),
+        ),
+        (b'44"no"', Ending(ErrorKind.WRONG_ANSWER, "the connection was refused: no")),
+    ],
+)
+def test_endings_say_why(message: bytes, ending: Ending) -> None:
+    assert SocketIoDialect("t").read(message) == ending
+
+
+def test_the_token_goes_with_the_handshake_or_the_packet() -> None:
+    assert PlainDialect("secret").headers == {"Authorization": "Bearer secret"}
+    assert SocketIoDialect("secret").headers == {}
+    assert OuterPacket(encoded_packet="40").packet_type == 4
