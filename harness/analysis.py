@@ -76,7 +76,7 @@ def _scenario_facts(run: RunRecord) -> tuple[ScenarioFacts, ...]:
         users = f"Users of {', '.join(file.user_classes)}, who ask and wait as the file says."
         return tuple(ScenarioFacts(name, f"The requests of {file.name}", users) for name in names)
     found = [SCENARIOS[name] for name in names if name in SCENARIOS]
-    return tuple(ScenarioFacts(one.name, one.title, one.description, one.sweep) for one in found)
+    return tuple(ScenarioFacts(one.name, one.title, one.description, one.sweep, one.events is not None) for one in found)
 
 
 def _target_facts(run: RunRecord) -> tuple[TargetFacts, ...]:

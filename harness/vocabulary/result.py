@@ -270,7 +270,8 @@ class StageResult:
         sent_rps: Those of them that were sent.
         answered_rps: Those of them that were answered right, whenever that was.
         refused: How many of them were refused.
-        errors: How many of them failed, refused ones included.
+        errors: How many of them failed, refused ones included; of a fan-out also publications that
+            failed and deliveries of what had been heard before.
         p50_ms: Their median response time.
         p99_ms: The 99th percentile.
         kept_up: Whether the target kept up with it.
@@ -543,12 +544,21 @@ class DocumentedPoint:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioFacts:
-    """What a reader must know of a scenario; `sweep` is its place in a series."""
+    """What a reader must know of a scenario.
+
+    Attributes:
+        name: As in the names of cells.
+        title: What is asked, in a few words.
+        description: What a virtual user does and what it shows.
+        sweep: Its place in a series; None outside of any.
+        events: Whether its users hear events: when each came is what it is about.
+    """
 
     name: str
     title: str
     description: str
     sweep: Sweep | None = None
+    events: bool = False
 
 
 @dataclass(frozen=True, slots=True)
