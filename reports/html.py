@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.vocabulary.cell import Cell, ValidityState
-from harness.vocabulary.load import Burst, FanOutSteps, Load, Ramp, Steps
+from harness.vocabulary.load import FANNING_OUT, Burst, FanOutSteps, Load, Ramp, Steps
 from harness.vocabulary.record import RAN_TO_THEIR_END
 from harness.vocabulary.result import Comparison, RunResults, WorkerUse
 from reports import (
@@ -61,6 +61,7 @@ class SectionView:
         answers: Columns of the first table.
         knees: Of steps and ramps, up to where each target kept up, in sentences.
         sweeps: Of a series, which number was best, likewise.
+        disturbances: Of a fan-out, what clients that do not read do to the others, likewise.
         main: Comparisons in the metric that counts, each a sentence in the text.
         over_time: The small charts of the single cells.
         costs: Columns of what it took.
@@ -75,6 +76,7 @@ class SectionView:
     answers: tuple[columns.Column, ...]
     knees: tuple[str, ...]
     sweeps: tuple[str, ...]
+    disturbances: tuple[str, ...]
     main: tuple[Comparison, ...]
     over_time: tuple[timelines.CellTimelines, ...]
     costs: tuple[columns.Column, ...]
@@ -128,6 +130,7 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         scale=_scale(ratios),
         claim=headline.CLAIM,
         doubtful=sections.doubtful(results),
+        fans_out=any(isinstance(cell.load, FANNING_OUT) for cell in results.cells),
         views=tuple(_view(section, looks) for section in sections.sections(results)),
         several_drivers=sections.several_drivers(results),
         cell_ids={cell.name: anchor for cell, anchor in zip(results.cells, cell_ids, strict=True)},
@@ -172,6 +175,11 @@ def _view(section: Section, looks: Mapping[str, marks.Mark]) -> SectionView:
             if isinstance(cell.load, Steps | Ramp | FanOutSteps)
         ),
         sweeps=tuple(wording.sweep_sentence(one, section.swept) for one in section.sweeps),
+        disturbances=tuple(
+            wording.disturbance_sentence(one)
+            for one in section.disturbances
+            if one.metric == metric
+        ),
         main=tuple(one for one in section.comparisons if one.metric == metric),
         over_time=timelines.timelines(section.cells),
         costs=columns.present(columns.costs(section.load), section.cells),

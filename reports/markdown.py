@@ -109,6 +109,13 @@ def _section(section: Section, *, several_drivers: bool) -> list[str]:
         blocks.append(
             _bullets(wording.sweep_sentence(one, section.swept) for one in section.sweeps)
         )
+    disturbed = [
+        wording.disturbance_sentence(one)
+        for one in section.disturbances
+        if one.metric == columns.METRICS.get(section.model)
+    ]
+    if disturbed:
+        blocks.append(_bullets(disturbed))
     if section.is_step_by_step:
         blocks.append(_steps(section))
     if clients := columns.present(columns.CLIENTS, section.cells):

@@ -23,6 +23,7 @@ from harness.vocabulary.load import (
 from harness.vocabulary.result import (
     CellResult,
     Comparison,
+    Disturbance,
     RunResults,
     ScenarioFacts,
     SweepResult,
@@ -46,6 +47,7 @@ class Section:
         comparisons: In reading order.
         places: Of a series: by scenario its place in it.
         sweeps: Of a series: what the rounds can tell of it.
+        disturbances: Of a fan-out: what those who do not read do to those who do.
         events: Whether its users hear events.
     """
 
@@ -58,6 +60,7 @@ class Section:
     comparisons: tuple[Comparison, ...]
     places: Mapping[str, Sweep]
     sweeps: tuple[SweepResult, ...]
+    disturbances: tuple[Disturbance, ...]
     events: bool
 
     @property
@@ -193,6 +196,9 @@ def _section(
             for one in results.sweeps
             if first.sweep is not None
             and (one.series, one.load.model) == (first.sweep.series, model)
+        ),
+        disturbances=tuple(
+            one for one in results.disturbances if one.scenario in names and one.load.model == model
         ),
         events=any(fact.events for fact in facts),
     )

@@ -22,6 +22,7 @@ from harness.vocabulary.record import RunRecord
 from harness.vocabulary.result import (
     CellResult,
     Comparison,
+    Disturbance,
     Figures,
     NotBelieved,
     StageResult,
@@ -393,6 +394,26 @@ def _what_broke(stage: StageResult) -> str:
     if stage.p99_ms is None:
         return "over 1% came late"
     return f"p99 was {quantities.milliseconds(stage.p99_ms)}"
+
+
+def disturbance_sentence(found: Disturbance) -> str:
+    """What those who do not just read do to those who do, in one metric."""
+    who = f"{found.target}, {at_once(found.load)}"
+    about = subject(found.metric, found.load)
+    if found.ratio is None:
+        why = "; ".join(found.reasons) or "no reason was stored"
+        return f"{who}: against clients that all just read it is inconclusive ({why})"
+    note = interval_note(found.ratio_ci, found.rounds)
+    times = quantities.number(found.ratio)
+    if found.ratio_ci is None or is_clear(found.ratio_ci):
+        return (
+            f"{who}: for those that read, {about} is {times} times what it is where all just read "
+            f"({note})"
+        )
+    return (
+        f"{who}: no difference in {about} that these rounds could show for those that read, "
+        f"against a load where all do (ratio {times}, {note})"
+    )
 
 
 def sweep_sentence(found: SweepResult, of: str) -> str:

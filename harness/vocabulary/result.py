@@ -601,6 +601,33 @@ class SweepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Disturbance:
+    """One metric of a fan-out that is disturbed, over the same one where all clients just read.
+
+    Attributes:
+        scenario: The scenario in both cells.
+        target: The target in both cells.
+        driver: The driver in both cells.
+        load: Of the disturbed cell; in the other one nobody is slow, stalled or an HTTP user.
+        metric: Name of the metric.
+        ratio: Geometric mean over the rounds of disturbed / calm; None when inconclusive.
+        ratio_ci: Its interval, from the rounds as pairs.
+        rounds: Pairs of rounds.
+        reasons: Why there is no ratio.
+    """
+
+    scenario: str
+    target: str
+    driver: str
+    load: Load
+    metric: str
+    ratio: float | None
+    ratio_ci: Interval | None
+    rounds: int
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunResults:
     """Everything that a report or a gate needs to know of a run."""
 
@@ -613,3 +640,4 @@ class RunResults:
     comparisons: tuple[Comparison, ...]
     agreements: tuple[Agreement, ...] = ()
     sweeps: tuple[SweepResult, ...] = ()
+    disturbances: tuple[Disturbance, ...] = ()

@@ -33,6 +33,7 @@ from harness.vocabulary.result import (
     CellResult,
     Comparison,
     DatabaseUse,
+    Disturbance,
     DocumentedPoint,
     DriverUse,
     FanOutFigures,
@@ -552,7 +553,16 @@ def fan_outs() -> RunResults:
         ),
         ScenarioFacts("fan-out-socketio", "Events to all, over Socket.IO", description, None, True),
     )
-    return replace(found, scenarios=facts)
+    disturbances = tuple(
+        Disturbance("fan-out-websocket", target, "websocket", load, metric, value, bounds, 3, why)
+        for target, load, metric, value, bounds, why in (
+            ("sync", cells[6].load, "latency_ms.p99", 1.03, (0.97, 1.09), ()),
+            ("sync", cells[6].load, "latency_ms.p50", 1.01, (0.99, 1.02), ()),
+            ("async", cells[7].load, "latency_ms.p99", None, None, ("stalled-1: errors",)),
+            ("sync", cells[8].load, "latency_ms.p99", 1.25, (1.2, 1.31), ()),
+        )
+    )
+    return replace(found, scenarios=facts, disturbances=disturbances)
 
 
 @pytest.fixture

@@ -132,6 +132,14 @@ def test_every_format_shows_fan_outs(fan_outs: RunResults) -> None:
         assert "at 20 the reach was 99.2%" in shown
         assert "to 40 publications per second, 40,000 deliveries per second; the limit" in shown
         assert "1,000 clients, 20 publications per second: 99% of the deliveries come" in shown
+        assert (
+            "1 of them stalled, 20 publications per second: no difference in the 99th percentile "
+            "from emitted to heard that these rounds could show for those that read"
+        ) in shown
+        assert "is 1.25 times what it is where all just read" in shown
+        assert "where all just read it is inconclusive" not in shown
+        assert "inconclusive (stalled-1: errors)" in shown
+        assert "ratio 1.01" not in shown, "one figure counts"
     text = printed(fan_outs, 80)
     assert "async at 1,000x20/s +1 stalled: errors, 2397 deliveries did not come" in text
     assert re.search(rf"sync +1,000x5{MISSING}40/s +10 ", text)
