@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from harness.agreement import agreements
 from harness.comparison import compare
+from harness.disturbances import disturbances
 from harness.store import RunFolder
 from harness.summaries import COLUMNS, summarise
 from harness.sweeps import sweeps
@@ -48,6 +49,7 @@ def analyse(folder: RunFolder) -> RunResults:
         comparisons=compare(cells),
         agreements=agreements(cells),
         sweeps=sweeps(cells, scenarios),
+        disturbances=disturbances(cells),
     )
     folder.write_results(results)
     return results
@@ -76,7 +78,10 @@ def _scenario_facts(run: RunRecord) -> tuple[ScenarioFacts, ...]:
         users = f"Users of {', '.join(file.user_classes)}, who ask and wait as the file says."
         return tuple(ScenarioFacts(name, f"The requests of {file.name}", users) for name in names)
     found = [SCENARIOS[name] for name in names if name in SCENARIOS]
-    return tuple(ScenarioFacts(one.name, one.title, one.description, one.sweep) for one in found)
+    return tuple(
+        ScenarioFacts(one.name, one.title, one.description, one.sweep, one.events is not None)
+        for one in found
+    )
 
 
 def _target_facts(run: RunRecord) -> tuple[TargetFacts, ...]:

@@ -159,7 +159,7 @@ def _result(stage: Stage, rounds: Sequence[StageCount], *, kept_up: bool) -> Sta
         sent_rps=(due - refused) / seconds,
         answered_rps=response.size / seconds,
         refused=refused,
-        errors=due - response.size,
+        errors=sum(sum(one.error_kinds.values()) for one in rounds),
         p50_ms=p50,
         p99_ms=p99,
         kept_up=kept_up,

@@ -1,9 +1,12 @@
 """What the charts show: cells in, points and words out. How it is drawn is in `drawing`."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from __future__ import annotations
 
-from harness.vocabulary.load import Population, Ramp, Steps
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from harness.vocabulary.load import FANNING_OUT, FanOutSteps, Population, Ramp, Steps
 from harness.vocabulary.result import (
     CellResult,
     DocumentedPoint,
@@ -11,7 +14,7 @@ from harness.vocabulary.result import (
     Interval,
     StageResult,
 )
-from reports import quantities
+from reports import quantities, wording
 from reports.columns import shown
 from reports.marks import Mark
 from reports.sections import Section, size
@@ -36,6 +39,7 @@ class Line:
         points: By concurrency.
         mark: How it is drawn; None for what was documented and not measured.
         faint: Whether it is the second line of its target.
+        what: Which of the figures of the chart it is, where there are two.
         knee: The rate up to which the target kept up, where that is known.
     """
 
@@ -44,6 +48,10 @@ class Line:
     mark: Mark | None
     faint: bool = False
     knee: float | None = None
+    what: str = ""
+
+
+_DECADE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,7 @@ class Chart:
         log: Whether the vertical axis is logarithmic.
         lines: What it shows.
         x_label: What the horizontal axis counts.
+        log_x: Whether the horizontal axis is logarithmic.
     """
 
     title: str
@@ -65,12 +74,13 @@ class Chart:
     log: bool
     lines: tuple[Line, ...]
     x_label: str
+    log_x: bool = True
 
     @property
     def in_words(self) -> str:
         """The values, for those who do not see the chart."""
         return ". ".join(
-            f"{line.label}{' p99' * line.faint}: "
+            f"{f'{line.label} {line.what}'.rstrip()}: "
             + quantities.listed(_in_words(p, self.text) for p in line.points)
             + (f", and it kept up to {quantities.level(line.knee)}" if line.knee else "")
             for line in self.lines
@@ -107,31 +117,153 @@ def timing_chart(
 
 def section_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
     """The charts of one scenario."""
+    if section.places:
+        return sweep_charts(section, marks)
+    if isinstance(section.load, FanOutSteps):
+        return delivery_stage_charts(section, marks)
+    if isinstance(section.load, FANNING_OUT):
+        return fan_out_charts(section, marks)
     if isinstance(section.load, Steps | Ramp):
         return stage_charts(section, marks)
     if isinstance(section.load, Population):
         return ()  # A locustfile has one crowd: a chart would be of one point.
-    x_label = _X_LABELS[section.model]
-    if section.model == "burst":
+    return _model_charts(section.model, lambda figure: _lines(section.cells, marks, figure))
+
+
+def sweep_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
+    """The charts of a series, by the number that differs."""
+    if section.model not in _X_LABELS:
+        return ()  # Where rates rise there is not one figure for each number.
+
+    def x(cell: CellResult) -> float:
+        return section.at(cell) or 0.0
+
+    numbers = [x(cell) for cell in section.cells]
+    spans_decades = min(numbers) > 0 and max(numbers) >= _DECADE * min(numbers)
+    charts = _model_charts(
+        section.model,
+        lambda figure: _lines(
+            section.cells, marks, figure, x, lambda cell: wording.size(cell.load)
+        ),
+    )
+    return tuple(replace(chart, x_label=section.swept, log_x=spans_decades) for chart in charts)
+
+
+def fan_out_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
+    """How fast clients hear, and what that takes, by how many they are."""
+    cells, aside = _alike(section.cells)
+
+    def lines(figure: _Figure) -> tuple[Line, ...]:
+        return _lines(cells, marks, figure)
+
+    heard = Chart(
+        title="From emitted to heard",
+        note=f"p99, and fainter below it p50; lower is better{aside}",
+        text=quantities.milliseconds,
+        log=True,
+        lines=(*lines(_FAINT_P50), *lines(replace(_P99, faint=False))),
+        x_label=_CLIENTS,
+    )
+    spread = Chart(
+        title="From the first client to the last",
+        note=f"of each publication: p90, and fainter p50; lower is better{aside}",
+        text=quantities.milliseconds,
+        log=True,
+        lines=(*lines(_FAINT_SPREAD_P50), *lines(_SPREAD_P90)),
+        x_label=_CLIENTS,
+    )
+    cost = Chart(
+        title="CPU of the target per delivery",
+        note=f"lower is better{aside}",
+        text=quantities.microseconds,
+        log=False,
+        lines=lines(_CPU_PER_DELIVERY),
+        x_label=_CLIENTS,
+    )
+    return tuple(chart for chart in (heard, spread, cost) if chart.lines)
+
+
+def _alike(cells: Sequence[CellResult]) -> tuple[Sequence[CellResult], str]:
+    """The cells that one line may join, and what to say of those that are left out.
+
+    Everybody reads in them; and where several have as many clients, they are those of the rate that
+    was measured most often.
+    """
+    plain = [cell for cell in cells if not wording.others(cell.load)] or list(cells)
+    crowds = Counter((cell.target, cell.driver, size(cell.load)) for cell in plain)
+    if max(crowds.values()) == 1:
+        return plain, "; the other loads are in the table" if len(plain) < len(cells) else ""
+    alike = Counter(_kind(cell) for cell in plain)
+    rate, others = alike.most_common(1)[0][0]
+    chosen = [cell for cell in plain if _kind(cell) == (rate, others)]
+    also = "".join(f", {one}" for one in others)
+    return chosen, f"; at {rate} publications per second{also}, the other loads are in the table"
+
+
+def _kind(cell: CellResult) -> tuple[str, tuple[str, ...]]:
+    rate = wording.rates(cell.load) if isinstance(cell.load, FANNING_OUT) else ""
+    return rate, wording.others(cell.load)
+
+
+def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
+    """How fast everybody hears, and whether everybody does, by what was published in each stage."""
+    note = "a vertical line: the rate up to which everybody heard all in time"
+    times = Chart(
+        title="From due to heard",
+        note=f"p99, and fainter below it p50; {note}",
+        text=quantities.milliseconds,
+        log=True,
+        lines=(
+            *_stage_lines(section, marks, lambda stage: stage.p50_ms, faint=True, what="p50"),
+            *_stage_lines(section, marks, lambda stage: stage.p99_ms, what="p99"),
+        ),
+        x_label=_PUBLICATIONS,
+    )
+    deliveries = Chart(
+        title="Deliveries per second",
+        note=f"right ones; {note}",
+        text=quantities.number,
+        log=False,
+        lines=_stage_lines(section, marks, lambda stage: stage.answered_rps),
+        x_label=_PUBLICATIONS,
+    )
+    reach = Chart(
+        title="Reach",
+        note="deliveries made over those due; all of them is the goal",
+        text=quantities.share,
+        log=False,
+        lines=_stage_lines(section, marks, wording.reached),
+        x_label=_PUBLICATIONS,
+    )
+    # Where nothing was missed there is nothing to see.
+    missed = any(point.y < 1 for line in reach.lines for point in line.points)
+    found = (times, deliveries, reach) if missed else (times, deliveries)
+    return tuple(chart for chart in found if chart.lines)
+
+
+def _model_charts(model: str, lines: Callable[[_Figure], tuple[Line, ...]]) -> tuple[Chart, ...]:
+    """What counts under a load model, how fast it was, and what it took."""
+    x_label = _X_LABELS[model]
+    if model == "burst":
         primary = Chart(
             title="Time to the last answer",
             note="lower is better",
             text=quantities.seconds,
             log=True,
-            lines=_lines(section.cells, marks, _MAKESPAN),
+            lines=lines(_MAKESPAN),
             x_label=x_label,
         )
     else:
         primary = Chart(
             title="Answers per second",
-            note="within the window" if section.model == "open" else "higher is better",
+            note="within the window" if model == "open" else "higher is better",
             text=quantities.number,
             log=False,
-            lines=_lines(section.cells, marks, _THROUGHPUT),
+            lines=lines(_THROUGHPUT),
             x_label=x_label,
         )
-    p50 = _lines(section.cells, marks, _P50)
-    p99 = _lines(section.cells, marks, _P99)
+    p50 = lines(_P50)
+    p99 = lines(_P99)
     latency = Chart(
         title="Latency of a request",
         note="p50, and fainter above it p99; lower is better" if p99 else "p50; lower is better",
@@ -145,7 +277,7 @@ def section_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, 
         note="lower is better",
         text=quantities.milliseconds,
         log=False,
-        lines=_lines(section.cells, marks, _CPU),
+        lines=lines(_CPU),
         x_label=x_label,
     )
     return tuple(chart for chart in (primary, latency, cost) if chart.lines)
@@ -162,7 +294,7 @@ def stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ..
         x_label=_X_LABELS["open"],
     )
     p50 = _stage_lines(section, marks, lambda stage: stage.p50_ms)
-    p99 = _stage_lines(section, marks, lambda stage: stage.p99_ms, faint=True)
+    p99 = _stage_lines(section, marks, lambda stage: stage.p99_ms, faint=True, what="p99")
     latency = Chart(
         title="Response time by what was offered",
         note="p50, and fainter above it p99; from the moment a request was due",
@@ -180,6 +312,7 @@ def _stage_lines(
     value: Callable[[StageResult], float | None],
     *,
     faint: bool = False,
+    what: str = "",
 ) -> tuple[Line, ...]:
     several = len({(cell.load.label, cell.driver) for cell in section.cells}) > 1
     found = []
@@ -193,7 +326,7 @@ def _stage_lines(
         label = f"{cell.target} ({cell.load.label}, {cell.driver})" if several else cell.target
         if points:
             knee = figures.knee_rps if cell.validity.is_valid else None
-            found.append(Line(label, points, marks[cell.target], faint, knee))
+            found.append(Line(label, points, marks[cell.target], faint, knee, what))
     return tuple(found)
 
 
@@ -202,6 +335,8 @@ _X_LABELS = {
     "closed": "users, each with one request in flight",
     "open": "arrivals per second",
 }
+_CLIENTS = "clients that hear events"
+_PUBLICATIONS = "publications per second"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +346,15 @@ class _Figure:
     value: Callable[[Figures], float | None]
     bounds: Callable[[Figures], Interval | None]
     faint: bool = False
+    what: str = ""
+
+
+def _spread(name: str) -> Callable[[Figures], float | None]:
+    def value(figures: Figures) -> float | None:
+        found: float | None = getattr(figures.fan_out.spread_ms, name) if figures.fan_out else None
+        return found
+
+    return value
 
 
 _MAKESPAN = _Figure(lambda figures: figures.makespan_s, lambda figures: figures.makespan_s_ci)
@@ -219,32 +363,65 @@ _THROUGHPUT = _Figure(
 )
 _P50 = _Figure(lambda figures: figures.latency_ms.p50, lambda figures: figures.latency_ms_ci.p50)
 _P99 = _Figure(
-    lambda figures: figures.latency_ms.p99, lambda figures: figures.latency_ms_ci.p99, faint=True
+    lambda figures: figures.latency_ms.p99,
+    lambda figures: figures.latency_ms_ci.p99,
+    faint=True,
+    what="p99",
 )
+_FAINT_P50 = replace(_P50, faint=True, what="p50")
+_FAINT_SPREAD_P50 = _Figure(_spread("p50"), lambda _: None, faint=True, what="p50")
+_SPREAD_P90 = _Figure(_spread("p90"), lambda _: None, what="p90")
 _CPU = _Figure(
     lambda figures: figures.target_use.cpu_ms_per_request,
     lambda figures: figures.target_use.cpu_ms_per_request_ci,
 )
+_CPU_PER_DELIVERY = _Figure(
+    lambda figures: _in_us(figures.target_use.cpu_ms_per_request),
+    lambda figures: _bounds_in_us(figures.target_use.cpu_ms_per_request_ci),
+)
+
+
+def _in_us(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else 1e3 * milliseconds
+
+
+def _bounds_in_us(bounds: Interval | None) -> Interval | None:
+    return None if bounds is None else (1e3 * bounds[0], 1e3 * bounds[1])
 
 
 def _lines(
-    cells: Sequence[CellResult], marks: Mapping[str, Mark], figure: _Figure
+    cells: Sequence[CellResult],
+    marks: Mapping[str, Mark],
+    figure: _Figure,
+    x: Callable[[CellResult], float] = lambda cell: size(cell.load),
+    kind: Callable[[CellResult], str] = lambda _: "",
 ) -> tuple[Line, ...]:
-    several = len({cell.driver for cell in cells}) > 1
-    found: dict[tuple[str, str], list[Point]] = {}
-    for cell in sorted(cells, key=lambda cell: size(cell.load)):
+    """A line for each target, and for each driver and each kind of load where there are several.
+
+    Args:
+        cells: What is drawn.
+        marks: By target.
+        figure: What is drawn of each.
+        x: Its place on the horizontal axis.
+        kind: What else must be the same in cells that a line joins.
+    """
+    several_drivers = len({cell.driver for cell in cells}) > 1
+    several_kinds = len({kind(cell) for cell in cells}) > 1
+    found: dict[tuple[str, str, str], list[Point]] = {}
+    for cell in sorted(cells, key=x):
         figures = shown(cell)
         if (y := figure.value(figures)) is not None:
-            point = Point(size(cell.load), y, figure.bounds(figures), cell.validity.is_valid)
-            found.setdefault((cell.target, cell.driver), []).append(point)
+            point = Point(x(cell), y, figure.bounds(figures), cell.validity.is_valid)
+            found.setdefault((cell.target, cell.driver, kind(cell)), []).append(point)
     return tuple(
         Line(
-            label=f"{target} ({driver})" if several else target,
+            label=target + f" ({driver})" * several_drivers + f" ({of_kind})" * several_kinds,
             points=tuple(points),
             mark=marks[target],
             faint=figure.faint,
+            what=figure.what,
         )
-        for (target, driver), points in found.items()
+        for (target, driver, of_kind), points in found.items()
     )
 
 

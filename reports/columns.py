@@ -1,12 +1,28 @@
 """The columns of the result tables: a metric is one row here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from harness.vocabulary.job import ErrorKind
-from harness.vocabulary.load import ARRIVING, Burst, Load, Population, Ramp, Steps
-from harness.vocabulary.result import CellResult, Figures, StageResult, StepResult, WorkerUse
+from harness.vocabulary.load import (
+    ARRIVING,
+    FANNING_OUT,
+    Burst,
+    FanOutSteps,
+    Load,
+    Population,
+    Ramp,
+    Steps,
+)
+from harness.vocabulary.result import (
+    CellResult,
+    FanOutFigures,
+    Figures,
+    StageResult,
+    StepResult,
+    WorkerUse,
+)
 from reports import clocks, quantities, wording
 from reports.quantities import MISSING
 
@@ -105,6 +121,25 @@ def _phase(of: str, heading: str) -> tuple[Column, ...]:
     )
 
 
+def _in_us(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else 1e3 * milliseconds
+
+
+def _of_fan_out(heading: str, text: Callable[[FanOutFigures], str]) -> Column:
+    """What only a fan-out has."""
+
+    def found(figures: Figures) -> str:
+        return MISSING if figures.fan_out is None else text(figures.fan_out)
+
+    return Column(heading, found)
+
+
+def _percentile_of_fan_out(of: str, name: str, heading: str) -> Column:
+    return _of_fan_out(
+        heading, lambda found: quantities.milliseconds(getattr(getattr(found, of), name))
+    )
+
+
 OFFERED = Column("Offered per second", lambda figures: quantities.number(figures.offered_rps))
 REFUSED = Column("Refused", lambda figures: quantities.share_of(figures.refused, figures.requests))
 KNEE = Column("Kept up to", wording.knee)
@@ -128,6 +163,15 @@ CPU = Column(
     ),
 )
 MEMORY = Column("Memory", lambda figures: quantities.mebibytes(figures.target_use.rss_mib))
+THREADS = Column("Threads", lambda figures: quantities.count(figures.target_use.threads))
+LOOP_LAG = Column(
+    "Loop lag p99", lambda figures: quantities.milliseconds(figures.target_use.loop_lag_ms.p99)
+)
+FILES = Column("Open files", lambda figures: quantities.count(figures.target_use.files))
+SWITCHES = Column(
+    "Context switches per request",
+    lambda figures: quantities.number(figures.target_use.context_switches_per_request),
+)
 TAIL = _latency("p999", "p99.9")
 LATENCIES = (
     _latency("p50", "p50"),
@@ -141,15 +185,11 @@ COSTS = (
     CPU,
     Column("CPU in use", lambda figures: quantities.share(figures.target_use.cpu_fraction)),
     MEMORY,
-    Column("Threads", lambda figures: quantities.count(figures.target_use.threads)),
+    THREADS,
     Column("Sockets", lambda figures: quantities.count(figures.target_use.sockets)),
-    Column(
-        "Context switches per request",
-        lambda figures: quantities.number(figures.target_use.context_switches_per_request),
-    ),
-    Column(
-        "Loop lag p99", lambda figures: quantities.milliseconds(figures.target_use.loop_lag_ms.p99)
-    ),
+    FILES,
+    SWITCHES,
+    LOOP_LAG,
     Column(
         "Loop lag max", lambda figures: quantities.milliseconds(figures.target_use.loop_lag_ms.max)
     ),
@@ -165,6 +205,63 @@ COSTS = (
     ),
 )
 """What it took: the target's resources, then the driver's."""
+
+REACH = replace(
+    _of_fan_out("Reach", lambda found: quantities.reach(found.reach)),
+    interval=lambda figures: (
+        f"of {quantities.count(figures.fan_out.expected)}" if figures.fan_out else ""
+    ),
+)
+"""No interval, but what it is a share of."""
+
+CPU_PER_DELIVERY = Column(
+    "CPU per delivery",
+    lambda figures: quantities.microseconds(_in_us(figures.target_use.cpu_ms_per_request)),
+    lambda figures: quantities.interval(
+        figures.target_use.cpu_ms_per_request_ci,
+        lambda bound: quantities.microseconds(_in_us(bound)),
+    ),
+)
+DRIVER_CPU_PER_DELIVERY = _of_fan_out(
+    "Driver CPU per delivery", lambda found: quantities.microseconds(found.driver_cpu_us)
+)
+MEMORY_PER_CONNECTION = _of_fan_out(
+    "Memory per connection", lambda found: quantities.kibibytes(found.kib_per_connection)
+)
+_FAN_OUT_COSTS = {
+    CPU: (CPU_PER_DELIVERY, DRIVER_CPU_PER_DELIVERY, MEMORY_PER_CONNECTION),
+    SWITCHES: (replace(SWITCHES, heading="Context switches per delivery"),),
+}
+"""What stands in the place of a column that is about requests."""
+
+HEARD = (
+    REACH,
+    _of_fan_out("Duplicates", lambda found: quantities.count(found.duplicates)),
+    _of_fan_out("Out of order", lambda found: quantities.count(found.out_of_order)),
+    _of_fan_out("Deliveries per second", lambda found: quantities.number(found.delivered_per_s)),
+    # The interval of the tail is the one to look at, and there is no room for more.
+    replace(_latency("p50", "p50"), interval=_no_interval),
+    _latency("p90", "p90"),
+    _latency("p99", "p99"),
+    _latency("max", "max"),
+    # There are as many spreads as publications: hardly ever enough for a 99th percentile.
+    _percentile_of_fan_out("spread_ms", "p50", "Spread p50"),
+    _percentile_of_fan_out("spread_ms", "p90", "Spread p90"),
+)
+"""What clients that read heard; percentiles from emitted to heard."""
+
+_OF_ONE_RATE = frozenset({"p90", "Spread p50", "Spread p90"})
+
+CLIENTS = (
+    _percentile_of_fan_out("connect_ms", "p50", "Connect p50"),
+    _percentile_of_fan_out("connect_ms", "p99", "Connect p99"),
+    _percentile_of_fan_out("connect_ms", "max", "Connect max"),
+    _of_fan_out("Reconnects", lambda found: quantities.count(found.reconnects)),
+    _of_fan_out("Dropped by the target", lambda found: quantities.count(found.dropped)),
+    _of_fan_out("Closed by the target", lambda found: quantities.count(found.closed)),
+    _of_fan_out("Heard by slow clients", lambda found: quantities.count(found.slow_heard)),
+)
+"""The connections, and what became of clients that hardly read."""
 
 DATABASE_CPU = Column(
     "Database CPU per request",
@@ -216,6 +313,16 @@ TIMES = (
 )
 """Response time and service time side by side, then the parts that they are made of."""
 
+DELIVERY_TIMES = (
+    *(
+        replace(_percentile(of, name, f"{what} {name}"), from_due=False)
+        for name in ("p50", "p99", "max")
+        for of, what in (("response_ms", "Due to heard"), ("service_ms", "Emitted to heard"))
+    ),
+    *(replace(one, from_due=False) for one in _phase("to_send", "Due to emitted")),
+)
+"""The same of a delivery: until the target emitted it, and from there on."""
+
 STAGES = ("Offered", "Sent", "Answered right", "Refused", "Errors", "p50", "p99", "Kept up")
 """Headings of the stages of steps and ramps; the first three per second."""
 
@@ -227,6 +334,23 @@ def stage_texts(stage: StageResult) -> tuple[str, ...]:
         quantities.number(stage.sent_rps),
         quantities.number(stage.answered_rps),
         quantities.count(stage.refused),
+        quantities.count(stage.errors),
+        quantities.milliseconds(stage.p50_ms),
+        quantities.milliseconds(stage.p99_ms),
+        "yes" if stage.kept_up else "no",
+    )
+
+
+DELIVERY_STAGES = ("Deliveries due", "Heard", "Reach", "Errors", "p50", "p99", "Kept up")
+"""Headings of the stages of a fan-out; the first two per second."""
+
+
+def delivery_stage_texts(stage: StageResult) -> tuple[str, ...]:
+    """A stage under the headings `DELIVERY_STAGES`."""
+    return (
+        quantities.number(stage.offered_rps),
+        quantities.number(stage.answered_rps),
+        quantities.reach(wording.reached(stage)),
         quantities.count(stage.errors),
         quantities.milliseconds(stage.p50_ms),
         quantities.milliseconds(stage.p99_ms),
@@ -271,6 +395,7 @@ METRICS: Mapping[str, str] = MappingProxyType(
         "burst": "makespan_s",
         "closed": "throughput_rps",
         "open": "latency_ms.p50",
+        "fan-out": "latency_ms.p99",
         "population": "throughput_rps",
     }
 )
@@ -281,17 +406,56 @@ def primary(load: Load) -> Column:
     """The figure that counts under a load."""
     if isinstance(load, Burst):
         return MAKESPAN
-    if isinstance(load, Steps | Ramp):
+    if isinstance(load, Steps | Ramp | FanOutSteps):
         return KNEE
-    return THROUGHPUT
+    return REACH if isinstance(load, FANNING_OUT) else THROUGHPUT
 
 
 def answers(load: Load) -> tuple[Column, ...]:
-    """What was answered."""
+    """What was answered, or heard."""
+    if isinstance(load, FanOutSteps):
+        # Of all its rates together a few figures are enough.
+        return KNEE, *(one for one in HEARD if one.heading not in _OF_ONE_RATE)
+    if isinstance(load, FANNING_OUT):
+        return HEARD
     if not isinstance(load, ARRIVING):
         return (REQUESTS, ERRORS, primary(load), *LATENCIES)
     staged = (KNEE,) if isinstance(load, Steps | Ramp) else ()
     return (REQUESTS, ERRORS, REFUSED, *staged, OFFERED, THROUGHPUT, *LATENCIES)
+
+
+def costs(load: Load) -> tuple[Column, ...]:
+    """What it took: per request, or per delivery."""
+    if not isinstance(load, FANNING_OUT):
+        return COSTS
+    return tuple(one for column in COSTS for one in _FAN_OUT_COSTS.get(column, (column,)))
+
+
+def cost(load: Load) -> Column:
+    """What a request, or a delivery, took of the target's CPU."""
+    return CPU_PER_DELIVERY if isinstance(load, FANNING_OUT) else CPU
+
+
+def cost_text(load: Load, cpu_ms: float | None) -> str:
+    """The same of a single round."""
+    if isinstance(load, FANNING_OUT):
+        return quantities.microseconds(_in_us(cpu_ms))
+    return quantities.milliseconds(cpu_ms)
+
+
+def times(load: Load) -> tuple[Column, ...]:
+    """Where the time went."""
+    return DELIVERY_TIMES if isinstance(load, FANNING_OUT) else TIMES
+
+
+def stages(load: Load) -> tuple[str, ...]:
+    """Headings of the stages of a load."""
+    return DELIVERY_STAGES if isinstance(load, FANNING_OUT) else STAGES
+
+
+def texts_of_stage(load: Load, stage: StageResult) -> tuple[str, ...]:
+    """A stage under the headings `stages`."""
+    return delivery_stage_texts(stage) if isinstance(load, FANNING_OUT) else stage_texts(stage)
 
 
 def shown_answers(load: Load, cells: Sequence[CellResult]) -> tuple[Column, ...]:
@@ -311,6 +475,8 @@ def size_heading(load: Load) -> str:
     """What the size of a load of this model is."""
     if isinstance(load, Burst):
         return "At once"
+    if isinstance(load, FANNING_OUT):
+        return "Clients"
     return "Arrivals" if isinstance(load, ARRIVING) else "Users"
 
 

@@ -5,8 +5,15 @@ import io
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from harness.vocabulary.load import Closed, Load, Open
-from harness.vocabulary.result import CellResult, Figures, Interval, RunResults
+from harness.vocabulary.load import FANNING_OUT, Closed, FanOut, Load, Open
+from harness.vocabulary.result import (
+    CellResult,
+    FanOutFigures,
+    Figures,
+    Interval,
+    RunResults,
+    ScenarioFacts,
+)
 
 Value = str | int | float | None
 """None becomes an empty field."""
@@ -46,6 +53,24 @@ def _phase(of: str) -> dict[str, _Figure]:
         return lambda figures: getattr(getattr(figures.phases_ms, of), name)
 
     return {f"{of}_{name}_ms": value(name) for name in ("p50", "p99")}
+
+
+def _fan_out(name: str) -> dict[str, _Figure]:
+    def value(figures: Figures) -> Value:
+        return None if figures.fan_out is None else getattr(figures.fan_out, name)
+
+    return {f"fan_out_{name}": value}
+
+
+def _fan_out_percentiles(of: str) -> dict[str, _Figure]:
+    def value(name: str) -> _Figure:
+        def found(figures: Figures) -> Value:
+            fan_out: FanOutFigures | None = figures.fan_out
+            return None if fan_out is None else getattr(getattr(fan_out, f"{of}_ms"), name)
+
+        return found
+
+    return {f"fan_out_{of}_{name}_ms": value(name) for name in ("p50", "p90", "p99", "max")}
 
 
 COLUMNS: Mapping[str, _Field] = MappingProxyType(
@@ -124,32 +149,67 @@ FIGURES: Mapping[str, _Figure] = MappingProxyType(
             figures.database_use.rollbacks_per_request
         ),
         "database_cache_hits_fraction": lambda figures: figures.database_use.cache_hits,
+        "target_files": lambda figures: figures.target_use.files,
+        **_fan_out("published"),
+        **_fan_out("expected"),
+        **_fan_out("received"),
+        **_fan_out("reach"),
+        **_fan_out("duplicates"),
+        **_fan_out("out_of_order"),
+        **_fan_out_percentiles("spread"),
+        **_fan_out("delivered_per_s"),
+        **_fan_out("reconnects"),
+        **_fan_out("closed"),
+        **_fan_out("slow_heard"),
+        **_fan_out("dropped"),
+        **_fan_out("driver_cpu_us"),
+        **_fan_out("kib_per_connection"),
+        **_fan_out_percentiles("connect"),
     }
 )
 """What was measured. Names are for programs: they stay once they are released."""
+
+PLACES: Mapping[str, Callable[[CellResult, ScenarioFacts | None], Value]] = MappingProxyType(
+    {
+        "clients": lambda cell, _: _of_fan_out(cell.load, "clients"),
+        "slow_clients": lambda cell, _: _of_fan_out(cell.load, "slow"),
+        "stalled_clients": lambda cell, _: _of_fan_out(cell.load, "stalled"),
+        "http_users": lambda cell, _: _of_fan_out(cell.load, "http_users"),
+        "sweep": lambda _, fact: fact.sweep.series if fact and fact.sweep else None,
+        "sweep_at": lambda _, fact: fact.sweep.at if fact and fact.sweep else None,
+    }
+)
+"""Who was there under a fan-out, and the place in a series."""
 
 
 def render(results: RunResults) -> str:
     """The cells as CSV text, with a heading."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["run", *COLUMNS, *FIGURES])
+    writer.writerow(["run", *COLUMNS, *FIGURES, *PLACES])
+    facts = {fact.name: fact for fact in results.scenarios}
     for cell in results.cells:
-        writer.writerow([results.run.run_id, *_row(cell)])
+        writer.writerow([results.run.run_id, *_row(cell, facts.get(cell.scenario))])
     return text.getvalue()
 
 
-def _row(cell: CellResult) -> list[Value]:
+def _row(cell: CellResult, fact: ScenarioFacts | None) -> list[Value]:
     # The columns before these say whether they may be believed.
     figures = cell.figures_despite(cell.validity)
     return [
         *(field(cell) for field in COLUMNS.values()),
         *(figure(figures) for figure in FIGURES.values()),
+        *(place(cell, fact) for place in PLACES.values()),
     ]
 
 
 def _rate(load: Load) -> float | None:
-    return load.rate if isinstance(load, Open) else None
+    return load.rate if isinstance(load, Open | FanOut) else None
+
+
+def _of_fan_out(load: Load, name: str) -> int | None:
+    """Whom the steps of a fan-out do not have there are none of."""
+    return getattr(load, name, 0) if isinstance(load, FANNING_OUT) else None
 
 
 def _think_s(load: Load) -> float | None:

@@ -3,7 +3,8 @@
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -64,7 +65,11 @@ _WHISKER_ROOM = 2.0
 with two rounds an interval can span decades and would flatten everything else."""
 _DODGE = 0.035
 """Share of a decade between two targets at the same concurrency, so that whiskers lie apart."""
+_LINEAR_DODGE, _LINEAR_ROOM = 0.012, 0.08
+"""The same, and the room at both ends, of a linear axis: shares of its length."""
 _CROWDED = 5
+_LABEL = 0.1
+"""Share of a horizontal axis that a label takes: beyond a few, each must have so much."""
 _NARROW = 4.0
 
 
@@ -104,7 +109,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
             _draw_documented(axes, line)
         else:
             place = labels.index(line.label) - (len(labels) - 1) / 2
-            _draw_measured(axes, line, 10 ** (place * _DODGE))
+            _draw_measured(axes, line, _dodge(chart, place))
     _horizontal_axis(axes, chart)
     _vertical_axis(axes, chart)
 
@@ -136,14 +141,26 @@ def _draw_documented(axes: Axes, line: Line) -> None:
     )
 
 
-def _draw_measured(axes: Axes, line: Line, dodge: float) -> None:
+def _dodge(chart: Chart, place: float) -> Callable[[float], float]:
+    """Where a line's point at a level is drawn, so that the targets' whiskers lie apart."""
+    if chart.log_x:
+        return lambda x: x * 10 ** (place * _DODGE)
+    levels = _levels(chart)
+    return lambda x: x + place * _LINEAR_DODGE * ((levels[-1] - levels[0]) or 1.0)
+
+
+def _levels(chart: Chart) -> list[float]:
+    return sorted({point.x for line in chart.lines for point in line.points})
+
+
+def _draw_measured(axes: Axes, line: Line, at: Callable[[float], float]) -> None:
     assert line.mark is not None
     colour = _series(line.mark.colour)
     alpha = 0.5 if line.faint else 1.0
     believed = [point for point in line.points if point.valid]
     # Only believable points are joined: a line through a doubtful one would vouch for it.
     axes.plot(
-        [p.x * dodge for p in believed],
+        [at(p.x) for p in believed],
         [p.y for p in believed],
         color=colour,
         linestyle=line.mark.line,
@@ -151,8 +168,8 @@ def _draw_measured(axes: Axes, line: Line, dodge: float) -> None:
         alpha=alpha,
     )
     if line.knee:
-        axes.axvline(line.knee * dodge, color=colour, linewidth=1.2, linestyle=line.mark.line)
-    whiskers = [(p.x * dodge, *p.bounds) for p in line.points if p.bounds is not None]
+        axes.axvline(at(line.knee), color=colour, linewidth=1.2, linestyle=line.mark.line)
+    whiskers = [(at(p.x), *p.bounds) for p in line.points if p.bounds is not None]
     if whiskers:
         xs, lows, highs = zip(*whiskers, strict=True)
         axes.vlines(xs, lows, highs, color=colour, linewidth=1.2, alpha=alpha)
@@ -170,7 +187,7 @@ def _draw_measured(axes: Axes, line: Line, dodge: float) -> None:
         if not points:
             continue
         axes.plot(
-            [p.x * dodge for p in points],
+            [at(p.x) for p in points],
             [p.y for p in points],
             linestyle="none",
             marker=line.mark.marker,
@@ -183,19 +200,31 @@ def _draw_measured(axes: Axes, line: Line, dodge: float) -> None:
         )
 
 
+def _nearest(levels: Sequence[float], *, log: bool) -> float:
+    """How far the two closest levels lie apart, as a share of the axis."""
+    places = [math.log(level) for level in levels] if log else levels
+    return min(b - a for a, b in pairwise(places)) / (places[-1] - places[0])
+
+
 def _horizontal_axis(axes: Axes, chart: Chart) -> None:
-    levels = sorted({point.x for line in chart.lines for point in line.points})
+    levels = _levels(chart)
     labelled = levels
-    if len(levels) > _CROWDED:
-        labelled = [level for level in levels if math.log10(level).is_integer()] or levels[::2]
-    axes.set_xscale("log")
+    if len(levels) > _CROWDED and _nearest(levels, log=chart.log_x) < _LABEL:
+        decades = [x for x in levels if x > 0 and math.log10(x).is_integer()]
+        # From the end: it is the one that one looks for.
+        labelled = decades if chart.log_x and len(decades) > 1 else levels[::-2][::-1]
+    low, high = levels[0], levels[-1]
+    if chart.log_x:
+        axes.set_xscale("log")
+        # A single level, or two that lie close, would otherwise fill the axis.
+        missing = max(1.0, _NARROW / (high / low)) ** 0.5
+        axes.set_xlim(low / missing / _ROOM, high * missing * _ROOM)
+    else:
+        room = _LINEAR_ROOM * ((high - low) or 1.0)
+        axes.set_xlim(low - room, high + room)
     axes.xaxis.set_major_locator(FixedLocator(labelled))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: quantities.level(x)))
-    # A single level, or two that lie close, would otherwise fill the axis.
-    low, high = levels[0], levels[-1]
-    missing = max(1.0, _NARROW / (high / low)) ** 0.5
-    axes.set_xlim(low / missing / _ROOM, high * missing * _ROOM)
     axes.set_xlabel(chart.x_label)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from harness.vocabulary.load import ARRIVING, Burst
+from harness.vocabulary.load import ARRIVING, FANNING_OUT, Burst
 from harness.vocabulary.result import (
     CellResult,
     Comparison,
@@ -19,7 +19,7 @@ from harness.vocabulary.result import (
 )
 from reports import agreement, locustfile, quantities, wording
 from reports.quantities import Bounds
-from reports.sections import sections
+from reports.sections import sections, several_drivers
 
 SCENARIO = "wait-timer"
 """The scenario that repeats the documented timing table."""
@@ -110,11 +110,16 @@ def timing_rows(results: RunResults) -> tuple[TimingRow, ...]:
 
 
 def ratio_rows(results: RunResults) -> tuple[RatioRow, ...]:
-    """Async against sync under every load that both were measured with, in reading order."""
+    """Async against sync under every load that both were measured with, in reading order.
+
+    Not those of a series: what its number does is a question of its own.
+    """
     documented = _documented_ratios(results.documented)
-    several = len({cell.driver for cell in results.cells}) > 1
+    several = several_drivers(results)
     found = []
     for section in sections(results):
+        if section.places:
+            continue
         for one in section.comparisons:
             if one.metric != "throughput_rps" or {one.base, one.other} != {SYNC, ASYNC}:
                 continue
@@ -325,16 +330,26 @@ def _claim_sentence(results: RunResults) -> str:
     least = quantities.printed(CLAIM[0])
     if not rows:
         same = {(cell.target, cell.scenario, cell.load.label) for cell in results.cells}
-        arriving = any(
-            isinstance(cell.load, ARRIVING)
-            and cell.target == ASYNC
-            and (SYNC, cell.scenario, cell.load.label) in same
+        both = [
+            cell
             for cell in results.cells
-        )
-        if arriving:
+            if cell.target == ASYNC and (SYNC, cell.scenario, cell.load.label) in same
+        ]
+        if any(isinstance(cell.load, ARRIVING) for cell in both):
             return (
                 "async and sync were compared at rates of arrival that the plan fixed, which does "
                 "not say how many answers per second each could give"
+            )
+        if any(isinstance(cell.load, FANNING_OUT) for cell in both):
+            return (
+                "async and sync told the same events to the same clients, at rates that the plan "
+                "fixed; answers per second are nothing that this compares"
+            )
+        series = {fact.name for fact in results.scenarios if fact.sweep is not None}
+        if any(cell.scenario in series for cell in both):
+            return (
+                "async and sync were compared in series only, each number for itself; what is "
+                "claimed says nothing of these"
             )
         return "async and sync were not measured under the same load"
     if not ratios:

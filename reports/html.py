@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.vocabulary.cell import Cell, ValidityState
-from harness.vocabulary.load import Burst, Load, Ramp, Steps
+from harness.vocabulary.load import FANNING_OUT, Burst, FanOutSteps, Load, Ramp, Steps
 from harness.vocabulary.record import RAN_TO_THEIR_END
 from harness.vocabulary.result import Comparison, RunResults, WorkerUse
 from reports import (
@@ -60,22 +60,30 @@ class SectionView:
         charts: Drawn.
         answers: Columns of the first table.
         knees: Of steps and ramps, up to where each target kept up, in sentences.
+        sweeps: Of a series, which number was best, likewise.
+        disturbances: Of a fan-out, what clients that do not read do to the others, likewise.
         main: Comparisons in the metric that counts, each a sentence in the text.
         over_time: The small charts of the single cells.
         costs: Columns of what it took.
+        cost: The one of them that each round has; None if nobody looked.
         database: Columns of what the database did; none if nobody looked.
         times: Columns of where the time went.
+        clients: Columns of the connections of a fan-out.
     """
 
     section: Section
     charts: tuple[Drawn, ...]
     answers: tuple[columns.Column, ...]
     knees: tuple[str, ...]
+    sweeps: tuple[str, ...]
+    disturbances: tuple[str, ...]
     main: tuple[Comparison, ...]
     over_time: tuple[timelines.CellTimelines, ...]
     costs: tuple[columns.Column, ...]
+    cost: columns.Column | None
     database: tuple[columns.Column, ...]
     times: tuple[columns.Column, ...]
+    clients: tuple[columns.Column, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +130,9 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         scale=_scale(ratios),
         claim=headline.CLAIM,
         doubtful=sections.doubtful(results),
+        fans_out=any(isinstance(cell.load, FANNING_OUT) for cell in results.cells),
         views=tuple(_view(section, looks) for section in sections.sections(results)),
-        several_drivers=len({cell.driver for cell in results.cells}) > 1,
+        several_drivers=sections.several_drivers(results),
         cell_ids={cell.name: anchor for cell, anchor in zip(results.cells, cell_ids, strict=True)},
         by_name={cell.name: cell for cell in results.cells},
         link=lambda *parts: "/".join([data_root, *(quote(part) for part in parts)]),
@@ -163,13 +172,21 @@ def _view(section: Section, looks: Mapping[str, marks.Mark]) -> SectionView:
         knees=tuple(
             wording.knee_sentence(cell)
             for cell in section.cells
-            if isinstance(cell.load, Steps | Ramp)
+            if isinstance(cell.load, Steps | Ramp | FanOutSteps)
+        ),
+        sweeps=tuple(wording.sweep_sentence(one, section.swept) for one in section.sweeps),
+        disturbances=tuple(
+            wording.disturbance_sentence(one)
+            for one in section.disturbances
+            if one.metric == metric
         ),
         main=tuple(one for one in section.comparisons if one.metric == metric),
         over_time=timelines.timelines(section.cells),
-        costs=columns.present(columns.COSTS, section.cells),
+        costs=columns.present(columns.costs(section.load), section.cells),
+        cost=next(iter(columns.present((columns.cost(section.load),), section.cells)), None),
         database=columns.present(columns.DATABASE, section.cells),
-        times=columns.present(columns.TIMES, section.cells),
+        times=columns.present(columns.times(section.load), section.cells),
+        clients=columns.present(columns.CLIENTS, section.cells),
     )
 
 

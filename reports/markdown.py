@@ -6,12 +6,18 @@ from collections.abc import Iterable, Sequence
 from harness.vocabulary.result import CellResult, RunResults
 from reports import agreement, clocks, columns, headline, locustfile, quantities, wording
 from reports.columns import Column
-from reports.sections import Section, doubtful, sections
+from reports.sections import Section, doubtful, sections, several_drivers
 
 _COSTS = (columns.CPU, columns.DATABASE_CPU, columns.CONNECTIONS)
+_COSTS_OF_SWEEP = (columns.FILES, columns.THREADS, columns.LOOP_LAG)
+_COSTS_OF_FAN_OUT = (
+    columns.CPU_PER_DELIVERY,
+    columns.DRIVER_CPU_PER_DELIVERY,
+    columns.MEMORY_PER_CONNECTION,
+)
 _WORDS = frozenset(
     {"Target", "Driver", "Validity", "Scenario", "Load", "Figure", "In words", "Request"}
-    | {"Kind of error", "Examples", "Worker", "Clock", "Lost"}
+    | {"Kind of error", "Examples", "Worker", "Clock", "Lost", "Step"}
 )
 """Headings of columns that hold no figures."""
 
@@ -36,7 +42,7 @@ def render(results: RunResults) -> str:
         facts = locustfile.facts(run.locustfile, results)
         blocks.append(_bullets(f"{name}: {value}" for name, value in facts))
     blocks += _agreement(results)
-    several = len({cell.driver for cell in results.cells}) > 1
+    several = several_drivers(results)
     for section in sections(results):
         blocks += _section(section, several_drivers=several)
     if run.locustfile is not None:
@@ -73,7 +79,7 @@ def _agreement(results: RunResults) -> list[str]:
                 group.title,
                 row.target,
                 wording.at_once(row.load),
-                wording.subject(row.metric),
+                wording.subject(row.metric, row.load),
                 agreement.figure(row.metric, row.base_figure),
                 agreement.figure(row.metric, row.other_figure),
                 quantities.number(row.ratio),
@@ -91,17 +97,29 @@ def _section(section: Section, *, several_drivers: bool) -> list[str]:
     blocks = [f"## {_escaped(section.title)}"]
     if section.description:
         blocks.append(_escaped(section.description))
-    shown = (*columns.answers(section.load), *columns.present(_COSTS, section.cells))
+    shown = (*columns.answers(section.load), *columns.present(_costs(section), section.cells))
     headings = [
-        "Target",
-        columns.size_heading(section.load),
+        *_head(section, several_drivers=several_drivers),
         *(column.heading for column in shown),
         "Validity",
     ]
-    if several_drivers:
-        headings.insert(2, "Driver")
-    rows = [_row(cell, shown, several_drivers=several_drivers) for cell in section.cells]
+    rows = [_row(section, cell, shown, several_drivers=several_drivers) for cell in section.cells]
     blocks.append(_table(headings, rows))
+    if section.sweeps:
+        blocks.append(
+            _bullets(wording.sweep_sentence(one, section.swept) for one in section.sweeps)
+        )
+    disturbed = [
+        wording.disturbance_sentence(one)
+        for one in section.disturbances
+        if one.metric == columns.METRICS.get(section.model)
+    ]
+    if disturbed:
+        blocks.append(_bullets(disturbed))
+    if section.is_step_by_step:
+        blocks.append(_steps(section))
+    if clients := columns.present(columns.CLIENTS, section.cells):
+        blocks.append(_figures(section, clients))
     if any(columns.shown(cell).stages for cell in section.cells):
         blocks.append(_stages(section))
         blocks.append(_bullets(wording.knee_sentence(cell) for cell in section.cells))
@@ -116,7 +134,7 @@ def _section(section: Section, *, several_drivers: bool) -> list[str]:
     if main:
         blocks.append(
             _bullets(
-                f"{wording.at_once(one.load)}{f', {one.driver}' if several_drivers else ''}: "
+                f"{section.where(one)}{f', {one.driver}' if several_drivers else ''}: "
                 f"{wording.comparison_sentence(one)}"
                 for one in main
             )
@@ -124,20 +142,50 @@ def _section(section: Section, *, several_drivers: bool) -> list[str]:
     return blocks
 
 
+def _costs(section: Section) -> Sequence[Column]:
+    if section.fans_out:
+        return _COSTS_OF_FAN_OUT
+    return (*_COSTS, *_COSTS_OF_SWEEP) if section.places else _COSTS
+
+
+def _head(section: Section, *, several_drivers: bool = False) -> list[str]:
+    """The headings of the columns that say which cell it is."""
+    swept = [section.swept_heading] if section.places else []
+    driver = ["Driver"] if several_drivers else []
+    return ["Target", *swept, columns.size_heading(section.load), *driver]
+
+
+def _which(section: Section, cell: CellResult, *, several_drivers: bool = False) -> list[str]:
+    """The same of a cell."""
+    at = section.at(cell)
+    place = [] if at is None else [quantities.level(at)]
+    driver = [cell.driver] if several_drivers else []
+    return [cell.target, *place, wording.size(cell.load), *driver]
+
+
 def _times(section: Section) -> str:
-    shown = columns.present(columns.TIMES, section.cells)
-    headings = ["Target", columns.size_heading(section.load)]
-    headings += [column.heading for column in shown]
+    return _figures(section, columns.present(columns.times(section.load), section.cells))
+
+
+def _figures(section: Section, shown: Sequence[Column]) -> str:
     rows = [
         [
-            cell.target,
-            wording.size(cell.load),
+            *_which(section, cell),
             *(column.text(columns.shown(cell)) for column in shown),
             wording.state(cell),
         ]
         for cell in section.cells
     ]
-    return _table([*headings, "Validity"], rows)
+    return _table([*_head(section), *(column.heading for column in shown), "Validity"], rows)
+
+
+def _steps(section: Section) -> str:
+    rows = [
+        [*_which(section, cell), step.step, *columns.step_texts(step), wording.state(cell)]
+        for cell in section.cells
+        for step in columns.shown(cell).steps
+    ]
+    return _table([*_head(section), "Step", *columns.STEPS, "Validity"], rows)
 
 
 def _requests(cell: CellResult) -> str:
@@ -151,21 +199,20 @@ def _errors(cell: CellResult) -> str:
 
 
 def _workers(section: Section) -> str:
-    headings = ["Target", columns.size_heading(section.load), *columns.WORKERS]
+    headings = [*_head(section), *columns.WORKERS]
     rows = [
-        [cell.target, wording.size(cell.load), *columns.worker_texts(worker)]
-        for cell, worker in section.workers
+        [*_which(section, cell), *columns.worker_texts(worker)] for cell, worker in section.workers
     ]
     return _table(headings, rows)
 
 
 def _stages(section: Section) -> str:
-    headings = ["Target", "Planned", *columns.STAGES, "Validity"]
+    headings = ["Target", "Planned", *columns.stages(section.load), "Validity"]
     rows = [
         [
             cell.target,
             quantities.level(stage.rate),
-            *columns.stage_texts(stage),
+            *columns.texts_of_stage(section.load, stage),
             wording.state(cell),
         ]
         for cell in section.cells
@@ -174,7 +221,9 @@ def _stages(section: Section) -> str:
     return _table(headings, rows)
 
 
-def _row(cell: CellResult, shown: Sequence[Column], *, several_drivers: bool) -> list[str]:
+def _row(
+    section: Section, cell: CellResult, shown: Sequence[Column], *, several_drivers: bool
+) -> list[str]:
     measured = columns.shown(cell)
     figures = [
         f"{column.text(measured)} ({within})"
@@ -182,10 +231,8 @@ def _row(cell: CellResult, shown: Sequence[Column], *, several_drivers: bool) ->
         else column.text(measured)
         for column in shown
     ]
-    found = [cell.target, wording.size(cell.load), *figures, wording.state(cell)]
-    if several_drivers:
-        found.insert(2, cell.driver)
-    return found
+    which = _which(section, cell, several_drivers=several_drivers)
+    return [*which, *figures, wording.state(cell)]
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -58,6 +58,11 @@ def seconds(value: float | None) -> str:
     return MISSING if value is None else milliseconds(value * _THOUSAND)
 
 
+def microseconds(value: float | None) -> str:
+    """Microseconds of something small: `21.3 µs`."""
+    return MISSING if value is None or not math.isfinite(value) else f"{number(value)} µs"
+
+
 def long_time(value: float | None) -> str:
     """Seconds of something that takes minutes: `39.5 s`, `5 min 12 s`."""
     if value is None or not math.isfinite(value) or value < _LONG_S:
@@ -71,6 +76,11 @@ def mebibytes(value: float | None) -> str:
     return MISSING if value is None else f"{number(value)} MiB"
 
 
+def kibibytes(value: float | None) -> str:
+    """A little memory: `40.2 KiB`."""
+    return MISSING if value is None else f"{number(value)} KiB"
+
+
 def moment(iso: str | None) -> str:
     """A moment of ISO 8601: `2026-11-23 06:26:44 UTC`."""
     return MISSING if iso is None else iso.replace("T", " ").replace("+00:00", " UTC")
@@ -81,6 +91,13 @@ def share(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return MISSING
     return "<1%" if 0 < value < 0.005 else f"{value:.0%}"  # noqa: PLR2004 - rounds to 0%
+
+
+def reach(value: float | None) -> str:
+    """A share of which all is what counts: cut off after three digits, never rounded up."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{math.floor(value * 1e5 + 1e-6) / 1e3:g}%"
 
 
 def share_of(part: int, whole: int) -> str:

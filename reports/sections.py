@@ -1,32 +1,54 @@
-"""Results in the order in which they are read: by scenario, within it by load, then by target."""
+"""Results in the order in which they are read: by scenario, within it by load, then by target.
+
+The scenarios of a series, which differ by one number, are read as one.
+"""
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.vocabulary.load import Burst, Closed, Load, Open, Population, Ramp, Steps
+from harness.vocabulary.load import (
+    FANNING_OUT,
+    Burst,
+    Closed,
+    FanOut,
+    FanOutSteps,
+    Load,
+    Open,
+    Population,
+    Ramp,
+    Steps,
+)
 from harness.vocabulary.result import (
     CellResult,
     Comparison,
+    Disturbance,
     RunResults,
     ScenarioFacts,
+    SweepResult,
     WorkerUse,
 )
+from harness.vocabulary.scenario import Sweep
+from reports import quantities, wording
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One scenario and everything that was measured of it under one load model.
+    """One scenario, or one series, and everything that was measured of it under one load model.
 
     Attributes:
         anchor: Its id in the page.
-        name: Name of the scenario.
+        name: Name of the scenario, or of the series.
         title: What it is called for readers.
         description: What it asks.
         model: The load model; it decides what counts.
         cells: In reading order.
         comparisons: In reading order.
+        places: Of a series: by scenario its place in it.
+        sweeps: Of a series: what the rounds can tell of it.
+        disturbances: Of a fan-out: what those who do not read do to those who do.
+        events: Whether its users hear events.
     """
 
     anchor: str
@@ -36,6 +58,45 @@ class Section:
     model: str
     cells: tuple[CellResult, ...]
     comparisons: tuple[Comparison, ...]
+    places: Mapping[str, Sweep]
+    sweeps: tuple[SweepResult, ...]
+    disturbances: tuple[Disturbance, ...]
+    events: bool
+
+    @property
+    def swept(self) -> str:
+        """What differs within a series; empty for a single scenario."""
+        return next((place.of for place in self.places.values()), "")
+
+    @property
+    def swept_heading(self) -> str:
+        """The same at the head of a column; the name of a parameter as it is."""
+        return self.swept if "_" in self.swept else self.swept[:1].upper() + self.swept[1:]
+
+    def at(self, item: CellResult | Comparison) -> float | None:
+        """The number in a series; None outside of any."""
+        place = self.places.get(item.scenario)
+        return None if place is None else place.at
+
+    def where(self, item: CellResult | Comparison) -> str:
+        """The load of a cell or a comparison in a sentence, with the number in its series."""
+        load = wording.at_once(item.load)
+        at = self.at(item)
+        return load if at is None else f"{self.swept} = {quantities.level(at)}, {load}"
+
+    @property
+    def fans_out(self) -> bool:
+        """Whether its requests are deliveries."""
+        return isinstance(self.load, FANNING_OUT)
+
+    @property
+    def is_step_by_step(self) -> bool:
+        """Whether the single steps are what it is about: when the answer came, and when events."""
+        return (
+            self.events
+            and not self.fans_out
+            and any(len(cell.figures_despite(cell.validity).steps) > 1 for cell in self.cells)
+        )
 
     @property
     def load(self) -> Load:
@@ -44,11 +105,11 @@ class Section:
 
     @property
     def groups(self) -> tuple[tuple[CellResult, ...], ...]:
-        """The cells of each load."""
-        labels = dict.fromkeys(cell.load.label for cell in self.cells)
-        return tuple(
-            tuple(cell for cell in self.cells if cell.load.label == label) for label in labels
-        )
+        """The cells of each load, and of each number of a series."""
+        found: dict[object, list[CellResult]] = {}
+        for cell in self.cells:
+            found.setdefault((self.at(cell), cell.load.label), []).append(cell)
+        return tuple(tuple(cells) for cells in found.values())
 
     @property
     def workers(self) -> tuple[tuple[CellResult, WorkerUse], ...]:
@@ -73,39 +134,89 @@ class Section:
 def sections(results: RunResults) -> tuple[Section, ...]:
     """Sort the cells and comparisons of a run into sections, in the plan's order of scenarios."""
     facts = {found.name: found for found in results.scenarios}
-    order = target_order(results)
-    keys = dict.fromkeys((cell.scenario, cell.load.model) for cell in results.cells)
-    models = Counter(name for name, _ in keys)
-    names = [
-        f"scenario-{name}" + (f"-{model}" if models[name] > 1 and model != "closed" else "")
-        for name, model in keys
-    ]
+    names = dict.fromkeys(cell.scenario for cell in results.cells)
+    topics = {name: _topic(facts.get(name, ScenarioFacts(name, name, ""))) for name in names}
+    keys = dict.fromkeys((topics[cell.scenario], cell.load.model) for cell in results.cells)
+    models = Counter(topic for topic, _ in keys)
+    anchors = unique_ids(
+        f"{kind}-{name}" + (f"-{model}" if models[kind, name] > 1 and model != "closed" else "")
+        for (kind, name), model in keys
+    )
     found = []
-    for (name, model), anchor in zip(keys, unique_ids(names), strict=True):
-        fact = facts.get(name, ScenarioFacts(name, name, ""))
-        suffix = f": {_MODELS[model]}" if models[name] > 1 else ""
+    for (topic, model), anchor in zip(keys, anchors, strict=True):
+        of = [facts.get(name, ScenarioFacts(name, name, "")) for name in names]
         found.append(
-            Section(
-                anchor=anchor,
-                name=name,
-                title=fact.title + suffix,
-                description=fact.description,
-                model=model,
-                cells=tuple(
-                    sorted(
-                        (cell for cell in results.cells if _belongs(cell, name, model)),
-                        key=lambda cell: (*_load_key(cell.load), order[cell.target], cell.driver),
-                    )
-                ),
-                comparisons=tuple(
-                    sorted(
-                        (one for one in results.comparisons if _belongs(one, name, model)),
-                        key=lambda one: _load_key(one.load),
-                    )
-                ),
+            _section(
+                results,
+                anchor,
+                model,
+                [fact for fact in of if topics[fact.name] == topic],
+                f": {_MODELS[model]}" if models[topic] > 1 else "",
             )
         )
     return tuple(found)
+
+
+def _topic(fact: ScenarioFacts) -> tuple[str, str]:
+    return ("scenario", fact.name) if fact.sweep is None else ("sweep", fact.sweep.series)
+
+
+def _section(
+    results: RunResults, anchor: str, model: str, facts: Sequence[ScenarioFacts], suffix: str
+) -> Section:
+    """The section of these scenarios: one, or all of a series."""
+    order = target_order(results)
+    first = facts[0]
+    places = {fact.name: fact.sweep for fact in facts if fact.sweep is not None}
+    names = {fact.name for fact in facts}
+
+    def place(item: CellResult | Comparison) -> tuple[float, float, str]:
+        at = places[item.scenario].at if item.scenario in places else 0.0
+        return at, *_load_key(item.load)
+
+    def belongs(item: CellResult | Comparison) -> bool:
+        return item.scenario in names and item.load.model == model
+
+    return Section(
+        anchor=anchor,
+        name=first.name if first.sweep is None else first.sweep.series,
+        title=(first.title if first.sweep is None else first.sweep.title) + suffix,
+        description=_in_common([fact.description for fact in facts]),
+        model=model,
+        cells=tuple(
+            sorted(
+                filter(belongs, results.cells),
+                key=lambda cell: (*place(cell), order[cell.target], cell.driver),
+            )
+        ),
+        comparisons=tuple(sorted(filter(belongs, results.comparisons), key=place)),
+        places=places,
+        sweeps=tuple(
+            one
+            for one in results.sweeps
+            if first.sweep is not None
+            and (one.series, one.load.model) == (first.sweep.series, model)
+        ),
+        disturbances=tuple(
+            one for one in results.disturbances if one.scenario in names and one.load.model == model
+        ),
+        events=any(fact.events for fact in facts),
+    )
+
+
+def _in_common(descriptions: Sequence[str]) -> str:
+    """The sentences that all of them have: in a series the others name its number."""
+    first, *others = descriptions
+    if not others:
+        return first
+    sentences = [one.rstrip(".") for one in first.split(". ")]
+    kept = [one for one in sentences if one and all(one in other for other in others)]
+    return f"{'. '.join(kept)}." if kept else ""
+
+
+def several_drivers(results: RunResults) -> bool:
+    """Whether drivers must be told apart: where each has scenarios of its own they need not be."""
+    return any(len(section.drivers) > 1 for section in sections(results))
 
 
 def target_order(results: RunResults) -> Mapping[str, int]:
@@ -143,6 +254,8 @@ def size(load: Load) -> float:
     match load:
         case Burst() | Closed():
             return load.concurrency
+        case FanOut() | FanOutSteps():
+            return load.clients
         case Open():
             return load.rate
         case Steps():
@@ -159,12 +272,10 @@ _MODELS = {
     "open": "at a constant rate",
     "steps": "step by step",
     "ramp": "up a ramp",
+    "fan-out": "at a constant rate",
+    "fan-out-steps": "step by step",
     "population": "by the users of a locustfile",
 }
-
-
-def _belongs(item: CellResult | Comparison, name: str, model: str) -> bool:
-    return item.scenario == name and item.load.model == model
 
 
 def _load_key(load: Load) -> tuple[float, str]:

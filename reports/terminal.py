@@ -6,17 +6,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.vocabulary.load import ARRIVING, Load
+from harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
 from harness.vocabulary.result import CellResult, RunResults
 from reports import agreement, columns, headline, quantities, wording
 from reports.agreement import DriverPair
 from reports.quantities import MISSING
-from reports.sections import Section, sections
+from reports.sections import Section, sections, several_drivers
 
 
 def render(results: RunResults) -> RenderableType:
     """The headline, and a table per scenario."""
-    several = len({cell.driver for cell in results.cells}) > 1
+    several = several_drivers(results)
     parts: list[RenderableType] = []
     if results.run.interrupted:
         line = f"Interrupted: {wording.interrupted(results.run)}."
@@ -33,8 +33,14 @@ MOST_REQUESTS = 20
 """Rows of a locustfile's requests, those that were asked most often: one that puts an id into each
 name would fill the terminal."""
 
-_PRIMARY = {"burst": "last", "steps": "kept up to", "ramp": "kept up to"}
-"""What counts: the time to the last answer, the knee, else answers per second."""
+_PRIMARY = {
+    "burst": "last",
+    "steps": "kept up to",
+    "ramp": "kept up to",
+    "fan-out": "reach",
+    "fan-out-steps": "kept up to",
+}
+"""What counts: the time to the last answer, the knee, the reach, else answers per second."""
 
 
 def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]:
@@ -44,24 +50,30 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
     table.add_column("target", no_wrap=True)
     if several_drivers:
         table.add_column("driver", no_wrap=True)
+    if section.places:
+        table.add_column(section.swept, justify="right")
     table.add_column("at", justify="right", no_wrap=True)
     cpu = bool(columns.present((columns.CPU,), section.cells))
-    figures = (_PRIMARY.get(section.model, "rate/s"), "95%", "p50", "p99", *["CPU/req"] * cpu)
+    per = "CPU/dlv" if section.fans_out else "CPU/req"
+    within = ["95%"] * (not section.fans_out)
+    figures = (_PRIMARY.get(section.model, "rate/s"), *within, "p50", "p99", *[per] * cpu)
     for name in figures:
         table.add_column(name, justify="right", no_wrap=True)
     # No column for errors: a cell with any is not valid, and says so in words beneath.
     table.add_column("ok?", justify="right", no_wrap=True)
-    load = None
-    for cell in section.cells:
-        if load is not None and cell.load.label != load:
-            table.add_section()
-        load = cell.load.label
-        table.add_row(*_row(cell, several_drivers=several_drivers, cpu=cpu))
+    for group in section.groups:
+        table.add_section()
+        for cell in group:
+            table.add_row(*_row(section, cell, several_drivers=several_drivers, cpu=cpu))
     found: list[RenderableType] = [heading, table]
     found += [
-        _doubt(cell, several_drivers=several_drivers)
+        _doubt(section, cell, several_drivers=several_drivers)
         for cell in section.cells
         if not cell.validity.is_valid
+    ]
+    found += [
+        Padding(Text(f"{wording.sweep_sentence(one, section.swept)}."), (0, 0, 0, 2))
+        for one in section.sweeps
     ]
     if section.model == "population":
         found += [_requests(cell) for cell in section.cells if columns.shown(cell).steps]
@@ -124,19 +136,24 @@ def _table() -> Table:
     return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
 
 
-def _row(cell: CellResult, *, several_drivers: bool, cpu: bool) -> list[Text]:
+def _row(section: Section, cell: CellResult, *, several_drivers: bool, cpu: bool) -> list[Text]:
     valid = cell.validity.is_valid
     figures = columns.shown(cell)
     column = columns.of(cell)
+    at = section.at(cell)
+    # How far the reach and the knee of a fan-out scatter is not known, and room is scarce.
+    within = [] if section.fans_out else [column.interval(figures).replace(" to ", MISSING)]
+    cost = columns.cost(cell.load).text(figures)
     texts = [
         cell.target,
         *([cell.driver] if several_drivers else []),
+        *([] if at is None else [quantities.level(at)]),
         _size(cell.load),
         column.text(figures),
-        column.interval(figures).replace(" to ", MISSING),
+        *within,
         quantities.milliseconds(figures.latency_ms.p50),
         quantities.milliseconds(figures.latency_ms.p99),
-        *([quantities.milliseconds(figures.target_use.cpu_ms_per_request)] if cpu else []),
+        *([cost] if cpu else []),
     ]
     style = "" if valid else "dim"
     row = [Text(text, style=style) for text in texts]
@@ -144,9 +161,11 @@ def _row(cell: CellResult, *, several_drivers: bool, cpu: bool) -> list[Text]:
     return row
 
 
-def _doubt(cell: CellResult, *, several_drivers: bool) -> RenderableType:
+def _doubt(section: Section, cell: CellResult, *, several_drivers: bool) -> RenderableType:
     driver = f", {cell.driver}" if several_drivers else ""
-    text = Text(f"{cell.target} at {_size(cell.load)}{driver}: ")
+    at = section.at(cell)
+    swept = "" if at is None else f"{section.swept} = {quantities.level(at)}, "
+    text = Text(f"{cell.target} at {swept}{_size(cell.load)}{driver}: ")
     text.append(str(cell.validity.state), style="bold yellow")
     if cell.validity.reasons:
         text.append(f", {cell.validity.reasons[0]}")
@@ -159,4 +178,9 @@ def _size(load: Load) -> str:
     if isinstance(load, ARRIVING):
         poisson = " Poisson" if load.arrivals == "poisson" else ""
         return wording.rates(load).replace(" to ", MISSING) + "/s" + poisson
+    if isinstance(load, FANNING_OUT):
+        others = "".join(f" +{one}" for one in wording.others(load)).replace("HTTP users", "HTTP")
+        return f"{quantities.count(load.clients)}x{wording.rates(load)}/s{others}".replace(
+            " to ", MISSING
+        )
     return wording.size(load).replace(", thinking ", " +")

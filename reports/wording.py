@@ -4,9 +4,30 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from harness.vocabulary.cell import ValidityState
-from harness.vocabulary.load import Arriving, Burst, Closed, Load, Open, Population, Ramp, Steps
+from harness.vocabulary.load import (
+    FANNING_OUT,
+    Arriving,
+    Burst,
+    Closed,
+    EventLoad,
+    FanOut,
+    FanOutSteps,
+    Load,
+    Open,
+    Population,
+    Ramp,
+    Steps,
+)
 from harness.vocabulary.record import RunRecord
-from harness.vocabulary.result import CellResult, Comparison, Figures, NotBelieved
+from harness.vocabulary.result import (
+    CellResult,
+    Comparison,
+    Disturbance,
+    Figures,
+    NotBelieved,
+    StageResult,
+    SweepResult,
+)
 from reports import quantities
 from reports.quantities import Bounds
 
@@ -40,6 +61,28 @@ _SUBJECTS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """By metric: the sentence about a ratio, and what it is about."""
 
+_DELIVERY_SUBJECTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "latency_ms.p50": (
+            "the median delivery takes {times} times as long with {other} as with {base}",
+            "the median time from emitted to heard",
+        ),
+        "latency_ms.p90": (
+            "90% of the deliveries come within {times} times as long with {other} as with {base}",
+            "the 90th percentile from emitted to heard",
+        ),
+        "latency_ms.p99": (
+            "99% of the deliveries come within {times} times as long with {other} as with {base}",
+            "the 99th percentile from emitted to heard",
+        ),
+        "cpu_ms_per_request": (
+            "{other} spends {times} times as much CPU on a delivery as {base}",
+            "CPU per delivery",
+        ),
+    }
+)
+"""The same under a fan-out."""
+
 _OTHER_SUBJECT = ("the figure is {times} times as large for {other} as for {base}", "this figure")
 
 VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
@@ -56,8 +99,8 @@ VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
             "the load that was planned"
         ),
         ValidityState.ERRORS: (
-            "requests failed, were refused or were never answered, or tasks of a locustfile raised "
-            "exceptions"
+            "requests failed, were refused or were never answered, events did not reach a client "
+            "that reads, once and in order, or tasks of a locustfile raised exceptions"
         ),
         ValidityState.UNSTEADY: (
             "one part of the window differs from the rest, or under steps and ramps there was no "
@@ -86,16 +129,12 @@ def at_once(load: Load) -> str:
             return f"{quantities.count(load.n)} requests at once"
         case Closed():
             return f"{quantities.count(load.users)} users{_thinking(load)}"
-        case Open():
-            return f"{rates(load)} arrivals per second{_spacing(load)}"
-        case Steps():
-            steps = f"{len(load.rates)} steps of {quantities.seconds(load.step_s)}"
-            return f"{rates(load)} arrivals per second in {steps}{_spacing(load)}"
-        case Ramp():
-            over = quantities.seconds(load.duration_s)
-            return f"{rates(load)} arrivals per second over {over}{_spacing(load)}"
+        case Open() | Steps() | Ramp():
+            return f"{rates(load)} arrivals per second{_over(load)}{_spacing(load)}"
         case Population():
             return _crowd(load)
+        case FanOut() | FanOutSteps():
+            return f"{_audience(load)}, {_published(load)}"
 
 
 def size(load: Load) -> str:
@@ -111,18 +150,65 @@ def size(load: Load) -> str:
             return f"{rates(load)}{poisson}"
         case Population():
             return "shape" if load.users is None else quantities.count(load.users)
+        case FanOut() | FanOutSteps():
+            return ", ".join([crowd(load), *others(load)])
 
 
-def rates(load: Arriving) -> str:
-    """Arrivals per second, from the first to the last."""
+def rates(load: Arriving | EventLoad) -> str:
+    """Arrivals, or publications, per second, from the first to the last."""
     match load:
-        case Open():
+        case Open() | FanOut():
             return quantities.level(load.rate)
-        case Steps():
+        case Steps() | FanOutSteps():
             ends = load.rates[0], load.rates[-1]
         case Ramp():
             ends = load.from_rate, load.to_rate
     return " to ".join(quantities.level(end) for end in ends)
+
+
+def _audience(load: EventLoad) -> str:
+    clients = f"{quantities.count(load.clients)} {'client' if load.clients == 1 else 'clients'}"
+    if not isinstance(load, FanOut):
+        return clients
+    silent = [
+        f"{quantities.count(many)} of them {what}"
+        for what, many in (("slow", load.slow), ("stalled", load.stalled))
+        if many
+    ]
+    users = f"{quantities.count(load.http_users)} {_users(load)}"
+    return ", ".join([clients, *silent, *([users] if load.http_users else [])])
+
+
+def crowd(load: EventLoad) -> str:
+    """How many clients there are, and what they are told."""
+    return f"{quantities.count(load.clients)} at {rates(load)}/s"
+
+
+def others(load: Load) -> tuple[str, ...]:
+    """Who is there under a fan-out beside clients that read, in few words."""
+    if not isinstance(load, FanOut):
+        return ()
+    parts = ((load.slow, "slow"), (load.stalled, "stalled"), (load.http_users, _users(load)))
+    return tuple(f"{quantities.count(many)} {what}" for many, what in parts if many)
+
+
+def _users(load: FanOut) -> str:
+    return "HTTP user" if load.http_users == 1 else "HTTP users"
+
+
+def _published(load: EventLoad) -> str:
+    return f"{rates(load)} publications per second{_over(load)}"
+
+
+def _over(load: Arriving | EventLoad) -> str:
+    """In how many steps, or how fast, a rate rises."""
+    match load:
+        case Steps() | FanOutSteps():
+            return f" in {len(load.rates)} steps of {quantities.seconds(load.step_s)}"
+        case Ramp():
+            return f" over {quantities.seconds(load.duration_s)}"
+        case _:
+            return ""
 
 
 def _thinking(load: Closed) -> str:
@@ -146,7 +232,7 @@ def asked(load: Load) -> str:
         f"for {quantities.seconds(load.duration_s)} after {quantities.seconds(load.warmup_s)} "
         "of warm-up"
     )
-    if isinstance(load, Closed):
+    if isinstance(load, Closed | FanOut | FanOutSteps):
         return f"{at_once(load)}, {times}"
     most = quantities.count(load.max_in_flight)
     return f"{at_once(load)}, {times}, at most {most} flows under way"
@@ -188,16 +274,8 @@ def model_note(load: Load) -> str:
                 "All requests are due at one moment; what counts is the time until the last one "
                 "is answered."
             )
-        case Closed(think_s=0):
-            return (
-                "Each user sends its next request as soon as the last one is answered; what counts "
-                "is how many are answered per second."
-            )
         case Closed():
-            return (
-                "Each user pauses between one flow and the next; what counts is how many requests "
-                "are answered per second."
-            )
+            return _closed_note(load)
         case Open():
             return (
                 "Flows arrive at a constant rate, whatever the target does; what counts is how "
@@ -210,6 +288,37 @@ def model_note(load: Load) -> str:
             )
         case Population():
             return _crowd_note(load)
+        case FanOut() | FanOutSteps():
+            return _fan_out_note(load)
+
+
+def _closed_note(load: Closed) -> str:
+    if load.think_s:
+        return (
+            "Each user pauses between one flow and the next; what counts is how many requests are "
+            "answered per second."
+        )
+    return (
+        "Each user sends its next request as soon as the last one is answered; what counts is how "
+        "many are answered per second."
+    )
+
+
+def _fan_out_note(load: EventLoad) -> str:
+    if isinstance(load, FanOutSteps):
+        return (
+            "One publisher tells every client something, faster and faster; what counts is the "
+            f"highest rate up to which everybody hears all of it, {IN_TIME}."
+        )
+    return (
+        "One publisher tells every client something, at a constant rate, whatever the target does; "
+        "what counts is that each client that reads hears all of it, once and in order, and how "
+        "long that takes from the moment at which the target emitted it."
+    )
+
+
+IN_TIME = "99% within 100 ms of the moment at which it was due to be published"
+"""When a stage of a fan-out is in time; the rule and its reason are in `harness.validity`."""
 
 
 def knee(figures: Figures) -> str:
@@ -218,11 +327,11 @@ def knee(figures: Figures) -> str:
         return quantities.MISSING
     slowest = min(stage.rate for stage in figures.stages)
     fastest = max(stage.rate for stage in figures.stages)
+    # The stages of a fan-out have round rates; those of a ramp are what it comes to.
+    text = quantities.number if figures.fan_out is None else quantities.level
     if figures.knee_rps is None:
-        return f"{quantities.number(fastest)} or more"
-    if figures.knee_rps == 0:
-        return f"below {quantities.number(slowest)}"
-    return quantities.number(figures.knee_rps)
+        return f"{text(fastest)} or more"
+    return f"below {text(slowest)}" if figures.knee_rps == 0 else text(figures.knee_rps)
 
 
 def knee_sentence(cell: CellResult) -> str:
@@ -234,6 +343,8 @@ def knee_sentence(cell: CellResult) -> str:
             "nothing is said of where its limit lies"
         )
     who = f"{cell.target}, {at_once(cell.load)}:"
+    if isinstance(cell.load, FanOutSteps):
+        return f"{who} {_heard_up_to(figures)}"
     if figures.knee_rps is None:
         fastest = max((stage.rate for stage in figures.stages), default=0.0)
         return (
@@ -245,9 +356,112 @@ def knee_sentence(cell: CellResult) -> str:
     return f"{who} it kept up to {quantities.number(figures.knee_rps)} arrivals per second"
 
 
-def subject(metric: str) -> str:
-    """What a metric is about."""
-    return _SUBJECTS.get(metric, (metric, metric))[1]
+def _heard_up_to(figures: Figures) -> str:
+    """Up to which rate of publications everybody heard all in time, and what happened beyond it."""
+    stages = sorted(figures.stages, key=lambda stage: stage.rate)
+    if not stages:
+        return "nothing was measured"
+    if figures.knee_rps is None:
+        return (
+            f"everybody heard all in time in every stage, to {_publications(stages[-1])}; the "
+            "limit lies beyond what was offered"
+        )
+    broken = next((stage for stage in stages if not stage.kept_up), stages[-1])
+    why = f"at {quantities.level(broken.rate)} {_what_broke(broken)}"
+    if figures.knee_rps == 0:
+        return f"not even in the slowest stage did everybody hear all in time: {why}"
+    kept = next(stage for stage in stages if stage.rate == figures.knee_rps)
+    return f"everybody heard all in time up to {_publications(kept)}; {why}"
+
+
+def reached(stage: StageResult) -> float | None:
+    """The share of the deliveries due in a stage that came right; None where none was due."""
+    return stage.answered_rps / stage.offered_rps if stage.offered_rps else None
+
+
+def _publications(stage: StageResult) -> str:
+    return (
+        f"{quantities.level(stage.rate)} publications per second, "
+        f"{quantities.number(stage.answered_rps)} deliveries per second"
+    )
+
+
+def _what_broke(stage: StageResult) -> str:
+    if (reach := reached(stage)) is not None and reach < 1:
+        return f"the reach was {quantities.reach(reach)}"
+    if stage.errors:
+        return "publications failed"
+    if stage.p99_ms is None:
+        return "over 1% came late"
+    return f"p99 was {quantities.milliseconds(stage.p99_ms)}"
+
+
+def disturbance_sentence(found: Disturbance) -> str:
+    """What those who do not just read do to those who do, in one metric."""
+    who = f"{found.target}, {at_once(found.load)}"
+    about = subject(found.metric, found.load)
+    if found.ratio is None:
+        why = "; ".join(found.reasons) or "no reason was stored"
+        return f"{who}: against clients that all just read it is inconclusive ({why})"
+    note = interval_note(found.ratio_ci, found.rounds)
+    times = quantities.number(found.ratio)
+    if found.ratio_ci is None or is_clear(found.ratio_ci):
+        return (
+            f"{who}: for those that read, {about} is {times} times what it is where all just read "
+            f"({note})"
+        )
+    return (
+        f"{who}: no difference in {about} that these rounds could show for those that read, "
+        f"against a load where all do (ratio {times}, {note})"
+    )
+
+
+def sweep_sentence(found: SweepResult, of: str) -> str:
+    """Which number of a series was best, and from where more did not help.
+
+    Args:
+        found: What the rounds can tell.
+        of: What the number is.
+    """
+    who = f"{found.target}, {at_once(found.load)}"
+    left_out = ""
+    if found.left_out:
+        numbers = quantities.listed(quantities.level(at) for at in found.left_out)
+        left_out = (
+            f"; {numbers} may not be believed and {_IS_ARE[len(found.left_out) == 1]} left out"
+        )
+    if found.best_at is None or found.enough_at is None:
+        return f"{who}: too few numbers of {of} may be believed to hold them side by side{left_out}"
+    best = quantities.level(found.best_at)
+    about = subject(found.metric, found.load)
+    if found.rounds < _PAIRS:
+        return (
+            f"{who}: best in {about} with {of} = {best}; one round only, it may be chance{left_out}"
+        )
+    parts = [f"best in {about} with {of} = {best}"]
+    if found.enough_at < found.best_at:
+        parts.append(
+            f"from {quantities.level(found.enough_at)} on more made no difference that these "
+            "rounds could show"
+        )
+    if found.worse_from is not None:
+        parts.append(f"from {quantities.level(found.worse_from)} on it was clearly worse")
+    return f"{who}: {'; '.join(parts)}{left_out}"
+
+
+_PAIRS = 2
+"""A single pair of rounds has no interval."""
+
+_IS_ARE = {True: "is", False: "are"}
+
+
+def subject(metric: str, load: Load | None = None) -> str:
+    """What a metric is about; under a fan-out it is about deliveries."""
+    return _subjects(load).get(metric, (metric, metric))[1]
+
+
+def _subjects(load: Load | None) -> Mapping[str, tuple[str, str]]:
+    return _DELIVERY_SUBJECTS if isinstance(load, FANNING_OUT) else _SUBJECTS
 
 
 def state(cell: CellResult) -> str:
@@ -284,7 +498,7 @@ def interval_note(bounds: Bounds | None, rounds: int) -> str:
 
 def comparison_sentence(comparison: Comparison) -> str:
     """A comparison in words, without the load."""
-    sentence, about = _SUBJECTS.get(comparison.metric, _OTHER_SUBJECT)
+    sentence, about = _subjects(comparison.load).get(comparison.metric, _OTHER_SUBJECT)
     pair = {"base": comparison.base, "other": comparison.other}
     if comparison.ratio is None:
         why = "; ".join(comparison.reasons) or "no reason was stored"

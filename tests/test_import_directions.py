@@ -40,6 +40,7 @@ PURE: Mapping[str, str] = {
     "harness.comparison": "two targets, by these ratios",
     "harness.agreement": "two drivers, likewise",
     "harness.sweeps": "the scenarios of a series, likewise",
+    "harness.disturbances": "clients that do not read, likewise",
 }
 
 # Outside of the project the pure part may use these and nothing else: none of them has a clock,

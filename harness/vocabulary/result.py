@@ -270,7 +270,8 @@ class StageResult:
         sent_rps: Those of them that were sent.
         answered_rps: Those of them that were answered right, whenever that was.
         refused: How many of them were refused.
-        errors: How many of them failed, refused ones included.
+        errors: How many of them failed, refused ones included; of a fan-out also publications that
+            failed and deliveries of what had been heard before.
         p50_ms: Their median response time.
         p99_ms: The 99th percentile.
         kept_up: Whether the target kept up with it.
@@ -543,12 +544,21 @@ class DocumentedPoint:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioFacts:
-    """What a reader must know of a scenario; `sweep` is its place in a series."""
+    """What a reader must know of a scenario.
+
+    Attributes:
+        name: As in the names of cells.
+        title: What is asked, in a few words.
+        description: What a virtual user does and what it shows.
+        sweep: Its place in a series; None outside of any.
+        events: Whether its users hear events: when each came is what it is about.
+    """
 
     name: str
     title: str
     description: str
     sweep: Sweep | None = None
+    events: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -591,6 +601,33 @@ class SweepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Disturbance:
+    """One metric of a fan-out that is disturbed, over the same one where all clients just read.
+
+    Attributes:
+        scenario: The scenario in both cells.
+        target: The target in both cells.
+        driver: The driver in both cells.
+        load: Of the disturbed cell; in the other one nobody is slow, stalled or an HTTP user.
+        metric: Name of the metric.
+        ratio: Geometric mean over the rounds of disturbed / calm; None when inconclusive.
+        ratio_ci: Its interval, from the rounds as pairs.
+        rounds: Pairs of rounds.
+        reasons: Why there is no ratio.
+    """
+
+    scenario: str
+    target: str
+    driver: str
+    load: Load
+    metric: str
+    ratio: float | None
+    ratio_ci: Interval | None
+    rounds: int
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunResults:
     """Everything that a report or a gate needs to know of a run."""
 
@@ -603,3 +640,4 @@ class RunResults:
     comparisons: tuple[Comparison, ...]
     agreements: tuple[Agreement, ...] = ()
     sweeps: tuple[SweepResult, ...] = ()
+    disturbances: tuple[Disturbance, ...] = ()

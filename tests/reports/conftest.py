@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from harness.vocabulary.cell import Cell, Validity, ValidityState
-from harness.vocabulary.load import Burst, Closed, Load, Open, Population, Ramp, Steps
+from harness.vocabulary.load import (
+    Burst,
+    Closed,
+    FanOut,
+    FanOutSteps,
+    Load,
+    Open,
+    Population,
+    Ramp,
+    Steps,
+)
 from harness.vocabulary.record import (
     SCHEMA_VERSION,
     DatabaseFacts,
@@ -23,8 +33,10 @@ from harness.vocabulary.result import (
     CellResult,
     Comparison,
     DatabaseUse,
+    Disturbance,
     DocumentedPoint,
     DriverUse,
+    FanOutFigures,
     Figures,
     LoopLag,
     Moment,
@@ -37,10 +49,12 @@ from harness.vocabulary.result import (
     ScenarioFacts,
     StageResult,
     StepResult,
+    SweepResult,
     TargetFacts,
     TargetUse,
     WorkerUse,
 )
+from harness.vocabulary.scenario import Sweep
 
 VALID = Validity(ValidityState.VALID)
 HOSTILE = "<script>alert('x')</script> | `tick` & \"quoted\""
@@ -404,6 +418,211 @@ def open_loads() -> RunResults:
             ratio(sync, async_, "latency_ms.p99", 0.75),
         ),
     )
+
+
+def fan_out(  # noqa: PLR0913 - a cell has that many coordinates
+    target: str,
+    load: FanOut | FanOutSteps,
+    *,
+    scenario: str = "fan-out-websocket",
+    p99: float = 40.0,
+    missing: int = 0,
+    kept_up: Sequence[bool] = (),
+) -> CellResult:
+    """A cell of a fan-out: `missing` deliveries did not come; with stages one for each of these."""
+    expected = round(sum(rate * load.step_s for rate in load.rates)) * load.readers * 3
+    per_s = expected / 3 / load.duration_s
+    heard = Percentiles(p50=p99 / 4, p90=p99 / 2, p95=p99 / 1.5, p99=p99, p999=None, max=2 * p99)
+    due = replace(heard, p50=p99 / 4 + 3, p99=p99 + 5)
+    found = tuple(
+        StageResult(
+            start_s=number * load.step_s,
+            duration_s=load.step_s,
+            rate=rate,
+            offered_rps=rate * load.clients,
+            sent_rps=rate * load.clients,
+            answered_rps=rate * load.clients * (1 if kept else 0.992),
+            refused=0,
+            errors=0 if kept else 12,
+            p50_ms=p99 / 4 * rate,
+            p99_ms=p99 * rate / 10,
+            kept_up=kept,
+        )
+        for number, (rate, kept) in enumerate(zip(load.rates, kept_up, strict=False))
+    )
+    knee = next(
+        (found[n - 1].rate if n else 0.0 for n, one in enumerate(found) if not one.kept_up), None
+    )
+    invalid = Validity(ValidityState.ERRORS, (f"{missing} deliveries did not come (reach 99.2%)",))
+    cell = cell_result(
+        scenario,
+        target,
+        load,
+        figure=per_s,
+        driver="websocket",
+        validity=invalid if missing else VALID,
+    )
+    steps = (
+        StepResult("connect", load.clients * 3, 0, Percentiles(p50=8.0, p90=21.0, max=90.0)),
+        StepResult("publish", round(expected / load.readers), 0, replace(heard, p50=4.0)),
+        StepResult("deliver", expected, missing, heard),
+    )
+    return replace(
+        with_figures(
+            cell,
+            requests=expected,
+            errors=missing,
+            latency_ms=heard,
+            latency_ms_ci=PercentileIntervals(p50=around(p99 / 4, 0.1), p99=around(p99, 0.3)),
+            response_ms=due,
+            service_ms=heard,
+            phases_ms=Phases(to_send=Phase(expected, 3.0, 9.0)),
+            target_use=TargetUse(
+                cpu_ms_per_request=0.0312,
+                cpu_ms_per_request_ci=around(0.0312, 0.08),
+                cpu_fraction=0.62,
+                rss_mib=131.5,
+                threads=44,
+                loop_lag_ms=LoopLag(0.2, 8.4, 21.4),
+                sockets=load.clients + 64,
+                context_switches_per_request=0.0625,
+                files=12,
+            ),
+            database_use=DatabaseUse(),
+            offered_rps=expected / 3 / load.duration_s / load.readers,
+            steps=steps,
+            stages=found,
+            knee_rps=knee,
+            fan_out=FanOutFigures(
+                published=round(expected / load.readers),
+                expected=expected,
+                received=expected - missing,
+                reach=1 - missing / expected,
+                duplicates=0,
+                out_of_order=0,
+                spread_ms=Percentiles(p50=p99 / 5, p90=p99 / 2, max=p99),
+                delivered_per_s=per_s,
+                reconnects=0,
+                closed=1 if isinstance(load, FanOut) and load.stalled else 0,
+                slow_heard=0,
+                dropped=344 if isinstance(load, FanOut) and load.stalled else 0,
+                driver_cpu_us=21.25,
+                kib_per_connection=38.5,
+                connect_ms=Percentiles(p50=8.0, p99=None, max=90.0),
+            ),
+        ),
+        audits=(),
+        error_kinds={"missing": missing} if missing else {},
+    )
+
+
+@pytest.fixture
+def fan_outs() -> RunResults:
+    """Fan-outs to 10, 100 and 1000 clients, with a stalled one, and with HTTP users; and steps."""
+    scale = {10: 0.05, 100: 0.2, 1000: 1.0}
+    plain = [
+        fan_out(target, FanOut(clients, 20.0, 5.0), p99=p99 * scale[clients])
+        for clients in scale
+        for target, p99 in (("sync", 120.0), ("async", 61.5))
+    ]
+    stepped = FanOutSteps(1000, (5.0, 10.0, 20.0, 40.0), 2.0)
+    socketio = FanOut(1000, 5.0, 5.0)
+    cells = (
+        *plain,
+        fan_out("sync", FanOut(1000, 20.0, 5.0, stalled=1), p99=124.0),
+        fan_out("async", FanOut(1000, 20.0, 5.0, stalled=1), p99=62.0, missing=2397),
+        fan_out("sync", FanOut(1000, 20.0, 5.0, slow=100, http_users=10), p99=150.0),
+        fan_out("async", FanOut(1000, 20.0, 5.0, slow=100, http_users=10), p99=90.0),
+        fan_out("sync", stepped, p99=40.0, kept_up=(True, True, False, False)),
+        fan_out("async", stepped, p99=22.0, kept_up=(True, True, True, True)),
+        fan_out("sync", socketio, scenario="fan-out-socketio", p99=80.0),
+        fan_out("async", socketio, scenario="fan-out-socketio", p99=33.0),
+    )
+    found = run_results(
+        cells,
+        (
+            ratio(plain[4], plain[5], "latency_ms.p50", 0.5),
+            ratio(plain[4], plain[5], "latency_ms.p99", 0.51),
+            ratio(plain[4], plain[5], "cpu_ms_per_request", 1.02),
+        ),
+    )
+    description = "Every client hears each resource that is created."
+    facts = (
+        ScenarioFacts(
+            "fan-out-websocket", "Events to all, over WebSocket", description, None, True
+        ),
+        ScenarioFacts("fan-out-socketio", "Events to all, over Socket.IO", description, None, True),
+    )
+    disturbances = tuple(
+        Disturbance("fan-out-websocket", target, "websocket", load, metric, value, bounds, 3, why)
+        for target, load, metric, value, bounds, why in (
+            ("sync", cells[6].load, "latency_ms.p99", 1.03, (0.97, 1.09), ()),
+            ("sync", cells[6].load, "latency_ms.p50", 1.01, (0.99, 1.02), ()),
+            ("async", cells[7].load, "latency_ms.p99", None, None, ("stalled-1: errors",)),
+            ("sync", cells[8].load, "latency_ms.p99", 1.25, (1.2, 1.31), ()),
+        )
+    )
+    return replace(found, scenarios=facts, disturbances=disturbances)
+
+
+@pytest.fixture
+def swept() -> RunResults:
+    """A series that differs by one number, one cell doubtful; and flows that hear events."""
+    load = Closed(users=10, duration_s=3.0)
+    rates = {1: 11.0, 2: 21.0, 5: 48.0, 16: 83.0, 64: 84.5, 256: 71.0}
+    late = Validity(ValidityState.DRIVER_LIMITED, ("the driver used 93% of its processor",))
+    cells = []
+    for at, rps in rates.items():
+        for target, factor in (("sync", 0.6), ("async", 1.0)):
+            cell = cell_result(
+                f"files-{at}",
+                target,
+                load,
+                figure=rps * factor,
+                validity=late if (at, target) == (256, "sync") else VALID,
+            )
+            use = replace(cell.figures_despite(cell.validity).target_use, files=at + 9)
+            cells.append(replace(with_figures(cell, target_use=use), audits=()))
+    ratios = [
+        ratio(one, other, "throughput_rps", None if at == 256 else 1.67)
+        for at, one, other in zip(rates, cells[::2], cells[1::2], strict=True)
+    ]
+    cells += [process("sync", Burst(100), 560.0), process("async", Burst(100), 130.0)]
+    facts = [
+        ScenarioFacts(
+            f"files-{at}",
+            f"Files, {at} at once",
+            f"Each request has 100 files read. At most {at} are open at once.",
+            Sweep("files-limit", "How many files at once?", "files open at once", float(at)),
+        )
+        for at in rates
+    ]
+    facts.append(
+        ScenarioFacts("process", "An operation that tells how far it is", "Asks.", None, True)
+    )
+    sweeps = (
+        SweepResult(
+            "files-limit", "sync", "httpx", load, "throughput_rps", 64.0, 16.0, None, 3, (256.0,)
+        ),
+        SweepResult("files-limit", "async", "httpx", load, "throughput_rps", 64.0, 16.0, 256.0, 3),
+    )
+    found = run_results(cells, ratios, title="Where does more not help?")
+    return replace(found, scenarios=tuple(facts), sweeps=sweeps)
+
+
+def process(target: str, load: Load, last_ms: float) -> CellResult:
+    """A flow whose answer and events have steps of their own."""
+    cell = cell_result("process", target, load, figure=0.6, driver="websocket")
+    steps = tuple(
+        StepResult(name, 300, 0, Percentiles(p50=at, p90=1.3 * at, max=2 * at))
+        for name, at in (
+            ("first-event", last_ms / 10),
+            ("last-event", last_ms),
+            ("complete", 1.01 * last_ms),
+            ("answer", 1.02 * last_ms),
+        )
+    )
+    return with_figures(cell, steps=steps)
 
 
 def agreement(

@@ -110,3 +110,25 @@ def test_the_short_form_has_the_documented_and_the_measured(results: RunResults)
 
 def test_only_bursts_repeat_the_timing_table(results: RunResults) -> None:
     assert all(isinstance(cell.load, Burst) for cell in headline.timing_cells(results))
+
+
+def test_fan_outs_and_series_are_no_evidence_for_what_is_claimed(
+    fan_outs: RunResults, swept: RunResults
+) -> None:
+    assert headline.answer(fan_outs).startswith("Async and sync told the same events to the same")
+    assert headline.answer(swept).startswith("Async and sync were compared in series only")
+    for results in (fan_outs, swept):
+        assert headline.ratio_rows(results) == ()
+        assert "10 times the answers" not in " ".join(headline.sentences(results))
+
+
+def test_beside_fan_outs_and_series_the_claim_is_judged_as_ever(
+    many: RunResults, fan_outs: RunResults, swept: RunResults
+) -> None:
+    together = replace(
+        many,
+        cells=(*many.cells, *fan_outs.cells, *swept.cells),
+        comparisons=(*many.comparisons, *fan_outs.comparisons, *swept.comparisons),
+        scenarios=(*many.scenarios, *fan_outs.scenarios, *swept.scenarios),
+    )
+    assert headline.answer(together) == headline.answer(many)

@@ -67,6 +67,8 @@ EVERY_KIND = (
     "with_workers",
     "own_locustfile",
     "shaped_locustfile",
+    "fan_outs",
+    "swept",
 )
 
 
@@ -198,6 +200,49 @@ def test_stages_have_a_chart_with_the_knee(open_loads: RunResults) -> None:
     assert "100 at 100" in steps
     assert "350 at 400" in steps
     assert "which may not be believed" in "".join(descriptions)
+
+
+def descriptions(text: str) -> list[str]:
+    return re.findall(r"<desc[^>]*>(.*?)</desc>", text)
+
+
+def test_charts_of_a_fan_out_join_what_is_alike_and_say_what_is_left_out(
+    fan_outs: RunResults,
+) -> None:
+    text = html.render(fan_outs)
+    heard = next(one for one in descriptions(text) if "async p99: 3.08 ms at 10" in one)
+    assert "61.5 ms at 1,000 (95% interval" in heard
+    assert "async p50: 0.769 ms at 10" in heard
+    assert "62.0 ms" not in heard, "the stalled client's load is another"
+    assert "the other loads are in the table" in text
+    assert "31.2 µs at 1,000" in "".join(descriptions(text))
+
+
+def test_stages_of_a_fan_out_have_charts_with_the_knee(fan_outs: RunResults) -> None:
+    text = html.render(fan_outs)
+    deliveries = next(one for one in descriptions(text) if "10,000 at 10" in one)
+    assert "and it kept up to 10" in deliveries
+    assert "99% at 40" in "".join(descriptions(text)), "not all was heard: the reach has a chart"
+    assert "99% within 100 ms of the moment at which it was due" in text
+
+
+def test_a_series_is_one_section_with_its_number_on_the_axis(swept: RunResults) -> None:
+    text = html.render(swept)
+    assert text.count("<section") == 4  # the series, the other scenario, method and data
+    assert '<h2 id="sweep-files-limit-title">How many files at once?</h2>' in text
+    assert "<p>Each request has 100 files read.</p>" in text, "what all of them say"
+    rates = next(one for one in descriptions(text) if one.startswith("sync: 6.60 at 1 "))
+    assert "42.6 at 256 (95% interval 38.0 to 47.7), which may not be believed" in rates
+    assert '<th scope="col">Files open at once</th>' in text
+    assert "files open at once = 16, 10 users: async answers 1.67 times" in text
+
+
+def test_steps_of_a_flow_that_hears_events_are_in_no_drawer(swept: RunResults) -> None:
+    text = html.render(swept)
+    process = text[text.index('id="scenario-process"') :]
+    assert process.index("last-event") < process.index("<details")
+    series = text[text.index('id="sweep-files-limit"') : text.index('id="scenario-process"')]
+    assert series.index(">only<") > series.index("<details")
 
 
 def test_golden(results: RunResults) -> None:

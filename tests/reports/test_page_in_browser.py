@@ -78,9 +78,11 @@ def test_open_loads_fit_their_width(open_loads: RunResults, width: int, tmp_path
         ("with_workers", "Create a resource"),
         ("own_locustfile", "The requests of shop.py"),
         ("shaped_locustfile", "The requests of shop.py"),
+        ("fan_outs", "Events to all, over Socket.IO"),
+        ("swept", "How many files at once?"),
     ],
 )
-def test_drivers_and_locustfiles_fit_their_width(
+def test_all_kinds_of_sections_fit_their_width(
     name: str, heading: str, width: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     found = looked_at(html_report.render(request.getfixturevalue(name)), width, tmp_path)

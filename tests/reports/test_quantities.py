@@ -7,6 +7,36 @@ from hypothesis import strategies as st
 from reports import quantities
 from reports.quantities import MISSING
 
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, MISSING),
+        (math.nan, MISSING),
+        (0.0, "0%"),
+        (0.5, "50%"),
+        (0.992, "99.2%"),
+        (0.9975, "99.75%"),
+        (0.99999999, "99.999%"),
+        (1.0, "100%"),
+    ],
+)
+def test_reach_is_never_rounded_up_to_all(value: float | None, text: str) -> None:
+    assert quantities.reach(value) == text
+
+
+@given(st.integers(1, 10**7), st.integers(1, 10**7))
+def test_reach_is_all_only_where_nothing_is_missing(one: int, other: int) -> None:
+    received, expected = sorted((one, other))
+    assert (quantities.reach(received / expected) == "100%") == (received == expected)
+
+
+def test_small_things_have_small_units() -> None:
+    assert quantities.microseconds(21.25) == "21.2 µs"
+    assert quantities.kibibytes(38.5) == "38.5 KiB"
+    assert quantities.microseconds(None) == quantities.kibibytes(None) == MISSING
+
+
 positive = st.floats(min_value=0.001, max_value=1e9, allow_nan=False)
 
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.vocabulary.load import Burst, FanOut
 from harness.vocabulary.result import RunResults
 from reports import sections
 from reports.marks import MARKS, marks
@@ -39,3 +40,38 @@ def test_targets_look_different_and_the_known_ones_always_the_same() -> None:
     looks = marks(["blocking-io", "sync", "async", "blocking-db", "sync-one-thread"])
     assert len({(mark.colour, mark.marker) for mark in looks.values()}) == 5
     assert marks(["async"])["async"] == looks["async"] == MARKS[0]
+
+
+def test_every_cell_of_a_series_is_in_its_one_section_by_number_then_target(
+    swept: RunResults,
+) -> None:
+    shuffled = replace(swept, cells=tuple(reversed(swept.cells)))
+    series = next(one for one in sections.sections(shuffled) if one.places)
+    order = [(series.at(cell), cell.target) for cell in series.cells]
+    assert order == [(at, target) for at in (1, 2, 5, 16, 64, 256) for target in ("sync", "async")]
+    assert len(series.groups) == 6
+    assert [one.target for one in series.sweeps] == ["sync", "async"]
+    assert series.swept_heading == "Files open at once"
+
+
+def test_a_series_under_two_load_models_has_two_sections(swept: RunResults) -> None:
+    load = Burst(10)
+    one, other = swept.cells[0], swept.cells[2]
+    both = tuple(
+        replace(cell, load=load, name=f"{cell.scenario}/sync/burst-10/httpx")
+        for cell in (one, other)
+    )
+    found = sections.sections(replace(swept, cells=(*swept.cells, *both)))
+    assert [section.anchor for section in found if section.places] == [
+        "sweep-files-limit",
+        "sweep-files-limit-burst",
+    ]
+    assert [len(section.cells) for section in found if section.places] == [12, 2]
+
+
+def test_fan_outs_are_sorted_by_their_clients(fan_outs: RunResults) -> None:
+    first = sections.sections(replace(fan_outs, cells=tuple(reversed(fan_outs.cells))))
+    section = next(one for one in first if one.model == "fan-out" and len(one.cells) > 2)
+    crowds = [cell.load.clients for cell in section.cells if isinstance(cell.load, FanOut)]
+    assert crowds == [10] * 2 + [100] * 2 + [1000] * 6
+    assert not section.is_step_by_step

@@ -12,6 +12,7 @@ from rich.console import Console
 from harness.vocabulary.result import RunResults
 from reports import csv_table, json_text, markdown, terminal
 from reports.catalog import FORMATS
+from reports.quantities import MISSING
 
 
 def printed(results: RunResults, width: int) -> str:
@@ -118,6 +119,83 @@ def test_every_format_shows_open_loads_and_think_time(open_loads: RunResults) ->
     assert rows[8]["think_s"] == "0.5"
 
 
+def test_every_format_shows_fan_outs(fan_outs: RunResults) -> None:
+    md, page = markdown.render(fan_outs), FORMATS["html"](fan_outs)
+    for shown in (md, page):
+        assert "Reach" in shown
+        assert "of 299,700" in shown
+        assert "Memory per connection" in shown
+        assert "38.5 KiB" in shown
+        assert "31.2 µs" in shown
+        assert "Dropped by the target" in shown
+        assert "up to 10 publications per second, 10,000 deliveries per second" in shown
+        assert "at 20 the reach was 99.2%" in shown
+        assert "to 40 publications per second, 40,000 deliveries per second; the limit" in shown
+        assert "1,000 clients, 20 publications per second: 99% of the deliveries come" in shown
+        assert (
+            "1 of them stalled, 20 publications per second: no difference in the 99th percentile "
+            "from emitted to heard that these rounds could show for those that read"
+        ) in shown
+        assert "is 1.25 times what it is where all just read" in shown
+        assert "where all just read it is inconclusive" not in shown
+        assert "inconclusive (stalled-1: errors)" in shown
+        assert "ratio 1.01" not in shown, "one figure counts"
+    text = printed(fan_outs, 80)
+    assert "async at 1,000x20/s +1 stalled: errors, 2397 deliveries did not come" in text
+    assert re.search(rf"sync +1,000x5{MISSING}40/s +10 ", text)
+    assert re.search(r"async +1,000x20/s +100% ", text)
+    rows = rows_of(fan_outs)
+    assert [row["clients"] for row in rows[:8:2]] == ["10", "100", "1000", "1000"]
+    assert [row["stalled_clients"] for row in rows[5:7]] == ["0", "1"]
+    assert rows[7]["fan_out_reach"].startswith("0.992")
+    assert rows[6]["fan_out_dropped"] == "344"
+    assert rows[10]["knee_rps"] == "10.0"
+    assert rows[0]["fan_out_spread_p90_ms"] == "3.0"
+    assert rows[0]["sweep"] == ""
+
+
+def test_every_format_shows_a_series(swept: RunResults) -> None:
+    for shown in (markdown.render(swept), FORMATS["html"](swept), printed(swept, 400)):
+        assert (
+            "async, 10 users: best in requests per second with files open at once = 64; from 16 on "
+            "more made no difference that these rounds could show; from 256 on it was clearly worse"
+        ) in shown
+        assert "256 may not be believed and is left out" in shown
+    text = printed(swept, 80)
+    assert "sync at files open at once = 256, 10: driver-limited" in text
+    md = markdown.render(swept)
+    assert "| Target | Files open at once | Users |" in md
+    assert "Open files" in md
+    assert "last-event" in md
+    rows = rows_of(swept)
+    assert [row["sweep_at"] for row in rows[::2]] == [
+        "1.0",
+        "2.0",
+        "5.0",
+        "16.0",
+        "64.0",
+        "256.0",
+        "",
+    ]
+    assert rows[0]["sweep"] == "files-limit"
+    assert rows[0]["target_files"] == "10"
+    assert rows[0]["clients"] == ""
+
+
+def test_new_columns_of_csv_are_at_the_end(results: RunResults) -> None:
+    names = list(rows_of(results)[0])
+    before = names.index("database_cache_hits_fraction")
+    assert all(
+        names.index(name) > before for name in names if name.startswith(("fan_out", "sweep"))
+    )
+    assert names.index("clients") > before
+
+
+def test_drivers_with_scenarios_of_their_own_need_not_be_told_apart(swept: RunResults) -> None:
+    assert {cell.driver for cell in swept.cells} == {"httpx", "websocket"}
+    assert "| Driver |" not in markdown.render(swept)
+
+
 def test_knee_of_a_doubtful_cell_is_in_no_sentence(open_loads: RunResults) -> None:
     knees = [
         line for line in markdown.render(open_loads).splitlines() if line.startswith("- async, 50")
@@ -134,8 +212,10 @@ def test_several_drivers_are_told_apart(results: RunResults) -> None:
         assert "httpx" in text
 
 
-def test_the_terminal_table_fits_eighty_columns(many: RunResults, results: RunResults) -> None:
-    for shown in (many, results):
+def test_the_terminal_table_fits_eighty_columns(
+    many: RunResults, results: RunResults, fan_outs: RunResults, swept: RunResults
+) -> None:
+    for shown in (many, results, fan_outs, swept):
         text = printed(shown, 80)
         assert "…" not in text
         # A row that does not fit is wrapped, and then does not end in its last column.

@@ -1,7 +1,11 @@
+import pytest
+
+from harness.validity import IN_TIME_MS, IN_TIME_SHARE
 from harness.vocabulary.cell import ValidityState
-from harness.vocabulary.load import Closed
-from harness.vocabulary.result import Comparison
+from harness.vocabulary.load import Closed, FanOut, FanOutSteps, Load
+from harness.vocabulary.result import Comparison, StageResult, SweepResult
 from reports import wording
+from tests.reports.conftest import fan_out, with_figures
 
 LOAD = Closed(users=10, duration_s=1.0)
 
@@ -52,3 +56,114 @@ def test_a_metric_that_nobody_described() -> None:
 
 def test_every_state_has_words() -> None:
     assert set(wording.VALIDITY) == set(ValidityState)
+
+
+STEPS = FanOutSteps(100, (5.0, 10.0), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("load", "words", "size"),
+    [
+        (FanOut(1000, 20.0, 5.0), "1,000 clients, 20 publications per second", "1,000 at 20/s"),
+        (FanOut(1, 0.5, 5.0), "1 client, 0.500 publications per second", "1 at 0.500/s"),
+        (
+            FanOut(50, 5.0, 5.0, slow=9, stalled=1, http_users=1),
+            "50 clients, 9 of them slow, 1 of them stalled, 1 HTTP user, 5 publications per second",
+            "50 at 5/s, 9 slow, 1 stalled, 1 HTTP user",
+        ),
+        (
+            STEPS,
+            "100 clients, 5 to 10 publications per second in 2 steps of 2.00 s",
+            "100 at 5 to 10/s",
+        ),
+    ],
+)
+def test_fan_outs_in_words(load: Load, words: str, size: str) -> None:
+    assert wording.at_once(load) == words
+    assert wording.size(load) == size
+    assert wording.asked(load).startswith(f"{words}, for ")
+
+
+def test_what_in_time_means_is_what_the_rule_says() -> None:
+    assert f"{IN_TIME_SHARE:.0%} within {IN_TIME_MS:g} ms" in wording.IN_TIME
+    assert wording.IN_TIME in wording.model_note(STEPS)
+
+
+def test_a_delivery_is_no_request() -> None:
+    one = Comparison(
+        "s", FanOut(10, 5.0, 1.0), "w", "sync", "async", "latency_ms.p99", 0.5, (0.4, 0.6), 3
+    )
+    assert wording.comparison_sentence(one) == (
+        "99% of the deliveries come within 0.500 times as long with async as with sync "
+        "(95% interval 0.400 to 0.600, 3 rounds)"
+    )
+    assert wording.subject("cpu_ms_per_request", one.load) == "CPU per delivery"
+    assert wording.subject("cpu_ms_per_request") == "CPU per request"
+
+
+def stage(rate: float, **changed: float | None) -> StageResult:
+    whole = {"offered_rps": 100 * rate, "answered_rps": 100 * rate, "p99_ms": 20.0, "errors": 0}
+    found = whole | changed
+    return StageResult(
+        start_s=0.0,
+        duration_s=2.0,
+        rate=rate,
+        sent_rps=100 * rate,
+        refused=0,
+        p50_ms=None,
+        kept_up=not changed,
+        **found,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "knee", "words"),
+    [
+        (
+            {"p99_ms": 340.0},
+            5.0,
+            "up to 5 publications per second, 500 deliveries per second; at 10 p99 was 340 ms",
+        ),
+        ({"p99_ms": None}, 5.0, "at 10 over 1% came late"),
+        ({"answered_rps": 999.99, "errors": 1}, 5.0, "at 10 the reach was 99.999%"),
+        ({"errors": 1}, 5.0, "at 10 publications failed"),
+        ({}, None, "in every stage, to 10 publications per second, 1,000 deliveries per second"),
+        ({}, 0.0, "not even in the slowest stage did everybody hear all in time"),
+    ],
+)
+def test_knee_of_a_fan_out_says_what_happened_beyond_it(
+    second: dict[str, float | None], knee: float | None, words: str
+) -> None:
+    stages = (stage(5.0), stage(10.0, **second))
+    cell = with_figures(fan_out("async", STEPS), stages=stages, knee_rps=knee)
+    assert words in wording.knee_sentence(cell)
+
+
+def series(**changed: object) -> SweepResult:
+    known: dict[str, object] = {
+        "series": "files",
+        "target": "async",
+        "driver": "httpx",
+        "load": LOAD,
+        "metric": "throughput_rps",
+        "best_at": 64.0,
+        "enough_at": 64.0,
+        "worse_from": None,
+        "rounds": 3,
+    }
+    return SweepResult(**(known | changed))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (series(), "async, 10 users: best in requests per second with limit = 64"),
+        (series(rounds=1, enough_at=1.0), "limit = 64; one round only, it may be chance"),
+        (
+            series(best_at=None, enough_at=None, left_out=(1.0, 4.0)),
+            "to hold them side by side; 1 and 4 may not be believed and are left out",
+        ),
+    ],
+)
+def test_a_series_in_words(found: SweepResult, words: str) -> None:
+    assert wording.sweep_sentence(found, "limit").endswith(words)
