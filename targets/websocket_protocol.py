@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 
 MAX_MESSAGE: Final = 64 * 1024
 """Of a message from a client, in bytes."""
@@ -15,13 +18,57 @@ not read would have that much of the past before it."""
 
 NOT_UTF_8: Final = "Text that is not UTF-8."
 
+EXTENSION: Final = "targets.frames"
+"""Under this name the scope of a connection holds its `WebSocketProtocol`."""
+
+
+def text_frame(text: str) -> bytes:
+    """Return a text frame as a server sends it: unmasked, so it is the same for all clients."""
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False, extensions=[])
+
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """Ends a connection also when its last bytes can not be sent, because nobody reads them.
 
     A transport that is closed sends what it holds first. When the client does not read, that takes
     for ever: after an unanswered ping, or a close that comes to nothing, it is aborted.
+
+    It also takes frames that are there already, without the way through a coroutine that encodes
+    each message anew for each client: more than half of what an event to many would cost.
+
+    Attributes:
+        on_writable: Called whenever the client reads again; None: nobody waits for it.
     """
+
+    on_writable: Callable[[], None] | None = None
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether a frame may be written now: the connection is open, and its client reads."""
+        return (
+            self.writable.is_set()
+            and self.handshake_complete
+            and not self.close_sent
+            and not self.transport.is_closing()
+        )
+
+    def write_frame(self, frame: bytes) -> None:
+        """Write a whole frame to a connection that is writable."""
+        self.transport.write(frame)
+
+    def resume_writing(self) -> None:
+        """Tell who waits for it."""
+        super().resume_writing()
+        if self.on_writable is not None:
+            self.on_writable()
+
+    def handle_connect(self, event: Request) -> None:
+        """Let the application find this connection in its scope."""
+        super().handle_connect(event)
+        # There is no scope when the handshake was refused.
+        if not self.close_sent:
+            extensions: dict[str, object] = self.scope["extensions"]  # type: ignore[assignment]
+            extensions[EXTENSION] = self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Bound what the kernel holds for one client."""
