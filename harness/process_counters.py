@@ -1,4 +1,4 @@
-"""What the kernel counts for one process: CPU time, memory, threads, sockets, context switches."""
+"""What the kernel counts for one process: CPU time, memory, threads, files, switches."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Counted:
         rss_bytes: Resident memory.
         threads: Number of threads.
         sockets: Open sockets.
+        files: Open descriptors that are no sockets.
         context_switches: Since the start of its threads; never less than before, so the switches of
             a thread that ended stay, apart from those since the look before its end.
     """
@@ -40,6 +41,7 @@ class Counted:
     rss_bytes: int
     threads: int
     sockets: int
+    files: int
     context_switches: int
 
 
@@ -118,11 +120,13 @@ class LinuxCounters:
         cpu_ns = cpu_clock_ns(self._pid)
         resident = int(Path(f"{self._folder}/statm").read_bytes().split()[1])
         switches = self._count_switches()
+        sockets, descriptors = self._count_sockets()
         return Counted(
             cpu_ns=cpu_ns,
             rss_bytes=resident * _PAGE_BYTES,
             threads=len(self._threads),
-            sockets=self._count_sockets(),
+            sockets=sockets,
+            files=descriptors - sockets,
             context_switches=switches,
         )
 
@@ -152,7 +156,8 @@ class LinuxCounters:
                 counts[int(name)] = _switches(status)
         return self._switches.update(counts)
 
-    def _count_sockets(self) -> int:
+    def _count_sockets(self) -> tuple[int, int]:
+        """Return how many sockets there are, and how many descriptors in all."""
         folder = os.open(f"{self._folder}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             names = os.listdir(folder)  # noqa: PTH208 - as above
@@ -172,7 +177,7 @@ class LinuxCounters:
             open_now = set(names)
             for closed in self._is_socket.keys() - open_now:
                 del self._is_socket[closed]
-        return sum(self._is_socket.values())
+        return sum(self._is_socket.values()), len(names)
 
 
 class PortableCounters:
@@ -187,11 +192,14 @@ class PortableCounters:
         with process.oneshot():
             times = process.cpu_times()
             switches = process.num_ctx_switches()
+            sockets = len(process.net_connections("all"))
             return Counted(
                 cpu_ns=round((times.user + times.system) * 1e9),
                 rss_bytes=process.memory_info().rss,
                 threads=process.num_threads(),
-                sockets=len(process.net_connections("all")),
+                sockets=sockets,
+                # Sockets that are not bound are descriptors, but no connections.
+                files=max(0, process.num_fds() - sockets),
                 context_switches=switches.voluntary + switches.involuntary,
             )
 

@@ -77,6 +77,7 @@ def target_use(
             max=max(lags_ms) if lags_ms else None,
         ),
         sockets=max(one.sockets for one in readings) if readings else None,
+        files=max(one.files for one in readings) if readings else None,
         context_switches_per_request=_per_request(switches, requests)[0],
     )
 

@@ -20,6 +20,7 @@ from harness.process_reaper import reaped
 from harness.processors import assign, available, staying_on
 from harness.run_keeping import Observer, RunKeeping, now
 from harness.store import RunFolder
+from harness.target_folders import target_folders
 from harness.target_monitor import read_loop_lag
 from harness.target_process import HOST, TargetFailedError
 from harness.target_processes import TargetProcesses
@@ -79,7 +80,7 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
         folder = RunFolder.create(out, request.run_id)
         record = _begun(request, database, pinning)
         with RunKeeping(folder, record, observer, started) as keeping:
-            measuring = _Measuring(request, keeping, database)
+            measuring = _Measuring(request, keeping, database, target_folders(token))
             # What reads the target must not take the driver's processor from it.
             with staying_on(pinning.target):
                 measuring.all_blocks()
@@ -88,11 +89,18 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
 class _Measuring:
     """The state of one run while it is carried out."""
 
-    def __init__(self, request: RunRequest, keeping: RunKeeping, database: Database) -> None:
+    def __init__(
+        self,
+        request: RunRequest,
+        keeping: RunKeeping,
+        database: Database,
+        folders: dict[str, str],
+    ) -> None:
         self._request = request
         self._keeping = keeping
         self._folder = keeping.folder
         self._database = database
+        self._target_environment = database.target_environment | folders
         largest = max(cell.load.concurrency for cell in request.cells)
         self._tokens = _bearer_tokens(request.run_id, max(largest, SEEDED_ACCOUNTS))
 
@@ -133,7 +141,7 @@ class _Measuring:
     def _one_block(
         self, number: int, block: Sequence[tuple[Cell, int]], drivers: DriverProcesses
     ) -> None:
-        environment = self._database.target_environment
+        environment = self._target_environment
         logs, cpus, host = (
             self._folder.logs,
             self._keeping.record.pinning.target,
@@ -177,7 +185,7 @@ class _Measuring:
             timeouts=self._request.plan.timeouts,
         )
         driver = drivers.ready(cell.driver)
-        url = self._database.target_environment["DATABASE_URL"]
+        url = self._target_environment["DATABASE_URL"]
         embedded = self._database.facts.embedded
         with database_readings(url, target.session_name, embedded=embedded) as database:
             driven = driver.drive(job, target)

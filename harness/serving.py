@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from harness.database import open_database
 from harness.process_reaper import reaped, temporary_folder
+from harness.target_folders import target_folders
 from harness.target_process import TargetProcess, require_free
 from harness.vocabulary.record import DatabaseFacts
 from scenarios.flows import SEEDED_ACCOUNTS
@@ -33,7 +34,8 @@ def served(variant: str, port: int | None) -> Iterator[tuple[TargetProcess, str,
         tokens = tuple(f"{token}-{number}" for number in range(1, SEEDED_ACCOUNTS + 1))
         database.reset(tokens, SEEDED_ACCOUNTS)
         folder = temporary_folder(token, "serve")
-        target = TargetProcess(variant, database.target_environment, folder, variant, port=port)
+        environment = database.target_environment | target_folders(token)
+        target = TargetProcess(variant, environment, folder, variant, port=port)
         try:
             target.wait_until_ready()
             yield target, tokens[0], database.facts

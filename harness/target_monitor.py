@@ -57,6 +57,7 @@ class TargetMonitor:
                 rss_bytes=sum(one.rss_bytes for one in counted.values()),
                 threads=sum(one.threads for one in counted.values()),
                 sockets=sum(one.sockets for one in counted.values()),
+                files=sum(one.files for one in counted.values()),
                 context_switches=self._switches.update(
                     {pid: one.context_switches for pid, one in counted.items()}
                 ),

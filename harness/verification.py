@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 import httpx
@@ -14,6 +13,7 @@ import httpx
 from harness.database import Database, open_database
 from harness.journey import UNUSABLE, Journey
 from harness.process_reaper import reaped, temporary_folder
+from harness.target_folders import target_folders
 from harness.target_process import TargetFailedError, TargetProcess
 from harness.vocabulary.flow import ClientJourney, Flow, VirtualUser, WrongAnswer, is_client_journey
 from harness.vocabulary.scenario import Scenario
@@ -42,15 +42,20 @@ def verify(targets: Sequence[str], scenarios: Sequence[str]) -> Iterator[Verdict
     tokens = tuple(f"verify-{number}" for number in range(SEEDED_ACCOUNTS))
     with reaped() as token, open_database(token, f"verify_{token}") as database:
         folder = temporary_folder(token, "verify")
+        environment = database.target_environment | target_folders(token)
         for name in targets:
-            yield from _one_target(name, scenarios, database, tokens, folder)
+            target = TargetProcess(name, environment, folder, name)
+            yield from _one_target(target, scenarios, database, tokens)
 
 
 def _one_target(
-    name: str, scenarios: Sequence[str], database: Database, tokens: tuple[str, ...], folder: Path
+    target: TargetProcess,
+    scenarios: Sequence[str],
+    database: Database,
+    tokens: tuple[str, ...],
 ) -> Iterator[Verdict]:
+    name = target.name
     with ExitStack() as stack:
-        target = TargetProcess(name, database.target_environment, folder, name)
         stack.callback(target.stop)
         try:
             target.wait_until_ready()

@@ -8,60 +8,28 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Annotated
 
 import asyncpg
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from targets import contract, event_contract, event_service, events, loop_lag, queries, schema
+from targets import (
+    async_files,
+    async_uploads,
+    contract,
+    event_contract,
+    event_service,
+    events,
+    loop_lag,
+    queries,
+    schema,
+)
+from targets.async_sessions import Sessions, identified, transaction
 from targets.emitter import Emitter
 from targets.operation import Operation
 from targets.settings import Settings
-
-
-async def session_factory(request: Request) -> async_sessionmaker[AsyncSession]:
-    """Return the application's session factory."""
-    factory: async_sessionmaker[AsyncSession] = request.state.sessions
-    return factory
-
-
-Sessions = Annotated[async_sessionmaker[AsyncSession], Depends(session_factory)]
-
-
-async def authenticate(session: AsyncSession, credentials: contract.BearerToken) -> int:
-    """Return the id of the active user behind the bearer token."""
-    found = (await session.execute(queries.caller(credentials.credentials))).one_or_none()
-    if found is None:
-        raise contract.UNAUTHENTICATED.exception()
-    caller_id, is_active = found
-    if not is_active:
-        raise contract.INACTIVE.exception()
-    return int(caller_id)
-
-
-@asynccontextmanager
-async def transaction(
-    sessions: async_sessionmaker[AsyncSession], credentials: contract.BearerToken
-) -> AsyncIterator[tuple[AsyncSession, int]]:
-    """Open the one transaction of a request; it begins with the authentication.
-
-    Yields:
-        The session, and the id of the user who asks.
-    """
-    async with sessions.begin() as session:
-        yield session, await authenticate(session, credentials)
-
-
-async def identified(
-    sessions: async_sessionmaker[AsyncSession], credentials: contract.BearerToken
-) -> int:
-    """Return the id of the active user behind the bearer token, in a transaction of its own."""
-    async with transaction(sessions, credentials) as (_, caller_id):
-        return caller_id
-
 
 router = APIRouter()
 
@@ -246,9 +214,16 @@ def build(settings: Settings) -> FastAPI:
             async with (
                 loop_lag.recorded(settings.loop_lag_file),
                 event_service.running(settings, identify) as event_state,
+                async_uploads.opened(settings, sessions) as workplace,
             ):
-                yield {"sessions": sessions, "instance": settings.instance, **event_state}
+                yield {
+                    "sessions": sessions,
+                    "instance": settings.instance,
+                    "workplace": workplace,
+                    **event_state,
+                }
         finally:
             await engine.dispose()
 
-    return event_service.connect(contract.application(lifespan, router), settings)
+    app = contract.application(lifespan, router, async_files.router, async_uploads.router)
+    return event_service.connect(app, settings)

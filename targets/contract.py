@@ -224,9 +224,26 @@ def bearer(token: str) -> BearerToken:
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
+def _responses(problems: tuple[Problem, ...]) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers; those of one status share a description."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for problem in problems:
+        response = problem.response()
+        if problem.status in described:
+            response["description"] = (
+                f"{described[problem.status]['description']} {response['description']}"
+            )
+        described[problem.status] = response
+    return described
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint of the contract, apart from what handles it."""
+    """One endpoint of the contract, apart from what handles it.
+
+    Attributes:
+        request_body: For the OpenAPI document, where a handler reads the body by itself.
+    """
 
     method: str
     path: str
@@ -237,6 +254,7 @@ class Endpoint:
     response_model: type[BaseModel] | None
     status_code: int = 200
     problems: tuple[Problem, ...] = ()
+    request_body: Mapping[str, Any] | None = None
 
     def on(self, router: APIRouter) -> Callable[[Handler], Handler]:
         """Return a decorator that makes a handler answer this endpoint on a router."""
@@ -249,7 +267,8 @@ class Endpoint:
             description=self.description,
             response_model=self.response_model,
             status_code=self.status_code,
-            responses={problem.status: problem.response() for problem in self.problems},
+            responses=_responses(self.problems),
+            openapi_extra={"requestBody": dict(self.request_body)} if self.request_body else None,
         )
 
 
@@ -361,6 +380,7 @@ def application(lifespan: Lifespan[FastAPI], *routers: APIRouter) -> FastAPI:
             {"name": "operation", "description": "Readiness, and time spent waiting."},
             {"name": "resources", "description": "Get or create in one transaction."},
             {"name": "users", "description": "The four query patterns."},
+            {"name": "files", "description": "Many files processed at once, and uploads."},
             {"name": "process", "description": "Work that tells how far it is."},
         ],
         lifespan=lifespan,

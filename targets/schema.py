@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from targets.contract import token_digest
@@ -50,8 +52,27 @@ class Resource(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
+class Upload(Base):
+    """An uploaded file, and how far its analysis has come."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    file_name: Mapped[str] = mapped_column(String(255))
+    stored_name: Mapped[str] = mapped_column(String(64))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16), server_default="accepted")
+    analyses: Mapped[int] = mapped_column(server_default="0")
+    instance: Mapped[str] = mapped_column(Text)
+    result: Mapped[dict[str, object] | None] = mapped_column(JSONB(none_as_null=True))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
 # One statement each, and the rows travel as one array: a thousand users take milliseconds.
-_EMPTY = text("TRUNCATE users, resources RESTART IDENTITY CASCADE")
+_EMPTY = text("TRUNCATE users, resources, uploads RESTART IDENTITY CASCADE")
 _INSERT_USERS = text("""
     INSERT INTO users (id, username, email, full_name, token_sha256)
     SELECT n, 'user-' || n, 'user-' || n || '@example.com', 'User ' || n, digest

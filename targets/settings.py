@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from uuid import uuid4
 
 # What libpq and asyncpg both understand in a URL. Any other parameter would reach one variant only.
 URL_PARAMETERS = frozenset(
@@ -26,6 +27,7 @@ URL_PARAMETERS = frozenset(
     }
 )
 
+MAX_UPLOAD_BYTES = 256 * 1024**2
 EVENT_QUEUE = 256
 PING_S = 20
 
@@ -42,7 +44,8 @@ class Settings:
         database_url: A libpq URL that psycopg and asyncpg read as it stands. Its `options` set the
             search path, and UTC as time zone so that both drivers return the same times.
         instance: The word by which the starter of the process recognises it, and its sessions in
-            the database: they carry it as their `application_name`.
+            the database: they carry it as their `application_name`. One of its own where the
+            starter gave none: uploads tell by it whether their process still runs.
         worker_threads: Size of the thread pool that runs `def` handlers.
         loop_lag_file: Where to write how late the event loop wakes; None: nowhere.
         pool_size: Connections kept open.
@@ -50,6 +53,9 @@ class Settings:
         pool_pre_ping: Whether a connection is tested each time it leaves the pool.
         pool_timeout_s: How long a request waits for a free connection, and a connection for the
             server, in seconds.
+        corpus: Folder of the files to process; None: there is none.
+        uploads: Folder for uploaded files until they are analysed; None: there is none.
+        max_upload_bytes: Size of the largest file that may be uploaded.
         event_queue: Events that may wait for one client; then the oldest is dropped.
         ping_interval_s: How often a client that hears events is asked whether it is there.
         ping_timeout_s: How long it may take to answer; then its connection is closed.
@@ -64,6 +70,9 @@ class Settings:
     max_overflow: int = 10
     pool_pre_ping: bool = True
     pool_timeout_s: int = 30
+    corpus: Path | None = None
+    uploads: Path | None = None
+    max_upload_bytes: int = MAX_UPLOAD_BYTES
     event_queue: int = EVENT_QUEUE
     ping_interval_s: int = PING_S
     ping_timeout_s: int = PING_S
@@ -75,8 +84,9 @@ class Settings:
 
         Args:
             environment: DATABASE_URL, and as needed DATABASE_SCHEMA, INSTANCE, WORKER_THREADS,
-                LOOP_LAG_FILE, EVENT_QUEUE, PING_INTERVAL_S, PING_TIMEOUT_S and ALLOWED_ORIGINS
-                (separated by commas). An empty variable counts as absent.
+                LOOP_LAG_FILE, CORPUS, UPLOADS, MAX_UPLOAD_BYTES, EVENT_QUEUE, PING_INTERVAL_S,
+                PING_TIMEOUT_S and ALLOWED_ORIGINS (separated by commas). An empty variable counts
+                as absent.
             worker_threads: The variant's own number, when WORKER_THREADS is absent.
 
         Raises:
@@ -85,15 +95,21 @@ class Settings:
         lag_file = environment.get("LOOP_LAG_FILE")
         if lag_file and not Path(lag_file).parent.is_dir():
             raise SettingsError(f"LOOP_LAG_FILE: no such directory: {Path(lag_file).parent}")
+        largest = environment.get("MAX_UPLOAD_BYTES") or str(MAX_UPLOAD_BYTES)
+        if not re.fullmatch(r"[1-9][0-9]{0,14}", largest):
+            raise SettingsError(f"MAX_UPLOAD_BYTES: expected a number of bytes, got {largest!r}")
         return cls(
             database_url=_database_url(
                 environment.get("DATABASE_URL", ""),
                 environment.get("DATABASE_SCHEMA", ""),
                 environment.get("INSTANCE", ""),
             ),
-            instance=environment.get("INSTANCE", ""),
+            instance=environment.get("INSTANCE") or uuid4().hex,
             worker_threads=_count(environment, "WORKER_THREADS", worker_threads),
             loop_lag_file=Path(lag_file) if lag_file else None,
+            corpus=_folder(environment, "CORPUS"),
+            uploads=_folder(environment, "UPLOADS"),
+            max_upload_bytes=int(largest),
             event_queue=_count(environment, "EVENT_QUEUE", EVENT_QUEUE),
             ping_interval_s=_count(environment, "PING_INTERVAL_S", PING_S),
             ping_timeout_s=_count(environment, "PING_TIMEOUT_S", PING_S),
@@ -107,6 +123,13 @@ def _count(environment: Mapping[str, str], name: str, default: int) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,3}", number):
         raise SettingsError(f"{name}: expected 1 to 9999, got {number!r}")
     return int(number)
+
+
+def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
+    given = environment.get(variable)
+    if given and not Path(given).is_dir():
+        raise SettingsError(f"{variable}: no such directory: {given}")
+    return Path(given) if given else None
 
 
 def _origins(text: str) -> tuple[str, ...]:

@@ -1,69 +1,33 @@
-"""The sync variant: plain `def` handlers in the thread pool, Session on psycopg.
-
-Everything that a request does with the database happens in its handler, on one thread and on one
-connection. A session opened by a dependency would be held from hop to hop into the thread pool: its
-request would wait for a thread while the threads wait for its connection, and with more threads
-than connections all of them would stand still.
-"""
+"""The sync variant: plain `def` handlers in the thread pool, Session on psycopg."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Annotated
 
 import psycopg
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import sessionmaker
 
-from targets import contract, event_contract, event_service, events, loop_lag, queries, schema
+from targets import (
+    contract,
+    event_contract,
+    event_service,
+    events,
+    loop_lag,
+    queries,
+    schema,
+    sync_files,
+    sync_uploads,
+)
 from targets.emitter import Emitter
 from targets.operation import Operation
 from targets.settings import Settings
-
-
-async def session_factory(request: Request) -> sessionmaker[Session]:
-    """Return the application's session factory. A coroutine, to spare a hop into a thread."""
-    factory: sessionmaker[Session] = request.state.sessions
-    return factory
-
-
-Sessions = Annotated[sessionmaker[Session], Depends(session_factory)]
-
-
-def authenticate(session: Session, credentials: contract.BearerToken) -> int:
-    """Return the id of the active user behind the bearer token."""
-    found = session.execute(queries.caller(credentials.credentials)).one_or_none()
-    if found is None:
-        raise contract.UNAUTHENTICATED.exception()
-    caller_id, is_active = found
-    if not is_active:
-        raise contract.INACTIVE.exception()
-    return int(caller_id)
-
-
-@contextmanager
-def transaction(
-    sessions: sessionmaker[Session], credentials: contract.BearerToken
-) -> Iterator[tuple[Session, int]]:
-    """Open the one transaction of a request; it begins with the authentication.
-
-    Yields:
-        The session, and the id of the user who asks.
-    """
-    with sessions.begin() as session:
-        yield session, authenticate(session, credentials)
-
-
-def identified(sessions: sessionmaker[Session], credentials: contract.BearerToken) -> int:
-    """Return the id of the active user behind the bearer token, in a transaction of its own."""
-    with transaction(sessions, credentials) as (_, caller_id):
-        return caller_id
-
+from targets.sync_sessions import Sessions, identified, transaction
 
 router = APIRouter()
 
@@ -248,9 +212,16 @@ def build(settings: Settings) -> FastAPI:
             async with (
                 loop_lag.recorded(settings.loop_lag_file),
                 event_service.running(settings, identify) as event_state,
+                sync_uploads.opened(settings, sessions) as workplace,
             ):
-                yield {"sessions": sessions, "instance": settings.instance, **event_state}
+                yield {
+                    "sessions": sessions,
+                    "instance": settings.instance,
+                    "workplace": workplace,
+                    **event_state,
+                }
         finally:
             engine.dispose()
 
-    return event_service.connect(contract.application(lifespan, router), settings)
+    app = contract.application(lifespan, router, sync_files.router, sync_uploads.router)
+    return event_service.connect(app, settings)

@@ -1,5 +1,6 @@
 """Every variant as a real server process on a real PostgreSQL, each in a schema of its own."""
 
+import ctypes
 import os
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from targets import schema
+from targets import corpus, schema
 from targets.catalog import VARIANTS
 
 with warnings.catch_warnings():
@@ -28,6 +29,9 @@ with warnings.catch_warnings():
 DEADLINE_S = 20.0
 TOKENS = tuple(f"token-{n}" for n in range(1, 4))
 SEEDS = 3
+# A checkout that is not installed is found by PYTHONPATH.
+INHERITED = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+MAX_UPLOAD_BYTES = 4 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class Target:
     url: str
     engine: Engine
     loop_lag_file: Path
+    process: Process
+    corpus: Path
+    uploads: Path
 
     def auth(self, user: int = 1) -> dict[str, str]:
         return {"Authorization": f"Bearer {TOKENS[user - 1]}"}
@@ -60,8 +67,21 @@ def serve_command(variant: str, port: int) -> list[str]:
     return [sys.executable, "-P", "-m", "targets.serve", variant, "--port", str(port)]
 
 
+def heed_permissions() -> None:
+    """Let a process of root's find files unreadable, as every other user's does.
+
+    Without the two capabilities that this drops, root is a user like any other.
+    """
+    if sys.platform == "linux" and os.geteuid() == 0:
+        libc = ctypes.CDLL(None)
+        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+            libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
 @contextmanager
-def serving(variant: str, **environment: str) -> Iterator[Process]:
+def serving(
+    variant: str, preexec: Callable[[], None] | None = None, **environment: str
+) -> Iterator[Process]:
     """Start a process; it need not be ready yet when the context begins."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -69,9 +89,10 @@ def serving(variant: str, **environment: str) -> Iterator[Process]:
     instance = uuid.uuid4().hex
     popen = subprocess.Popen(
         serve_command(variant, port),
-        env={"PATH": os.environ["PATH"], "INSTANCE": instance} | environment,
+        env=INHERITED | {"INSTANCE": instance} | environment,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=preexec,  # noqa: PLW1509 - no thread of the tests holds a lock of libc's
     )
     try:
         yield Process(f"http://127.0.0.1:{port}", instance, popen)
@@ -130,8 +151,16 @@ def tables(database_url: str) -> Iterator[tuple[str, Engine]]:
 
 
 @pytest.fixture(scope="session")
+def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The corpus, and room for what is none."""
+    folder = tmp_path_factory.mktemp("files") / "corpus"
+    corpus.make(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def targets(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+    database_url: str, corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Target]]:
     """Every variant of the catalog, started side by side and ready."""
     folder = tmp_path_factory.mktemp("loop-lag")
@@ -139,15 +168,22 @@ def targets(
         started = {}
         for name in VARIANTS:
             schema_name, engine = stack.enter_context(tables(database_url))
+            uploads = tmp_path_factory.mktemp("uploads")
             process = stack.enter_context(
                 serving(
                     name,
                     DATABASE_URL=database_url,
                     DATABASE_SCHEMA=schema_name,
                     LOOP_LAG_FILE=str(folder / name),
+                    CORPUS=str(corpus_folder),
+                    UPLOADS=str(uploads),
+                    MAX_UPLOAD_BYTES=str(MAX_UPLOAD_BYTES),
                 )
             )
-            started[name] = process, Target(name, process.url, engine, folder / name)
+            started[name] = (
+                process,
+                Target(name, process.url, engine, folder / name, process, corpus_folder, uploads),
+            )
         for process, _target in started.values():
             answer = first_answer(process)
             assert answer.json() == {"status": "ready", "instance": process.instance}

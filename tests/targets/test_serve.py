@@ -1,6 +1,5 @@
 """How a target process starts, refuses to start, reports on itself and ends."""
 
-import os
 import signal
 import subprocess
 import time
@@ -9,7 +8,14 @@ from pathlib import Path
 
 from targets.catalog import VARIANTS
 from targets.loop_lag import RECORD
-from tests.targets.conftest import DEADLINE_S, Target, first_answer, serve_command, serving
+from tests.targets.conftest import (
+    DEADLINE_S,
+    INHERITED,
+    Target,
+    first_answer,
+    serve_command,
+    serving,
+)
 
 NOWHERE = "postgresql://someone@127.0.0.1:1/nowhere"
 
@@ -18,7 +24,7 @@ def refusal(variant: str, **environment: str) -> str:
     """Return the one line with which a process refuses to start."""
     done = subprocess.run(
         serve_command(variant, 1),
-        env={"PATH": os.environ["PATH"]} | environment,
+        env=INHERITED | environment,
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

@@ -1,0 +1,150 @@
+"""Uploads of the sync variant: a worker thread takes the file, and another one analyses it."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+from anyio import from_thread, to_thread
+from fastapi import APIRouter, BackgroundTasks, Request
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+from starlette.requests import ClientDisconnect
+
+from targets import contract, file_contract, upload_queries, upload_results
+from targets.emitter import Emitter
+from targets.settings import Settings
+from targets.sync_files import TheWorkplace
+from targets.sync_sessions import Sessions, identified, transaction
+from targets.text_analysis import Analysis, read_file
+from targets.upload_stream import BodyPieces, StoredFile, UploadedFile, log_refused
+from targets.workplace import LAST_WORDS_S, Workplace
+
+log = logging.getLogger("targets")
+router = APIRouter()
+
+
+@file_contract.UPLOAD.on(router)
+def upload(
+    request: Request,
+    sessions: Sessions,
+    credentials: contract.Credentials,
+    workplace: TheWorkplace,
+    background: BackgroundTasks,
+) -> file_contract.Uploaded:
+    """Ask who sends it, store it, answer, analyse it. The thread is held while the file comes."""
+    # No connection is held while the file comes, which may take its time.
+    user_id = identified(sessions, credentials)
+    try:
+        stored = _received(request, workplace)
+    except (file_contract.RefusalError, ClientDisconnect) as error:
+        raise log_refused(error, user_id) from error
+    workplace.unfinished[stored.upload_id] = stored.path
+    try:
+        with sessions.begin() as session:
+            session.execute(upload_queries.accept(stored, user_id, workplace.settings.instance))
+    except BaseException as error:
+        del workplace.unfinished[stored.upload_id]
+        stored.path.unlink(missing_ok=True)
+        if isinstance(error, IntegrityError):  # The user was deleted meanwhile.
+            raise contract.UNAUTHENTICATED.exception() from error
+        raise
+    background.add_task(analyse, stored, user_id, sessions, workplace, request.state.emitter)
+    return file_contract.Uploaded(
+        upload_id=stored.upload_id,
+        file_path=stored.path.name,
+        bytes=stored.bytes,
+        sha256=stored.sha256,
+    )
+
+
+@file_contract.GET_UPLOAD.on(router)
+def get_upload(
+    upload_id: file_contract.UploadId,
+    sessions: Sessions,
+    credentials: contract.Credentials,
+    workplace: TheWorkplace,
+) -> file_contract.UploadStatus:
+    """Select an upload of the caller."""
+    with transaction(sessions, credentials) as (session, user_id):
+        found = session.scalar(upload_queries.upload(upload_id, user_id))
+    if found is None:
+        raise file_contract.UPLOAD_ABSENT.exception()
+    return upload_queries.status_of(found, workplace.settings.instance)
+
+
+def _received(request: Request, workplace: Workplace) -> StoredFile:
+    """Take the file from the connection, a piece at a time: one is written before the next."""
+    uploaded = UploadedFile(
+        request.headers, workplace.uploads(), workplace.settings.max_upload_bytes
+    )
+    workplace.receiving.add(uploaded)
+    stream = request.stream()
+    try:
+        pieces = BodyPieces(stream)
+        while piece := from_thread.run(pieces.next):
+            uploaded.take(piece)
+        return uploaded.finish()
+    except BaseException:
+        uploaded.discard()
+        raise
+    finally:
+        workplace.receiving.discard(uploaded)
+        with suppress(RuntimeError):  # The event loop may be gone.
+            from_thread.run(stream.aclose)
+
+
+def analyse(
+    stored: StoredFile,
+    user_id: int,
+    sessions: sessionmaker[Session],
+    workplace: Workplace,
+    emitter: Emitter,
+) -> None:
+    """Analyse an upload once, store what was found, and tell its user.
+
+    The file is removed: the reference target keeps results, no files.
+    """
+    try:
+        with sessions.begin() as session:
+            begun = session.scalar(upload_queries.begin_analysis(stored.upload_id))
+        if begun is None:
+            return
+        outcome = _outcome(stored)
+        with sessions.begin() as session:
+            ended = session.scalar(
+                upload_queries.end_analysis(stored.upload_id, outcome.state, outcome.result)
+            )
+        workplace.unfinished.pop(stored.upload_id, None)
+        if ended is not None:
+            emitter.emit_from_thread(upload_results.event(stored, outcome, user_id))
+    except (SQLAlchemyError, OSError) as error:
+        reason = upload_results.first_line(error)
+        log.warning("analysis of upload %s lost: %s", stored.upload_id, reason)
+    finally:
+        stored.path.unlink(missing_ok=True)
+
+
+def _outcome(stored: StoredFile) -> upload_results.Outcome:
+    try:
+        read = read_file(stored.path.parent, stored.path.name, Analysis.IO)
+    except (OSError, UnicodeDecodeError) as error:
+        return upload_results.unanalysable(error)
+    return upload_results.analysed(stored, read.counts)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, sessions: sessionmaker[Session]) -> AsyncIterator[Workplace]:
+    """Open the application's workplace, and leave it in order at the end."""
+    workplace = Workplace(settings)
+
+    def tell_lost() -> None:
+        if lost := workplace.close():
+            with suppress(SQLAlchemyError, OSError), sessions.begin() as session:
+                session.execute(upload_queries.lose(lost))
+
+    try:
+        yield workplace
+    finally:
+        with anyio.move_on_after(LAST_WORDS_S):
+            await to_thread.run_sync(tell_lost, abandon_on_cancel=True)

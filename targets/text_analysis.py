@@ -1,0 +1,142 @@
+"""What a file holds, counted piece by piece: however large it is, a piece of it is in memory."""
+
+import codecs
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from time import monotonic_ns
+
+from targets.file_opening import ordinary_file
+
+PIECE_BYTES = 256 * 1024
+"""How much is read at once. Most files of the corpus are one piece, read as a whole, as documented.
+Larger ones are not: a thousand of 10 MB at once would take 10 GB, and so they take 256 MB."""
+
+SERVICE_S = 0.005
+"""How long the slow service takes that an analysis of kind `io` asks about every file."""
+
+
+class Analysis(StrEnum):
+    """What is done with the text of a file."""
+
+    IO = "io"
+    CPU = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class FileCounts:
+    """What a file holds.
+
+    Attributes:
+        bytes: Its size.
+        lines: Those that end with a line feed, and the last one also without.
+        words: What white space separates.
+        sha256: The digest of its bytes, hexadecimal.
+    """
+
+    bytes: int
+    lines: int
+    words: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """A file that was processed.
+
+    Attributes:
+        name: Its name.
+        counts: What it holds.
+        opened_ns: When it was open (CLOCK_MONOTONIC, which all processes of a machine share).
+        closed_ns: Until when.
+    """
+
+    name: str
+    counts: FileCounts
+    opened_ns: int
+    closed_ns: int
+
+
+class TextAnalysis:
+    """Counts a text as its pieces come.
+
+    Args:
+        analysis: `cpu` also counts how often each character occurs, as one would to tell the
+            language: work for a processor, in proportion to the text, some four times that of the
+            mere counting.
+    """
+
+    def __init__(self, analysis: Analysis = Analysis.IO) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._sha256 = hashlib.sha256()
+        self._bytes = self._line_feeds = self._words = 0
+        self._last = "\n"
+        self._characters: Counter[str] | None = Counter() if analysis is Analysis.CPU else None
+
+    def take(self, piece: bytes) -> None:
+        """Count one more piece.
+
+        Raises:
+            UnicodeDecodeError: It is not UTF-8.
+        """
+        self._bytes += len(piece)
+        self._sha256.update(piece)
+        self._count(self._decoder.decode(piece))
+
+    def counts(self) -> FileCounts:
+        """Return the counts, after the last piece.
+
+        Raises:
+            UnicodeDecodeError: The text ends within a character.
+        """
+        self._decoder.decode(b"", final=True)
+        if self._characters is not None:
+            assert self._characters["\n"] == self._line_feeds
+        lines = self._line_feeds + (self._last != "\n")
+        return FileCounts(self._bytes, lines, self._words, self._sha256.hexdigest())
+
+    def _count(self, text: str) -> None:
+        if not text:
+            return
+        self._line_feeds += text.count("\n")
+        self._words += len(text.split())
+        if not self._last.isspace() and not text[0].isspace():
+            self._words -= 1  # One word, of which both pieces have a part.
+        self._last = text[-1]
+        if self._characters is not None:
+            self._characters.update(text)
+
+
+def read_file(folder: Path, name: str, analysis: Analysis) -> ReadFile:
+    """Read and count one file, in the calling thread.
+
+    Raises:
+        OSError: It cannot be read; see `ordinary_file`.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    counting = TextAnalysis(analysis)
+    with open(folder / name, "rb", buffering=0, opener=ordinary_file) as file:
+        opened_ns = monotonic_ns()
+        while piece := file.read(PIECE_BYTES):
+            counting.take(piece)
+    return ReadFile(name, counting.counts(), opened_ns, monotonic_ns())
+
+
+def most_at_once(stretches: Iterable[tuple[int, int]]) -> int:
+    """Return how many of these stretches of time overlap at most, and not merely touch.
+
+    Args:
+        stretches: Beginning and end of each.
+    """
+    # Ends sort before beginnings of the same moment, and no stretch ends before it has begun.
+    changes = sorted(
+        change for begin, end in stretches for change in ((begin, 1), (max(begin + 1, end), -1))
+    )
+    most = now = 0
+    for _, change in changes:
+        now += change
+        most = max(most, now)
+    return most

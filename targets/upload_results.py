@@ -1,0 +1,47 @@
+"""What became of an uploaded file: the outcome that is stored, and the event that tells of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from targets.events import Event, processing_complete
+from targets.file_contract import UploadState
+from targets.text_analysis import FileCounts
+from targets.upload_stream import StoredFile
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one analysis; the reference target keeps it and lets go of the file."""
+
+    state: UploadState
+    result: dict[str, object]
+
+
+def analysed(stored: StoredFile, counts: FileCounts) -> Outcome:
+    """Return the outcome of an analysis that came to its end."""
+    if counts.sha256 != stored.sha256:
+        return Outcome(UploadState.FAILED, {"error": "The stored file is not the one that came."})
+    found = {"bytes": counts.bytes, "lines": counts.lines, "words": counts.words}
+    return Outcome(UploadState.ANALYSED, dict(found))
+
+
+def unanalysable(error: OSError | UnicodeDecodeError) -> Outcome:
+    """Return the outcome when the file could not be read as text."""
+    if isinstance(error, UnicodeDecodeError):
+        return Outcome(UploadState.FAILED, {"error": "The file is not UTF-8."})
+    return Outcome(UploadState.FAILED, {"error": f"The stored file: {error.strerror or error}."})
+
+
+def event(stored: StoredFile, outcome: Outcome, user_id: int) -> Event:
+    """Return the event that tells the user of an outcome."""
+    status: Literal["analysed", "failed"] = (
+        "analysed" if outcome.state is UploadState.ANALYSED else "failed"
+    )
+    return processing_complete(
+        user_id, str(stored.upload_id), stored.path.name, status, outcome.result
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, for a log of one line per event."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
