@@ -119,7 +119,8 @@ class Listener:
         except RefusedMessage as refused:
             self._log(refused.code, refused.reason)
             self._emitter.disconnect(self._queue)
-            await self._websocket.close(refused.code, refused.reason)
+            with suppress(WebSocketDisconnect):
+                await self._websocket.close(refused.code, refused.reason)
         except WebSocketDisconnect as left:
             if left.code not in CLIENT_LEFT:
                 self._log(left.code, left.reason)
@@ -145,7 +146,9 @@ class Listener:
             self._emitter.leave(self._queue, action.room)
         # No mailbox may drop the answer. A client that does not read it waits for its next one.
         answer = Event(ACTIONS[action.name], {"room": action.room})
-        await self._websocket.send_text(answer.text)
+        # If the connection has ended, what is received next says how.
+        with suppress(WebSocketDisconnect):
+            await self._websocket.send_text(answer.text)
 
     def _log(self, code: int, reason: str) -> None:
         logger.warning(
