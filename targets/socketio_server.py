@@ -317,6 +317,10 @@ class _EngineServer(engineio.AsyncServer):  # type: ignore[misc] # Engine.IO has
             return None
         return [*super()._cors_allowed_origins(environ), *self.allowed_origins]
 
+    def _cors_headers(self, _environ: dict[str, Any]) -> list[tuple[str, str]]:
+        """Leave them to the application's middleware: browsers refuse an answer with two of one."""
+        return []
+
     def _log_error_once(self, message: str, message_key: str) -> None:
         """Leave it to `_respond`, which logs every refusal, and not the first alone."""
 

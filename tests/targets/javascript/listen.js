@@ -31,6 +31,8 @@ const socket = io(asked.url, {
   transports: asked.transports.split(','),
   reconnection: false,
 });
+// The engine carries the socket: it is open before the server has accepted anybody.
+const { engine } = socket.io;
 
 const awaited = new Set(asked.until);
 const patience = setTimeout(() => {
@@ -40,11 +42,11 @@ const patience = setTimeout(() => {
 
 const end = () => {
   clearTimeout(patience);
+  // The server has been told by then. A poll that it has not answered would keep the process alive.
+  engine.once('close', () => process.exit());
   socket.disconnect();
 };
 
-// The engine carries the socket: it is open before the server has accepted anybody.
-const { engine } = socket.io;
 for (const event of ['open', 'upgrade']) {
   engine.on(event, () => say('client', event, { transport: engine.transport.name }));
 }
