@@ -80,7 +80,7 @@ def heed_permissions() -> None:
 
 @contextmanager
 def serving(
-    variant: str, preexec: Callable[[], None] | None = None, **environment: str
+    variant: str, *, preexec: Callable[[], None] | None = None, **environment: str
 ) -> Iterator[Process]:
     """Start a process; it need not be ready yet when the context begins."""
     with socket.socket() as probe:
@@ -244,7 +244,13 @@ def start_target(database_url: str) -> Iterator[StartTarget]:
             with engine.begin() as connection:
                 schema.reset(connection, TOKENS, SEEDS)
             process = stack.enter_context(
-                serving(variant, DATABASE_URL=database_url, DATABASE_SCHEMA=name, **environment)
+                serving(
+                    variant,
+                    preexec=None,
+                    DATABASE_URL=database_url,
+                    DATABASE_SCHEMA=name,
+                    **environment,
+                )
             )
             assert first_answer(process).status_code == 200
             return OwnTarget(process.url, process.popen)
