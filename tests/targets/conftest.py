@@ -244,7 +244,9 @@ def start_target(database_url: str) -> Iterator[StartTarget]:
             with engine.begin() as connection:
                 schema.reset(connection, TOKENS, SEEDS)
             process = stack.enter_context(
-                serving(variant, DATABASE_URL=database_url, DATABASE_SCHEMA=name, **environment)
+                serving(
+                    variant, None, DATABASE_URL=database_url, DATABASE_SCHEMA=name, **environment
+                )
             )
             assert first_answer(process).status_code == 200
             return OwnTarget(process.url, process.popen)
