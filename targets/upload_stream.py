@@ -43,7 +43,7 @@ PATIENCE_S = 30.0
 """How long a client may send nothing."""
 
 FRAMING_BYTES = 64 * 1024
-"""What the parts around the file may take: boundaries, headers, and a preamble that is ignored."""
+"""What the parts around the file may take: boundaries, headers, and an epilogue that is ignored."""
 
 log = logging.getLogger("targets")
 

@@ -245,11 +245,7 @@ def start_target(database_url: str) -> Iterator[StartTarget]:
                 schema.reset(connection, TOKENS, SEEDS)
             process = stack.enter_context(
                 serving(
-                    variant,
-                    preexec=None,
-                    DATABASE_URL=database_url,
-                    DATABASE_SCHEMA=name,
-                    **environment,
+                    variant, None, DATABASE_URL=database_url, DATABASE_SCHEMA=name, **environment
                 )
             )
             assert first_answer(process).status_code == 200

@@ -77,7 +77,8 @@ def node_modules() -> Path:
         done = subprocess.run(
             command, cwd=FOLDER, capture_output=True, text=True, check=False, timeout=INSTALL_S
         )
-        assert done.returncode == 0, f"{' '.join(command)} in {FOLDER}: {done.stderr}"
+        if done.returncode != 0:
+            pytest.fail(f"{' '.join(command)} in {FOLDER}:\n{done.stderr}")
         stamp.write_text(lock, encoding="utf-8")
     return modules
 

@@ -42,8 +42,6 @@ const patience = setTimeout(() => {
 
 const end = () => {
   clearTimeout(patience);
-  // The server has been told by then. A poll that it has not answered would keep the process alive.
-  engine.once('close', () => process.exit());
   socket.disconnect();
 };
 

@@ -10,9 +10,8 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from targets import schema
 from tests import chromium
-from tests.targets.conftest import DEADLINE_S, TOKENS, first_answer, serving, tables
+from tests.targets.conftest import DEADLINE_S, TOKENS, StartTarget
 from tests.targets.javascript.page_server import PageServer, serving_pages
 
 STEPS = 4
@@ -32,21 +31,12 @@ def address(pages: PageServer, target_url: str, token: str) -> str:
 
 
 @pytest.fixture(params=["sync", "async"])
-def stage(request: pytest.FixtureRequest, database_url: str, node_modules: Path) -> Iterator[Stage]:
-    with (
-        serving_pages(node_modules.parent) as pages,
-        tables(database_url) as (schema_name, engine),
-        serving(
-            request.param,
-            DATABASE_URL=database_url,
-            DATABASE_SCHEMA=schema_name,
-            ALLOWED_ORIGINS=pages.origin,
-        ) as process,
-    ):
-        with engine.begin() as connection:
-            schema.reset(connection, TOKENS, 0)
-        first_answer(process)
-        yield Stage(process.url, pages)
+def stage(
+    request: pytest.FixtureRequest, node_modules: Path, start_target: StartTarget
+) -> Iterator[Stage]:
+    with serving_pages(node_modules.parent) as pages:
+        target = start_target(request.param, ALLOWED_ORIGINS=pages.origin)
+        yield Stage(target.url, pages)
 
 
 def test_the_bar_moves_before_the_answer(stage: Stage, tmp_path: Path) -> None:

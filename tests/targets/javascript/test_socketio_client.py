@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -126,3 +127,9 @@ def test_it_does_not_hear_what_is_another_users(
     heard = [one for one in other.rest() if one.source == "server"]
     assert [one.event for one in heard] == ["resource_created"]
     assert emitted(heard, "resource_created") == [{"resource_id": "for-all", "user_id": 1}]
+
+
+def test_the_lock_names_no_registry() -> None:
+    lock = Path(__file__).with_name("package-lock.json").read_text(encoding="utf-8")
+    assert '"integrity"' in lock
+    assert '"resolved"' not in lock
