@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from harness.vocabulary.flow import (
 from harness.vocabulary.job import ErrorKind
 from harness.vocabulary.scenario import Scenario, is_plain_flow
 from scenarios.flows import SEEDED_ACCOUNTS
-from targets import contract
+from targets import contract, event_contract
 
 NOW = "2026-01-01T00:00:00Z"
 CHANGES = TypeAdapter(contract.UserChanges)
@@ -56,7 +57,7 @@ class FakeTarget:
         self._last_id = SEEDED_ACCOUNTS
 
     def answer(self, request: Request, user: VirtualUser) -> Answer:
-        for endpoint in contract.ENDPOINTS:
+        for endpoint in (*contract.ENDPOINTS, event_contract.PROCESS):
             pattern = re.sub(r"{\w+}", r"(\\d+)", endpoint.path)
             match = re.fullmatch(pattern, request.path)
             if match and endpoint.method == request.method:
@@ -106,6 +107,24 @@ class FakeTarget:
     def _delete_user(self, request: Request, user: VirtualUser, user_id: int) -> None:
         self._get_user(request, user, user_id)
         del self.users[user_id]
+
+    def _process(self, request: Request, user: VirtualUser) -> object:
+        job = event_contract.Job.model_validate(request.json)
+        operation = {"operation_id": user.unique_id()}
+        data = job.data
+        result = event_contract.JobResult(
+            characters=len(data),
+            words=len(data.split()),
+            sha256=hashlib.sha256(data.encode()).hexdigest(),
+        ).model_dump()
+        for step in range(job.steps + 1):
+            status = {0: "started", job.steps: "completed"}.get(step, "running")
+            progress = {"progress": 100 * step // job.steps, "status": status}
+            self.told.append(Event("progress_update", operation | progress))
+        log = {"user_id": user.account_id, "tool_name": "DataProcessor", "status": "success"}
+        self.told.append(Event("log_entry", log | {"result": result}))
+        self.told.append(Event("operation_complete", operation | {"result": result}))
+        return operation | {"result": result}
 
     def _wait(self, request: Request, _caller: VirtualUser) -> object:
         params = dict(request.params or {})
