@@ -18,10 +18,10 @@ from harness.drivers.websocket_driver.event_connection import EventConnection, L
 from harness.vocabulary.job import ErrorKind, Timeouts
 
 FRUGAL_SEGMENT_BYTES = 1400
-FRUGAL_BUFFER_BYTES = 8 * 1024
-"""Of the connection of a client that does not read. The loopback's segments of 64 KiB let the two
-kernels hold megabytes for it, and the target would not notice for minutes; a client across a
-network has segments of this size."""
+FRUGAL_BUFFER_BYTES = 1024
+"""Of the connection of a client that does not read, as it would be across a network to a small
+device. With the loopback's large segments and buffers the two kernels hold 4 MiB for it, which the
+target would take minutes to fill; so they hold 60 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
