@@ -17,7 +17,7 @@ import engineio
 import socketio
 from engineio.async_drivers import asgi
 from engineio.exceptions import EngineIOError, SocketIsClosedError
-from engineio.packet import CLOSE, MESSAGE, PING, PONG, UPGRADE, Packet, packet_names
+from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, Packet, packet_names
 from engineio.payload import Payload
 from fastapi import HTTPException
 from socketio import packet as socketio_packet
@@ -116,6 +116,12 @@ class PacketQueue(Mailbox):
     async def put(self, packet: Packet | None) -> None:
         """Do the same; it never waits."""
         self.put_nowait(packet)
+
+    def end_poll(self) -> None:
+        """Let the request of a client that polls be answered: there is nothing to come any more."""
+        if not self._is_upgraded():
+            self._control.append(Packet(NOOP))
+            self._deliver()
 
     def task_done(self) -> None:
         """Nobody waits for the end of the work: see `join`."""
@@ -430,6 +436,13 @@ class EventServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio
         await super()._handle_eio_connect(eio_sid, environ)
         socket = self.eio.sockets[eio_sid]
         socket.queue.socket = socket
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        """Leave no poll open: its client would wait for the end of it before it goes."""
+        await super()._handle_eio_disconnect(eio_sid, reason)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None:
+            socket.queue.end_poll()
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
         """Refuse what is no packet of a client, and who asks without reading the answers."""
