@@ -55,7 +55,7 @@ class ErrorKind:
     """One that it had heard before."""
 
     OUT_OF_ORDER = "out-of-order"
-    """One that it heard after a later one of the same publisher's connection."""
+    """One that it heard after another, which was sent only when this one had been acknowledged."""
 
     WRONG = frozenset({WRONG_STATUS, WRONG_ANSWER})
     """The target answered, but not what it must."""

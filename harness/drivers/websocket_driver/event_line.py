@@ -18,10 +18,10 @@ from harness.drivers.websocket_driver.event_connection import EventConnection, L
 from harness.vocabulary.job import ErrorKind, Timeouts
 
 FRUGAL_SEGMENT_BYTES = 1400
-FRUGAL_BUFFER_BYTES = 8 * 1024
-"""Of the connection of a client that does not read. The loopback's segments of 64 KiB let the two
-kernels hold megabytes for it, and the target would not notice for minutes; a client across a
-network has segments of this size."""
+FRUGAL_BUFFER_BYTES = 1024
+"""Of the connection of a client that does not read, as it would be across a network to a small
+device. With the loopback's large segments and buffers the two kernels hold 4 MiB for it, which the
+target would take minutes to fill; so they hold 60 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,19 +174,34 @@ class EventLine:
                 lambda: connection, origin.host, origin.port, ssl=ssl_context
             )
             return
-        found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-        family, kind, number, _, where = found[0]
-        own = socket.socket(family, kind, number)
+        own = await self._frugally_connected()
+        server_hostname = origin.host if ssl_context is not None else None
         try:
-            own.setblocking(False)
-            # Before it is connected: the two sides agree on them then.
-            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, FRUGAL_SEGMENT_BYTES)
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, FRUGAL_BUFFER_BYTES)
-            await loop.sock_connect(own, where)
-            server_hostname = origin.host if ssl_context is not None else None
             await loop.create_connection(
                 lambda: connection, sock=own, ssl=ssl_context, server_hostname=server_hostname
             )
         except BaseException:
             own.close()
             raise
+
+    async def _frugally_connected(self) -> socket.socket:
+        loop, origin = asyncio.get_running_loop(), self._address.origin
+        problem: OSError | None = None
+        found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        for family, kind, number, _, where in found:
+            own = socket.socket(family, kind, number)
+            try:
+                own.setblocking(False)
+                # Before it is connected: the two sides agree on them then.
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, FRUGAL_SEGMENT_BYTES)
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, FRUGAL_BUFFER_BYTES)
+                await loop.sock_connect(own, where)
+            except OSError as error:
+                own.close()
+                problem = error
+            except BaseException:
+                own.close()
+                raise
+            else:
+                return own
+        raise problem or OSError("the host has no address")

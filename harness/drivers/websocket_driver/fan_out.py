@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -113,7 +114,7 @@ async def drive_fan_out(
         for number, dozer in enumerate(crowd.slow):
             task = heard_tasks.start(dozer.doze(number / len(crowd.slow)))
             stack.callback(task.cancel)
-        before = await emitter_counts(job.base_url)
+        before = await emitter_counts(job.base_url, origin.ssl_context)
         keep_what_exists()
         start_ns = clock()
         courses = [run(publishing(load), publishing_crew, window, start_ns)]
@@ -122,7 +123,7 @@ async def drive_fan_out(
             courses.append(run(meanwhile, asking_crew, Window(loop), start_ns))
         await asyncio.gather(*courses)
         await _drain(window.end_ns + round(load.drain_s * 1e9), tally)
-        after = await emitter_counts(job.base_url)
+        after = await emitter_counts(job.base_url, origin.ssl_context)
         now_ns = clock()
         for reader in crowd.readers:
             reader.record_missing(now_ns)
@@ -141,10 +142,14 @@ async def drive_fan_out(
     return replace(window.report(recording), fan_out=fan_out)
 
 
-async def emitter_counts(base_url: str) -> EmitterCounts | None:
+async def emitter_counts(
+    base_url: str, ssl_context: ssl.SSLContext | None = None
+) -> EmitterCounts | None:
     """What the target says of its emitter; None when it says nothing of use."""
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=EMITTER_TIMEOUT_S) as client:
+        async with httpx.AsyncClient(
+            trust_env=False, timeout=EMITTER_TIMEOUT_S, verify=ssl_context or True
+        ) as client:
             response = await client.get(f"{base_url.rstrip('/')}{EMITTER}")
             return _COUNTS.validate_json(response.raise_for_status().content)
     except (httpx.HTTPError, ValidationError):
@@ -166,10 +171,13 @@ def _crowd(load: EventLoad, known: Sequence[Identity], shared: Listening) -> Cro
 
 async def _drain(until_ns: int, tally: Tally) -> None:
     """Wait until then, and on while deliveries still come."""
-    at_most_ns = until_ns + PATIENCE_NS
-    while (now_ns := clock()) < until_ns:
-        await asyncio.sleep((until_ns - now_ns) / 1e9)
-        until_ns = max(until_ns, min(at_most_ns, tally.last_heard_ns + QUIET_NS))
+    at_most_ns = max(until_ns, clock()) + PATIENCE_NS
+    while True:
+        end_ns = max(until_ns, min(tally.last_heard_ns + QUIET_NS, at_most_ns))
+        left_ns = end_ns - clock()
+        if left_ns <= 0:
+            return
+        await asyncio.sleep(left_ns / 1e9)
 
 
 async def _look_for_closed(crowd: Crowd) -> None:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import socketio
@@ -44,7 +45,9 @@ class EventServer:
         requests: How many came, by path.
         has_emitter: Whether it tells of its emitter.
         answers_first: Whether it tells of a creation only after the answer.
+        tells_after_s: How long after it.
         delay_s: Before a creation.
+        certificate: Files of its chain and key, for TLS.
         lingers_s: Between telling of it and the answer.
     """
 
@@ -60,6 +63,8 @@ class EventServer:
         self.answers_first = False
         self.delay_s = 0.0
         self.lingers_s = 0.0
+        self.tells_after_s = 0.02
+        self.certificate: tuple[Path, Path] | None = None
         self.port = 0
         self._emitted = 0
         self._sockets: dict[int, WebSocket] = {}
@@ -70,7 +75,7 @@ class EventServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def clients(self) -> int:
@@ -96,6 +101,7 @@ class EventServer:
             lifespan="off",
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
+            **self._tls(),
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)
@@ -108,6 +114,12 @@ class EventServer:
         finally:
             server.should_exit = True
             thread.join()
+
+    def _tls(self) -> dict[str, Any]:
+        if self.certificate is None:
+            return {}
+        chain, key = self.certificate
+        return {"ssl_certfile": str(chain), "ssl_keyfile": str(key)}
 
     # ---- HTTP ----
 
@@ -123,7 +135,8 @@ class EventServer:
         key = (await request.json())["id"]
         telling = self._tell("resource_created", {"resource_id": key, "user_id": 1})
         if self.answers_first:
-            asyncio.get_running_loop().call_later(0.02, lambda: asyncio.ensure_future(telling))
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.tells_after_s, lambda: asyncio.ensure_future(telling))
         else:
             await telling
             await asyncio.sleep(self.lingers_s)

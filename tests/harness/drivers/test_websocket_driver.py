@@ -42,6 +42,7 @@ from harness.vocabulary.load import (
     Steps,
 )
 from harness.vocabulary.scenario import Broadcast, EventProtocol, Scenario
+from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import HANG_S, PATIENT, WARM, samples_of
 from tests.harness.drivers.event_server import EventServer, Fault, Message, running
 from tests.harness.drivers.tried_flows import (
@@ -566,6 +567,42 @@ async def test_slow_and_stalled_clients_that_the_target_closes_are_counted(
     assert report.fan_out.closed == 4
     assert report.fan_out.reconnects == 2
     assert counted(of(samples, "connect")) == {("connect", ""): 8}
+
+
+async def test_late_deliveries_are_awaited_while_they_come(
+    protocol: EventProtocol, tmp_path: Path
+) -> None:
+    server = EventServer()
+    server.answers_first = True
+    server.tells_after_s = 0.3
+    load = FanOut(clients=3, rate=50, duration_s=0.4, warmup_s=0.0, drain_s=0.0)
+    _, samples = await driven(server, scenario(protocol), load, tmp_path)
+    assert counted(of(samples, "deliver")) == {DELIVERED: 60}
+    late_ns = of(samples, "deliver")["sent_ns"] - of(samples, "deliver")["due_ns"]
+    assert late_ns.min() > 0.25e9
+
+
+@pytest.mark.parametrize(
+    "load",
+    [Burst(3), FanOut(4, 50, 0.3, slow=1, stalled=1, warmup_s=0.0, drain_s=0.1)],
+    ids=lambda load: load.model,
+)
+async def test_a_target_behind_tls_is_driven(
+    load: Burst | FanOut,
+    protocol: EventProtocol,
+    certificate: Certificate,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.chain))
+    server = EventServer()
+    server.certificate = (certificate.chain, certificate.key)
+    report, samples = await driven(server, scenario(protocol), load, tmp_path)
+    assert set(samples["error"]) == {""}
+    assert len(of(samples, "create")) == (3 if isinstance(load, Burst) else 15)
+    if report.fan_out is not None:
+        assert len(of(samples, "deliver")) == 30
+        assert report.fan_out.before is not None
 
 
 async def test_others_ask_meanwhile(protocol: EventProtocol, tmp_path: Path) -> None:

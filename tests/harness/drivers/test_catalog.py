@@ -1,0 +1,35 @@
+"""Which driver can drive what."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS, able
+from harness.vocabulary.flow import ClientJourney, EventFlow, Flow
+from harness.vocabulary.scenario import EventProtocol, Scenario, is_plain_flow
+from tests.harness.drivers.driving import WARM
+from tests.harness.drivers.test_httpx_driver import journey
+from tests.harness.drivers.tried_flows import creating, one_step
+
+
+@pytest.mark.parametrize(
+    ("flow", "events", "drivers"),
+    [
+        (one_step, None, {"httpx", "locust"}),
+        (journey, None, {"httpx"}),
+        (creating, "websocket", {"websocket"}),
+        (creating, "socketio", {"websocket"}),
+        (one_step, "websocket", {"websocket"}),
+    ],
+)
+def test_a_scenario_has_the_drivers_that_can(
+    flow: Flow | ClientJourney | EventFlow, events: EventProtocol | None, drivers: set[str]
+) -> None:
+    scenario = Scenario("tried", "t", "d", flow, WARM, events=events)
+    assert able(scenario) == drivers
+    assert is_plain_flow(flow, scenario) == (drivers == {"httpx", "locust"})
+
+
+def test_the_websocket_driver_is_one_process() -> None:
+    assert not WITH_EVENTS & DISTRIBUTED
+    assert set(DRIVERS) >= WITH_EVENTS
