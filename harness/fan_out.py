@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from harness import stages
@@ -25,14 +24,12 @@ from harness.vocabulary.job import (
     ErrorKind,
     FanOutReport,
 )
-from harness.vocabulary.load import PUBLISHERS, EventLoad
+from harness.vocabulary.load import EventLoad
 from harness.vocabulary.record import RoundRecord
 from harness.vocabulary.result import FanOutFigures
 from harness.windows import right, within
 
 KIB = 1024
-
-Nanoseconds = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,63 +72,45 @@ def heard(deliveries: pd.DataFrame) -> pd.DataFrame:
     return deliveries[deliveries["error"].isin(["", ErrorKind.OUT_OF_ORDER])]
 
 
+def requests(samples: pd.DataFrame) -> pd.DataFrame:
+    """What is neither a delivery nor a connection: publications, and what HTTP users ask."""
+    return samples[~samples["step"].isin([DELIVERY_STEP, SLOW_DELIVERY_STEP, CONNECT_STEP])]
+
+
 def publications(samples: pd.DataFrame) -> pd.DataFrame:
-    """The requests by which the deliveries came about, in the order in which they were due.
+    """The requests by which the deliveries came about.
 
     A delivery is due when its publication is, to the nanosecond; HTTP users are due at any other
-    moment. A publication that failed has no delivery to be known by: the driver tells their number.
+    moment. A publication that failed may have no delivery to be known by: the driver tells how many
+    there are.
     """
-    steps = [DELIVERY_STEP, SLOW_DELIVERY_STEP, CONNECT_STEP]
-    requests = samples[~samples["step"].isin(steps)]
     due = pd.unique(deliveries(samples)["due_ns"])
-    return requests[requests["due_ns"].isin(due)].sort_values("due_ns", kind="stable")
+    asked = requests(samples)
+    return right(asked[asked["due_ns"].isin(due)])
 
 
-def hold_ups(publications: pd.DataFrame) -> Nanoseconds:
-    """For how long each publication found all of the publishers' connections in use, in ns.
-
-    The driver sends them in turn on `PUBLISHERS` connections, so the n-th goes when all but
-    `PUBLISHERS - 1` of those before it are answered. What it waits until then is the target's doing
-    and not the driver's.
-
-    Args:
-        publications: Of one round, in the order in which they were due.
-    """
-    due = publications["due_ns"].to_numpy(dtype=np.int64)
-    free = due.copy()
-    if len(due) > PUBLISHERS:
-        answered = np.sort(publications["done_ns"].to_numpy(dtype=np.int64))
-        free[PUBLISHERS:] = answered[:-PUBLISHERS]
-    found: Nanoseconds = np.maximum(free - due, 0)
+def lateness_ms(report: DriverReport, samples: pd.DataFrame) -> Latencies:
+    """From due to sent of the publications due in the window: the driver's own time."""
+    inside = within(publications(samples), "due_ns", report.window_start_ns, report.window_end_ns)
+    found: Latencies = (inside["sent_ns"] - inside["due_ns"]).to_numpy(dtype=float) / 1e6
     return found
 
 
-def lateness_ms(publications: pd.DataFrame, start_ns: int, end_ns: int) -> Latencies:
-    """From due to sent of the publications due in a window, without what the target held up."""
-    late = (publications["sent_ns"] - publications["due_ns"]).to_numpy(dtype=np.int64)
-    due = publications["due_ns"].to_numpy(dtype=np.int64)
-    found: Latencies = (
-        np.maximum(late - hold_ups(publications), 0)[(due >= start_ns) & (due < end_ns)] / 1e6
-    )
-    return found
-
-
-def arrivals(load: EventLoad, report: DriverReport, publications: pd.DataFrame) -> Arrivals | None:
-    """What became of the schedule of one round; None where the driver does not say.
-
-    A publication that waited for the target was offered, as one that is refused under an open load.
-    """
+def arrivals(load: EventLoad, report: DriverReport, samples: pd.DataFrame) -> Arrivals | None:
+    """What became of the schedule of one round; None where the driver does not say."""
     if report.fan_out is None:
         return None
-    held_up = hold_ups(publications) > 0
-    inside = _within(publications, report)
-    sent = (publications["sent_ns"] < report.window_end_ns).to_numpy() | held_up
+    start, end = report.window_start_ns, report.window_end_ns
+    inside = within(publications(samples), "due_ns", start, end)
+    asked = within(requests(samples), "due_ns", start, end)
+    # HTTP users are never refused: each has a connection of its own.
+    others = report.fan_out.failed + int((asked["error"] == ErrorKind.REFUSED).sum())
     return Arrivals(
         planned=sum(rate * load.step_s for rate in load.rates),
-        due=int(inside.sum()) + report.fan_out.failed + report.unsent,
-        sent=int((inside & sent).sum()) + report.fan_out.failed,
+        due=len(inside) + others + report.unsent,
+        sent=int((inside["sent_ns"] < end).sum()) + others,
         unsent=report.unsent,
-        window_s=(report.window_end_ns - report.window_start_ns) / 1e9,
+        window_s=(end - start) / 1e9,
     )
 
 
@@ -204,24 +183,17 @@ def stage_counts(
 ) -> tuple[StageCount, ...]:
     """Count one round of steps, stage by stage: what was due are the deliveries expected.
 
-    Duplicates are not due, and publications that failed were due to nobody; both are errors of
-    their stage all the same.
+    Duplicates are not due, and publications that failed or were refused were due to nobody; all
+    are errors of their stage all the same. No HTTP users ask meanwhile.
     """
     again = samples["error"] == ErrorKind.DUPLICATE
     delivery = samples["step"] == DELIVERY_STEP
-    besides = ~samples["step"].isin([DELIVERY_STEP, SLOW_DELIVERY_STEP, CONNECT_STEP])
     expected = stages.counts(of, report, samples[delivery & ~again])
-    others = stages.counts(of, report, samples[(delivery & again) | besides])
+    others = stages.counts(of, report, pd.concat([samples[delivery & again], requests(samples)]))
     return tuple(
         replace(one, error_kinds=one.error_kinds + other.error_kinds)
         for one, other in zip(expected, others, strict=True)
     )
-
-
-def _within(publications: pd.DataFrame, report: DriverReport) -> npt.NDArray[np.bool_]:
-    due = publications["due_ns"].to_numpy(dtype=np.int64)
-    found: npt.NDArray[np.bool_] = (due >= report.window_start_ns) & (due < report.window_end_ns)
-    return found
 
 
 def _spread_ms(made: pd.DataFrame) -> Latencies:

@@ -68,6 +68,7 @@ def closed_balance(load: Closed, samples: pd.DataFrame, start_ns: int, end_ns: i
     if end_ns <= start_ns:
         return Balance(0.0, load.users)
     window = end_ns - start_ns
+    samples = _until_the_last(samples)
     taken_up = samples[samples["sent_ns"] > 0]
     sent, done = _merged(taken_up)
     busy = float(_overlap(sent, done, start_ns, end_ns).sum())
@@ -99,6 +100,20 @@ def open_balance(samples: pd.DataFrame, start_ns: int, end_ns: int) -> Balance:
         np.sqrt((before.astype(float) ** 2).sum() + (after.astype(float) ** 2).sum())
     )
     return Balance(counted, total / window, edges / total if total > 0 else 0.0)
+
+
+def _until_the_last(samples: pd.DataFrame) -> pd.DataFrame:
+    """One sample for all that a user awaits of one request: its answer, and events by it.
+
+    Events count from the moment at which the request was sent, so their times lie over that of the
+    answer; the user is busy until the last of them is there.
+    """
+    user, sent, done = (_column(samples, name) for name in ("user", "sent_ns", "done_ns"))
+    order = np.lexsort((done, sent, user))
+    user, sent = user[order], sent[order]
+    superseded = np.zeros(len(order), dtype=bool)
+    superseded[:-1] = (user[1:] == user[:-1]) & (sent[1:] == sent[:-1]) & (sent[:-1] > 0)
+    return samples if not superseded.any() else samples.iloc[order[~superseded]]
 
 
 def _thinking(load: Closed, samples: pd.DataFrame, start_ns: int, end_ns: int) -> float:

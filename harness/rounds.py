@@ -62,8 +62,7 @@ class Round:
         cut: Whether MSER found a material change; likewise.
         arrivals: What an open load's schedule became.
         stages: Of loads that have any.
-        late_ms: 99th percentile of the time from due to sent; under a fan-out of the publications,
-            without what the target held up.
+        late_ms: 99th percentile of the time from due to sent; under a fan-out of the publications.
         send_spread_ms: Largest time from due to sent; likewise.
         late_sends: Share of requests sent over 1 ms late; likewise.
         fan_out: What became of the publications of a fan-out; None where the driver did not say.
@@ -139,7 +138,7 @@ def measured_round(
             }
         ),
         answers_by_step=latencies.answers(right(all_steps)) if fans_out else answers,
-        refused=int((inside["error"] == ErrorKind.REFUSED).sum()),
+        refused=int((all_steps["error"] == ErrorKind.REFUSED).sum()),
         served=served,
         users=inside["user"].nunique(),
         balance=littles_law.balance(load, samples, start, end),
@@ -166,8 +165,7 @@ def _waited_ms(
 ) -> latencies.Latencies:
     """From due to sent: the driver's own time. The moments of a delivery are the target's."""
     if isinstance(load, FANNING_OUT):
-        published = fan_out.publications(samples)
-        return fan_out.lateness_ms(published, report.window_start_ns, report.window_end_ns)
+        return fan_out.lateness_ms(report, samples)
     waited: latencies.Latencies = (inside["sent_ns"] - inside["due_ns"]).to_numpy(dtype=float) / 1e6
     return waited
 
@@ -211,7 +209,7 @@ def _arrivals(
     load: Load, report: DriverReport, samples: pd.DataFrame, inside: pd.DataFrame
 ) -> validity.Arrivals | None:
     if isinstance(load, FANNING_OUT):
-        return fan_out.arrivals(load, report, fan_out.publications(samples))
+        return fan_out.arrivals(load, report, samples)
     if not isinstance(load, ARRIVING):
         return None
     in_time = (inside["sent_ns"] < report.window_end_ns) | (inside["error"] == ErrorKind.REFUSED)

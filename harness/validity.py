@@ -18,6 +18,7 @@ from harness.vocabulary.job import ErrorKind
 from harness.vocabulary.load import (
     ARRIVING,
     FANNING_OUT,
+    PUBLISHERS,
     Arriving,
     Burst,
     Closed,
@@ -103,7 +104,7 @@ class Arrivals:
     Attributes:
         planned: Flows, or publications, that the load provides for within the window.
         due: Requests that were due there, the unsent ones included.
-        sent: Of these, those that were sent before the window ended, or refused or held up.
+        sent: Of these, those that were sent before the window ended, or refused.
         unsent: Of these, those that the driver did not get to.
         window_s: Length of the window in seconds.
     """
@@ -241,7 +242,10 @@ def _from_answers(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityStat
             )
             yield ValidityState.WRONG_ANSWERS, reason
     if failed:
-        yield ValidityState.ERRORS, f"{failed} of {evidence.requests} requests failed"
+        # Beside so many deliveries the number of all samples would say nothing.
+        fans_out = isinstance(load, FANNING_OUT)
+        of = "requests or connections" if fans_out else f"of {evidence.requests} requests"
+        yield ValidityState.ERRORS, f"{failed} {of} failed"
     if refused:
         yield ValidityState.ERRORS, _refusals(load, evidence, refused)
 
@@ -314,6 +318,8 @@ def _from_samples(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityStat
 
 
 def _refusals(load: Load, evidence: Evidence, refused: int) -> str:
+    if isinstance(load, FANNING_OUT):
+        return f"{refused} publications found {PUBLISHERS} under way and were refused"
     return (
         f"{refused} of {evidence.requests} arrivals found {load.concurrency} flows under way "
         "and were refused"

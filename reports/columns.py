@@ -295,6 +295,11 @@ DATABASE = (
 )
 """What the database did for the target."""
 
+DATABASE_CPU_PER_DELIVERY = Column(
+    "Database CPU per delivery",
+    lambda figures: quantities.microseconds(_in_us(figures.database_use.cpu_ms_per_request)),
+)
+
 
 TIMES = (
     *(
@@ -429,6 +434,18 @@ def costs(load: Load) -> tuple[Column, ...]:
     if not isinstance(load, FANNING_OUT):
         return COSTS
     return tuple(one for column in COSTS for one in _FAN_OUT_COSTS.get(column, (column,)))
+
+
+def database(load: Load) -> tuple[Column, ...]:
+    """What the database did: per request, or per delivery."""
+    if not isinstance(load, FANNING_OUT):
+        return DATABASE
+    return tuple(
+        DATABASE_CPU_PER_DELIVERY
+        if column is DATABASE_CPU
+        else replace(column, heading=column.heading.replace("per request", "per delivery"))
+        for column in DATABASE
+    )
 
 
 def cost(load: Load) -> Column:

@@ -184,7 +184,7 @@ def _view(section: Section, looks: Mapping[str, marks.Mark]) -> SectionView:
         over_time=timelines.timelines(section.cells),
         costs=columns.present(columns.costs(section.load), section.cells),
         cost=next(iter(columns.present((columns.cost(section.load),), section.cells)), None),
-        database=columns.present(columns.DATABASE, section.cells),
+        database=columns.present(columns.database(section.load), section.cells),
         times=columns.present(columns.times(section.load), section.cells),
         clients=columns.present(columns.CLIENTS, section.cells),
     )

@@ -273,7 +273,7 @@ _MODELS = {
     "steps": "step by step",
     "ramp": "up a ramp",
     "fan-out": "at a constant rate",
-    "fan-out-steps": "step by step",
+    "fan-out-steps": "rate by rate",
     "population": "by the users of a locustfile",
 }
 

@@ -390,7 +390,7 @@ def _what_broke(stage: StageResult) -> str:
     if (reach := reached(stage)) is not None and reach < 1:
         return f"the reach was {quantities.reach(reach)}"
     if stage.errors:
-        return "publications failed"
+        return "publications failed or were refused"
     if stage.p99_ms is None:
         return "over 1% came late"
     return f"p99 was {quantities.milliseconds(stage.p99_ms)}"

@@ -12,11 +12,21 @@ from harness.drivers.samples import SampleFile
 from harness.errors import UserError
 from harness.store import RunFolder
 from harness.vocabulary.cell import Cell
-from harness.vocabulary.job import WorkerReport
+from harness.vocabulary.job import DELIVERY_STEP, WorkerReport
 from harness.vocabulary.record import LocustfileFacts, RoundState
 from harness.vocabulary.scenario import Sweep
 from scenarios.catalog import SCENARIOS
-from tests.harness.builders import MS, START, closed, population, record, report, run_record
+from tests.harness.builders import (
+    MS,
+    START,
+    closed,
+    fan_out,
+    fan_out_report,
+    population,
+    record,
+    report,
+    run_record,
+)
 
 OWN = LocustfileFacts("crud.py", "import locust", "http://shop:80", ("Reader", "Buyer"), None)
 
@@ -100,4 +110,34 @@ def test_scenarios_of_a_series_know_their_place_in_it(
     (found,) = results.sweeps
     assert (found.series, found.target, found.load) == ("files", "async", closed())
     assert found.left_out == (1.0, 4.0), "these requests are too few for ten users"
+    assert folder.read_results() == results
+
+
+def test_a_fan_out_comes_from_its_files_and_back(folder: RunFolder) -> None:
+    loads = (fan_out(10, rate=20.0), fan_out(10, rate=20.0, stalled=1))
+    cells = tuple(Cell("events", "async", load, "websocket", 1) for load in loads)
+    for load, cell in zip(loads, cells, strict=True):
+        folder.make_cell(cell)
+        with SampleFile(folder.samples_file(cell, 0), 0) as samples:
+            for number in range(40):
+                due = START + number * 50 * MS
+                times = due, due, 0, due + MS, due + 4 * MS
+                samples.append(10, "publish", *times, 200, 10, "")
+                for client in range(load.readers):
+                    heard = due + 5 * MS + client * 10_000
+                    times = due, due + 2 * MS, 0, heard, heard
+                    samples.append(client, DELIVERY_STEP, *times, 0, 10, "")
+        said = replace(
+            report(requests=40 * (1 + load.readers)),
+            fan_out=fan_out_report(40, dropped=load.stalled * 30),
+        )
+        folder.write_round(cell, record(0, said))
+    folder.write_run(run_record(*cells))
+    results = analyse(folder)
+    assert [cell.validity.reasons for cell in results.cells] == [(), ()]
+    heard_by = [cell.figures_despite(cell.validity).fan_out for cell in results.cells]
+    assert [one.received for one in heard_by if one] == [400, 360]
+    assert [one.dropped for one in heard_by if one] == [0, 30]
+    p50 = next(one for one in results.disturbances if one.metric == "latency_ms.p50")
+    assert p50.ratio == pytest.approx(1.0, rel=0.01)
     assert folder.read_results() == results

@@ -21,7 +21,7 @@ from harness.vocabulary.job import (
     ErrorKind,
     FanOutReport,
 )
-from harness.vocabulary.load import PUBLISHERS, EventLoad
+from harness.vocabulary.load import EventLoad
 from harness.vocabulary.record import TargetReading
 from harness.vocabulary.result import CellResult, FanOutFigures, Figures
 from tests.harness import builders
@@ -269,48 +269,45 @@ def test_driver_that_publishes_late_is_limited() -> None:
     assert figures(found).driver_use.send_spread_ms == pytest.approx(20)
 
 
-def test_publication_that_the_target_holds_up_is_not_the_drivers_lateness() -> None:
-    # Each is answered after 2 s, so from the 33rd on a connection must become free first.
-    load = builders.fan_out(clients=1, rate=100, duration_s=2.0)
-    rows: Rows = []
-    for number in range(200):
-        due, turn = number * 10.0, number // PUBLISHERS
-        late = max(0.0, turn * 2000 + (number % PUBLISHERS) * 10 - due)
-        rows += published(due, 1, late_ms=late, emit_ms=1999, heard_ms=1)
-    measured = figures(summary(load, rows))
-    assert measured.driver_use.send_spread_ms == pytest.approx(0, abs=1e-6)
-    assert measured.offered_rps == pytest.approx(100)
-    assert measured.response_ms.max is not None
-    assert measured.response_ms.max > 9000
+def refusal(due_ms: float) -> dict[str, Any]:
+    return sample(sent_ms=due_ms, took_ms=0, step="arrival", error=ErrorKind.REFUSED)
+
+
+def test_publication_that_found_all_publishers_under_way_is_an_objection_to_the_target() -> None:
+    rows = [row for n in range(30) for row in published(n * 50, 10)]
+    found = summary(LOAD, rows + [refusal(n * 50) for n in range(30, 40)])
+    assert found.validity.state == "errors"
+    assert found.validity.reasons == ("10 publications found 32 under way and were refused",)
+    assert figures(found).offered_rps == pytest.approx(20)
+    assert figures(found).refused == 10
+    assert fanned(found).reach == 1.0
+
+
+def test_refused_publications_beyond_the_knee_are_the_finding() -> None:
+    rows = [row for row in fanned_out(STEPS) if row["due_ns"] < START + 3 * 10**9]
+    rows += [refusal(3000 + n * 1e3 / 160) for n in range(160)]
+    found = summary(STEPS, rows)
+    assert found.validity.is_valid, found.validity.reasons
+    assert figures(found).knee_rps == 80
+    assert figures(found).stages[3].errors == 160
+
+
+def test_what_is_heard_of_a_publication_that_failed_is_no_second_publication() -> None:
+    rows = fanned_out(LOAD)
+    rows = [
+        row | {"error": "timeout"} if row["step"] == "publish" and n < 30 else row
+        for n, row in enumerate(rows)
+    ]
+    failed = sum(row["error"] == "timeout" for row in rows)
+    assert failed == 2
+    found = summary(LOAD, rows)
+    assert figures(found).offered_rps == pytest.approx(20)
+    assert found.validity.reasons == ("2 requests or connections failed",)
 
 
 def test_growing_response_times_are_unsteady() -> None:
     rows = [row for n in range(40) for row in published(n * 50, 10, emit_ms=2 + n * 5)]
     assert summary(LOAD, rows).validity.state == "unsteady"
-
-
-@given(
-    gaps=st.lists(st.integers(0, 50), min_size=1, max_size=120),
-    took=st.lists(st.integers(1, 3000), min_size=120, max_size=120),
-    late=st.lists(st.integers(0, 5), min_size=120, max_size=120),
-)
-def test_lateness_of_the_driver_is_what_is_left_of_a_queue_at_the_publishers(
-    gaps: list[int], took: list[int], late: list[int]
-) -> None:
-    due = np.cumsum(gaps)
-    free = [0.0] * PUBLISHERS
-    rows: Rows = []
-    expected = []
-    for at, took_ms, own in zip(due, took, late, strict=False):
-        place = int(np.argmin(free))
-        sent = max(float(at), free[place]) + own
-        free[place] = sent + took_ms
-        expected.append(own)
-        rows.append(
-            sample(sent_ms=sent, took_ms=took_ms, waited_ms=sent - float(at), step="publish")
-        )
-    found = fan_out.lateness_ms(frame(rows), START, START + 10**12)
-    assert found == pytest.approx(np.array(expected, dtype=float))
 
 
 # ---- steps ----

@@ -37,6 +37,34 @@ def test_users_in_flight_are_the_users_there_are(users: int) -> None:
     assert found.deviation == pytest.approx(0)
 
 
+def with_events(rows: list[Any], *, heard_ms: tuple[float, ...]) -> list[Any]:
+    """The same requests, of each of which events tell so many ms after it was sent."""
+    events = [
+        row | {"step": "event", "done_ns": row["sent_ns"] + round(at * MS)}
+        for row in rows
+        for at in heard_ms
+    ]
+    return rows + events
+
+
+@pytest.mark.parametrize("heard_ms", [(1.0, 19.0), (20.0,), (25.0, 30.0)])
+@pytest.mark.parametrize("think_ms", [0.0, 40.0])
+def test_who_awaits_an_answer_and_events_is_one_user(
+    heard_ms: tuple[float, ...], think_ms: float
+) -> None:
+    busy_ms = max(20.0, *heard_ms)
+    load = Closed(users=10, duration_s=2.0, think_s=think_ms / 1e3)
+    rows = thinking(10, 20.0, think_ms + busy_ms - 20.0)
+    found = closed_balance(load, frame(with_events(rows, heard_ms=heard_ms)), START, END)
+    assert found.counted == pytest.approx(10, rel=0.01)
+
+
+def test_two_requests_of_a_user_at_once_are_still_one_too_many() -> None:
+    rows = steady(10, 2.0, 20.0, lead_ms=500)
+    twice = [row | {"sent_ns": row["sent_ns"] + MS} for row in rows]
+    assert closed_balance(closed(10), frame(rows + twice), START, END).counted > 19
+
+
 @given(st.integers(1, 8), st.floats(1, 300), st.floats(1, 1500))
 def test_users_who_think_are_counted(users: int, took_ms: float, think_ms: float) -> None:
     load = Closed(users=users, duration_s=2.0, think_s=think_ms / 1e3)

@@ -488,7 +488,9 @@ def fan_out(  # noqa: PLR0913 - a cell has that many coordinates
                 context_switches_per_request=0.0625,
                 files=12,
             ),
-            database_use=DatabaseUse(),
+            database_use=DatabaseUse(
+                connections=12, transactions_per_request=0.00125, cpu_ms_per_request=0.002
+            ),
             offered_rps=expected / 3 / load.duration_s / load.readers,
             steps=steps,
             stages=found,

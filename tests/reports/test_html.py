@@ -218,6 +218,13 @@ def test_charts_of_a_fan_out_join_what_is_alike_and_say_what_is_left_out(
     assert "31.2 µs at 1,000" in "".join(descriptions(text))
 
 
+def test_nothing_of_a_fan_out_is_per_request(fan_outs: RunResults) -> None:
+    text = html.render(fan_outs)
+    assert "per request" not in text
+    assert "2.00 µs" in text
+    assert "Transactions per delivery" in text
+
+
 def test_stages_of_a_fan_out_have_charts_with_the_knee(fan_outs: RunResults) -> None:
     text = html.render(fan_outs)
     deliveries = next(one for one in descriptions(text) if "10,000 at 10" in one)

@@ -126,7 +126,7 @@ def stage(rate: float, **changed: float | None) -> StageResult:
         ),
         ({"p99_ms": None}, 5.0, "at 10 over 1% came late"),
         ({"answered_rps": 999.99, "errors": 1}, 5.0, "at 10 the reach was 99.999%"),
-        ({"errors": 1}, 5.0, "at 10 publications failed"),
+        ({"errors": 1}, 5.0, "at 10 publications failed or were refused"),
         ({}, None, "in every stage, to 10 publications per second, 1,000 deliveries per second"),
         ({}, 0.0, "not even in the slowest stage did everybody hear all in time"),
     ],
