@@ -61,16 +61,16 @@ def closed_balance(load: Closed, samples: pd.DataFrame, start_ns: int, end_ns: i
     """The users in flight or thinking against the users there are: N = X (R + Z).
 
     Throughput x latency over a long window is the time that all requests spent in flight within it
-    over its length; taken so, it is exact for a window of any length. Where a user awaits several
-    things at once, its time counts once. What is left of it is the driver's: from due to sent, or
-    lost.
+    over its length; taken so, it is exact for a window of any length. Where a user awaits an
+    answer and events by the same request, its time counts once. What is left of it is the driver's:
+    from due to sent, or lost.
     """
     if end_ns <= start_ns:
         return Balance(0.0, load.users)
     window = end_ns - start_ns
     samples = _until_the_last(samples)
     taken_up = samples[samples["sent_ns"] > 0]
-    sent, done = _merged(taken_up)
+    sent, done = _column(taken_up, "sent_ns"), _column(taken_up, "done_ns")
     busy = float(_overlap(sent, done, start_ns, end_ns).sum())
     if load.think_s > 0:
         busy += _thinking(load, samples, start_ns, end_ns)
@@ -130,20 +130,6 @@ def _thinking(load: Closed, samples: pd.DataFrame, start_ns: int, end_ns: int) -
     limit_s = load.think_s * (1.0 if load.think == "constant" else MAX_THINK_MEANS)
     until = np.minimum(following, done + round(limit_s * 1e9))
     return float(_overlap(done, until, start_ns, end_ns).sum())
-
-
-def _merged(samples: pd.DataFrame) -> tuple[Nanoseconds, Nanoseconds]:
-    """The stretches from sent to done, cut so that no two of one user overlap."""
-    user, sent, done = (_column(samples, name) for name in ("user", "sent_ns", "done_ns"))
-    if not len(user):
-        return sent, done
-    order = np.lexsort((sent, user))
-    user, sent, done = user[order], sent[order], done[order]
-    # Each user's times are moved beyond all of the user before: one pass serves them all.
-    moved = (user - user[0]) * (int(done.max()) - int(sent.min()) + 1)
-    reached = np.maximum.accumulate(done + moved) - moved
-    sent[1:] = np.maximum(sent[1:], reached[:-1] + moved[:-1] - moved[1:])
-    return sent, done
 
 
 def _overlap(begin: Nanoseconds, end: Nanoseconds, start_ns: int, end_ns: int) -> Nanoseconds:

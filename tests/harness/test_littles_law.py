@@ -123,14 +123,3 @@ def test_window_without_length_or_requests() -> None:
     assert closed_balance(closed(), frame([]), START, START).deviation == 1
     assert open_balance(frame([]), START, END) == Balance(0.0, 0.0, 0.0)
     assert Balance(1.0, 0.0).deviation == float("inf")
-
-
-@given(st.integers(1, 5), st.floats(1, 200), st.floats(0, 1))
-def test_what_a_user_awaits_at_once_counts_once(users: int, took_ms: float, share: float) -> None:
-    rows = [
-        sample(sent_ms=at * took_ms, took_ms=took_ms * part, user=user)
-        for user in range(users)
-        for at in range(-1, int(2000 / took_ms) + 2)
-        for part in (1.0, share)
-    ]
-    assert closed_balance(closed(users), frame(rows), START, END).counted == pytest.approx(users)
