@@ -8,11 +8,16 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from harness.paired_rounds import PairedRatio, paired_ratio
 from harness.store import RunFolder
 from harness.vocabulary.load import FanOut, FanOutSteps
 from harness.vocabulary.record import RoundRecord
-from harness.vocabulary.result import CellResult, FanOutFigures, Figures, RunResults
+from harness.vocabulary.result import (
+    CellResult,
+    Disturbance,
+    FanOutFigures,
+    Figures,
+    RunResults,
+)
 from reports import quantities, wording
 from scenarios.event_scenarios import EVENT_PROTOCOLS
 
@@ -60,14 +65,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Stalled:
-    """What one client that has stopped reading does to the others."""
-
-    row: Row
-    others_p99: PairedRatio
-
-
-@dataclass(frozen=True)
 class Memory:
     """What clients that have stopped reading do to the target's memory, in MiB."""
 
@@ -83,10 +80,11 @@ def page(folder: RunFolder) -> str:
         run=results.run,
         steady=steady(results),
         knees=knees(results),
-        stalled=tuple(stalled(results)),
+        stalled=stalled(results),
         memory=tuple(memory(folder, results)),
         beside=beside(results),
         sweep=sweep(results),
+        sweeps=results.sweeps,
         quantities=quantities,
         wording=wording,
     )
@@ -109,16 +107,17 @@ def knees(results: RunResults) -> Sequence[Row]:
     return sorted(map(Row, cells), key=_place)
 
 
-def stalled(results: RunResults) -> Iterator[Stalled]:
-    """Of each cell with one stalled client: the others' tail over that without it."""
-    alone = {
-        (row.cell.scenario, row.cell.target, row.cell.load.concurrency): row.cell
-        for row in steady(results)
+def stalled(results: RunResults) -> Sequence[tuple[Disturbance, Row]]:
+    """What one stalled client does to the others' tail, and the cell in which it was stalled."""
+    rows = {
+        (row.cell.scenario, row.cell.target, row.cell.load): row
+        for row in _rows(results, lambda load: load.stalled == 1)
     }
-    for row in _rows(results, lambda load: load.stalled == 1):
-        base = alone[row.cell.scenario, row.cell.target, row.cell.load.concurrency]
-        found = paired_ratio(base, row.cell, "latency_ms.p99", lambda cell: cell.load.label)
-        yield Stalled(row, found)
+    return [
+        (one, rows[one.scenario, one.target, one.load])
+        for one in results.disturbances
+        if one.metric == "latency_ms.p99" and (one.scenario, one.target, one.load) in rows
+    ]
 
 
 def memory(folder: RunFolder, results: RunResults) -> Iterator[Memory]:
