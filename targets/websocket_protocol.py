@@ -96,6 +96,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": 1011, "reason": reason})
         self.pong_timer = self.loop.call_later(self.ping_timeout or 0, self.transport.abort)
 
+    def shutdown(self) -> None:
+        """Close with 1012, and do not wait for a client that does not read."""
+        super().shutdown()
+        if not self.writable.is_set():
+            self.transport.abort()
+
     def handle_parser_exception(self) -> None:
         """Close with the code of what cannot be read, so that the client gets to know it.
 
