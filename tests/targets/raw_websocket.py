@@ -31,10 +31,10 @@ class RawWebSocket:
         assert self.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
 
     def read_until(self, what: bytes) -> bytes:
-        """Read until the bytes have come; what came behind them is read as well."""
+        """Read until the bytes have come, and nothing behind them."""
         received = b""
         while what not in received:
-            chunk = self.socket.recv(1024)
+            chunk = self.socket.recv(1)
             assert chunk, received
             received += chunk
         return received
