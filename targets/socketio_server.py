@@ -185,10 +185,12 @@ def is_client_packet(data: object) -> bool:
         case (
             (socketio_packet.CONNECT, None | dict())
             | (socketio_packet.DISCONNECT, _)
-            | (socketio_packet.EVENT, [str(), *_])
             | (socketio_packet.ACK, list())
         ):
             return True
+        case (socketio_packet.EVENT, [str(name), *_]):
+            # These are python-socketio's own, and would reach its handlers.
+            return name not in {"connect", "disconnect"}
     return False
 
 

@@ -79,6 +79,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
+    def handle_ping(self) -> None:
+        """Answer a ping, unless it came with something that ended the connection."""
+        if not self.close_sent:
+            super().handle_ping()
+
     def send_keepalive_ping(self) -> None:
         """Send the next ping; abort instead what was to be closed a ping ago."""
         if self.close_sent or self.transport.is_closing():

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tests.targets.conftest import DEADLINE_S
 
-TEXT, PONG = 1, 10
+TEXT, PING, PONG = 1, 9, 10
 
 
 class RawWebSocket:

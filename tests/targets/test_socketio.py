@@ -286,6 +286,8 @@ BAD_INPUT: list[tuple[str | bytes, int, str]] = [
     ("42{}", 1007, SOCKET_ERROR),
     ("42[]", 1007, SOCKET_ERROR),
     ("42[[]]", 1007, SOCKET_ERROR),
+    ('42["connect",{"HTTP_AUTHORIZATION":"Bearer token-2"}]', 1007, SOCKET_ERROR),
+    ('42["disconnect"]', 1007, SOCKET_ERROR),
     ("40[]", 1007, SOCKET_ERROR),
     ('44"x"', 1007, SOCKET_ERROR),
     ('451-["x",{"_placeholder":true,"num":0}]', 1007, SOCKET_ERROR),

@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from targets.websocket import Action, RefusedMessage, parse_action
 from tests.targets.conftest import DEADLINE_S, TOKENS, StartTarget, Target
-from tests.targets.raw_websocket import RawWebSocket, raw_websocket
+from tests.targets.raw_websocket import PING, RawWebSocket, raw_websocket
 
 CREATE = "/api/v2/resource/create"
 PROCESS = "/api/v2/process"
@@ -217,6 +217,7 @@ def test_bad_input_ends_its_own_connection_and_is_one_line_of_the_log(
             hasty.send(b'{"action": "unsubscribe", "room": "resources"}')
             hasty.send(b'{"action": "subscribe", "room": "resources"}')
             hasty.send(b"\xff\xfe")
+            hasty.send(b"ping", PING)
             assert hasty.close_code() == 1007
         with pytest.raises(InvalidStatus), connect(ws(target.url)):
             pass
