@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-workers test check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-workers bench-uploads test check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -46,6 +46,9 @@ bench-driver: $(STAMP) ## The driver against its peers (about 13 minutes): CPU p
 
 bench-workers: $(STAMP) ## Are two workers worth twice one, and is no sample lost? (7 minutes), into docs/workers.md
 	$(BIN)/python -m tests.bench.workers
+
+bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 minutes), into docs/uploads.md
+	$(BIN)/python -m tests.bench.uploads
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest
