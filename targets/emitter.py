@@ -50,11 +50,11 @@ class Mailbox(ABC):
         if len(self._events) == self._limit:
             self._totals.dropped += 1
         self._events.append(event)
-        self._wake()
+        self._deliver()
 
     @abstractmethod
-    def _wake(self) -> None:
-        """Tell whoever empties this mailbox that there is something in it."""
+    def _deliver(self) -> None:
+        """Hand to the connection what it takes at this moment, and never wait for it."""
 
 
 class Emitter:

@@ -12,6 +12,8 @@ from typing import Any, Final, Literal
 
 from engineio.packet import MESSAGE, Packet
 
+from targets.websocket_protocol import text_frame
+
 RESOURCES: Final = "resources"
 """The room of everybody."""
 
@@ -41,13 +43,23 @@ class Event:
 
     @cached_property
     def text(self) -> str:
-        """The text frame of a plain WebSocket."""
+        """The message of a plain WebSocket."""
         return f'{{"event":"{self.name}","data":{self._json}}}'
+
+    @cached_property
+    def frame(self) -> bytes:
+        """The frame with this message."""
+        return text_frame(self.text)
 
     @cached_property
     def packet(self) -> Packet:
         """The Engine.IO packet with the Socket.IO event of the default namespace."""
         return Packet(MESSAGE, f'2["{self.name}",{self._json}]')
+
+    @cached_property
+    def packet_frame(self) -> bytes:
+        """The frame of a WebSocket that carries this packet."""
+        return text_frame(self.packet.encode())
 
 
 def _emitted(name: str, room: str, **data: object) -> Event:

@@ -17,7 +17,7 @@ import engineio
 import socketio
 from engineio.async_drivers import asgi
 from engineio.exceptions import EngineIOError, SocketIsClosedError
-from engineio.packet import CLOSE, MESSAGE, PING, PONG, UPGRADE, Packet, packet_names
+from engineio.packet import CLOSE, MESSAGE, NOOP, PING, PONG, UPGRADE, Packet, packet_names
 from engineio.payload import Payload
 from fastapi import HTTPException
 from socketio import packet as socketio_packet
@@ -29,7 +29,7 @@ from targets.emitter import Emitter, Mailbox
 from targets.event_contract import Identify
 from targets.events import RESOURCES, Event, user_room
 from targets.websocket import CLIENT_LEFT, INVALID_DATA, POLICY_VIOLATION, UNSUPPORTED_DATA
-from targets.websocket_protocol import MAX_MESSAGE
+from targets.websocket_protocol import EXTENSION, MAX_MESSAGE, WebSocketProtocol
 
 PATH: Final = "/socket.io"
 NAMESPACE: Final = "/"
@@ -52,23 +52,32 @@ class PacketQueue(Mailbox):
     """What waits for one client, with the methods of the queue that Engine.IO expects.
 
     Events are bounded, and the oldest is dropped. Packets of the protocol are never dropped and go
-    first: openings, pings, acknowledgements, and the None that ends the connection.
+    first: openings, pings, acknowledgements, and the None that ends the connection. Engine.IO takes
+    them from here and sends them. To a client on a WebSocket events are written at once, as long as
+    it reads and no packet of the protocol is on its way; one that polls gets them with those.
 
     Args:
         emitter: Whose events these are.
 
     Attributes:
         socket: The Engine.IO socket that empties this queue.
+        connection: Its WebSocket, if it has one.
         refusal: Close code and reason, once the client is to be disconnected for what it did.
     """
 
     def __init__(self, emitter: Emitter) -> None:
         super().__init__(emitter)
         self.socket: Any = None
+        self.connection: WebSocketProtocol | None = None
         self.refusal: tuple[int, str] | None = None
         self._control: deque[Packet | None] = deque()
         self._getter: asyncio.Future[Packet | None] | None = None
         self._taken = 0
+
+    def connected_over(self, connection: WebSocketProtocol) -> None:
+        """Take the WebSocket to which events go, once Engine.IO says that it is to be used."""
+        self.connection = connection
+        connection.on_writable = self._deliver
 
     def get(self) -> "asyncio.Future[Packet | None]":
         """Take the next packet, or wait for it.
@@ -79,21 +88,16 @@ class PacketQueue(Mailbox):
         getter: asyncio.Future[Packet | None] = asyncio.get_running_loop().create_future()
         self._taken = 0
         self._getter = getter
-        if self._control or self._events:
-            self._wake()
+        self._deliver()
         return getter
 
     def get_nowait(self) -> Packet | None:
         """Take one packet more into the same answer.
 
-        To a WebSocket they go one by one: what its writer has taken would wait where no limit
-        holds.
-
         Raises:
             asyncio.QueueEmpty: There is none, or the answer is full.
         """
-        limit = 1 if self.socket is None or self.socket.upgraded else POLL_PACKETS
-        if self._taken >= limit or not (self._control or self._events):
+        if self._taken >= POLL_PACKETS or not self._has_packets():
             raise asyncio.QueueEmpty
         return self._take()
 
@@ -105,14 +109,19 @@ class PacketQueue(Mailbox):
         """
         asked_for = packet is not None and packet.packet_type not in {PING, CLOSE}
         if asked_for and len(self._control) >= MAX_CONTROL:
-            self.refusal = (POLICY_VIOLATION, "Too many answers wait to be read.")
-            raise SocketIsClosedError(self.refusal[1])
+            raise SocketIsClosedError("Too many answers wait to be read.")
         self._control.append(packet)
-        self._wake()
+        self._deliver()
 
     async def put(self, packet: Packet | None) -> None:
         """Do the same; it never waits."""
         self.put_nowait(packet)
+
+    def end_poll(self) -> None:
+        """Let the request of a client that polls be answered: there is nothing to come any more."""
+        if not self._is_upgraded():
+            self._control.append(Packet(NOOP))
+            self._deliver()
 
     def task_done(self) -> None:
         """Nobody waits for the end of the work: see `join`."""
@@ -120,11 +129,12 @@ class PacketQueue(Mailbox):
     async def join(self) -> None:
         """Do not wait until a client has read everything: it may never do so."""
 
-    def _wake(self) -> None:
-        getter = self._getter
-        if getter is not None and not getter.done():
-            self._getter = None
-            getter.set_result(self._take())
+    def _is_upgraded(self) -> bool:
+        return self.socket is not None and bool(self.socket.upgraded)
+
+    def _has_packets(self) -> bool:
+        """Whether there is something that Engine.IO is to send."""
+        return bool(self._control or (self._events and not self._is_upgraded()))
 
     def _take(self) -> Packet | None:
         self._taken += 1
@@ -132,6 +142,20 @@ class PacketQueue(Mailbox):
             return self._control.popleft()
         self._totals.delivered += 1
         return self._events.popleft().packet
+
+    def _deliver(self) -> None:
+        getter = self._getter
+        if getter is None or getter.done():
+            # Engine.IO is sending what it took before; an event must not overtake it.
+            return
+        if self._has_packets():
+            self._getter = None
+            getter.set_result(self._take())
+            return
+        events, connection, totals = self._events, self.connection, self._totals
+        while events and connection is not None and connection.is_writable:
+            connection.write_frame(events.popleft().packet_frame)
+            totals.delivered += 1
 
 
 class MalformedPayload(EngineIOError):  # type: ignore[misc] # noqa: N818 - it names what came
@@ -237,6 +261,7 @@ class _WebSocket(asgi.WebSocket):  # type: ignore[misc] # Engine.IO has no types
 
     async def __call__(self, environ: dict[str, Any]) -> str:
         self._scope = environ["asgi.scope"]
+        self._socket.queue.connected_over(self._scope["extensions"][EXTENSION])
         answer: str = await super().__call__(environ)
         return answer
 
@@ -411,6 +436,13 @@ class EventServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio
         await super()._handle_eio_connect(eio_sid, environ)
         socket = self.eio.sockets[eio_sid]
         socket.queue.socket = socket
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        """Leave no poll open: its client would wait for the end of it before it goes."""
+        await super()._handle_eio_disconnect(eio_sid, reason)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None:
+            socket.queue.end_poll()
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
         """Refuse what is no packet of a client, and who asks without reading the answers."""

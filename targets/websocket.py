@@ -1,6 +1,5 @@
 """Events over a plain WebSocket: the endpoint `/ws`."""
 
-import asyncio
 import json
 import logging
 from contextlib import suppress
@@ -14,6 +13,7 @@ from starlette.routing import WebSocketRoute
 from targets.emitter import Emitter, Mailbox
 from targets.event_contract import Identify
 from targets.events import RESOURCES, Event, user_room
+from targets.websocket_protocol import EXTENSION, WebSocketProtocol
 
 INVALID_DATA: Final = 1007
 UNSUPPORTED_DATA: Final = 1003
@@ -71,25 +71,24 @@ def bearer_token(websocket: WebSocket) -> str:
     return websocket.query_params.get("token", "")
 
 
-class EventQueue(Mailbox):
-    """What waits for one client of a plain WebSocket; one task empties it."""
+class FrameQueue(Mailbox):
+    """What waits for one client of a plain WebSocket: nothing, as long as the client reads.
 
-    def __init__(self, emitter: Emitter) -> None:
+    Args:
+        emitter: Whose events these are.
+        connection: Where they go.
+    """
+
+    def __init__(self, emitter: Emitter, connection: WebSocketProtocol) -> None:
         super().__init__(emitter)
-        self._filled: asyncio.Future[None] | None = None
+        self._connection = connection
+        connection.on_writable = self._deliver
 
-    async def get(self) -> Event:
-        """Wait for an event, and take the oldest."""
-        while not self._events:
-            self._filled = asyncio.get_running_loop().create_future()
-            await self._filled
-        return self._events.popleft()
-
-    def _wake(self) -> None:
-        if self._filled is not None:
-            if not self._filled.done():
-                self._filled.set_result(None)
-            self._filled = None
+    def _deliver(self) -> None:
+        events, connection, totals = self._events, self._connection, self._totals
+        while events and connection.is_writable:
+            connection.write_frame(events.popleft().frame)
+            totals.delivered += 1
 
 
 class Listener:
@@ -106,18 +105,15 @@ class Listener:
         self._emitter = emitter
         self._rooms = (RESOURCES, user_room(user_id))
         self._user_id = user_id
-        self._queue = EventQueue(emitter)
+        self._connection: WebSocketProtocol = websocket.scope["extensions"][EXTENSION]
+        self._queue = FrameQueue(emitter, self._connection)
 
     async def listen(self) -> None:
         """Serve the client until its connection ends."""
-        # Whatever is emitted from here on waits in the mailbox until the client was greeted.
+        greeting = {"user_id": self._user_id, "queue": self._emitter.limit}
+        self._connection.write_frame(Event("connected", greeting).frame)
         self._emitter.connect(self._queue, self._rooms)
-        writer = None
         try:
-            await self._answer(
-                "connected", {"user_id": self._user_id, "queue": self._emitter.limit}
-            )
-            writer = asyncio.create_task(self._write(), name="events")
             while True:
                 await self._obey(await self._receive())
         except RefusedMessage as refused:
@@ -130,20 +126,6 @@ class Listener:
                 self._log(left.code, left.reason)
         finally:
             self._emitter.disconnect(self._queue)
-            if writer is not None:
-                writer.cancel()
-                with suppress(asyncio.CancelledError):
-                    await writer
-
-    async def _write(self) -> None:
-        """Hand events to the connection, as fast as the client reads."""
-        totals, get, send = self._emitter.totals, self._queue.get, self._websocket.send
-        # The reader is told of the end as well.
-        with suppress(WebSocketDisconnect):
-            while True:
-                event = await get()
-                await send({"type": "websocket.send", "text": event.text})
-                totals.delivered += 1
 
     async def _receive(self) -> str:
         message = await self._websocket.receive()
@@ -162,11 +144,11 @@ class Listener:
             self._emitter.enter(self._queue, action.room)
         else:
             self._emitter.leave(self._queue, action.room)
-        await self._answer(ACTIONS[action.name], {"room": action.room})
-
-    async def _answer(self, name: str, data: dict[str, object]) -> None:
-        """Tell the client at once what no mailbox may drop; it is slow at its own expense."""
-        await self._websocket.send({"type": "websocket.send", "text": Event(name, data).text})
+        # No mailbox may drop the answer. A client that does not read it waits for its next one.
+        answer = Event(ACTIONS[action.name], {"room": action.room})
+        # If the connection has ended, what is received next says how.
+        with suppress(WebSocketDisconnect):
+            await self._websocket.send_text(answer.text)
 
     def _log(self, code: int, reason: str) -> None:
         logger.warning(

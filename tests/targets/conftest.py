@@ -216,6 +216,42 @@ def anonymous(target: Target) -> Iterator[httpx.Client]:
         yield client
 
 
+@dataclass(frozen=True)
+class OwnTarget:
+    """A variant started for one test, whose log is to be read."""
+
+    url: str
+    popen: subprocess.Popen[str]
+
+    def ended(self) -> list[str]:
+        """End it and return the lines of its log."""
+        self.popen.terminate()
+        self.popen.wait(DEADLINE_S)
+        assert self.popen.stderr is not None
+        return self.popen.stderr.read().splitlines()
+
+
+StartTarget = Callable[..., OwnTarget]
+
+
+@pytest.fixture
+def start_target(database_url: str) -> Iterator[StartTarget]:
+    """Start a variant of the test's own: `start_target("async", EVENT_QUEUE="8")`."""
+    with ExitStack() as stack:
+
+        def start(variant: str, **environment: str) -> OwnTarget:
+            name, engine = stack.enter_context(tables(database_url))
+            with engine.begin() as connection:
+                schema.reset(connection, TOKENS, SEEDS)
+            process = stack.enter_context(
+                serving(variant, DATABASE_URL=database_url, DATABASE_SCHEMA=name, **environment)
+            )
+            assert first_answer(process).status_code == 200
+            return OwnTarget(process.url, process.popen)
+
+        yield start
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Run the tests that are coroutines on asyncio."""
