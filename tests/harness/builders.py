@@ -154,6 +154,7 @@ def reading(  # noqa: PLR0913 - the fields of a reading
     threads: int = 4,
     sockets: int = 12,
     switches: int = 0,
+    files: int = 8,
 ) -> TargetReading:
     return TargetReading(
         at_ns=START + round(at_ms * MS),
@@ -162,6 +163,7 @@ def reading(  # noqa: PLR0913 - the fields of a reading
         threads=threads,
         sockets=sockets,
         context_switches=switches,
+        files=files,
     )
 
 
