@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 import engineio
 import socketio
@@ -184,10 +185,12 @@ def is_client_packet(data: object) -> bool:
         case (
             (socketio_packet.CONNECT, None | dict())
             | (socketio_packet.DISCONNECT, _)
-            | (socketio_packet.EVENT, [str(), *_])
             | (socketio_packet.ACK, list())
         ):
             return True
+        case (socketio_packet.EVENT, [str(name), *_]):
+            # These are python-socketio's own, and would reach its handlers.
+            return name not in {"connect", "disconnect"}
     return False
 
 
@@ -271,12 +274,15 @@ class _WebSocket(asgi.WebSocket):  # type: ignore[misc] # Engine.IO has no types
         Raises:
             OSError: The connection ends here.
         """
+        if self._socket.closed:
+            raise OSError
         event = await self.asgi_receive()
         if event["type"] != "websocket.receive":
             if event["code"] not in CLIENT_LEFT:
                 await self._refuse(event["code"], event.get("reason") or "")
             raise OSError
         if self._socket.closed:
+            # While it waited: pings were not answered.
             raise OSError
         text: str | None = event.get("text")
         if text is None:
@@ -314,6 +320,13 @@ class _EngineServer(engineio.AsyncServer):  # type: ignore[misc] # Engine.IO has
             "websocket": _WebSocket,
         }
 
+    async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; one for a session that has ended finds none, whatever its method."""
+        for sid in parse_qs(scope["query_string"].decode("latin-1")).get("sid", ()):
+            if sid in self.sockets and self.sockets[sid].closed:
+                del self.sockets[sid]
+        await super().handle_request(scope, receive, send)
+
     def create_queue(self, *_args: object, **_options: object) -> PacketQueue:
         """Return the queue of a new client."""
         return PacketQueue(self.emitter)
@@ -322,6 +335,10 @@ class _EngineServer(engineio.AsyncServer):  # type: ignore[misc] # Engine.IO has
         if "*" in self.allowed_origins:
             return None
         return [*super()._cors_allowed_origins(environ), *self.allowed_origins]
+
+    def _cors_headers(self, _environ: dict[str, Any]) -> list[tuple[str, str]]:
+        """Leave them to the application's middleware: a browser refuses an answer with both."""
+        return []
 
     def _log_error_once(self, message: str, message_key: str) -> None:
         """Leave it to `_respond`, which logs every refusal, and not the first alone."""
@@ -365,6 +382,7 @@ class EventServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio
         self._identify = identify
         self._accepted: dict[str, int] = {}
         self._listeners: dict[str, _Listener] = {}
+        self._deadlines: set[asyncio.Task[None]] = set()
         self.on("connect", self._on_connect)
         self.on("disconnect", self._on_disconnect)
         self.on("subscribe", self._on_subscribe)
@@ -436,6 +454,16 @@ class EventServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio
         await super()._handle_eio_connect(eio_sid, environ)
         socket = self.eio.sockets[eio_sid]
         socket.queue.socket = socket
+        # A connection without a user would be kept for as long as it answers pings.
+        deadline = asyncio.create_task(self._expect_user(eio_sid), name="expect a user")
+        self._deadlines.add(deadline)
+        deadline.add_done_callback(self._deadlines.discard)
+
+    async def _expect_user(self, eio_sid: str) -> None:
+        """Disconnect whoever has not said in time who it is."""
+        await asyncio.sleep(self.eio.ping_timeout)
+        if self.manager.sid_from_eio_sid(eio_sid, NAMESPACE) is None:
+            await self._refuse(eio_sid, POLICY_VIOLATION, "Nobody has connected.")
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         """Leave no poll open: its client would wait for the end of it before it goes."""

@@ -111,7 +111,9 @@ class Listener:
     async def listen(self) -> None:
         """Serve the client until its connection ends."""
         greeting = {"user_id": self._user_id, "queue": self._emitter.limit}
-        self._connection.write_frame(Event("connected", greeting).frame)
+        # It may have gone already.
+        if self._connection.is_writable:
+            self._connection.write_frame(Event("connected", greeting).frame)
         self._emitter.connect(self._queue, self._rooms)
         try:
             while True:

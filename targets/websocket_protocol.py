@@ -79,6 +79,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
+    def handle_ping(self) -> None:
+        """Answer a ping, unless it came with something that ended the connection."""
+        if not self.close_sent:
+            super().handle_ping()
+
     def send_keepalive_ping(self) -> None:
         """Send the next ping; abort instead what was to be closed a ping ago."""
         if self.close_sent or self.transport.is_closing():
@@ -95,6 +100,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         reason = "keepalive ping timeout"
         self.queue.put_nowait({"type": "websocket.disconnect", "code": 1011, "reason": reason})
         self.pong_timer = self.loop.call_later(self.ping_timeout or 0, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """Close with 1012, and do not wait for a client that does not read."""
+        super().shutdown()
+        if not self.writable.is_set():
+            self.transport.abort()
 
     def handle_parser_exception(self) -> None:
         """Close with the code of what cannot be read, so that the client gets to know it.

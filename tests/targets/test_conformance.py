@@ -140,6 +140,14 @@ def test_unusable_resource_is_422(client: httpx.Client, target: Target) -> None:
     assert target.count("resources") == SEEDS
 
 
+def test_half_a_character_is_422_and_not_an_error_of_the_target(client: httpx.Client) -> None:
+    headers = {"Content-Type": "application/json"}
+    for path, body in ((CREATE, rb'{"id": "x", "name": "\ud800"}'), (USERS, rb'{"\ud800": 1}')):
+        answer = client.post(path, content=body, headers=headers)
+        assert answer.status_code == 422
+        assert "\ud800" in str(answer.json()["detail"])
+
+
 @pytest.mark.anyio
 async def test_of_concurrent_creates_of_one_id_exactly_one_creates(target: Target) -> None:
     answers = await at_once(

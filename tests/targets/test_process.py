@@ -99,6 +99,10 @@ def test_unusable_jobs_are_422(client: httpx.Client) -> None:
     ]
     for job in jobs:
         assert client.post(PROCESS, json=job).status_code == 422, job
+    # Half a character, which has no encoding.
+    headers = {"Content-Type": "application/json"}
+    halved = client.post(PROCESS, content=b'{"data": "\\ud800"}', headers=headers)
+    assert halved.status_code == 422
 
 
 def test_only_who_is_somebody_and_active_may_process(

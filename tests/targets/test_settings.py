@@ -17,6 +17,24 @@ def test_defaults() -> None:
     assert settings.pool_pre_ping
     assert settings.pool_timeout_s == 30
     assert settings.loop_lag_file is None
+    assert settings.event_queue == 256
+    assert (settings.ping_interval_s, settings.ping_timeout_s) == (20, 20)
+    assert settings.allowed_origins == ()
+
+
+def test_the_environment_bounds_what_waits_and_says_who_may_come() -> None:
+    settings = Settings.from_environment(
+        {
+            "DATABASE_URL": URL,
+            "EVENT_QUEUE": "8",
+            "PING_INTERVAL_S": "2",
+            "PING_TIMEOUT_S": "3",
+            "ALLOWED_ORIGINS": "http://localhost:3000, https://pages.example,",
+        }
+    )
+    assert settings.event_queue == 8
+    assert (settings.ping_interval_s, settings.ping_timeout_s) == (2, 3)
+    assert settings.allowed_origins == ("http://localhost:3000", "https://pages.example")
 
 
 def test_folders_and_the_largest_upload(tmp_path: Path) -> None:
@@ -85,6 +103,11 @@ def test_sessions_carry_the_word_by_which_the_process_is_recognised() -> None:
         ({"DATABASE_URL": f"{URL}?connect_timeout=3"}, "'connect_timeout' means nothing"),
         ({"DATABASE_URL": URL, "DATABASE_SCHEMA": 'a"b'}, "DATABASE_SCHEMA"),
         ({"DATABASE_URL": URL, "WORKER_THREADS": "0"}, "WORKER_THREADS"),
+        ({"DATABASE_URL": URL, "EVENT_QUEUE": "0"}, "EVENT_QUEUE"),
+        ({"DATABASE_URL": URL, "PING_INTERVAL_S": "0.5"}, "PING_INTERVAL_S"),
+        ({"DATABASE_URL": URL, "PING_TIMEOUT_S": "-1"}, "PING_TIMEOUT_S"),
+        ({"DATABASE_URL": URL, "ALLOWED_ORIGINS": "localhost:3000"}, "ALLOWED_ORIGINS"),
+        ({"DATABASE_URL": URL, "ALLOWED_ORIGINS": "http://a.example/"}, "ALLOWED_ORIGINS"),
         ({"DATABASE_URL": URL, "LOOP_LAG_FILE": "/no/such/folder/x"}, "no such directory"),
         ({"DATABASE_URL": URL, "CORPUS": "/no/such/folder"}, "CORPUS: no such directory"),
         ({"DATABASE_URL": URL, "UPLOADS": "/etc/passwd"}, "UPLOADS: no such directory"),

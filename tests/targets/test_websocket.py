@@ -1,7 +1,6 @@
 """Plain WebSockets: who may connect, what they hear, and what ends a connection."""
 
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from targets.websocket import Action, RefusedMessage, parse_action
 from tests.targets.conftest import DEADLINE_S, TOKENS, StartTarget, Target
+from tests.targets.raw_websocket import PING, RawWebSocket, raw_websocket
 
 CREATE = "/api/v2/resource/create"
 PROCESS = "/api/v2/process"
@@ -209,14 +209,21 @@ def test_bad_input_ends_its_own_connection_and_is_one_line_of_the_log(
             client.post(CREATE, json={"id": f"after-{number}", "name": "n"})
             assert heard(other)[1]["resource_id"] == f"after-{number}"
         with raw_client(target.url) as broken:
-            # Not UTF-8, in a masked frame by hand: no client library would send it.
-            broken.sendall(b"\x81\x82\x00\x00\x00\x00\xff\xfe")
-            assert close_code(broken) == 1007
+            # Not UTF-8: no client library would send it.
+            broken.send(b"\xff\xfe")
+            assert broken.close_code() == 1007
+        with raw_client(target.url) as hasty:
+            # At once, before the first of it is answered.
+            hasty.send(b'{"action": "unsubscribe", "room": "resources"}')
+            hasty.send(b'{"action": "subscribe", "room": "resources"}')
+            hasty.send(b"\xff\xfe")
+            hasty.send(b"ping", PING)
+            assert hasty.close_code() == 1007
         with pytest.raises(InvalidStatus), connect(ws(target.url)):
             pass
         until(lambda: counts(target.url)["clients"] == 1)
     log = target.ended()
-    codes = [code for _, code, _ in BAD_INPUT] + [1007]
+    codes = [code for _, code, _ in BAD_INPUT] + [1007, 1007]
     assert len(log) == len(codes) + 1, "\n".join(log)
     for line, code in zip(log, codes, strict=False):
         assert line.startswith("/ws: user 1 (127.0.0.1:")
@@ -228,32 +235,10 @@ def test_bad_input_ends_its_own_connection_and_is_one_line_of_the_log(
 
 
 @contextmanager
-def raw_client(url: str, user: int = 1) -> Iterator[socket.socket]:
-    """A connection without a library: it reads, and answers, only what the test does."""
-    host, port = url.removeprefix("http://").split(":")
-    with socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(DEADLINE_S)
-        connection.connect((host, int(port)))
-        connection.sendall(
-            f"GET /ws?token={TOKENS[user - 1]} HTTP/1.1\r\nHost: {host}:{port}\r\n"
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-        )
-        answer = b""
-        while b'"connected"' not in answer:
-            answer += connection.recv(1024)
-        assert answer.startswith(b"HTTP/1.1 101 ")
+def raw_client(url: str) -> Iterator[RawWebSocket]:
+    with raw_websocket(url, f"/ws?token={TOKENS[0]}") as connection:
+        connection.read_until(b'"connected"')
         yield connection
-
-
-def close_code(connection: socket.socket) -> int:
-    """Read until the connection ends and return the code of the last frame, a close."""
-    received = b""
-    while chunk := connection.recv(65536):
-        received += chunk
-    _, frame = received.rsplit(b"\x88", 1)
-    return int.from_bytes(frame[1:3], "big")
 
 
 def resident_mib(pid: int) -> float:
@@ -317,7 +302,7 @@ def test_of_a_client_that_reads_again_the_oldest_events_are_gone(
         held = counts(target.url)
         received = b""
         while b'"newest"' not in received:
-            received += slow.recv(65536)
+            received += slow.socket.recv(65536)
         assert received.count(b'"emitted_ns"') == held["queued"] - held["dropped"]
         until(lambda: counts(target.url)["delivered"] == held["queued"] - held["dropped"])
 
@@ -333,30 +318,16 @@ def test_who_answers_no_ping_is_closed_with_1011(start_target: StartTarget) -> N
         # What the stalled one does not read fills every buffer: no ping and no close gets through.
         while not counts(target.url)["dropped"]:
             client.post(PROCESS, json={"data": "x" * 1000, "steps": 100, "step_s": 0})
-            deaf.settimeout(0.001)
-            while True:
-                try:
-                    deaf.recv(1_000_000)
-                except TimeoutError:
-                    break
-        deaf.settimeout(DEADLINE_S)
-        assert close_code(deaf) == 1011
+            deaf.drain()
+        assert deaf.close_code() == 1011
         until(lambda: counts(target.url)["clients"] == 1)
         # Its connection is not left to hang either: nothing more can be sent to it.
-        until(lambda: is_reset(stalled))
+        until(stalled.is_reset)
         client.post(CREATE, json={"id": "still", "name": "n"})
         assert heard(alive)[1]["resource_id"] == "still"
     log = target.ended()
     assert len(log) == 2
     assert all(line.endswith("closed with 1011: keepalive ping timeout") for line in log)
-
-
-def is_reset(connection: socket.socket) -> bool:
-    try:
-        connection.sendall(b"\x8a\x80\x00\x00\x00\x00")
-    except (BrokenPipeError, ConnectionResetError):
-        return True
-    return False
 
 
 def test_a_signal_ends_the_target_in_spite_of_its_clients(start_target: StartTarget) -> None:
