@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-workers bench-events test check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-workers bench-events bench-uploads test check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -49,6 +49,9 @@ bench-workers: $(STAMP) ## Are two workers worth twice one, and is no sample los
 
 bench-events: $(STAMP) ## Events to many, and files at once (about 25 minutes), into docs/fan-out.md
 	$(BIN)/python -m tests.bench.events
+
+bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 minutes), into docs/uploads.md
+	$(BIN)/python -m tests.bench.uploads
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest

@@ -266,7 +266,7 @@ def reading(  # noqa: PLR0913 - the fields of a reading
     threads: int = 4,
     sockets: int = 12,
     switches: int = 0,
-    files: int = 0,
+    files: int = 8,
 ) -> TargetReading:
     return TargetReading(
         at_ns=START + round(at_ms * MS),

@@ -63,7 +63,14 @@ def test_the_largest_of_all_rounds_counts_and_the_median_cost() -> None:
             number,
             report(1.0),
             target=[
-                reading(-1, 0, rss_mib=10 * number, threads=number, sockets=100 - number),
+                reading(
+                    -1,
+                    0,
+                    rss_mib=10 * number,
+                    threads=number,
+                    sockets=100 - number,
+                    files=50 * number,
+                ),
                 reading(1001, cpu, rss_mib=1, threads=1, sockets=1),
             ],
             loop_lag=[(START + number, number * 1_000_000), (START - 1, 10**12)],
@@ -71,7 +78,7 @@ def test_the_largest_of_all_rounds_counts_and_the_median_cost() -> None:
         for number, cpu in enumerate((100, 300, 200))
     ]
     use = target_use(closed(), records, {0: 100, 1: 100, 2: 100})
-    assert (use.rss_mib, use.threads, use.sockets) == (20, 2, 100)
+    assert (use.rss_mib, use.threads, use.sockets, use.files) == (20, 2, 100, 100)
     assert use.cpu_ms_per_request == pytest.approx(2.0, rel=0.01)
     assert use.cpu_ms_per_request_ci is not None
     assert use.loop_lag_ms == LoopLag(1.0, 2.0, 2.0)

@@ -1,4 +1,4 @@
-"""A real process, seen from outside: its threads, sockets and switches, and those of its child."""
+"""A real process, seen from outside: its threads, files and switches, and those of its child."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_threads_come_and_go_and_their_switches_stay(
     assert many.context_switches - first.context_switches > 50
 
 
-def test_sockets_are_counted_and_files_are_not(
+def test_sockets_and_files_are_counted_apart(
     watched: tuple[int, Tell], monitor: TargetMonitor
 ) -> None:
     _, tell = watched
@@ -125,6 +125,26 @@ def test_sockets_are_counted_and_files_are_not(
     monitor.read()
     found = [one.sockets - monitor.readings[0].sockets for one in monitor.readings]
     assert found == [0, 30, 30, 15, 16]
+    files = [one.files - monitor.readings[0].files for one in monitor.readings]
+    assert files == [0, 0, 10, 0, 0]
+
+
+def test_what_a_child_has_open_is_counted_too(
+    watched: tuple[int, Tell], monitor: TargetMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target_monitor, "CHILDREN_INTERVAL_S", 0.0)
+    _, tell = watched
+    monitor.read()
+    opening = "kept = [open('/dev/null') for _ in range(40)]; print(); input()"
+    start = "subprocess.Popen([sys.executable, '-c', code], stdin=pipe, stdout=pipe)"
+    tell(
+        f"pipe, code = subprocess.PIPE, {opening!r}; kept += [{start}]; kept[-1].stdout.readline()"
+    )
+    monitor.read()
+    before, after = monitor.readings
+    # The child's own three, and the parent's ends of two pipes.
+    assert after.files - before.files == 40 + 3 + 2
+    tell("kept.pop().communicate(b'\\n')")
 
 
 @pytest.mark.skipif(not LINUX, reason="elsewhere nothing is remembered")
@@ -203,6 +223,7 @@ def test_the_portable_way_sees_the_same(watched: tuple[int, Tell]) -> None:
     native.close()
     portable.close()
     assert a.threads == b.threads == 4
+    assert a.sockets + a.files == b.sockets + b.files, "all of them are descriptors"
     assert b.sockets >= 1  # A socket that is not bound is in no table of the kernel's.
     assert b.cpu_ns > 0.05e9
     assert b.rss_bytes > 2**20

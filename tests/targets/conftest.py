@@ -80,7 +80,7 @@ def heed_permissions() -> None:
 
 @contextmanager
 def serving(
-    variant: str, preexec: Callable[[], None] | None = None, **environment: str
+    variant: str, preexec: Callable[[], None] | None = None, /, **environment: str
 ) -> Iterator[Process]:
     """Start a process; it need not be ready yet when the context begins."""
     with socket.socket() as probe:

@@ -35,6 +35,22 @@ def test_reset_replaces_all_rows(engine: Engine) -> None:
         assert sorted(owners) == [("seed-1", 1), ("seed-2", 1)]
 
 
+def test_reset_leaves_no_uploads_and_a_user_takes_them_along(engine: Engine) -> None:
+    insert = text(
+        "INSERT INTO uploads (id, owner_id, file_name, stored_name, bytes, sha256, instance)"
+        " VALUES (gen_random_uuid(), :owner, 'a', 'b', 1, 'c', 'd')"
+    )
+    count = text("SELECT count(*) FROM uploads WHERE state = 'accepted' AND analyses = 0")
+    with engine.begin() as connection:
+        schema.reset(connection, ["a", "b"], 0)
+        for owner in (1, 2):
+            connection.execute(insert, {"owner": owner})
+        connection.execute(text("DELETE FROM users WHERE id = 1"))
+        assert connection.scalar(count) == 1
+        schema.reset(connection, ["a", "b"], 0)
+        assert connection.scalar(count) == 0
+
+
 @pytest.mark.parametrize("tokens", [[], ["a", "b", "c"]])
 def test_the_next_user_follows_the_last(engine: Engine, tokens: list[str]) -> None:
     insert = text("INSERT INTO users (username, email) VALUES ('n', 'n@example.com') RETURNING id")

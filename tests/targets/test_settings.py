@@ -1,5 +1,7 @@
 """The environment of a target is read once, checked, and told in one line when it is unusable."""
 
+from pathlib import Path
+
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
@@ -33,6 +35,23 @@ def test_the_environment_bounds_what_waits_and_says_who_may_come() -> None:
     assert settings.event_queue == 8
     assert (settings.ping_interval_s, settings.ping_timeout_s) == (2, 3)
     assert settings.allowed_origins == ("http://localhost:3000", "https://pages.example")
+
+
+def test_folders_and_the_largest_upload(tmp_path: Path) -> None:
+    none = Settings.from_environment({"DATABASE_URL": URL, "CORPUS": "", "UPLOADS": ""})
+    assert (none.corpus, none.uploads, none.max_upload_bytes) == (None, None, 256 * 1024**2)
+    folder = str(tmp_path)
+    environment = {"DATABASE_URL": URL, "CORPUS": folder, "UPLOADS": folder}
+    given = Settings.from_environment(environment | {"MAX_UPLOAD_BYTES": "1000"})
+    assert (given.corpus, given.uploads, given.max_upload_bytes) == (tmp_path, tmp_path, 1000)
+
+
+def test_a_process_without_a_word_of_its_starter_makes_one() -> None:
+    one, two = (Settings.from_environment({"DATABASE_URL": URL}) for _ in range(2))
+    assert one.instance
+    assert one.instance != two.instance
+    given = Settings.from_environment({"DATABASE_URL": URL, "INSTANCE": "word"})
+    assert given.instance == "word"
 
 
 def test_the_variant_gives_the_threads_and_the_environment_overrides_them() -> None:
@@ -90,6 +109,10 @@ def test_sessions_carry_the_word_by_which_the_process_is_recognised() -> None:
         ({"DATABASE_URL": URL, "ALLOWED_ORIGINS": "localhost:3000"}, "ALLOWED_ORIGINS"),
         ({"DATABASE_URL": URL, "ALLOWED_ORIGINS": "http://a.example/"}, "ALLOWED_ORIGINS"),
         ({"DATABASE_URL": URL, "LOOP_LAG_FILE": "/no/such/folder/x"}, "no such directory"),
+        ({"DATABASE_URL": URL, "CORPUS": "/no/such/folder"}, "CORPUS: no such directory"),
+        ({"DATABASE_URL": URL, "UPLOADS": "/etc/passwd"}, "UPLOADS: no such directory"),
+        ({"DATABASE_URL": URL, "MAX_UPLOAD_BYTES": "0"}, "MAX_UPLOAD_BYTES"),
+        ({"DATABASE_URL": URL, "MAX_UPLOAD_BYTES": "1 GB"}, "MAX_UPLOAD_BYTES"),
     ],
 )
 def test_unusable_environment(environment: dict[str, str], reason: str) -> None:

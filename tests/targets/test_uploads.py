@@ -242,7 +242,7 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "latin-1 name": (named("Grüße.txt".encode("latin-1")) + END, 422, "not UTF-8"),
     "endless name": (named(b"x" * 10_000) + END, 400, "header size"),
     "empty file": (part(b"") + END, 422, "The file is empty"),
-    "no part": (END, 400, ""),
+    "no part": (END, 422, "no part at all"),
     "other field": (
         part(disposition=b'form-data; name="data"; filename="a"') + END,
         422,
@@ -430,7 +430,7 @@ def test_an_upload_of_a_process_that_was_killed_is_reported_lost(place: Place, s
                 )
             )
             blocker.commit()
-            blocker.execute(text("SELECT pg_advisory_lock(42)"))
+            blocker.execute(text("SELECT pg_advisory_xact_lock(42)"))
             content = CONTENT
         else:
             content = b"word " * (8 * 1024**2)
