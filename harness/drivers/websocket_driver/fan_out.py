@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 import httpx
@@ -13,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.drivers import heard_tasks
 from harness.drivers.async_round import (
+    Watched,
     few_at_once,
     identities,
     keep_what_exists,
@@ -83,63 +83,106 @@ async def drive_fan_out(
     Raises:
         OSError: The samples could not be written.
     """
-    broadcast = scenario.broadcast
-    assert broadcast is not None, "no plan lets this scenario fan out"
-    known = identities(job)
-    publications, tally = Publications(), Tally()
-    shared = Listening(address, job.timeouts, broadcast, publications, recording, tally)
-    crowd = _crowd(load, known, shared)
-    origin = address.origin
-    publishers = [
-        Publisher(broadcast, publications, origin, job.timeouts, recording)
-        for _ in range(PUBLISHERS)
-    ]
-    others = load.http_users if isinstance(load, FanOut) else 0
-    askers = [FlowUser(read_mostly, origin, job.timeouts, recording) for _ in range(others)]
-    loop, random = asyncio.get_running_loop(), source_of_chance(job)
-    # Nobody's choices shall depend on how far another one has come.
-    publishing_crew = Crew(loop, publishers, known[: load.clients], recording, random)
-    own = [known[(load.clients + number) % len(known)] for number in range(others)]
-    asking_crew = Crew(loop, askers, own, recording, random)
-    window = Window(loop)
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(watched([*publishers, *askers]))
-        await stack.enter_async_context(watched(crowd.everyone))
-        if not (
-            await warmed(publishers, publishing_crew.identities, scenario.warm)
-            and await warmed(askers, own, scenario.warm)
-            and await few_at_once(client.connect for client in crowd.everyone)
-        ):
-            return unfit(window, recording)
-        for number, dozer in enumerate(crowd.slow):
-            task = heard_tasks.start(dozer.doze(number / len(crowd.slow)))
-            stack.callback(task.cancel)
-        before = await emitter_counts(job.base_url, origin.ssl_context)
+    fan_out = _FanOutRound(job, load, scenario, address, recording)
+    async with watched(fan_out.everybody):
+        if not await fan_out.connect():
+            return unfit(fan_out.window, recording)
         keep_what_exists()
-        start_ns = clock()
-        courses = [run(publishing(load), publishing_crew, window, start_ns)]
-        if askers:
-            meanwhile = Closed(others, load.duration_s, load.warmup_s)
-            courses.append(run(meanwhile, asking_crew, Window(loop), start_ns))
-        await asyncio.gather(*courses)
-        await _drain(window.end_ns + round(load.drain_s * 1e9), tally)
-        after = await emitter_counts(job.base_url, origin.ssl_context)
+        return await fan_out.carry_out()
+
+
+class _FanOutRound:
+    """Clients, publishers and others, for one round."""
+
+    def __init__(
+        self,
+        job: LoadJob,
+        load: EventLoad,
+        scenario: Scenario,
+        address: EventAddress,
+        recording: Recording,
+    ) -> None:
+        broadcast, origin = scenario.broadcast, address.origin
+        assert broadcast is not None, "no plan lets this scenario fan out"
+        known = identities(job)
+        self._job, self._load, self._warm, self._recording = job, load, scenario.warm, recording
+        self._ssl_context = origin.ssl_context
+        self._tally = Tally()
+        self._publications = published = Publications()
+        self._crowd = _crowd(
+            load,
+            known,
+            Listening(address, job.timeouts, broadcast, published, recording, self._tally),
+        )
+        self._publishers = [
+            Publisher(broadcast, published, origin, job.timeouts, recording)
+            for _ in range(PUBLISHERS)
+        ]
+        others = load.http_users if isinstance(load, FanOut) else 0
+        self._askers = [
+            FlowUser(read_mostly, origin, job.timeouts, recording) for _ in range(others)
+        ]
+        # Nobody's choices shall depend on how far another one has come.
+        self._of_publishers = known[: load.clients]
+        self._of_askers = [known[(load.clients + n) % len(known)] for n in range(others)]
+        self.window = Window(asyncio.get_running_loop())
+
+    @property
+    def everybody(self) -> list[Watched]:
+        """All who have connections."""
+        return [*self._publishers, *self._askers, *self._crowd.everyone]
+
+    async def connect(self) -> bool:
+        """Open all connections, the clients' last; whether that went well."""
+        return (
+            await warmed(self._publishers, self._of_publishers, self._warm)
+            and await warmed(self._askers, self._of_askers, self._warm)
+            and await few_at_once(client.connect for client in self._crowd.everyone)
+        )
+
+    async def carry_out(self) -> DriverReport:
+        """Publish as the load says, and record what was heard until some time after."""
+        crowd, window = self._crowd, self.window
+        slow = crowd.slow
+        dozing = [heard_tasks.start(one.doze(n / len(slow))) for n, one in enumerate(slow)]
+        try:
+            before = await self._emitter_counts()
+            await self._publish()
+            await _drain(window.end_ns + round(self._load.drain_s * 1e9), self._tally)
+            after = await self._emitter_counts()
+        finally:
+            for task in dozing:
+                task.cancel()
         now_ns = clock()
         for reader in crowd.readers:
             reader.record_missing(now_ns)
         await _look_for_closed(crowd)
-    of_window = window.start_ns, window.end_ns
-    published, failed = publications.in_window(*of_window)
-    fan_out = FanOutReport(
-        published=published,
-        failed=failed,
-        slow_heard=sum(client.hearer.heard_in(*of_window) for client in crowd.slow),
-        reconnects=tally.reconnects,
-        closed=tally.closed,
-        before=before,
-        after=after,
-    )
-    return replace(window.report(recording), fan_out=fan_out)
+        of_window = window.start_ns, window.end_ns
+        published, failed = self._publications.in_window(*of_window)
+        fan_out = FanOutReport(
+            published=published,
+            failed=failed,
+            slow_heard=sum(client.hearer.heard_in(*of_window) for client in slow),
+            reconnects=self._tally.reconnects,
+            closed=self._tally.closed,
+            before=before,
+            after=after,
+        )
+        return replace(window.report(self._recording), fan_out=fan_out)
+
+    async def _publish(self) -> None:
+        load, recording = self._load, self._recording
+        loop, random, start_ns = asyncio.get_running_loop(), source_of_chance(self._job), clock()
+        publishers = Crew(loop, self._publishers, self._of_publishers, recording, random)
+        courses = [run(publishing(load), publishers, self.window, start_ns)]
+        if self._askers:
+            askers = Crew(loop, self._askers, self._of_askers, recording, random)
+            meanwhile = Closed(len(self._askers), load.duration_s, load.warmup_s)
+            courses.append(run(meanwhile, askers, Window(loop), start_ns))
+        await asyncio.gather(*courses)
+
+    async def _emitter_counts(self) -> EmitterCounts | None:
+        return await emitter_counts(self._job.base_url, self._ssl_context)
 
 
 async def emitter_counts(

@@ -20,6 +20,7 @@ from harness.drivers.websocket_driver.dialects import (
 )
 from harness.vocabulary.flow import Event
 from harness.vocabulary.job import ErrorKind
+from harness.vocabulary.scenario import EventProtocol
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -45,6 +46,16 @@ def test_plain_event_is_read(name: str, data: dict[str, object]) -> None:
 @given(st.text(min_size=1), DATA)
 def test_event_in_packets_is_read(name: str, data: dict[str, object]) -> None:
     assert SocketIoDialect("t").read(socketio_text(name, data)) == Event(name, data)
+
+
+@pytest.mark.parametrize("protocol", DIALECTS)
+def test_what_all_clients_are_sent_is_taken_apart_once(protocol: EventProtocol) -> None:
+    data = {"text": "for all"}
+    plain = json.dumps({"event": "e", "data": data}).encode()
+    message = plain if protocol == "websocket" else socketio_text("e", data)
+    first, second = (DIALECTS[protocol](token).read(bytes(bytearray(message))) for token in "ab")
+    assert first is second
+    assert first == Event("e", data)
 
 
 @pytest.mark.parametrize("protocol", DIALECTS)
