@@ -337,7 +337,7 @@ class _EngineServer(engineio.AsyncServer):  # type: ignore[misc] # Engine.IO has
         return [*super()._cors_allowed_origins(environ), *self.allowed_origins]
 
     def _cors_headers(self, _environ: dict[str, Any]) -> list[tuple[str, str]]:
-        """Leave them to the application's middleware: a browser refuses an answer with both."""
+        """Leave them to the application's middleware: browsers refuse an answer with two of one."""
         return []
 
     def _log_error_once(self, message: str, message_key: str) -> None:

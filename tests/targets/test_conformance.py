@@ -145,7 +145,7 @@ def test_half_a_character_is_422_and_not_an_error_of_the_target(client: httpx.Cl
     for path, body in ((CREATE, rb'{"id": "x", "name": "\ud800"}'), (USERS, rb'{"\ud800": 1}')):
         answer = client.post(path, content=body, headers=headers)
         assert answer.status_code == 422
-        assert "\ud800" in str(answer.json()["detail"])
+        assert "ud800" in ascii(answer.json()["detail"])
 
 
 @pytest.mark.anyio
