@@ -146,6 +146,12 @@ def test_a_name_that_is_none_is_422(client: httpx.Client, name: str) -> None:
     assert UNUSABLE_NAMES[name] in detail
 
 
+def test_half_a_character_in_a_name_is_422(client: httpx.Client) -> None:
+    content, headers = rb'{"files": ["a\ud800.txt"]}', {"Content-Type": "application/json"}
+    answer = client.post(PROCESS, content=content, headers=headers)
+    assert answer.status_code == 422
+
+
 @contextmanager
 def beside(target: Target, name: str, make: Callable[[Path], object]) -> Iterator[str]:
     """Something in the corpus that does not belong there."""
