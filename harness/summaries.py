@@ -102,6 +102,7 @@ def summarise(
         audits=audit_results,
         driver_use=figures.driver_use,
         median_latency_ms=figures.latency_ms.p50,
+        tail_latency_ms=figures.latency_ms.p99,
         makespan_s=figures.makespan_s,
         users_heard=tuple(one.users for one in rounds),
         balances=tuple(one.balance for one in rounds if one.balance is not None),

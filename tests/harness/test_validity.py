@@ -356,6 +356,20 @@ def test_waiting_for_the_processor(
         assert "waited for its processor" in verdict.reasons[0]
 
 
+@pytest.mark.parametrize(("waited", "valid"), [(0.019, True), (0.021, False)])
+def test_a_burst_that_hardly_keeps_the_driver_busy(waited: float, *, valid: bool) -> None:
+    asked = replace(GOOD, driver_use=use(cpu=0.001, waited=waited))
+    assert judge(BURST, asked).is_valid is valid
+
+
+@pytest.mark.parametrize(("lag_ms", "valid"), [(7.9, True), (8.1, False)])
+def test_lag_of_a_fan_out_is_held_against_its_tail(lag_ms: float, *, valid: bool) -> None:
+    asked = replace(
+        GOOD_FAN_OUT, driver_use=use(lag=lag_ms), median_latency_ms=10.0, tail_latency_ms=30.0
+    )
+    assert judge(FAN_OUT, asked).is_valid is valid
+
+
 # ---- gravest first, all kept ----
 
 OBJECTIONS: dict[str, dict[str, object]] = {
