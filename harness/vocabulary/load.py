@@ -252,6 +252,10 @@ class Population:
         return "shape" if self.users is None else f"users-{self.users}"
 
 
+CONNECTING_S = 0.006
+"""What a client's connection is expected to take, for the time left: most of it is the target's
+processor, which authenticates one after the other."""
+
 PUBLISHERS = 32
 """Connections from which publications are sent: so many may be under way at once."""
 
@@ -311,7 +315,8 @@ class FanOut:
     @property
     def planned_s(self) -> float:
         """Seconds that one round is expected to take."""
-        return self.warmup_s + self.duration_s + self.drain_s
+        connecting_s = CONNECTING_S * self.clients
+        return connecting_s + self.warmup_s + self.duration_s + self.drain_s
 
     @property
     def label(self) -> str:
@@ -360,7 +365,8 @@ class FanOutSteps:
     @property
     def planned_s(self) -> float:
         """Seconds that one round is expected to take."""
-        return self.warmup_s + self.duration_s + self.drain_s
+        connecting_s = CONNECTING_S * self.clients
+        return connecting_s + self.warmup_s + self.duration_s + self.drain_s
 
     @property
     def label(self) -> str:

@@ -365,7 +365,7 @@ def test_a_burst_that_hardly_keeps_the_driver_busy(waited: float, *, valid: bool
 @pytest.mark.parametrize(("lag_ms", "valid"), [(7.9, True), (8.1, False)])
 def test_lag_of_a_fan_out_is_held_against_its_tail(lag_ms: float, *, valid: bool) -> None:
     asked = replace(
-        GOOD_FAN_OUT, driver_use=use(lag=lag_ms), median_latency_ms=10.0, tail_latency_ms=30.0
+        GOOD_FAN_OUT, driver_use=use(lag_ms=lag_ms), median_latency_ms=10.0, tail_latency_ms=30.0
     )
     assert judge(FAN_OUT, asked).is_valid is valid
 
