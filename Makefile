@@ -47,14 +47,15 @@ bench-driver: $(STAMP) ## The driver against its peers (about 13 minutes): CPU p
 bench-workers: $(STAMP) ## Are two workers worth twice one, and is no sample lost? (7 minutes), into docs/workers.md
 	$(BIN)/python -m tests.bench.workers
 
-bench-events: $(STAMP) ## Events to many, and files at once (about 25 minutes), into docs/fan-out.md
+bench-events: $(STAMP) ## Events to many, and files at once (25 minutes), into docs/fan-out.md
 	$(BIN)/python -m tests.bench.events
 
 bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 minutes), into docs/uploads.md
 	$(BIN)/python -m tests.bench.uploads
 
+# Two processes, whatever the machine has: most tests start some of their own.
 test: $(STAMP) ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(STAMP) ## Lint and type-check
 	$(BIN)/ruff check $(SOURCES)
