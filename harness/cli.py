@@ -96,7 +96,9 @@ def main() -> None:
 @main.command(cls=LocustfileCommand)
 @click.argument("plan", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--profile", metavar="NAME", help="Shipped plan: smoke, quick (default), full or drivers."
+    "--profile",
+    metavar="NAME",
+    help="Shipped plan: smoke, quick (default), full, drivers or events.",
 )
 @click.option("--only", metavar="PATTERN", help="Only cells whose name contains or matches this.")
 @click.option(
@@ -466,7 +468,7 @@ def _known_names() -> KnownNames:
 def _profiles() -> list[str]:
     plans = (files("scenarios") / "plans").iterdir()
     names = {plan.name.removesuffix(".toml") for plan in plans if plan.name.endswith(".toml")}
-    order = ["smoke", "quick", "full", "drivers"]
+    order = ["smoke", "quick", "full", "drivers", "events"]
     return sorted(names, key=lambda name: (order.index(name) if name in order else 9, name))
 
 
