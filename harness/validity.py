@@ -43,8 +43,8 @@ share; and whatever the share, this part of the window. With a processor of its 
 to 13%, beside a busy loop for 18 to 71% (`make bench-starved`)."""
 
 MAX_BURST_WAITED = 0.02
-"""In a burst all the waiting together makes the time to the last answer longer by at most this share
-of it: less than its rounds scatter, however little the driver had to do."""
+"""In a burst all the waiting together makes the time to the last answer longer by at most this
+share of it: less than its rounds scatter, however little the driver had to do."""
 
 LAG_ALLOWANCE_MS = 5.0
 MAX_LAG_SHARE = 0.1
