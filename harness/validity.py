@@ -198,6 +198,8 @@ def _objections(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState,
     if evidence.ended:
         yield from _from_driver(load, evidence)
         yield from _from_samples(load, evidence)
+        if isinstance(load, FanOutSteps):
+            yield from _from_knee(load, evidence)
         if isinstance(load, ARRIVING + FANNING_OUT):
             yield from _from_schedule(load, evidence)
         if not isinstance(load, Burst):
@@ -312,6 +314,21 @@ def _from_driver(load: Load, evidence: Evidence) -> Iterator[tuple[ValidityState
     allowed = SPREAD_ALLOWANCE_MS + MAX_SPREAD_SHARE * makespan_ms
     if isinstance(load, Burst) and spread is not None and spread > allowed:
         reason = f"the driver sent a request {spread:.0f} ms after it was due"
+        yield ValidityState.DRIVER_LIMITED, reason
+
+
+def _from_knee(load: FanOutSteps, evidence: Evidence) -> Iterator[tuple[ValidityState, str]]:
+    """What the driver used is a mean over all stages: the first one not kept up with takes more."""
+    found, knee = evidence.fan_out, evidence.knee_rps
+    if knee is None or found is None or found.driver_cpu_us is None:
+        return
+    broken = min(rate for rate in load.rates if rate > knee)
+    share = broken * load.readers * found.driver_cpu_us / 1e6
+    if share > MAX_DRIVER_CPU:
+        reason = (
+            f"hearing {broken:g} publications per second takes {share:.0%} of the driver's "
+            "processor: the knee may be its own"
+        )
         yield ValidityState.DRIVER_LIMITED, reason
 
 

@@ -122,6 +122,11 @@ async def analyse(
         log.warning(
             "analysis of upload %s lost: %s", stored.upload_id, upload_results.first_line(error)
         )
+        # If even that fails, it is told at the end, with what else is unfinished.
+        with suppress(SQLAlchemyError, OSError):
+            async with sessions.begin() as session:
+                await session.execute(upload_queries.lose([stored.upload_id]))
+            workplace.unfinished.pop(stored.upload_id, None)
     finally:
         stored.path.unlink(missing_ok=True)
 

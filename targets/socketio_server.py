@@ -23,6 +23,7 @@ from engineio.payload import Payload
 from fastapi import HTTPException
 from socketio import packet as socketio_packet
 from socketio.exceptions import ConnectionRefusedError as Refusal
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
@@ -396,6 +397,11 @@ class EventServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio
             peer = _peer(environ["asgi.scope"])
             logger.warning("%s: %s: refused: %s", PATH, peer, refusal.detail)
             raise Refusal(refusal.detail) from None
+        except (SQLAlchemyError, OSError) as error:
+            # Else python-socketio would answer nothing, and keep the client as half connected.
+            peer, cause = _peer(environ["asgi.scope"]), str(error).partition("\n")[0]
+            logger.warning("%s: %s: nobody could be identified: %s", PATH, peer, cause)
+            raise Refusal("The token could not be looked up; try again.") from None
 
     async def _on_disconnect(self, sid: str, *_reason: object) -> None:
         listener = self._listeners.pop(sid, None)
@@ -474,6 +480,8 @@ class EventServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio
 
     async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
         """Refuse what is no packet of a client, and who asks without reading the answers."""
+        if eio_sid not in self.environ:
+            return  # It came behind the client's own CLOSE.
         if not is_client_packet(data):
             await self._refuse(eio_sid, INVALID_DATA, "Not a Socket.IO packet of a client.")
             return
@@ -483,9 +491,9 @@ class EventServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio
             await self._refuse(eio_sid, POLICY_VIOLATION, str(error))
 
     async def _refuse(self, eio_sid: str, code: int, reason: str) -> None:
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is not None:
-            await _disconnect(socket, self.environ[eio_sid]["asgi.scope"], code, reason)
+        socket, environ = self.eio.sockets.get(eio_sid), self.environ.get(eio_sid)
+        if socket is not None and environ is not None:
+            await _disconnect(socket, environ["asgi.scope"], code, reason)
 
     def _engineio_server_class(self) -> type[_EngineServer]:
         return _EngineServer

@@ -370,6 +370,13 @@ def test_lag_of_a_fan_out_is_held_against_its_tail(lag_ms: float, *, valid: bool
     assert judge(FAN_OUT, asked).is_valid is valid
 
 
+@pytest.mark.parametrize(("cost_us", "valid"), [(2_000.0, True), (2_200.0, False), (None, True)])
+def test_a_knee_that_may_be_the_drivers(cost_us: float | None, *, valid: bool) -> None:
+    """The second step asks for 40 publications to 10 clients: 400 deliveries a second."""
+    asked = replace(GOOD_FAN_OUT, knee_rps=20.0, fan_out=replace(HEARD, driver_cpu_us=cost_us))
+    assert judge(FAN_OUT_STEPS, asked).is_valid is valid
+
+
 # ---- gravest first, all kept ----
 
 OBJECTIONS: dict[str, dict[str, object]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from websockets.uri import WebSocketURI
@@ -193,7 +194,8 @@ class EventLine:
             try:
                 own.setblocking(False)
                 # Before it is connected: the two sides agree on them then.
-                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, FRUGAL_SEGMENT_BYTES)
+                with suppress(OSError):  # Some systems know only smaller ones at this time.
+                    own.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, FRUGAL_SEGMENT_BYTES)
                 own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, FRUGAL_BUFFER_BYTES)
                 await loop.sock_connect(own, where)
             except OSError as error:

@@ -249,7 +249,9 @@ class EventUser:
         assert journey is not None
         # An event may have come before the answer to the request that made it.
         self._done_ns = max(self._done_ns, done_ns)
-        if journey.step is None or self._done_ns >= self.stop_ns:
+        # What was asked for is heard to its end: its effects are counted after the round.
+        is_over = self._done_ns >= self.stop_ns and not isinstance(journey.step, Listen)
+        if journey.step is None or is_over:
             journey.abandon()
             self._end(self._done_ns, False)
             return False

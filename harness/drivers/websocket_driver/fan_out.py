@@ -153,10 +153,11 @@ class _FanOutRound:
         finally:
             for task in dozing:
                 task.cancel()
+        await _look_for_closed(crowd)
+        # From here on nothing is awaited: what comes now comes too late, and is not counted twice.
         now_ns = clock()
         for reader in crowd.readers:
             reader.record_missing(now_ns)
-        await _look_for_closed(crowd)
         of_window = window.start_ns, window.end_ns
         published, failed = self._publications.in_window(*of_window)
         fan_out = FanOutReport(
@@ -214,9 +215,11 @@ def _crowd(load: EventLoad, known: Sequence[Identity], shared: Listening) -> Cro
 
 async def _drain(until_ns: int, tally: Tally) -> None:
     """Wait until then, and on while deliveries still come."""
-    at_most_ns = max(until_ns, clock()) + PATIENCE_NS
+    began_ns = clock()  # The last acknowledgement may have come just now.
+    at_most_ns = max(until_ns, began_ns) + PATIENCE_NS
     while True:
-        end_ns = max(until_ns, min(tally.last_heard_ns + QUIET_NS, at_most_ns))
+        quiet_ns = max(tally.last_heard_ns, began_ns) + QUIET_NS
+        end_ns = max(until_ns, min(quiet_ns, at_most_ns))
         left_ns = end_ns - clock()
         if left_ns <= 0:
             return

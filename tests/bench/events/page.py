@@ -83,12 +83,25 @@ def page(folder: RunFolder) -> str:
         stalled=stalled(results),
         memory=tuple(memory(folder, results)),
         beside=beside(results),
+        undriven=undriven(results),
         sweep=sweep(results),
         sweeps=results.sweeps,
         quantities=quantities,
         wording=wording,
     )
     return f"{found.rstrip()}\n"
+
+
+def driven(results: RunResults) -> Sequence[CellResult]:
+    """The cells of fan-outs that came as far as a window."""
+    cells = [cell for cell in results.cells if isinstance(cell.load, FanOut | FanOutSteps)]
+    return [cell for cell in cells if cell.figures_despite(cell.validity).fan_out is not None]
+
+
+def undriven(results: RunResults) -> Sequence[CellResult]:
+    """The cells of fan-outs that did not: nothing is known of them but why."""
+    cells = [cell for cell in results.cells if isinstance(cell.load, FanOut | FanOutSteps)]
+    return [cell for cell in cells if cell.figures_despite(cell.validity).fan_out is None]
 
 
 def steady(results: RunResults) -> Sequence[Row]:
@@ -103,7 +116,7 @@ def beside(results: RunResults) -> Sequence[Row]:
 
 def knees(results: RunResults) -> Sequence[Row]:
     """The cells in which the rate was raised step by step."""
-    cells = [cell for cell in results.cells if isinstance(cell.load, FanOutSteps)]
+    cells = [cell for cell in driven(results) if isinstance(cell.load, FanOutSteps)]
     return sorted(map(Row, cells), key=_place)
 
 
@@ -126,7 +139,8 @@ def memory(folder: RunFolder, results: RunResults) -> Iterator[Memory]:
     for row in _rows(results, lambda load: load.stalled > 1):
         for record in folder.read_rounds(planned[row.cell.name]):
             if record.has_figures:
-                yield Memory(row, *_memory(record))
+                assert isinstance(row.cell.load, FanOut)
+                yield Memory(row, *_memory(record, row.cell.load.warmup_s))
 
 
 def sweep(results: RunResults) -> Sequence[CellResult]:
@@ -136,18 +150,21 @@ def sweep(results: RunResults) -> Sequence[CellResult]:
     return sorted(cells, key=lambda cell: (at[cell.scenario], cell.target != "sync"))
 
 
-def _memory(record: RoundRecord) -> tuple[float, float]:
+def _memory(record: RoundRecord, warmup_s: float) -> tuple[float, float]:
+    """Resident memory when the first event was emitted, and the most until the window's end."""
     assert record.driver is not None
-    inside = [
-        one.rss_bytes / MIB
-        for one in record.target
-        if record.driver.window_start_ns <= one.at_ns <= record.driver.window_end_ns
-    ]
-    return inside[0], max(inside)
+    began_ns = record.driver.window_start_ns - round(warmup_s * 1e9)
+    until = [one for one in record.target if one.at_ns <= record.driver.window_end_ns]
+    before = [one for one in until if one.at_ns <= began_ns] or until[:1]
+    at_start = before[-1]
+    most = max(one.rss_bytes for one in until if one.at_ns >= at_start.at_ns)
+    return at_start.rss_bytes / MIB, most / MIB
 
 
 def _rows(results: RunResults, chosen: Callable[[FanOut], bool]) -> Sequence[Row]:
-    cells = [cell for cell in results.cells if isinstance(cell.load, FanOut) and chosen(cell.load)]
+    cells = [
+        cell for cell in driven(results) if isinstance(cell.load, FanOut) and chosen(cell.load)
+    ]
     return sorted(map(Row, cells), key=_place)
 
 

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.anyio
 SHORT = Timeouts(connect_s=1.0, first_byte_s=0.4, response_s=0.8)
 USERS = 3
 GREETING = json.dumps({"event": "connected", "data": {"user_id": 1}})
+OPENING = '0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":100000}'
 MEBIBYTE = 1024**2
 
 
@@ -313,3 +314,29 @@ async def test_socketio_without_its_packets_is_a_wrong_answer(tmp_path: Path) ->
         report = await guarded(drive(given, asked))
     assert counted(samples_of(given)) == {("connect", ErrorKind.WRONG_ANSWER): 2}
     assert NO_EVENT in report.error_examples[ErrorKind.WRONG_ANSWER][0]
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        (b"\x88\x02" + (1012).to_bytes(2, "big"), ErrorKind.RESET),
+        (b"\x83\x00", ErrorKind.PROTOCOL),
+    ],
+)
+async def test_an_end_that_comes_with_what_wants_an_answer(
+    end: bytes, kind: str, tmp_path: Path
+) -> None:
+    """The opening is to be answered, and the connection has ended when it is read."""
+
+    async def behave(client: Client) -> None:
+        (handshake,) = client.protocol.events_received()
+        assert isinstance(handshake, Handshake)
+        client.protocol.send_response(client.protocol.accept(handshake))
+        client.protocol.send_text(OPENING.encode())
+        await client.send(b"".join(client.protocol.data_to_send()) + end)
+
+    asked = scenario("socketio", connecting, connects=True)
+    async with hostile(behave) as url, asyncio.timeout(HANG_S):
+        given = job(url, Burst(2), tmp_path, SHORT)
+        await guarded(drive(given, asked))
+    assert counted(samples_of(given)) == {("connect", kind): 2}
