@@ -15,7 +15,15 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from targets.socketio_server import engine_packet_type, is_client_packet
-from tests.targets.conftest import DEADLINE_S, TOKENS, StartTarget, Target
+from tests.targets.conftest import (
+    DEADLINE_S,
+    TOKENS,
+    StartTarget,
+    Target,
+    first_answer,
+    serving,
+)
+from tests.targets.test_serve import NOWHERE
 from tests.targets.raw_websocket import RawWebSocket, raw_websocket
 
 CREATE = "/api/v2/resource/create"
@@ -479,3 +487,35 @@ def test_who_answers_no_ping_is_disconnected(start_target: StartTarget) -> None:
         assert nobody.protocol.close_rcvd.code == 1008
     (line,) = target.ended()
     assert line.endswith("closed with 1008: Nobody has connected.")
+
+
+@pytest.mark.parametrize("behind", ["4x", "40{}", "42[]"])
+def test_what_comes_behind_a_clients_own_close_is_no_traceback(
+    start_target: StartTarget, behind: str
+) -> None:
+    target = start_target("async")
+    path = PATH + "polling"
+    with httpx.Client(base_url=target.url, timeout=DEADLINE_S, verify=False) as client:
+        session = f"{path}&sid={json.loads(client.get(path).text[1:])['sid']}"
+        client.post(session, content=f"1{RECORD_SEPARATOR}{behind}")
+        assert client.get("/ready").status_code == 200
+    assert not any("Traceback" in line for line in target.ended())
+
+
+@pytest.mark.parametrize("variant", ["sync", "async"])
+def test_without_its_database_a_target_refuses_and_keeps_nobody(variant: str) -> None:
+    with (
+        serving(variant, None, DATABASE_URL=NOWHERE) as process,
+        httpx.Client(base_url=process.url, timeout=DEADLINE_S, verify=False) as client,
+    ):
+        assert first_answer(process).status_code == 503
+        path = PATH + "polling"
+        session = f"{path}&sid={json.loads(client.get(path).text[1:])['sid']}"
+        client.post(session, content='40{"token":"x"}')
+        answer = client.get(session).text
+        assert answer.startswith("44")
+        assert "could not be looked up" in answer
+        process.popen.terminate()
+        _, log = process.popen.communicate(timeout=DEADLINE_S)
+        assert "Traceback" not in log
+        assert "nobody could be identified" in log
