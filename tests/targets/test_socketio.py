@@ -23,8 +23,8 @@ from tests.targets.conftest import (
     first_answer,
     serving,
 )
-from tests.targets.test_serve import NOWHERE
 from tests.targets.raw_websocket import RawWebSocket, raw_websocket
+from tests.targets.test_serve import NOWHERE
 
 CREATE = "/api/v2/resource/create"
 PROCESS = "/api/v2/process"
