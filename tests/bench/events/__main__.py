@@ -26,7 +26,7 @@ def main() -> int:
     )
     run: Path | None = parser.parse_args().run
     if run is None:
-        command = [Path(sys.executable).with_name("loopmark"), "run", "--profile", "events"]
+        command = [str(Path(sys.executable).with_name("loopmark")), "run", "--profile", "events"]
         # Cells that may not be believed are part of what the page shows.
         if subprocess.run(command, cwd=ROOT, check=False).returncode >= UNUSABLE:
             return UNUSABLE
