@@ -77,7 +77,12 @@ def test_events_files_and_uploads_are_measured(loopmark: Loopmark, tmp_path: Pat
     slowest = {step["step"]: step["latency_ms"]["max"] for step in process["steps"]}
     assert slowest["first-event"] < slowest["last-event"]
     (series,) = results["sweeps"]
-    assert series["best_at"] == 64
+    assert series["series"] == "files-io"
+    one, many = (by_name[f"files-io-{at}/async/burst-1/httpx"] for at in (1, 64))
+    assert many["makespan_s"] < one["makespan_s"]
+    # A busy machine may make one of the two unbelievable; then nothing is best.
+    both = {one["validity"]["state"], many["validity"]["state"]} == {"valid"}
+    assert series["best_at"] == (64 if both else None)
     page = (tmp_path / "results/latest/report/index.html").read_text()
     for title in ("Tell everybody over WebSocket", "Follow a process over Socket.IO"):
         assert title in page
