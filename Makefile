@@ -26,7 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 bench: $(STAMP) ## Measure sync against async (6 minutes) and write results/latest/report/index.html
 	$(BIN)/loopmark run --profile quick
 
-smoke: $(STAMP) ## The same in under a minute: does everything work here?
+smoke: $(STAMP) ## The same in 75 seconds: does everything work here?
 	$(BIN)/loopmark run --profile smoke
 
 bench-report: $(STAMP) ## How long a report on a million samples takes
