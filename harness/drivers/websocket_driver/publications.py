@@ -29,9 +29,6 @@ class Publications:
         self.sent_ns = array("q")
         self.acknowledged_ns = array("q")
 
-    def __len__(self) -> int:
-        return len(self.due_ns)
-
     def begin(self, key: str) -> int:
         """Take up one that will be recognised by this key; returns its number."""
         number = len(self.due_ns)
