@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
-SOURCES := targets scenarios harness reports tests
+SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-workers bench-events bench-uploads test check format lock clean

@@ -17,29 +17,36 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from harness import __version__
-from harness.address import MASTER_PORT, parse_address
-from harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS, able
-from harness.errors import UserError, unknown_name
-from harness.locustfile_options import (
+from loopmark.harness import __version__
+from loopmark.harness.commands.locustfile_options import (
     LocustfileCommand,
     LocustfileWish,
     locustfile_options,
     wish,
 )
-from harness.plan import KnownNames, Plan, cells_of, parse_plan, planned_seconds, select
-from harness.processors import assign, available
-from harness.store import LATEST, RunFolder
-from harness.target_process import HOST, require_listenable
-from harness.vocabulary.cell import Cell
-from harness.vocabulary.job import Workers
-from harness.vocabulary.load import FANNING_OUT, Population
-from harness.vocabulary.result import RunResults
-from scenarios.catalog import SCENARIOS
-from targets.catalog import VARIANTS
+from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS, able
+from loopmark.harness.errors import UserError, unknown_name
+from loopmark.harness.launch.processors import assign, available
+from loopmark.harness.launch.target_process import HOST, require_listenable
+from loopmark.harness.planning.plan import (
+    KnownNames,
+    Plan,
+    cells_of,
+    parse_plan,
+    planned_seconds,
+    select,
+)
+from loopmark.harness.store import LATEST, RunFolder
+from loopmark.harness.vocabulary.address import MASTER_PORT, parse_address
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.job import Workers
+from loopmark.harness.vocabulary.load import FANNING_OUT, Population
+from loopmark.harness.vocabulary.result import RunResults
+from loopmark.scenarios.catalog import SCENARIOS
+from loopmark.targets.catalog import VARIANTS
 
 if TYPE_CHECKING:
-    from harness.progress import ProgressBar
+    from loopmark.harness.run.progress import ProgressBar
 
 EXIT_OK = 0
 EXIT_INVALID = 1
@@ -166,15 +173,15 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
         _require_distributed(cells)
         _warn_of_crowding(shared)
     host = parse_address(shared.listen, "--listen").host if shared and shared.listen else HOST
-    from harness import run as running  # noqa: PLC0415 - half a second that --help need not take
-    from harness.run_keeping import new_run_id  # noqa: PLC0415
+    from loopmark.harness.run import measure as running  # noqa: PLC0415 - half a second that --help need not take
+    from loopmark.harness.run.journal import new_run_id  # noqa: PLC0415
 
     request = running.RunRequest(new_run_id(parsed.name), parsed, text, cells, shared, host)
     _measure(cells, lambda bar: running.carry_out(request, out_folder, bar))
 
 
 def _run_locustfile(wished: LocustfileWish, workers: Workers | None, out_folder: Path) -> NoReturn:
-    from harness import locustfile_run as running  # noqa: PLC0415 - as above
+    from loopmark.harness.run import locustfile_run as running  # noqa: PLC0415 - as above
 
     with err.status("looking at the locustfile", spinner="dots"):
         request = running.prepare(wished.choice, wished.rounds, wished.web_port, workers)
@@ -186,7 +193,7 @@ def _run_locustfile(wished: LocustfileWish, workers: Workers | None, out_folder:
 
 
 def _require_files(cells: Sequence[Cell]) -> None:
-    from harness.preflight import require_open_files  # noqa: PLC0415 - as above
+    from loopmark.harness.run.preflight import require_open_files  # noqa: PLC0415 - as above
 
     require_open_files(max(_connections(cell) for cell in cells))
 
@@ -199,7 +206,7 @@ def _connections(cell: Cell) -> int:
 
 def _measure(cells: tuple[Cell, ...], carry_out: Callable[[ProgressBar], None]) -> NoReturn:
     """Carry out a run, and report what it has measured, however it ended."""
-    from harness.progress import ProgressBar  # noqa: PLC0415 - as above
+    from loopmark.harness.run.progress import ProgressBar  # noqa: PLC0415 - as above
 
     started = time.monotonic()
     trouble: UserError | None = None
@@ -253,7 +260,7 @@ def list_(*, cells: bool, profile: str | None) -> None:
 @click.option("--scenario", "scenarios", multiple=True, metavar="NAME", help="Only this one.")
 def verify(targets: tuple[str, ...], scenarios: tuple[str, ...]) -> None:
     """Check the answers of TARGETS (default: all) without timing anything."""
-    from harness.verification import verify as verdicts  # noqa: PLC0415 - as above
+    from loopmark.harness.run.verification import verify as verdicts  # noqa: PLC0415 - as above
 
     _require_known("target", targets, VARIANTS)
     _require_known("scenario", scenarios, SCENARIOS)
@@ -272,8 +279,8 @@ def verify(targets: tuple[str, ...], scenarios: tuple[str, ...]) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), help="To listen on; default: a free one.")
 def serve(variant: str, port: int | None) -> None:
     """Run one reference target with its database, to try by hand or with any client."""
-    from harness.serving import served  # noqa: PLC0415 - as above
-    from harness.target_process import TargetFailedError  # noqa: PLC0415
+    from loopmark.harness.launch.target_process import TargetFailedError  # noqa: PLC0415
+    from loopmark.harness.run.serving import served  # noqa: PLC0415 - as above
 
     _require_known("target", (variant,), VARIANTS)
     try:
@@ -316,7 +323,7 @@ def worker(master: str) -> None:
     refuses this worker; 130 when interrupted.
     """
     address = parse_address(master, "--master")
-    module = f"{DRIVERS['locust']}.worker"
+    module = f"{DRIVERS['locust']}.workers.worker"
     command = [sys.executable, "-P", "-m", module]
     command += ["--master", address.host, "--port", str(address.port)]
     # In its own process from the start: what it imports changes the standard library.
@@ -343,11 +350,11 @@ def worker(master: str) -> None:
 )
 def report(run_folder: Path | None, format_: str, out_folder: Path) -> None:
     """Analyse RUN again and show it; RUN is a folder or a run id (default: the latest)."""
-    from reports.catalog import FORMATS  # noqa: PLC0415 - matplotlib takes its time
+    from loopmark.reports.catalog import FORMATS  # noqa: PLC0415 - matplotlib takes its time
 
     _require_known("format", (format_,), FORMATS)
     folder = _find_run(run_folder, out_folder)
-    from harness.analysis import analyse  # noqa: PLC0415 - as above
+    from loopmark.harness.analysis.analyse import analyse  # noqa: PLC0415 - as above
 
     results = analyse(folder)
     if format_ == "html":
@@ -359,7 +366,7 @@ def report(run_folder: Path | None, format_: str, out_folder: Path) -> None:
 @main.command()
 def doctor() -> None:
     """Look at what a run needs on this machine, and say what to do about it."""
-    from harness.preflight import diagnose  # noqa: PLC0415 - as above
+    from loopmark.harness.run.preflight import diagnose  # noqa: PLC0415 - as above
 
     marks = {
         "ok": "[green]ok      [/]",
@@ -377,8 +384,8 @@ def doctor() -> None:
 
 def _conclude(folder: RunFolder) -> RunResults:
     """Analyse, report and show a run that has ended."""
-    from harness.analysis import analyse  # noqa: PLC0415 - as above
-    from reports import terminal  # noqa: PLC0415
+    from loopmark.harness.analysis.analyse import analyse  # noqa: PLC0415 - as above
+    from loopmark.reports import terminal  # noqa: PLC0415
 
     with err.status("summarising", spinner="dots"):
         results = analyse(folder)
@@ -389,7 +396,7 @@ def _conclude(folder: RunFolder) -> RunResults:
 
 
 def _write_html(folder: RunFolder, results: RunResults) -> Path:
-    from reports import html  # noqa: PLC0415 - as above
+    from loopmark.reports import html  # noqa: PLC0415 - as above
 
     folder.report.mkdir(exist_ok=True)
     page = folder.report / "index.html"
@@ -451,7 +458,7 @@ def _plan(
         return parse_plan(text, str(path), known, drivers), text
     name = DEFAULT_PROFILE if profile is None else profile
     _require_known("profile", (name,), _profiles())
-    text = (files("scenarios") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (files("loopmark.scenarios") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
     return parse_plan(text, f"{name}.toml", known, drivers), text
 
 
@@ -466,7 +473,7 @@ def _known_names() -> KnownNames:
 
 
 def _profiles() -> list[str]:
-    plans = (files("scenarios") / "plans").iterdir()
+    plans = (files("loopmark.scenarios") / "plans").iterdir()
     names = {plan.name.removesuffix(".toml") for plan in plans if plan.name.endswith(".toml")}
     order = ["smoke", "quick", "full", "drivers", "events"]
     return sorted(names, key=lambda name: (order.index(name) if name in order else 9, name))

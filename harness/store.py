@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
-from harness.errors import UserError
-from harness.vocabulary.cell import Cell
-from harness.vocabulary.record import SCHEMA_VERSION, RoundRecord, RunRecord
-from harness.vocabulary.result import RunResults
+from loopmark.harness.errors import UserError
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.record import SCHEMA_VERSION, RoundRecord, RunRecord
+from loopmark.harness.vocabulary.result import RunResults
 
 LATEST = "latest"
 LABELS = ("step", "error")

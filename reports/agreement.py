@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.vocabulary.result import Agreement, RunResults
-from reports import columns, quantities, wording
-from reports.sections import sections
+from loopmark.harness.vocabulary.result import Agreement, RunResults
+from loopmark.reports import columns, formatting, wording
+from loopmark.reports.sections import sections
 
 TITLE = "Do the drivers agree?"
 
@@ -81,10 +81,10 @@ def _groups(results: RunResults, pair: tuple[str, str]) -> tuple[SideBySide, ...
 def figure(metric: str, value: float | None) -> str:
     """The value of a metric, in its unit."""
     if metric == "makespan_s":
-        return quantities.seconds(value)
+        return formatting.seconds(value)
     if metric == "throughput_rps":
-        return quantities.number(value)
-    return quantities.milliseconds(value)
+        return formatting.number(value)
+    return formatting.milliseconds(value)
 
 
 def words(found: Agreement) -> str:
@@ -116,7 +116,7 @@ def summary(results: RunResults) -> str:
         return ""
     pairs = driver_pairs(results)
     rows = [row for pair in pairs for group in pair.groups for row in group.rows]
-    drivers = quantities.listed(
+    drivers = formatting.listed(
         dict.fromkeys(name for pair in pairs for name in (pair.base, pair.other))
     )
     ratios = [(row.ratio, row.ratio_ci) for row in rows if row.ratio is not None]
@@ -133,8 +133,8 @@ def summary(results: RunResults) -> str:
     if alone:
         rest = "rests" if len(alone) == 1 else "rest"
         parts.append(f"{len(alone)} {rest} on one round and cannot tell")
-    many = quantities.count(len(ratios))
-    sentence = f"of {many} figures that {drivers} both measured, {quantities.listed(parts)}"
+    many = formatting.count(len(ratios))
+    sentence = f"of {many} figures that {drivers} both measured, {formatting.listed(parts)}"
     missing = len(rows) - len(ratios)
     return f"{sentence}; {missing} more cannot be held side by side" if missing else sentence
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from harness.vocabulary.result import RunResults
-from reports import csv_table, html, json_text, markdown
+from loopmark.harness.vocabulary.result import RunResults
+from loopmark.reports import csv_table, html, json_text, markdown
 
 FORMATS: dict[str, Callable[[RunResults], str]] = {
     "md": markdown.render,

@@ -6,18 +6,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.vocabulary.load import FANNING_OUT, FanOutSteps, Population, Ramp, Steps
-from harness.vocabulary.result import (
+from loopmark.harness.vocabulary.load import (
+    FANNING_OUT,
+    FanOutSteps,
+    Population,
+    Ramp,
+    Steps,
+)
+from loopmark.harness.vocabulary.result import (
     CellResult,
     DocumentedPoint,
     Figures,
     Interval,
     StageResult,
 )
-from reports import quantities, wording
-from reports.columns import shown
-from reports.marks import Mark
-from reports.sections import Section, size
+from loopmark.reports import formatting, wording
+from loopmark.reports.columns import shown
+from loopmark.reports.sections import Section, size
+from loopmark.reports.series_styles import Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +87,8 @@ class Chart:
         """The values, for those who do not see the chart."""
         return ". ".join(
             f"{f'{line.label} {line.what}'.rstrip()}: "
-            + quantities.listed(_in_words(p, self.text) for p in line.points)
-            + (f", and it kept up to {quantities.level(line.knee)}" if line.knee else "")
+            + formatting.listed(_in_words(p, self.text) for p in line.points)
+            + (f", and it kept up to {formatting.level(line.knee)}" if line.knee else "")
             for line in self.lines
             if line.points
         )
@@ -108,7 +114,7 @@ def timing_chart(
     return Chart(
         title="Time until the last of N requests is answered",
         note="",
-        text=quantities.seconds,
+        text=formatting.seconds,
         log=True,
         lines=tuple(lines),
         x_label="requests at once",
@@ -159,7 +165,7 @@ def fan_out_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, 
     heard = Chart(
         title="From emitted to heard",
         note=f"p99, and fainter below it p50; lower is better{aside}",
-        text=quantities.milliseconds,
+        text=formatting.milliseconds,
         log=True,
         lines=(*lines(_FAINT_P50), *lines(replace(_P99, faint=False))),
         x_label=_CLIENTS,
@@ -167,7 +173,7 @@ def fan_out_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, 
     spread = Chart(
         title="From the first client to the last",
         note=f"of each publication: p90, and fainter p50; lower is better{aside}",
-        text=quantities.milliseconds,
+        text=formatting.milliseconds,
         log=True,
         lines=(*lines(_FAINT_SPREAD_P50), *lines(_SPREAD_P90)),
         x_label=_CLIENTS,
@@ -175,7 +181,7 @@ def fan_out_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, 
     cost = Chart(
         title="CPU of the target per delivery",
         note=f"lower is better{aside}",
-        text=quantities.microseconds,
+        text=formatting.microseconds,
         log=False,
         lines=lines(_CPU_PER_DELIVERY),
         x_label=_CLIENTS,
@@ -211,7 +217,7 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
     times = Chart(
         title="From due to heard",
         note=f"p99, and fainter below it p50; {note}",
-        text=quantities.milliseconds,
+        text=formatting.milliseconds,
         log=True,
         lines=(
             *_stage_lines(section, marks, lambda stage: stage.p50_ms, faint=True, what="p50"),
@@ -222,7 +228,7 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
     deliveries = Chart(
         title="Deliveries per second",
         note=f"right ones; {note}",
-        text=quantities.number,
+        text=formatting.number,
         log=False,
         lines=_stage_lines(section, marks, lambda stage: stage.answered_rps),
         x_label=_PUBLICATIONS,
@@ -230,7 +236,7 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
     reach = Chart(
         title="Reach",
         note="deliveries made over those due; all of them is the goal",
-        text=quantities.share,
+        text=formatting.share,
         log=False,
         lines=_stage_lines(section, marks, wording.reached),
         x_label=_PUBLICATIONS,
@@ -248,7 +254,7 @@ def _model_charts(model: str, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
         primary = Chart(
             title="Time to the last answer",
             note="lower is better",
-            text=quantities.seconds,
+            text=formatting.seconds,
             log=True,
             lines=lines(_MAKESPAN),
             x_label=x_label,
@@ -257,7 +263,7 @@ def _model_charts(model: str, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
         primary = Chart(
             title="Answers per second",
             note="within the window" if model == "open" else "higher is better",
-            text=quantities.number,
+            text=formatting.number,
             log=False,
             lines=lines(_THROUGHPUT),
             x_label=x_label,
@@ -267,7 +273,7 @@ def _model_charts(model: str, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
     latency = Chart(
         title="Latency of a request",
         note="p50, and fainter above it p99; lower is better" if p99 else "p50; lower is better",
-        text=quantities.milliseconds,
+        text=formatting.milliseconds,
         log=True,
         lines=(*p99, *p50),
         x_label=x_label,
@@ -275,7 +281,7 @@ def _model_charts(model: str, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
     cost = Chart(
         title="CPU of the target per request",
         note="lower is better",
-        text=quantities.milliseconds,
+        text=formatting.milliseconds,
         log=False,
         lines=lines(_CPU),
         x_label=x_label,
@@ -288,7 +294,7 @@ def stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ..
     answered = Chart(
         title="Answers per second by what was offered",
         note="a vertical line: the rate up to which the target kept up",
-        text=quantities.number,
+        text=formatting.number,
         log=False,
         lines=_stage_lines(section, marks, lambda stage: stage.answered_rps),
         x_label=_X_LABELS["open"],
@@ -298,7 +304,7 @@ def stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ..
     latency = Chart(
         title="Response time by what was offered",
         note="p50, and fainter above it p99; from the moment a request was due",
-        text=quantities.milliseconds,
+        text=formatting.milliseconds,
         log=True,
         lines=(*p99, *p50),
         x_label=_X_LABELS["open"],
@@ -426,7 +432,7 @@ def _lines(
 
 
 def _in_words(point: Point, text: Callable[[float], str]) -> str:
-    words = f"{text(point.y)} at {quantities.level(point.x)}"
+    words = f"{text(point.y)} at {formatting.level(point.x)}"
     if point.bounds is not None:
-        words += f" (95% interval {quantities.interval(point.bounds, text)})"
+        words += f" (95% interval {formatting.interval(point.bounds, text)})"
     return words if point.valid else f"{words}, which may not be believed"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.vocabulary.result import WorkerUse
-from reports import quantities
+from loopmark.harness.vocabulary.result import WorkerUse
+from loopmark.reports import formatting
 
 
 def words(worker: WorkerUse) -> str:
@@ -14,7 +14,7 @@ def words(worker: WorkerUse) -> str:
         case "shared":
             return "shared: same machine"
         case "aligned":
-            within = quantities.milliseconds(worker.uncertainty_ms)
+            within = formatting.milliseconds(worker.uncertainty_ms)
             return "aligned" if worker.uncertainty_ms is None else f"aligned to ±{within}"
         case "durations":
             return "durations only: its window is laid over the master's"
@@ -31,7 +31,7 @@ def notes(workers: Sequence[WorkerUse]) -> tuple[str, ...]:
         "aligned": (
             "Workers on other machines have clocks of their own. How far each was off was measured "
             "by messages to and fro, and the moments of its requests were moved by that; this may "
-            f"be wrong by {quantities.milliseconds(worst)} at most, which shifts a request's place "
+            f"be wrong by {formatting.milliseconds(worst)} at most, which shifts a request's place "
             "in the window and leaves its duration as it was."
         ),
         "durations": (

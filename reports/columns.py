@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from harness.vocabulary.job import ErrorKind
-from harness.vocabulary.load import (
+from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.load import (
     ARRIVING,
     FANNING_OUT,
     Burst,
@@ -15,7 +15,7 @@ from harness.vocabulary.load import (
     Ramp,
     Steps,
 )
-from harness.vocabulary.result import (
+from loopmark.harness.vocabulary.result import (
     CellResult,
     FanOutFigures,
     Figures,
@@ -23,8 +23,8 @@ from harness.vocabulary.result import (
     StepResult,
     WorkerUse,
 )
-from reports import clocks, quantities, wording
-from reports.quantities import MISSING
+from loopmark.reports import clocks, formatting, wording
+from loopmark.reports.formatting import MISSING
 
 FEW_SAMPLES_NOTE = (
     f"{MISSING} stands for a percentile that there are too few samples for: one with a share p of "
@@ -69,7 +69,7 @@ def errors(cell: CellResult) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     return tuple(
         (
             kind,
-            quantities.count(cell.error_kinds.get(kind)),
+            formatting.count(cell.error_kinds.get(kind)),
             cell.error_examples.get(kind, ()),
         )
         for kind in dict.fromkeys([*cell.error_kinds, *beside])
@@ -91,11 +91,11 @@ def present(columns: Sequence[Column], cells: Sequence[CellResult]) -> tuple[Col
 
 def _latency(name: str, heading: str) -> Column:
     def text(figures: Figures) -> str:
-        return quantities.milliseconds(getattr(figures.latency_ms, name))
+        return formatting.milliseconds(getattr(figures.latency_ms, name))
 
     def interval(figures: Figures) -> str:
         bounds = getattr(figures.latency_ms_ci, name, None)
-        return quantities.interval(bounds, quantities.milliseconds)
+        return formatting.interval(bounds, formatting.milliseconds)
 
     return Column(heading, text, interval)
 
@@ -103,14 +103,14 @@ def _latency(name: str, heading: str) -> Column:
 def _percentile(of: str, name: str, heading: str) -> Column:
     return Column(
         heading,
-        lambda figures: quantities.milliseconds(getattr(getattr(figures, of), name)),
+        lambda figures: formatting.milliseconds(getattr(getattr(figures, of), name)),
         from_due=of == "response_ms",
     )
 
 
 def _phase(of: str, heading: str) -> tuple[Column, ...]:
     def text(name: str) -> Callable[[Figures], str]:
-        return lambda figures: quantities.milliseconds(
+        return lambda figures: formatting.milliseconds(
             getattr(getattr(figures.phases_ms, of), name)
         )
 
@@ -136,41 +136,41 @@ def _of_fan_out(heading: str, text: Callable[[FanOutFigures], str]) -> Column:
 
 def _percentile_of_fan_out(of: str, name: str, heading: str) -> Column:
     return _of_fan_out(
-        heading, lambda found: quantities.milliseconds(getattr(getattr(found, of), name))
+        heading, lambda found: formatting.milliseconds(getattr(getattr(found, of), name))
     )
 
 
-OFFERED = Column("Offered per second", lambda figures: quantities.number(figures.offered_rps))
-REFUSED = Column("Refused", lambda figures: quantities.share_of(figures.refused, figures.requests))
+OFFERED = Column("Offered per second", lambda figures: formatting.number(figures.offered_rps))
+REFUSED = Column("Refused", lambda figures: formatting.share_of(figures.refused, figures.requests))
 KNEE = Column("Kept up to", wording.knee)
-REQUESTS = Column("Requests", lambda figures: quantities.count(figures.requests))
-ERRORS = Column("Errors", lambda figures: quantities.share_of(figures.errors, figures.requests))
+REQUESTS = Column("Requests", lambda figures: formatting.count(figures.requests))
+ERRORS = Column("Errors", lambda figures: formatting.share_of(figures.errors, figures.requests))
 THROUGHPUT = Column(
     "Answers per second",
-    lambda figures: quantities.number(figures.throughput_rps),
-    lambda figures: quantities.interval(figures.throughput_rps_ci),
+    lambda figures: formatting.number(figures.throughput_rps),
+    lambda figures: formatting.interval(figures.throughput_rps_ci),
 )
 MAKESPAN = Column(
     "Time to the last answer",
-    lambda figures: quantities.seconds(figures.makespan_s),
-    lambda figures: quantities.interval(figures.makespan_s_ci, quantities.seconds),
+    lambda figures: formatting.seconds(figures.makespan_s),
+    lambda figures: formatting.interval(figures.makespan_s_ci, formatting.seconds),
 )
 CPU = Column(
     "CPU per request",
-    lambda figures: quantities.milliseconds(figures.target_use.cpu_ms_per_request),
-    lambda figures: quantities.interval(
-        figures.target_use.cpu_ms_per_request_ci, quantities.milliseconds
+    lambda figures: formatting.milliseconds(figures.target_use.cpu_ms_per_request),
+    lambda figures: formatting.interval(
+        figures.target_use.cpu_ms_per_request_ci, formatting.milliseconds
     ),
 )
-MEMORY = Column("Memory", lambda figures: quantities.mebibytes(figures.target_use.rss_mib))
-THREADS = Column("Threads", lambda figures: quantities.count(figures.target_use.threads))
+MEMORY = Column("Memory", lambda figures: formatting.mebibytes(figures.target_use.rss_mib))
+THREADS = Column("Threads", lambda figures: formatting.count(figures.target_use.threads))
 LOOP_LAG = Column(
-    "Loop lag p99", lambda figures: quantities.milliseconds(figures.target_use.loop_lag_ms.p99)
+    "Loop lag p99", lambda figures: formatting.milliseconds(figures.target_use.loop_lag_ms.p99)
 )
-FILES = Column("Open files", lambda figures: quantities.count(figures.target_use.files))
+FILES = Column("Open files", lambda figures: formatting.count(figures.target_use.files))
 SWITCHES = Column(
     "Context switches per request",
-    lambda figures: quantities.number(figures.target_use.context_switches_per_request),
+    lambda figures: formatting.number(figures.target_use.context_switches_per_request),
 )
 TAIL = _latency("p999", "p99.9")
 LATENCIES = (
@@ -183,50 +183,50 @@ LATENCIES = (
 )
 COSTS = (
     CPU,
-    Column("CPU in use", lambda figures: quantities.share(figures.target_use.cpu_fraction)),
+    Column("CPU in use", lambda figures: formatting.share(figures.target_use.cpu_fraction)),
     MEMORY,
     THREADS,
-    Column("Sockets", lambda figures: quantities.count(figures.target_use.sockets)),
+    Column("Sockets", lambda figures: formatting.count(figures.target_use.sockets)),
     FILES,
     SWITCHES,
     LOOP_LAG,
     Column(
-        "Loop lag max", lambda figures: quantities.milliseconds(figures.target_use.loop_lag_ms.max)
+        "Loop lag max", lambda figures: formatting.milliseconds(figures.target_use.loop_lag_ms.max)
     ),
-    Column("Driver CPU", lambda figures: quantities.share(figures.driver_use.cpu_fraction)),
+    Column("Driver CPU", lambda figures: formatting.share(figures.driver_use.cpu_fraction)),
     Column(
         "Driver lag p99",
-        lambda figures: quantities.milliseconds(figures.driver_use.loop_lag_ms.p99),
+        lambda figures: formatting.milliseconds(figures.driver_use.loop_lag_ms.p99),
     ),
     Column(
         "Send spread",
-        lambda figures: quantities.milliseconds(figures.driver_use.send_spread_ms),
+        lambda figures: formatting.milliseconds(figures.driver_use.send_spread_ms),
         from_due=True,
     ),
 )
 """What it took: the target's resources, then the driver's."""
 
 REACH = replace(
-    _of_fan_out("Reach", lambda found: quantities.reach(found.reach)),
+    _of_fan_out("Reach", lambda found: formatting.reach(found.reach)),
     interval=lambda figures: (
-        f"of {quantities.count(figures.fan_out.expected)}" if figures.fan_out else ""
+        f"of {formatting.count(figures.fan_out.expected)}" if figures.fan_out else ""
     ),
 )
 """No interval, but what it is a share of."""
 
 CPU_PER_DELIVERY = Column(
     "CPU per delivery",
-    lambda figures: quantities.microseconds(_in_us(figures.target_use.cpu_ms_per_request)),
-    lambda figures: quantities.interval(
+    lambda figures: formatting.microseconds(_in_us(figures.target_use.cpu_ms_per_request)),
+    lambda figures: formatting.interval(
         figures.target_use.cpu_ms_per_request_ci,
-        lambda bound: quantities.microseconds(_in_us(bound)),
+        lambda bound: formatting.microseconds(_in_us(bound)),
     ),
 )
 DRIVER_CPU_PER_DELIVERY = _of_fan_out(
-    "Driver CPU per delivery", lambda found: quantities.microseconds(found.driver_cpu_us)
+    "Driver CPU per delivery", lambda found: formatting.microseconds(found.driver_cpu_us)
 )
 MEMORY_PER_CONNECTION = _of_fan_out(
-    "Memory per connection", lambda found: quantities.kibibytes(found.kib_per_connection)
+    "Memory per connection", lambda found: formatting.kibibytes(found.kib_per_connection)
 )
 _FAN_OUT_COSTS = {
     CPU: (CPU_PER_DELIVERY, DRIVER_CPU_PER_DELIVERY, MEMORY_PER_CONNECTION),
@@ -236,9 +236,9 @@ _FAN_OUT_COSTS = {
 
 HEARD = (
     REACH,
-    _of_fan_out("Duplicates", lambda found: quantities.count(found.duplicates)),
-    _of_fan_out("Out of order", lambda found: quantities.count(found.out_of_order)),
-    _of_fan_out("Deliveries per second", lambda found: quantities.number(found.delivered_per_s)),
+    _of_fan_out("Duplicates", lambda found: formatting.count(found.duplicates)),
+    _of_fan_out("Out of order", lambda found: formatting.count(found.out_of_order)),
+    _of_fan_out("Deliveries per second", lambda found: formatting.number(found.delivered_per_s)),
     # The interval of the tail is the one to look at, and there is no room for more.
     replace(_latency("p50", "p50"), interval=_no_interval),
     _latency("p90", "p90"),
@@ -256,48 +256,48 @@ CLIENTS = (
     _percentile_of_fan_out("connect_ms", "p50", "Connect p50"),
     _percentile_of_fan_out("connect_ms", "p99", "Connect p99"),
     _percentile_of_fan_out("connect_ms", "max", "Connect max"),
-    _of_fan_out("Reconnects", lambda found: quantities.count(found.reconnects)),
-    _of_fan_out("Dropped by the target", lambda found: quantities.count(found.dropped)),
-    _of_fan_out("Closed by the target", lambda found: quantities.count(found.closed)),
-    _of_fan_out("Heard by slow clients", lambda found: quantities.count(found.slow_heard)),
+    _of_fan_out("Reconnects", lambda found: formatting.count(found.reconnects)),
+    _of_fan_out("Dropped by the target", lambda found: formatting.count(found.dropped)),
+    _of_fan_out("Closed by the target", lambda found: formatting.count(found.closed)),
+    _of_fan_out("Heard by slow clients", lambda found: formatting.count(found.slow_heard)),
 )
 """The connections, and what became of clients that hardly read."""
 
 DATABASE_CPU = Column(
     "Database CPU per request",
-    lambda figures: quantities.milliseconds(figures.database_use.cpu_ms_per_request),
+    lambda figures: formatting.milliseconds(figures.database_use.cpu_ms_per_request),
 )
 CONNECTIONS = Column(
-    "Connections held", lambda figures: quantities.count(figures.database_use.connections)
+    "Connections held", lambda figures: formatting.count(figures.database_use.connections)
 )
 DATABASE = (
     DATABASE_CPU,
-    Column("CPU in use", lambda figures: quantities.share(figures.database_use.cpu_fraction)),
+    Column("CPU in use", lambda figures: formatting.share(figures.database_use.cpu_fraction)),
     CONNECTIONS,
-    Column("Active", lambda figures: quantities.number(figures.database_use.active)),
+    Column("Active", lambda figures: formatting.number(figures.database_use.active)),
     Column(
         "Idle in transaction",
-        lambda figures: quantities.number(figures.database_use.idle_in_transaction),
+        lambda figures: formatting.number(figures.database_use.idle_in_transaction),
     ),
-    Column("Waiting for a lock", lambda figures: quantities.number(figures.database_use.waiting)),
-    Column("Waiting, at most", lambda figures: quantities.count(figures.database_use.waiting_max)),
+    Column("Waiting for a lock", lambda figures: formatting.number(figures.database_use.waiting)),
+    Column("Waiting, at most", lambda figures: formatting.count(figures.database_use.waiting_max)),
     Column(
         "Transactions per request",
-        lambda figures: quantities.number(figures.database_use.transactions_per_request),
+        lambda figures: formatting.number(figures.database_use.transactions_per_request),
     ),
     Column(
         "Rolled back per request",
-        lambda figures: quantities.number(figures.database_use.rollbacks_per_request),
+        lambda figures: formatting.number(figures.database_use.rollbacks_per_request),
     ),
     Column(
-        "Blocks found in memory", lambda figures: quantities.share(figures.database_use.cache_hits)
+        "Blocks found in memory", lambda figures: formatting.share(figures.database_use.cache_hits)
     ),
 )
 """What the database did for the target."""
 
 DATABASE_CPU_PER_DELIVERY = Column(
     "Database CPU per delivery",
-    lambda figures: quantities.microseconds(_in_us(figures.database_use.cpu_ms_per_request)),
+    lambda figures: formatting.microseconds(_in_us(figures.database_use.cpu_ms_per_request)),
 )
 
 
@@ -310,7 +310,7 @@ TIMES = (
     *_phase("to_send", "To send"),
     Column(
         "New connections",
-        lambda figures: quantities.count(figures.phases_ms.connecting.requests),
+        lambda figures: formatting.count(figures.phases_ms.connecting.requests),
     ),
     *_phase("connecting", "Connecting"),
     *_phase("to_first_byte", "To first byte"),
@@ -335,13 +335,13 @@ STAGES = ("Offered", "Sent", "Answered right", "Refused", "Errors", "p50", "p99"
 def stage_texts(stage: StageResult) -> tuple[str, ...]:
     """A stage under the headings `STAGES`."""
     return (
-        quantities.number(stage.offered_rps),
-        quantities.number(stage.sent_rps),
-        quantities.number(stage.answered_rps),
-        quantities.count(stage.refused),
-        quantities.count(stage.errors),
-        quantities.milliseconds(stage.p50_ms),
-        quantities.milliseconds(stage.p99_ms),
+        formatting.number(stage.offered_rps),
+        formatting.number(stage.sent_rps),
+        formatting.number(stage.answered_rps),
+        formatting.count(stage.refused),
+        formatting.count(stage.errors),
+        formatting.milliseconds(stage.p50_ms),
+        formatting.milliseconds(stage.p99_ms),
         "yes" if stage.kept_up else "no",
     )
 
@@ -353,12 +353,12 @@ DELIVERY_STAGES = ("Deliveries due", "Heard", "Reach", "Errors", "p50", "p99", "
 def delivery_stage_texts(stage: StageResult) -> tuple[str, ...]:
     """A stage under the headings `DELIVERY_STAGES`."""
     return (
-        quantities.number(stage.offered_rps),
-        quantities.number(stage.answered_rps),
-        quantities.reach(wording.reached(stage)),
-        quantities.count(stage.errors),
-        quantities.milliseconds(stage.p50_ms),
-        quantities.milliseconds(stage.p99_ms),
+        formatting.number(stage.offered_rps),
+        formatting.number(stage.answered_rps),
+        formatting.reach(wording.reached(stage)),
+        formatting.count(stage.errors),
+        formatting.milliseconds(stage.p50_ms),
+        formatting.milliseconds(stage.p99_ms),
         "yes" if stage.kept_up else "no",
     )
 
@@ -371,11 +371,11 @@ def worker_texts(worker: WorkerUse) -> tuple[str, ...]:
     """A worker under the headings `WORKERS`."""
     return (
         worker.name,
-        quantities.count(worker.rounds),
-        quantities.count(worker.samples),
+        formatting.count(worker.rounds),
+        formatting.count(worker.samples),
         clocks.words(worker),
-        quantities.share(worker.cpu_fraction),
-        quantities.milliseconds(worker.loop_lag_ms_p99),
+        formatting.share(worker.cpu_fraction),
+        formatting.milliseconds(worker.loop_lag_ms_p99),
         worker.lost or "no",
     )
 
@@ -389,9 +389,9 @@ def step_texts(step: StepResult) -> tuple[str, ...]:
     found = step.latency_ms
     percentiles = (found.p50, found.p90, found.p95, found.p99, found.p999, found.max)
     return (
-        quantities.count(step.requests),
-        quantities.share_of(step.errors, step.requests),
-        *map(quantities.milliseconds, percentiles),
+        formatting.count(step.requests),
+        formatting.share_of(step.errors, step.requests),
+        *map(formatting.milliseconds, percentiles),
     )
 
 
@@ -456,8 +456,8 @@ def cost(load: Load) -> Column:
 def cost_text(load: Load, cpu_ms: float | None) -> str:
     """The same of a single round."""
     if isinstance(load, FANNING_OUT):
-        return quantities.microseconds(_in_us(cpu_ms))
-    return quantities.milliseconds(cpu_ms)
+        return formatting.microseconds(_in_us(cpu_ms))
+    return formatting.milliseconds(cpu_ms)
 
 
 def times(load: Load) -> tuple[Column, ...]:

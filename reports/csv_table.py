@@ -5,8 +5,8 @@ import io
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from harness.vocabulary.load import FANNING_OUT, Closed, FanOut, Load, Open
-from harness.vocabulary.result import (
+from loopmark.harness.vocabulary.load import FANNING_OUT, Closed, FanOut, Load, Open
+from loopmark.harness.vocabulary.result import (
     CellResult,
     FanOutFigures,
     Figures,

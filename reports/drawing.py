@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from reports import quantities
-from reports.charts import Chart, Line, Point
-from reports.marks import MARKS
+from loopmark.reports import formatting
+from loopmark.reports.charts import Chart, Line, Point
+from loopmark.reports.series_styles import MARKS
 
 # Colours that stand for variables of the style sheet until the SVG is written.
 _TEXT, _GRID, _DOCUMENTED, _PAGE = "#010101", "#010102", "#010103", "#010104"
@@ -224,7 +224,7 @@ def _horizontal_axis(axes: Axes, chart: Chart) -> None:
         axes.set_xlim(low - room, high + room)
     axes.xaxis.set_major_locator(FixedLocator(labelled))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: quantities.level(x)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: formatting.level(x)))
     axes.set_xlabel(chart.x_label)
 
 

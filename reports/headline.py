@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from harness.vocabulary.load import ARRIVING, FANNING_OUT, Burst
-from harness.vocabulary.result import (
+from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Burst
+from loopmark.harness.vocabulary.result import (
     CellResult,
     Comparison,
     DocumentedPoint,
@@ -17,9 +17,9 @@ from harness.vocabulary.result import (
     NotBelieved,
     RunResults,
 )
-from reports import agreement, locustfile, quantities, wording
-from reports.quantities import Bounds
-from reports.sections import sections, several_drivers
+from loopmark.reports import agreement, formatting, locustfile, wording
+from loopmark.reports.formatting import Bounds
+from loopmark.reports.sections import sections, several_drivers
 
 SCENARIO = "wait-timer"
 """The scenario that repeats the documented timing table."""
@@ -190,13 +190,13 @@ def _documented_ratios(points: Iterable[DocumentedPoint]) -> dict[int, float]:
 
 
 def _documented_sentence(points: Sequence[DocumentedPoint]) -> str:
-    low, high = (quantities.printed(bound) for bound in CLAIM)
+    low, high = (formatting.printed(bound) for bound in CLAIM)
     claim = f"the documentation promises {low} to {high} times with async"
     parts = [
-        f"{sync} s against {async_} s for {quantities.count(level)} requests at once"
+        f"{sync} s against {async_} s for {formatting.count(level)} requests at once"
         for level, sync, async_ in _documented_pairs(points)
     ]
-    return f"{claim}, and its timing table says {quantities.listed(parts)}" if parts else claim
+    return f"{claim}, and its timing table says {formatting.listed(parts)}" if parts else claim
 
 
 def _timing_sentences(results: RunResults) -> list[str]:
@@ -235,7 +235,7 @@ def _target_sentence(
     else:
         parts.append(f"of {_SUBJECTS[target]} there is no figure that may be believed")
     states = [
-        f"at {quantities.count(cell.load.concurrency)} not believable: {cell.validity.state}"
+        f"at {formatting.count(cell.load.concurrency)} not believable: {cell.validity.state}"
         for cell in of_target
         if cell.load.concurrency not in believed
     ]
@@ -245,7 +245,7 @@ def _target_sentence(
 def _agreement(measured: Mapping[int, float], documented: Mapping[int, float], pattern: str) -> str:
     both = [level for level in measured if level in documented]
     agreeing = [
-        level for level in both if quantities.same_as_printed(measured[level], documented[level])
+        level for level in both if formatting.same_as_printed(measured[level], documented[level])
     ]
     if not both:
         return ""
@@ -254,18 +254,18 @@ def _agreement(measured: Mapping[int, float], documented: Mapping[int, float], p
         return f"that is not {line}"
     if len(agreeing) == len(measured):
         return f"that is {line}"
-    levels = quantities.listed(quantities.count(level) for level in agreeing)
+    levels = formatting.listed(formatting.count(level) for level in agreeing)
     rest = "" if agreeing == both else ", and elsewhere it is not"
     return f"at {levels} that is {line}{rest}"
 
 
 def _times(measured: Mapping[int, float]) -> str:
     first, *others = (
-        (quantities.seconds(seconds), quantities.count(level))
+        (formatting.seconds(seconds), formatting.count(level))
         for level, seconds in measured.items()
     )
     start = f"{first[0]} for {first[1]} requests at once"
-    return quantities.listed([start, *(f"{time} for {level}" for time, level in others)])
+    return formatting.listed([start, *(f"{time} for {level}" for time, level in others)])
 
 
 def _timing_ratio_sentence(results: RunResults) -> str:
@@ -285,16 +285,16 @@ def _timing_ratio_sentence(results: RunResults) -> str:
     if not found:
         return ""
     parts = [_timing_ratio(one) for one in found]
-    return f"against that default pool, async was {quantities.listed(parts)}"
+    return f"against that default pool, async was {formatting.listed(parts)}"
 
 
 def _timing_ratio(comparison: Comparison) -> str:
-    level = quantities.count(comparison.load.concurrency)
+    level = formatting.count(comparison.load.concurrency)
     ratio, bounds = wording.oriented(comparison, ASYNC)
     if ratio is None:
         return f"not comparable with {level} at once ({'; '.join(comparison.reasons)})"
     note = wording.interval_note(bounds, comparison.rounds)
-    times = quantities.number(ratio)
+    times = formatting.number(ratio)
     if bounds is not None and not wording.is_clear(bounds):
         return (
             f"neither faster nor slower with {level} at once as far as these rounds can show "
@@ -309,7 +309,7 @@ def _elsewhere_sentence(results: RunResults) -> str:
     ratios = [row.ratio for row in rows if row.ratio is not None]
     if not ratios:
         return ""
-    low, high = (quantities.number(bound) for bound in (min(ratios), max(ratios)))
+    low, high = (formatting.number(bound) for bound in (min(ratios), max(ratios)))
     between = f"{low} times" if low == high else f"between {low} and {high} times"
     single = sum(row.ratio is not None and row.bounds is None for row in rows)
     unclear = sum(row.bounds is not None and not wording.is_clear(row.bounds) for row in rows)
@@ -327,7 +327,7 @@ def _elsewhere_sentence(results: RunResults) -> str:
 def _claim_sentence(results: RunResults) -> str:
     rows = ratio_rows(results)
     ratios = [row.ratio for row in rows if row.ratio is not None]
-    least = quantities.printed(CLAIM[0])
+    least = formatting.printed(CLAIM[0])
     if not rows:
         same = {(cell.target, cell.scenario, cell.load.label) for cell in results.cells}
         both = [
@@ -368,7 +368,7 @@ def _claim_sentence(results: RunResults) -> str:
     if inconclusive := len(rows) - len(ratios):
         parts.append(f"cannot be judged in {inconclusive}")
     many = "the one comparison" if len(rows) == 1 else f"{len(rows)} comparisons"
-    return f"of {many} with the default sync pool, async {quantities.listed(parts)}"
+    return f"of {many} with the default sync pool, async {formatting.listed(parts)}"
 
 
 def _reaches(bounds: Bounds | None, least: float) -> bool | None:
@@ -380,7 +380,7 @@ def _reaches(bounds: Bounds | None, least: float) -> bool | None:
 
 def _short_documented(points: Sequence[DocumentedPoint]) -> str:
     parts = [
-        f"{quantities.count(level)} at once take {sync} s sync, {async_} s async"
+        f"{formatting.count(level)} at once take {sync} s sync, {async_} s async"
         for level, sync, async_ in _documented_pairs(points)
     ]
     return f"documented: {'; '.join(parts)}" if parts else ""
@@ -389,7 +389,7 @@ def _short_documented(points: Sequence[DocumentedPoint]) -> str:
 def _documented_pairs(points: Iterable[DocumentedPoint]) -> list[tuple[int, str, str]]:
     of = {(point.pattern, point.concurrency): point.makespan_s for point in points}
     return [
-        (level, quantities.printed(of["sync", level]), quantities.printed(seconds))
+        (level, formatting.printed(of["sync", level]), formatting.printed(seconds))
         for (pattern, level), seconds in of.items()
         if pattern == "async" and ("sync", level) in of
     ]
@@ -400,7 +400,7 @@ def _short_measured(results: RunResults) -> str:
     for row in timing_rows(results):
         figures = [f"{_short_time(cell)} {target}" for target, cell in row.measured.items()]
         if figures:
-            parts.append(f"{quantities.count(row.concurrency)} take {', '.join(figures)}")
+            parts.append(f"{formatting.count(row.concurrency)} take {', '.join(figures)}")
     return f"measured: {'; '.join(parts)}"
 
 
@@ -408,7 +408,7 @@ def _short_time(cell: CellResult) -> str:
     figures = cell.figures
     if isinstance(figures, NotBelieved):
         return str(figures.validity.state)
-    return quantities.seconds(figures.makespan_s)
+    return formatting.seconds(figures.makespan_s)
 
 
 def _capitalised(text: str) -> str:

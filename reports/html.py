@@ -9,30 +9,37 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.vocabulary.cell import Cell, ValidityState
-from harness.vocabulary.load import FANNING_OUT, Burst, FanOutSteps, Load, Ramp, Steps
-from harness.vocabulary.record import RAN_TO_THEIR_END
-from harness.vocabulary.result import Comparison, RunResults, WorkerUse
-from reports import (
+from loopmark.harness.vocabulary.cell import Cell, ValidityState
+from loopmark.harness.vocabulary.load import (
+    FANNING_OUT,
+    Burst,
+    FanOutSteps,
+    Load,
+    Ramp,
+    Steps,
+)
+from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END
+from loopmark.harness.vocabulary.result import Comparison, RunResults, WorkerUse
+from loopmark.reports import (
     agreement,
     charts,
     clocks,
     columns,
     drawing,
+    formatting,
     headline,
     locustfile,
-    marks,
-    quantities,
     sections,
+    series_styles,
     timelines,
     wording,
 )
-from reports.headline import RatioRow
-from reports.sections import Section
+from loopmark.reports.headline import RatioRow
+from loopmark.reports.sections import Section
 
-_STYLE_SHEET = files("reports") / "templates" / "page.css"
+_STYLE_SHEET = files("loopmark.reports") / "templates" / "page.css"
 _ENVIRONMENT = Environment(
-    loader=PackageLoader("reports"),
+    loader=PackageLoader("loopmark.reports"),
     # Messages of a target are in the page: everything is escaped unless it says otherwise.
     autoescape=True,
     undefined=StrictUndefined,
@@ -112,7 +119,7 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         results: What is shown.
         data_root: The run folder as seen from the page, for the links to the data.
     """
-    looks = marks.marks(list(sections.target_order(results)))
+    looks = series_styles.marks(list(sections.target_order(results)))
     ratios = headline.ratio_rows(results)
     cell_ids = sections.unique_ids(f"cell-{cell.name}" for cell in results.cells)
     return _ENVIRONMENT.get_template("page.html").render(
@@ -150,7 +157,7 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         states=[(state, wording.VALIDITY[state]) for state in ValidityState],
         columns=columns,
         timelines=timelines,
-        quantities=quantities,
+        formatting=formatting,
         wording=wording,
     )
 
@@ -159,7 +166,7 @@ def _workers(results: RunResults) -> Sequence[WorkerUse]:
     return [one for cell in results.cells for one in columns.shown(cell).workers]
 
 
-def _view(section: Section, looks: Mapping[str, marks.Mark]) -> SectionView:
+def _view(section: Section, looks: Mapping[str, series_styles.Mark]) -> SectionView:
     drawn = [
         Drawn(chart, drawing.svg(chart, name=f"{section.anchor}-chart-{number}"))
         for number, chart in enumerate(charts.section_charts(section, looks), start=1)
@@ -190,7 +197,7 @@ def _view(section: Section, looks: Mapping[str, marks.Mark]) -> SectionView:
     )
 
 
-def _timing_chart(results: RunResults, looks: Mapping[str, marks.Mark]) -> Drawn | None:
+def _timing_chart(results: RunResults, looks: Mapping[str, series_styles.Mark]) -> Drawn | None:
     cells = headline.timing_cells(results)
     if not cells:
         return None

@@ -2,7 +2,7 @@
 
 from pydantic import TypeAdapter
 
-from harness.vocabulary.result import RunResults
+from loopmark.harness.vocabulary.result import RunResults
 
 _RESULTS = TypeAdapter(RunResults)
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.vocabulary.record import LocustfileFacts
-from harness.vocabulary.result import CellResult, Figures, NotBelieved, RunResults, StepResult
-from reports import quantities, wording
+from loopmark.harness.vocabulary.record import LocustfileFacts
+from loopmark.harness.vocabulary.result import (
+    CellResult,
+    Figures,
+    NotBelieved,
+    RunResults,
+    StepResult,
+)
+from loopmark.reports import formatting, wording
 
 
 def facts(file: LocustfileFacts, results: RunResults) -> tuple[tuple[str, str], ...]:
@@ -39,13 +45,13 @@ def _answered(cell: CellResult) -> str:
         found = figures.validity
         why = found.reasons[0] if found.reasons else wording.VALIDITY[found.state]
         return f"the figures of {cell.target} may not be believed ({found.state}): {why}"
-    rate = quantities.number(figures.throughput_rps)
+    rate = formatting.number(figures.throughput_rps)
     parts = [f"the target at {cell.target} answered {rate} requests per second"]
     median, tail = figures.latency_ms.p50, figures.latency_ms.p99
     if median is not None:
-        parts.append(f"half of them within {quantities.milliseconds(median)}")
+        parts.append(f"half of them within {formatting.milliseconds(median)}")
     if tail is not None:
-        parts.append(f"99% within {quantities.milliseconds(tail)}")
+        parts.append(f"99% within {formatting.milliseconds(tail)}")
     return ", ".join(parts)
 
 
@@ -53,10 +59,10 @@ def _behind(cell: CellResult) -> Iterable[str]:
     figures = cell.figures
     if isinstance(figures, NotBelieved):
         return
-    rounds = "one round" if cell.rounds == 1 else f"{quantities.count(cell.rounds)} rounds"
+    rounds = "one round" if cell.rounds == 1 else f"{formatting.count(cell.rounds)} rounds"
     yield f"{_measured(figures)} in {rounds}, by {wording.at_once(cell.load)}"
     if cell.rounds > 1 and figures.throughput_rps_ci is not None:
-        interval = quantities.interval(figures.throughput_rps_ci)
+        interval = formatting.interval(figures.throughput_rps_ci)
         yield f"the 95% interval of the requests per second over the rounds is {interval}"
     slowest = max(
         (step for step in figures.steps if step.latency_ms.p50 is not None),
@@ -66,13 +72,13 @@ def _behind(cell: CellResult) -> Iterable[str]:
     if slowest is not None and len(figures.steps) > 1:
         yield (
             f"of {len(figures.steps)} kinds of request, {slowest.step} is the slowest by its "
-            f"median, {quantities.milliseconds(slowest.latency_ms.p50)}"
+            f"median, {formatting.milliseconds(slowest.latency_ms.p50)}"
         )
 
 
 def _measured(figures: Figures) -> str:
     errors = "none of them failed" if not figures.errors else f"{figures.errors} of them failed"
-    return f"{quantities.count(figures.requests)} requests were measured and {errors}"
+    return f"{formatting.count(figures.requests)} requests were measured and {errors}"
 
 
 def _median(step: StepResult) -> float:

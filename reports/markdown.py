@@ -3,10 +3,18 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from harness.vocabulary.result import CellResult, RunResults
-from reports import agreement, clocks, columns, headline, locustfile, quantities, wording
-from reports.columns import Column
-from reports.sections import Section, doubtful, sections, several_drivers
+from loopmark.harness.vocabulary.result import CellResult, RunResults
+from loopmark.reports import (
+    agreement,
+    clocks,
+    columns,
+    formatting,
+    headline,
+    locustfile,
+    wording,
+)
+from loopmark.reports.columns import Column
+from loopmark.reports.sections import Section, doubtful, sections, several_drivers
 
 _COSTS = (columns.CPU, columns.DATABASE_CPU, columns.CONNECTIONS)
 _COSTS_OF_SWEEP = (columns.FILES, columns.THREADS, columns.LOOP_LAG)
@@ -31,7 +39,7 @@ def render(results: RunResults) -> str:
         f"# {_escaped(run.title)}",
         _escaped(
             f"Run {run.run_id}, {f'plan {run.plan}, ' if run.locustfile is None else ''}"
-            f"{quantities.moment(run.started)}, {run.machine.cpu}, {run.machine.cores} cores"
+            f"{formatting.moment(run.started)}, {run.machine.cpu}, {run.machine.cores} cores"
             f"{_workers_asked_for(run.workers)}."
         ),
         *_warnings(results),
@@ -82,8 +90,8 @@ def _agreement(results: RunResults) -> list[str]:
                 wording.subject(row.metric, row.load),
                 agreement.figure(row.metric, row.base_figure),
                 agreement.figure(row.metric, row.other_figure),
-                quantities.number(row.ratio),
-                quantities.interval(row.ratio_ci),
+                formatting.number(row.ratio),
+                formatting.interval(row.ratio_ci),
                 agreement.words(row),
             ]
             for group in pair.groups
@@ -158,7 +166,7 @@ def _head(section: Section, *, several_drivers: bool = False) -> list[str]:
 def _which(section: Section, cell: CellResult, *, several_drivers: bool = False) -> list[str]:
     """The same of a cell."""
     at = section.at(cell)
-    place = [] if at is None else [quantities.level(at)]
+    place = [] if at is None else [formatting.level(at)]
     driver = [cell.driver] if several_drivers else []
     return [cell.target, *place, wording.size(cell.load), *driver]
 
@@ -211,7 +219,7 @@ def _stages(section: Section) -> str:
     rows = [
         [
             cell.target,
-            quantities.level(stage.rate),
+            formatting.level(stage.rate),
             *columns.texts_of_stage(section.load, stage),
             wording.state(cell),
         ]

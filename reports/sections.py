@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.vocabulary.load import (
+from loopmark.harness.vocabulary.load import (
     FANNING_OUT,
     Burst,
     Closed,
@@ -20,7 +20,7 @@ from harness.vocabulary.load import (
     Ramp,
     Steps,
 )
-from harness.vocabulary.result import (
+from loopmark.harness.vocabulary.result import (
     CellResult,
     Comparison,
     Disturbance,
@@ -29,8 +29,8 @@ from harness.vocabulary.result import (
     SweepResult,
     WorkerUse,
 )
-from harness.vocabulary.scenario import Sweep
-from reports import quantities, wording
+from loopmark.harness.vocabulary.scenario import Sweep
+from loopmark.reports import formatting, wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Section:
         """The load of a cell or a comparison in a sentence, with the number in its series."""
         load = wording.at_once(item.load)
         at = self.at(item)
-        return load if at is None else f"{self.swept} = {quantities.level(at)}, {load}"
+        return load if at is None else f"{self.swept} = {formatting.level(at)}, {load}"
 
     @property
     def fans_out(self) -> bool:

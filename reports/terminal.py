@@ -6,12 +6,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
-from harness.vocabulary.result import CellResult, RunResults
-from reports import agreement, columns, headline, quantities, wording
-from reports.agreement import DriverPair
-from reports.quantities import MISSING
-from reports.sections import Section, sections, several_drivers
+from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
+from loopmark.harness.vocabulary.result import CellResult, RunResults
+from loopmark.reports import agreement, columns, formatting, headline, wording
+from loopmark.reports.agreement import DriverPair
+from loopmark.reports.formatting import MISSING
+from loopmark.reports.sections import Section, sections, several_drivers
 
 
 def render(results: RunResults) -> RenderableType:
@@ -91,12 +91,12 @@ def _requests(cell: CellResult) -> RenderableType:
     busiest = sorted(steps, key=lambda step: -step.requests)[:MOST_REQUESTS]
     for step in [step for step in steps if step in busiest]:
         found = step.latency_ms
-        texts = map(quantities.milliseconds, (found.p50, found.p95, found.p99))
-        counts = quantities.count(step.requests), quantities.count(step.errors)
+        texts = map(formatting.milliseconds, (found.p50, found.p95, found.p99))
+        counts = formatting.count(step.requests), formatting.count(step.errors)
         table.add_row(*(Text(text) for text in (step.step, *counts, *texts)))
     if not (left_out := len(steps) - len(busiest)):
         return Padding(table, (1, 0, 0, 0))
-    more = Text(f"and {quantities.count(left_out)} more kinds of request, in the report", "dim")
+    more = Text(f"and {formatting.count(left_out)} more kinds of request, in the report", "dim")
     return Padding(Group(table, more), (1, 0, 0, 0))
 
 
@@ -125,8 +125,8 @@ def _agreement(pair: DriverPair) -> RenderableType:
             found + suffix if (found := agreement.figure(one.metric, value)) != MISSING else MISSING
             for value in (one.base_figure, one.other_figure)
         ]
-        texts = [one.scenario, one.target, _size(one.load), *figures, quantities.number(one.ratio)]
-        interval = quantities.interval(one.ratio_ci).replace(" to ", MISSING)
+        texts = [one.scenario, one.target, _size(one.load), *figures, formatting.number(one.ratio)]
+        interval = formatting.interval(one.ratio_ci).replace(" to ", MISSING)
         clear = wording.is_clear(one.ratio_ci)
         table.add_row(*map(Text, texts), Text(interval, style="bold yellow" if clear else ""))
     return Group(Text(f"\n{agreement.TITLE}", style="bold"), table)
@@ -147,12 +147,12 @@ def _row(section: Section, cell: CellResult, *, several_drivers: bool, cpu: bool
     texts = [
         cell.target,
         *([cell.driver] if several_drivers else []),
-        *([] if at is None else [quantities.level(at)]),
+        *([] if at is None else [formatting.level(at)]),
         _size(cell.load),
         column.text(figures),
         *within,
-        quantities.milliseconds(figures.latency_ms.p50),
-        quantities.milliseconds(figures.latency_ms.p99),
+        formatting.milliseconds(figures.latency_ms.p50),
+        formatting.milliseconds(figures.latency_ms.p99),
         *([cost] if cpu else []),
     ]
     style = "" if valid else "dim"
@@ -164,7 +164,7 @@ def _row(section: Section, cell: CellResult, *, several_drivers: bool, cpu: bool
 def _doubt(section: Section, cell: CellResult, *, several_drivers: bool) -> RenderableType:
     driver = f", {cell.driver}" if several_drivers else ""
     at = section.at(cell)
-    swept = "" if at is None else f"{section.swept} = {quantities.level(at)}, "
+    swept = "" if at is None else f"{section.swept} = {formatting.level(at)}, "
     text = Text(f"{cell.target} at {swept}{_size(cell.load)}{driver}: ")
     text.append(str(cell.validity.state), style="bold yellow")
     if cell.validity.reasons:
@@ -180,7 +180,7 @@ def _size(load: Load) -> str:
         return wording.rates(load).replace(" to ", MISSING) + "/s" + poisson
     if isinstance(load, FANNING_OUT):
         others = "".join(f" +{one}" for one in wording.others(load)).replace("HTTP users", "HTTP")
-        return f"{quantities.count(load.clients)}x{wording.rates(load)}/s{others}".replace(
+        return f"{formatting.count(load.clients)}x{wording.rates(load)}/s{others}".replace(
             " to ", MISSING
         )
     return wording.size(load).replace(", thinking ", " +")

@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.vocabulary.result import CellResult, Moment
-from reports import quantities
+from loopmark.harness.vocabulary.result import CellResult, Moment
+from loopmark.reports import formatting
 
 WIDTH, HEIGHT = 360, 132
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 10, 24
@@ -91,7 +91,7 @@ class _Kind:
 _KINDS = (
     _Kind(
         "CPU in use",
-        quantities.share,
+        formatting.share,
         _LEAST_CPU,
         (
             _Quantity("target", "main", lambda moment: moment.cpu_fraction),
@@ -100,7 +100,7 @@ _KINDS = (
     ),
     _Kind(
         "Connections to the database",
-        lambda value: quantities.printed(round(value, 2)),
+        lambda value: formatting.printed(round(value, 2)),
         _LEAST_CONNECTIONS,
         (
             _Quantity("held", "faint", lambda moment: moment.connections),
@@ -141,7 +141,7 @@ def _timeline(kind: _Kind, top: float, moments: Sequence[Moment]) -> Timeline:
             Curve(one.label, one.style, _paths(one, moments, end_s, top)) for one in shown
         ),
         x_ticks=tuple(
-            Tick(_x(at, end_s), f"{quantities.printed(round(at, 6))} s") for at in _ticks(end_s)
+            Tick(_x(at, end_s), f"{formatting.printed(round(at, 6))} s") for at in _ticks(end_s)
         ),
         y_ticks=tuple(Tick(_y(at, top), kind.text(at)) for at in _ticks(top)),
         in_words=". ".join(_in_words(kind, one, moments) for one in shown),

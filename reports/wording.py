@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from harness.vocabulary.cell import ValidityState
-from harness.vocabulary.load import (
+from loopmark.harness.vocabulary.cell import ValidityState
+from loopmark.harness.vocabulary.load import (
     FANNING_OUT,
     Arriving,
     Burst,
@@ -18,8 +18,8 @@ from harness.vocabulary.load import (
     Ramp,
     Steps,
 )
-from harness.vocabulary.record import RunRecord
-from harness.vocabulary.result import (
+from loopmark.harness.vocabulary.record import RunRecord
+from loopmark.harness.vocabulary.result import (
     CellResult,
     Comparison,
     Disturbance,
@@ -28,8 +28,8 @@ from harness.vocabulary.result import (
     StageResult,
     SweepResult,
 )
-from reports import quantities
-from reports.quantities import Bounds
+from loopmark.reports import formatting
+from loopmark.reports.formatting import Bounds
 
 _SUBJECTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -126,9 +126,9 @@ def at_once(load: Load) -> str:
     """The load in a sentence."""
     match load:
         case Burst():
-            return f"{quantities.count(load.n)} requests at once"
+            return f"{formatting.count(load.n)} requests at once"
         case Closed():
-            return f"{quantities.count(load.users)} users{_thinking(load)}"
+            return f"{formatting.count(load.users)} users{_thinking(load)}"
         case Open() | Steps() | Ramp():
             return f"{rates(load)} arrivals per second{_over(load)}{_spacing(load)}"
         case Population():
@@ -141,15 +141,15 @@ def size(load: Load) -> str:
     """The size of a load, for a column whose heading says what it counts."""
     match load:
         case Burst() | Closed():
-            many = quantities.count(load.concurrency)
+            many = formatting.count(load.concurrency)
             if isinstance(load, Closed) and load.think_s:
-                return f"{many}, thinking {quantities.seconds(load.think_s)}"
+                return f"{many}, thinking {formatting.seconds(load.think_s)}"
             return many
         case Open() | Steps() | Ramp():
             poisson = ", Poisson" if load.arrivals == "poisson" else ""
             return f"{rates(load)}{poisson}"
         case Population():
-            return "shape" if load.users is None else quantities.count(load.users)
+            return "shape" if load.users is None else formatting.count(load.users)
         case FanOut() | FanOutSteps():
             return ", ".join([crowd(load), *others(load)])
 
@@ -158,30 +158,30 @@ def rates(load: Arriving | EventLoad) -> str:
     """Arrivals, or publications, per second, from the first to the last."""
     match load:
         case Open() | FanOut():
-            return quantities.level(load.rate)
+            return formatting.level(load.rate)
         case Steps() | FanOutSteps():
             ends = load.rates[0], load.rates[-1]
         case Ramp():
             ends = load.from_rate, load.to_rate
-    return " to ".join(quantities.level(end) for end in ends)
+    return " to ".join(formatting.level(end) for end in ends)
 
 
 def _audience(load: EventLoad) -> str:
-    clients = f"{quantities.count(load.clients)} {'client' if load.clients == 1 else 'clients'}"
+    clients = f"{formatting.count(load.clients)} {'client' if load.clients == 1 else 'clients'}"
     if not isinstance(load, FanOut):
         return clients
     silent = [
-        f"{quantities.count(many)} of them {what}"
+        f"{formatting.count(many)} of them {what}"
         for what, many in (("slow", load.slow), ("stalled", load.stalled))
         if many
     ]
-    users = f"{quantities.count(load.http_users)} {_users(load)}"
+    users = f"{formatting.count(load.http_users)} {_users(load)}"
     return ", ".join([clients, *silent, *([users] if load.http_users else [])])
 
 
 def crowd(load: EventLoad) -> str:
     """How many clients there are, and what they are told."""
-    return f"{quantities.count(load.clients)} at {rates(load)}/s"
+    return f"{formatting.count(load.clients)} at {rates(load)}/s"
 
 
 def others(load: Load) -> tuple[str, ...]:
@@ -189,7 +189,7 @@ def others(load: Load) -> tuple[str, ...]:
     if not isinstance(load, FanOut):
         return ()
     parts = ((load.slow, "slow"), (load.stalled, "stalled"), (load.http_users, _users(load)))
-    return tuple(f"{quantities.count(many)} {what}" for many, what in parts if many)
+    return tuple(f"{formatting.count(many)} {what}" for many, what in parts if many)
 
 
 def _users(load: FanOut) -> str:
@@ -204,9 +204,9 @@ def _over(load: Arriving | EventLoad) -> str:
     """In how many steps, or how fast, a rate rises."""
     match load:
         case Steps() | FanOutSteps():
-            return f" in {len(load.rates)} steps of {quantities.seconds(load.step_s)}"
+            return f" in {len(load.rates)} steps of {formatting.seconds(load.step_s)}"
         case Ramp():
-            return f" over {quantities.seconds(load.duration_s)}"
+            return f" over {formatting.seconds(load.duration_s)}"
         case _:
             return ""
 
@@ -215,7 +215,7 @@ def _thinking(load: Closed) -> str:
     if not load.think_s:
         return ""
     mean = " in the mean" if load.think == "exponential" else ""
-    return f" who think {quantities.seconds(load.think_s)}{mean} between flows"
+    return f" who think {formatting.seconds(load.think_s)}{mean} between flows"
 
 
 def _spacing(load: Arriving) -> str:
@@ -229,19 +229,19 @@ def asked(load: Load) -> str:
     if isinstance(load, Population):
         return _asked_of_population(load)
     times = (
-        f"for {quantities.seconds(load.duration_s)} after {quantities.seconds(load.warmup_s)} "
+        f"for {formatting.seconds(load.duration_s)} after {formatting.seconds(load.warmup_s)} "
         "of warm-up"
     )
     if isinstance(load, Closed | FanOut | FanOutSteps):
         return f"{at_once(load)}, {times}"
-    most = quantities.count(load.max_in_flight)
+    most = formatting.count(load.max_in_flight)
     return f"{at_once(load)}, {times}, at most {most} flows under way"
 
 
 def _crowd(load: Population) -> str:
     if load.users is None:
         return "as many users as the locustfile's shape says"
-    return f"{quantities.count(load.users)} users of the locustfile"
+    return f"{formatting.count(load.users)} users of the locustfile"
 
 
 def _crowd_note(load: Population) -> str:
@@ -257,11 +257,11 @@ def _crowd_note(load: Population) -> str:
 
 
 def _asked_of_population(load: Population) -> str:
-    run_time = quantities.long_time(load.run_time_s)
+    run_time = formatting.long_time(load.run_time_s)
     if load.users is None:
         return f"{at_once(load)}, for at most {run_time}"
     return (
-        f"{at_once(load)}, {quantities.level(load.spawn_rate)} more per second until all are "
+        f"{at_once(load)}, {formatting.level(load.spawn_rate)} more per second until all are "
         f"there, {run_time} in all"
     )
 
@@ -318,17 +318,17 @@ def _fan_out_note(load: EventLoad) -> str:
 
 
 IN_TIME = "99% within 100 ms of the moment at which it was due to be published"
-"""When a stage of a fan-out is in time; the rule and its reason are in `harness.validity`."""
+"""When a stage of a fan-out is in time; the rule and its reason are in `analysis.validity`."""
 
 
 def knee(figures: Figures) -> str:
     """Up to which rate a target kept up."""
     if not figures.stages:
-        return quantities.MISSING
+        return formatting.MISSING
     slowest = min(stage.rate for stage in figures.stages)
     fastest = max(stage.rate for stage in figures.stages)
     # The stages of a fan-out have round rates; those of a ramp are what it comes to.
-    text = quantities.number if figures.fan_out is None else quantities.level
+    text = formatting.number if figures.fan_out is None else formatting.level
     if figures.knee_rps is None:
         return f"{text(fastest)} or more"
     return f"below {text(slowest)}" if figures.knee_rps == 0 else text(figures.knee_rps)
@@ -348,12 +348,12 @@ def knee_sentence(cell: CellResult) -> str:
     if figures.knee_rps is None:
         fastest = max((stage.rate for stage in figures.stages), default=0.0)
         return (
-            f"{who} it kept up with every stage, to {quantities.number(fastest)} per second; its "
+            f"{who} it kept up with every stage, to {formatting.number(fastest)} per second; its "
             "limit lies beyond what was offered"
         )
     if figures.knee_rps == 0:
         return f"{who} it did not keep up with the slowest stage; its limit lies below"
-    return f"{who} it kept up to {quantities.number(figures.knee_rps)} arrivals per second"
+    return f"{who} it kept up to {formatting.number(figures.knee_rps)} arrivals per second"
 
 
 def _heard_up_to(figures: Figures) -> str:
@@ -367,7 +367,7 @@ def _heard_up_to(figures: Figures) -> str:
             "limit lies beyond what was offered"
         )
     broken = next((stage for stage in stages if not stage.kept_up), stages[-1])
-    why = f"at {quantities.level(broken.rate)} {_what_broke(broken)}"
+    why = f"at {formatting.level(broken.rate)} {_what_broke(broken)}"
     if figures.knee_rps == 0:
         return f"not even in the slowest stage did everybody hear all in time: {why}"
     kept = next(stage for stage in stages if stage.rate == figures.knee_rps)
@@ -381,19 +381,19 @@ def reached(stage: StageResult) -> float | None:
 
 def _publications(stage: StageResult) -> str:
     return (
-        f"{quantities.level(stage.rate)} publications per second, "
-        f"{quantities.number(stage.answered_rps)} deliveries per second"
+        f"{formatting.level(stage.rate)} publications per second, "
+        f"{formatting.number(stage.answered_rps)} deliveries per second"
     )
 
 
 def _what_broke(stage: StageResult) -> str:
     if (reach := reached(stage)) is not None and reach < 1:
-        return f"the reach was {quantities.reach(reach)}"
+        return f"the reach was {formatting.reach(reach)}"
     if stage.errors:
         return "publications failed or were refused"
     if stage.p99_ms is None:
         return "over 1% came late"
-    return f"p99 was {quantities.milliseconds(stage.p99_ms)}"
+    return f"p99 was {formatting.milliseconds(stage.p99_ms)}"
 
 
 def disturbance_sentence(found: Disturbance) -> str:
@@ -404,7 +404,7 @@ def disturbance_sentence(found: Disturbance) -> str:
         why = "; ".join(found.reasons) or "no reason was stored"
         return f"{who}: against clients that all just read it is inconclusive ({why})"
     note = interval_note(found.ratio_ci, found.rounds)
-    times = quantities.number(found.ratio)
+    times = formatting.number(found.ratio)
     if found.ratio_ci is None or is_clear(found.ratio_ci):
         return (
             f"{who}: for those that read, {about} is {times} times what it is where all just read "
@@ -426,13 +426,13 @@ def sweep_sentence(found: SweepResult, of: str) -> str:
     who = f"{found.target}, {at_once(found.load)}"
     left_out = ""
     if found.left_out:
-        numbers = quantities.listed(quantities.level(at) for at in found.left_out)
+        numbers = formatting.listed(formatting.level(at) for at in found.left_out)
         left_out = (
             f"; {numbers} may not be believed and {_IS_ARE[len(found.left_out) == 1]} left out"
         )
     if found.best_at is None or found.enough_at is None:
         return f"{who}: too few numbers of {of} may be believed to hold them side by side{left_out}"
-    best = quantities.level(found.best_at)
+    best = formatting.level(found.best_at)
     about = subject(found.metric, found.load)
     if found.rounds < _PAIRS:
         return (
@@ -441,11 +441,11 @@ def sweep_sentence(found: SweepResult, of: str) -> str:
     parts = [f"best in {about} with {of} = {best}"]
     if found.enough_at < found.best_at:
         parts.append(
-            f"from {quantities.level(found.enough_at)} on more made no difference that these "
+            f"from {formatting.level(found.enough_at)} on more made no difference that these "
             "rounds could show"
         )
     if found.worse_from is not None:
-        parts.append(f"from {quantities.level(found.worse_from)} on it was clearly worse")
+        parts.append(f"from {formatting.level(found.worse_from)} on it was clearly worse")
     return f"{who}: {'; '.join(parts)}{left_out}"
 
 
@@ -493,7 +493,7 @@ def interval_note(bounds: Bounds | None, rounds: int) -> str:
     """What stands in brackets behind a ratio."""
     if bounds is None:
         return "one round only, no interval: it may be chance"
-    return f"95% interval {quantities.interval(bounds)}, {quantities.count(rounds)} rounds"
+    return f"95% interval {formatting.interval(bounds)}, {formatting.count(rounds)} rounds"
 
 
 def comparison_sentence(comparison: Comparison) -> str:
@@ -504,7 +504,7 @@ def comparison_sentence(comparison: Comparison) -> str:
         why = "; ".join(comparison.reasons) or "no reason was stored"
         return f"{comparison.other} against {comparison.base} is inconclusive ({why})"
     note = interval_note(comparison.ratio_ci, comparison.rounds)
-    times = quantities.number(comparison.ratio)
+    times = formatting.number(comparison.ratio)
     if comparison.ratio_ci is None or is_clear(comparison.ratio_ci):
         return f"{sentence.format(times=times, **pair)} ({note})"
     return (

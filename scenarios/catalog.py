@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from harness.vocabulary.scenario import Audit, Scenario
-from scenarios import flows, journeys
-from scenarios.event_scenarios import EVENT_SCENARIOS, RESOURCE_ROWS
-from scenarios.file_scenarios import FILE_SCENARIOS
+from loopmark.harness.vocabulary.scenario import Audit, Scenario
+from loopmark.scenarios import flows, journeys
+from loopmark.scenarios.event_scenarios import EVENT_SCENARIOS, RESOURCE_ROWS
+from loopmark.scenarios.file_scenarios import FILE_SCENARIOS
 
 USERS = "SELECT count(*) FROM users"
 SCENARIOS: dict[str, Scenario] = {

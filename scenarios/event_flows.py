@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, TypeAlias
 
-from harness.vocabulary.flow import Connect, Listen, Request, VirtualUser, check
-from harness.vocabulary.scenario import Publication
-from scenarios.flows import RESOURCES, check_fields, check_resource, new_resource
+from loopmark.harness.vocabulary.flow import Connect, Listen, Request, VirtualUser, check
+from loopmark.harness.vocabulary.scenario import Publication
+from loopmark.scenarios.flows import RESOURCES, check_fields, check_resource, new_resource
 
 EventSteps: TypeAlias = Generator[Request | Connect | Listen, Any, None]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.vocabulary.scenario import Audit, Broadcast, EventProtocol, Scenario
-from scenarios import event_flows, flows
+from loopmark.harness.vocabulary.scenario import Audit, Broadcast, EventProtocol, Scenario
+from loopmark.scenarios import event_flows, flows
 
 RESOURCE_ROWS = "SELECT count(*) FROM resources"
 ANALYSED = "SELECT count(*) FROM uploads WHERE state = 'analysed' AND analyses = 1"

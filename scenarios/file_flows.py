@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from harness.vocabulary.flow import Request, VirtualUser, check
-from scenarios.flows import Steps, check_fields
+from loopmark.harness.vocabulary.flow import Request, VirtualUser, check
+from loopmark.scenarios.flows import Steps, check_fields
 
 Reader: TypeAlias = Literal["aiofiles", "anyio", "blocking"]
 Pool: TypeAlias = Literal["none", "processes"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.vocabulary.scenario import Scenario, Sweep
-from scenarios import file_flows, flows
-from scenarios.file_flows import Pool, ProcessFiles, Reader
+from loopmark.harness.vocabulary.scenario import Scenario, Sweep
+from loopmark.scenarios import file_flows, flows
+from loopmark.scenarios.file_flows import Pool, ProcessFiles, Reader
 
 CONCURRENT_FILES = (1, 2, 4, 5, 8, 16, 32, 64, 128, 256)
 """Values of `max_concurrent` that are swept; 5 is the documented one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any, TypeAlias
 
-from harness.vocabulary.flow import Request, Response, VirtualUser, check
+from loopmark.harness.vocabulary.flow import Request, Response, VirtualUser, check
 
 Steps: TypeAlias = Generator[Request, Response, None]
 

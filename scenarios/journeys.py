@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.vocabulary.flow import VirtualUser, check
-from scenarios.flows import USERS, new_account
+from loopmark.harness.vocabulary.flow import VirtualUser, check
+from loopmark.scenarios.flows import USERS, new_account
 
 if TYPE_CHECKING:
     from httpx import AsyncClient

@@ -15,7 +15,7 @@ from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from targets import (
+from loopmark.targets import (
     async_files,
     async_uploads,
     contract,
@@ -26,10 +26,10 @@ from targets import (
     queries,
     schema,
 )
-from targets.async_sessions import Sessions, identified, transaction
-from targets.emitter import Emitter
-from targets.operation import Operation
-from targets.settings import Settings
+from loopmark.targets.async_sessions import Sessions, identified, transaction
+from loopmark.targets.emitter import Emitter
+from loopmark.targets.operation import Operation
+from loopmark.targets.settings import Settings
 
 router = APIRouter()
 

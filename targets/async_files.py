@@ -13,13 +13,13 @@ import aiofiles
 import anyio
 from fastapi import APIRouter, Depends, Request
 
-from targets import file_contract
-from targets.async_sessions import Sessions, identified
-from targets.contract import Credentials
-from targets.file_contract import Reader
-from targets.file_opening import ordinary_file
-from targets.process_pool import ProcessPool
-from targets.text_analysis import (
+from loopmark.targets import file_contract
+from loopmark.targets.async_sessions import Sessions, identified
+from loopmark.targets.contract import Credentials
+from loopmark.targets.file_contract import Reader
+from loopmark.targets.file_opening import ordinary_file
+from loopmark.targets.process_pool import ProcessPool
+from loopmark.targets.text_analysis import (
     PIECE_BYTES,
     SERVICE_S,
     Analysis,
@@ -27,7 +27,7 @@ from targets.text_analysis import (
     TextAnalysis,
     read_file,
 )
-from targets.workplace import Workplace
+from loopmark.targets.workplace import Workplace
 
 router = APIRouter()
 

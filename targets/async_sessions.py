@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from targets import contract, queries
+from loopmark.targets import contract, queries
 
 
 async def session_factory(request: Request) -> async_sessionmaker[AsyncSession]:

@@ -11,14 +11,14 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from starlette.requests import ClientDisconnect
 
-from targets import contract, file_contract, upload_queries, upload_results
-from targets.async_files import TheWorkplace, read_by_aiofiles
-from targets.async_sessions import Sessions, identified, transaction
-from targets.emitter import Emitter
-from targets.settings import Settings
-from targets.text_analysis import Analysis
-from targets.upload_stream import BodyPieces, StoredFile, UploadedFile, log_refused
-from targets.workplace import LAST_WORDS_S, Workplace
+from loopmark.targets import contract, file_contract, upload_queries, upload_results
+from loopmark.targets.async_files import TheWorkplace, read_by_aiofiles
+from loopmark.targets.async_sessions import Sessions, identified, transaction
+from loopmark.targets.emitter import Emitter
+from loopmark.targets.settings import Settings
+from loopmark.targets.text_analysis import Analysis
+from loopmark.targets.upload_stream import BodyPieces, StoredFile, UploadedFile, log_refused
+from loopmark.targets.workplace import LAST_WORDS_S, Workplace
 
 log = logging.getLogger("targets")
 router = APIRouter()

@@ -25,19 +25,19 @@ class Variant:
 _ROWS = (
     Variant(
         "sync",
-        "targets.sync_app:build",
+        "loopmark.targets.sync_app:build",
         40,
         "Plain def handlers in the framework's pool of 40 threads, Session on psycopg.",
     ),
     Variant(
         "sync-one-thread",
-        "targets.sync_app:build",
+        "loopmark.targets.sync_app:build",
         1,
         "The sync variant with one worker thread: every request waits for the one before it.",
     ),
     Variant(
         "async",
-        "targets.async_app:build",
+        "loopmark.targets.async_app:build",
         40,
         "async def handlers on the event loop, AsyncSession on asyncpg.",
     ),

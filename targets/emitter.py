@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from targets.events import Event
+from loopmark.targets.events import Event
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from targets import contract
+from loopmark.targets import contract
 
 MAX_DATA = 10_000
 ANY_TEXT = r"(?s)^.*$"

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from targets import socketio_server, websocket
-from targets.emitter import Emitter
-from targets.event_contract import Identify
-from targets.settings import Settings
+from loopmark.targets import socketio_server, websocket
+from loopmark.targets.emitter import Emitter
+from loopmark.targets.event_contract import Identify
+from loopmark.targets.settings import Settings
 
 
 @asynccontextmanager

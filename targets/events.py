@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from engineio.packet import MESSAGE, Packet
 
-from targets.websocket_protocol import text_frame
+from loopmark.targets.websocket_protocol import text_frame
 
 RESOURCES: Final = "resources"
 """The room of everybody."""

@@ -7,10 +7,10 @@ from uuid import UUID
 from fastapi import HTTPException, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from targets import file_names
-from targets.contract import INACTIVE, UNAUTHENTICATED, Endpoint, Problem
-from targets.file_opening import NotAFileError
-from targets.text_analysis import Analysis, ReadFile, most_at_once
+from loopmark.targets import file_names
+from loopmark.targets.contract import INACTIVE, UNAUTHENTICATED, Endpoint, Problem
+from loopmark.targets.file_opening import NotAFileError
+from loopmark.targets.text_analysis import Analysis, ReadFile, most_at_once
 
 MAX_FILES = 1000
 MAX_CONCURRENT = 1024

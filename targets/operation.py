@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from hashlib import sha256
 from uuid import uuid4
 
-from targets import events
-from targets.event_contract import Job, JobResult, Processed
-from targets.events import Event
+from loopmark.targets import events
+from loopmark.targets.event_contract import Job, JobResult, Processed
+from loopmark.targets.events import Event
 
 
 class Operation:

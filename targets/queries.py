@@ -10,8 +10,8 @@ from sqlalchemy import Select, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert
 
-from targets.contract import ResourceData, token_digest
-from targets.schema import Resource, User
+from loopmark.targets.contract import ResourceData, token_digest
+from loopmark.targets.schema import Resource, User
 
 
 def ping() -> Select[int]:

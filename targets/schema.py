@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from targets.contract import token_digest
+from loopmark.targets.contract import token_digest
 
 
 class Base(DeclarativeBase):

@@ -1,4 +1,4 @@
-"""Serve one variant in this process: `python -P -m targets.serve VARIANT --port N`."""
+"""Serve one variant in this process: `python -P -m loopmark.targets.serve VARIANT --port N`."""
 
 import argparse
 import difflib
@@ -8,9 +8,9 @@ import sys
 
 import uvicorn
 
-from targets.catalog import VARIANTS
-from targets.settings import Settings, SettingsError
-from targets.websocket_protocol import MAX_MESSAGE, WebSocketProtocol
+from loopmark.targets.catalog import VARIANTS
+from loopmark.targets.settings import Settings, SettingsError
+from loopmark.targets.websocket_protocol import MAX_MESSAGE, WebSocketProtocol
 
 USAGE_ERROR = 2
 
@@ -56,7 +56,9 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="targets.serve", description="Serve one variant.")
+    parser = argparse.ArgumentParser(
+        prog="loopmark.targets.serve", description="Serve one variant."
+    )
     parser.add_argument("variant", help=", ".join(VARIANTS))
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
@@ -64,7 +66,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _refuse(reason: str) -> int:
-    sys.stderr.write(f"targets.serve: {reason}\n")
+    sys.stderr.write(f"loopmark.targets.serve: {reason}\n")
     return USAGE_ERROR
 
 

@@ -27,11 +27,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from targets.emitter import Emitter, Mailbox
-from targets.event_contract import Identify
-from targets.events import RESOURCES, Event, user_room
-from targets.websocket import CLIENT_LEFT, INVALID_DATA, POLICY_VIOLATION, UNSUPPORTED_DATA
-from targets.websocket_protocol import EXTENSION, MAX_MESSAGE, WebSocketProtocol
+from loopmark.targets.emitter import Emitter, Mailbox
+from loopmark.targets.event_contract import Identify
+from loopmark.targets.events import RESOURCES, Event, user_room
+from loopmark.targets.websocket import (
+    CLIENT_LEFT,
+    INVALID_DATA,
+    POLICY_VIOLATION,
+    UNSUPPORTED_DATA,
+)
+from loopmark.targets.websocket_protocol import EXTENSION, MAX_MESSAGE, WebSocketProtocol
 
 PATH: Final = "/socket.io"
 NAMESPACE: Final = "/"

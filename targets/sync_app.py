@@ -13,7 +13,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import sessionmaker
 
-from targets import (
+from loopmark.targets import (
     contract,
     event_contract,
     event_service,
@@ -24,10 +24,10 @@ from targets import (
     sync_files,
     sync_uploads,
 )
-from targets.emitter import Emitter
-from targets.operation import Operation
-from targets.settings import Settings
-from targets.sync_sessions import Sessions, identified, transaction
+from loopmark.targets.emitter import Emitter
+from loopmark.targets.operation import Operation
+from loopmark.targets.settings import Settings
+from loopmark.targets.sync_sessions import Sessions, identified, transaction
 
 router = APIRouter()
 

@@ -8,12 +8,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 
-from targets import file_contract
-from targets.contract import Credentials
-from targets.process_pool import ProcessPool
-from targets.sync_sessions import Sessions, identified
-from targets.text_analysis import SERVICE_S, Analysis, ReadFile, read_file
-from targets.workplace import Workplace
+from loopmark.targets import file_contract
+from loopmark.targets.contract import Credentials
+from loopmark.targets.process_pool import ProcessPool
+from loopmark.targets.sync_sessions import Sessions, identified
+from loopmark.targets.text_analysis import SERVICE_S, Analysis, ReadFile, read_file
+from loopmark.targets.workplace import Workplace
 
 router = APIRouter()
 

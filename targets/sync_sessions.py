@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.orm import Session, sessionmaker
 
-from targets import contract, queries
+from loopmark.targets import contract, queries
 
 
 async def session_factory(request: Request) -> sessionmaker[Session]:

@@ -11,14 +11,14 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.requests import ClientDisconnect
 
-from targets import contract, file_contract, upload_queries, upload_results
-from targets.emitter import Emitter
-from targets.settings import Settings
-from targets.sync_files import TheWorkplace
-from targets.sync_sessions import Sessions, identified, transaction
-from targets.text_analysis import Analysis, read_file
-from targets.upload_stream import BodyPieces, StoredFile, UploadedFile, log_refused
-from targets.workplace import LAST_WORDS_S, Workplace
+from loopmark.targets import contract, file_contract, upload_queries, upload_results
+from loopmark.targets.emitter import Emitter
+from loopmark.targets.settings import Settings
+from loopmark.targets.sync_files import TheWorkplace
+from loopmark.targets.sync_sessions import Sessions, identified, transaction
+from loopmark.targets.text_analysis import Analysis, read_file
+from loopmark.targets.upload_stream import BodyPieces, StoredFile, UploadedFile, log_refused
+from loopmark.targets.workplace import LAST_WORDS_S, Workplace
 
 log = logging.getLogger("targets")
 router = APIRouter()

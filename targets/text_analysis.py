@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from time import monotonic_ns
 
-from targets.file_opening import ordinary_file
+from loopmark.targets.file_opening import ordinary_file
 
 PIECE_BYTES = 128 * 1024
 """How much is read at once. Files of up to 100 KB are one piece, read as a whole, as documented.

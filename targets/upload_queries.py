@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import Insert, Select, Update, func, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from targets.file_contract import UploadState, UploadStatus
-from targets.schema import Upload
-from targets.upload_stream import StoredFile
+from loopmark.targets.file_contract import UploadState, UploadStatus
+from loopmark.targets.schema import Upload
+from loopmark.targets.upload_stream import StoredFile
 
 _UNFINISHED = (UploadState.ACCEPTED, UploadState.ANALYSING)
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from targets.events import Event, processing_complete
-from targets.file_contract import UploadState
-from targets.text_analysis import FileCounts
-from targets.upload_stream import StoredFile
+from loopmark.targets.events import Event, processing_complete
+from loopmark.targets.file_contract import UploadState
+from loopmark.targets.text_analysis import FileCounts
+from loopmark.targets.upload_stream import StoredFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
-from targets import file_names
-from targets.file_contract import (
+from loopmark.targets import file_names
+from loopmark.targets.file_contract import (
     DISK_FULL,
     MALFORMED,
     NOT_MULTIPART,

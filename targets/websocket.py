@@ -10,10 +10,10 @@ from fastapi import HTTPException, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse
 from starlette.routing import WebSocketRoute
 
-from targets.emitter import Emitter, Mailbox
-from targets.event_contract import Identify
-from targets.events import RESOURCES, Event, user_room
-from targets.websocket_protocol import EXTENSION, WebSocketProtocol
+from loopmark.targets.emitter import Emitter, Mailbox
+from loopmark.targets.event_contract import Identify
+from loopmark.targets.events import RESOURCES, Event, user_room
+from loopmark.targets.websocket_protocol import EXTENSION, WebSocketProtocol
 
 INVALID_DATA: Final = 1007
 UNSUPPORTED_DATA: Final = 1003

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from targets.file_contract import CORPUS_ABSENT, UPLOADS_ABSENT
-from targets.process_pool import ProcessPool
-from targets.settings import Settings
-from targets.upload_stream import UploadedFile
+from loopmark.targets.file_contract import CORPUS_ABSENT, UPLOADS_ABSENT
+from loopmark.targets.process_pool import ProcessPool
+from loopmark.targets.settings import Settings
+from loopmark.targets.upload_stream import UploadedFile
 
 LAST_WORDS_S = 2.0
 """How long the database may take at the end to hear which uploads are lost."""

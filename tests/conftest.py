@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.process_reaper import MARK
+from loopmark.harness.launch.process_reaper import MARK
 
 Loopmark = Callable[..., "subprocess.Popen[str]"]
 

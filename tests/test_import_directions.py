@@ -12,36 +12,34 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("targets", "scenarios", "harness", "reports")
 
+# A row for each room: which other rooms it may import. What is not in a row is not allowed.
+ROOMS: Mapping[str, frozenset[str]] = {
+    "targets": frozenset(),
+    "scenarios": frozenset({"vocabulary"}),
+    "reports": frozenset({"vocabulary", "version"}),
+    "version": frozenset(),
+    "errors": frozenset(),
+    "vocabulary": frozenset({"errors"}),
+    "store": frozenset({"vocabulary", "errors"}),
+    "planning": frozenset({"vocabulary", "errors"}),
+    "watch": frozenset({"vocabulary"}),
+    "launch": frozenset({"vocabulary", "errors", "targets"}),
+    "drivers": frozenset({"vocabulary", "errors", "planning", "scenarios", "version"}),
+    "analysis": frozenset({"vocabulary", "store", "planning", "scenarios", "targets"}),
+    "run": frozenset(
+        {"vocabulary", "errors", "store", "planning", "launch", "watch", "drivers", "scenarios"}
+    ),
+    "commands": frozenset({"vocabulary", "errors"}),
+}
+
 # The part of the harness that turns values into values. A unit test needs nothing but arguments
 # for it, and stored samples can be analysed again at any time with the same outcome.
-PURE: Mapping[str, str] = {
-    "harness.vocabulary": "the nouns that all parts exchange: frozen values",
-    "harness.address": "from what a user names to a host and a port",
-    "harness.clock_offset": "from the times of messages to the offset between two clocks",
-    "harness.errors": "words for the user; whoever raises them does the I/O",
-    "harness.plan": "from the text of a plan to cells; the file is read by the caller",
-    "harness.pacing": "when flows are due: numbers from a load and a seeded source of chance",
-    "harness.journey": "steps a flow; requests and responses are carried by the drivers",
-    "harness.statistics": "functions of numbers",
-    "harness.windows": "which samples count",
-    "harness.latencies": "percentiles and phases of samples",
-    "harness.littles_law": "users and requests counted in two ways",
-    "harness.steady_state": "whether a series of bins holds its level",
-    "harness.stages": "steps and ramps, and the knee in them",
-    "harness.fan_out": "what became of publications, from their deliveries",
-    "harness.audits": "rows against acknowledged writes",
-    "harness.rounds": "from the samples of a round to what its summary needs",
-    "harness.resource_use": "from readings in memory to figures",
-    "harness.moments": "from readings in memory to stretches of a window",
-    "harness.summaries": "from rounds to the figures of a cell",
-    "harness.validity": "rules over the figures",
-    "harness.worker_use": "from the reports of workers to figures",
-    "harness.paired_rounds": "ratios of the figures, round by round",
-    "harness.comparison": "two targets, by these ratios",
-    "harness.agreement": "two drivers, likewise",
-    "harness.sweeps": "the scenarios of a series, likewise",
-    "harness.disturbances": "clients that do not read, likewise",
-}
+PURE = tuple(
+    f"loopmark.harness.{room}"
+    for room in ("vocabulary", "errors", "planning", "analysis", "drivers.journey")
+)
+# From a run folder to its results: the one module of these that reads and writes files.
+READS_FILES = "loopmark.harness.analysis.analyse"
 
 # Outside of the project the pure part may use these and nothing else: none of them has a clock,
 # a file, a process or a socket, and the few that could do I/O are watched by `IMPURE_CALLS`.
@@ -77,16 +75,17 @@ IMPURE_METHODS = frozenset(
     | {"utcnow", "to_csv", "to_feather", "to_parquet", "to_pickle", "to_sql", "to_hdf", "to_excel"}
 )
 
-ALLOWED_IN_PROJECT: Mapping[str, tuple[str, ...]] = {
-    "targets": ("targets",),
-    "scenarios": ("scenarios", "harness.vocabulary"),
-    "reports": ("reports", "harness.vocabulary", "harness.store", "harness.__version__"),
-}
-
 # These are command lines: they may speak and end the process.
 SPEAKING = frozenset(
-    {"harness.cli", "targets.serve", "harness.drivers.locust_driver.worker"}
-    | {"harness.drivers.locust_driver.__main__", "harness.drivers.locust_driver.locustfile_driver"}
+    {
+        "loopmark.harness.cli",
+        "loopmark.targets.serve",
+        "loopmark.harness.drivers.locust_driver.workers.worker",
+    }
+    | {
+        "loopmark.harness.drivers.locust_driver.__main__",
+        "loopmark.harness.drivers.locust_driver.locustfile.driver",
+    }
 )
 SPEECH = frozenset(
     {"print", "exit", "quit", "click.echo", "click.secho", "sys.exit", "os._exit"}
@@ -96,7 +95,7 @@ SPEECH = frozenset(
 # These change the standard library of the process that imports them: only processes that run a
 # module of this package may, and so nobody else imports it.
 PATCHING_LIBRARIES = frozenset({"gevent", "locust", "zmq", "geventhttpclient"})
-PATCHED_PACKAGE = "harness.drivers.locust_driver"
+PATCHED_PACKAGE = "loopmark.harness.drivers.locust_driver"
 
 
 @dataclass(frozen=True)
@@ -181,17 +180,33 @@ def violations(source: str, module: str, *, is_package: bool = False) -> list[st
     tree = ast.parse(source)
     imported = list(imports(tree, module, is_package=is_package))
     found = [*_directions(imported, module), *_speech(tree, module)]
-    if is_within(module, PURE):
+    if is_within(module, PURE) and module != READS_FILES:
         found += _impurities(tree, imported)
     return [f"{module}:{line}: {what}" for what, line in sorted(found, key=lambda one: one[1])]
 
 
+def room_of(name: str) -> str:
+    """The room of a dotted name of the project; empty for what is in none of them."""
+    match name.split("."):
+        case ["loopmark", "harness", "cli", *_]:
+            return "cli"
+        case ["loopmark", "harness", "__version__", *_]:
+            return "version"
+        case ["loopmark", "harness", room, *_]:
+            return room
+        case ["loopmark", package, *_]:
+            return package
+        case _:
+            return ""
+
+
 def _directions(imported: list[Found], module: str) -> Iterator[tuple[str, int]]:
-    package = module.partition(".")[0]
-    allowed = ALLOWED_IN_PROJECT.get(package, ("harness", "scenarios", "targets", "reports"))
+    room = room_of(module)
     for one in imported:
-        if is_within(one.name, ("tests", *PACKAGES)) and not is_within(one.name, allowed):
-            yield f"{package} must not import {one.name}", one.line
+        other = room_of(one.name)
+        beside = is_within(one.name, ("tests", *PACKAGES)) or one.name == "loopmark"
+        if beside or (other and room not in ("cli", other) and other not in ROOMS[room]):
+            yield f"{room} must not import {one.name}", one.line
         if not is_within(module, (PATCHED_PACKAGE,)) and (
             is_within(one.name, PATCHING_LIBRARIES) or is_within(one.name, (PATCHED_PACKAGE,))
         ):
@@ -212,7 +227,7 @@ def _speech(tree: ast.AST, module: str) -> Iterator[tuple[str, int]]:
 
 def _impurities(tree: ast.AST, imported: list[Found]) -> Iterator[tuple[str, int]]:
     for one in imported:
-        if not is_within(one.name, PURE) and not is_within(one.name, PURE_LIBRARIES):
+        if not is_within(one.name, ("loopmark",)) and not is_within(one.name, PURE_LIBRARIES):
             yield f"the pure part must not import {one.name}", one.line
     originals = original_names(tree)
     for node in ast.walk(tree):
@@ -230,7 +245,7 @@ def _impurities(tree: ast.AST, imported: list[Found]) -> Iterator[tuple[str, int
 
 
 def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = ("loopmark", *path.relative_to(ROOT).with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -241,52 +256,59 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_module_keeps_the_rules(module: str) -> None:
-    path = SOURCES[module]
-    source = path.read_text(encoding="utf-8")
-    assert violations(source, module, is_package=path.name == "__init__.py") == []
+@pytest.mark.parametrize("package", PACKAGES)
+def test_modules_keep_the_rules(package: str) -> None:
+    found = [
+        problem
+        for module, path in SOURCES.items()
+        if is_within(module, (f"loopmark.{package}",))
+        for problem in violations(
+            path.read_text(encoding="utf-8"), module, is_package=path.name == "__init__.py"
+        )
+    ]
+    assert found == []
 
 
-def test_all_packages_are_read() -> None:
-    assert {module.partition(".")[0] for module in SOURCES} == set(PACKAGES)
-    assert set(SOURCES) >= SPEAKING
+def test_everything_named_exists() -> None:
+    assert set(SOURCES) >= SPEAKING | {READS_FILES, PATCHED_PACKAGE}
+    rooms = {room_of(module) for module in SOURCES}
+    assert rooms >= set(ROOMS) - {"version"}
+    assert all(any(is_within(module, (pure,)) for module in SOURCES) for pure in PURE)
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_pure_module_exists(module: str) -> None:
-    assert module in SOURCES
+def test_rooms_form_no_circle() -> None:
+    settled: set[str] = set()
+    while ready := {room for room, others in ROOMS.items() if others <= settled} - settled:
+        settled |= ready
+    assert settled == set(ROOMS)
 
 
 # ---- the rules themselves ----
+
+H = "loopmark.harness"
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("targets.app", "from targets import contract"),
-        ("targets.app", "import os, socket, asyncio"),
-        ("targets.serve", "import sys\nsys.exit(print(1))"),
-        ("scenarios.flows", "from harness.vocabulary.flow import Request"),
-        ("scenarios.catalog", "from scenarios import flows"),
-        ("scenarios.catalog", "from . import flows"),
-        ("reports.html", "from harness.store import RunFolder\nfrom harness import __version__"),
-        ("reports.html", "from harness.vocabulary import result\nimport harness.vocabulary.cell"),
-        (
-            "harness.run",
-            "import os\nfrom scenarios.catalog import SCENARIOS\nimport targets.schema",
-        ),
-        ("harness.cli", "import click\nclick.echo('a')\nprint('b')"),
-        ("harness.plan", "from random import Random\nRandom(3).shuffle([])"),
-        ("harness.plan", "from harness import errors\nfrom harness.vocabulary.load import Load"),
-        ("harness.plan", "from .errors import UserError"),
-        ("harness.statistics", "def f():\n    from scipy import stats\n    return stats.t.ppf(1)"),
-        ("harness.summaries", "import numpy as np\nnp.array([]).to_numpy()"),
-        ("harness.drivers.one", "import sys\nif __name__ == '__main__':\n    sys.exit(print(1))"),
-        ("harness.progress", "console.print('a console that the command line gave')"),
-        ("harness.run", "import gevents\nimport locusts.gevent"),
-        ("harness.drivers.locust_driver.one", "import gevent\nfrom locust.env import Environment"),
-        ("harness.drivers.locust_driver", "import locust"),
+        ("loopmark.targets.app", "from loopmark.targets import contract"),
+        ("loopmark.targets.app", "import os, socket, asyncio"),
+        ("loopmark.targets.serve", "import sys\nsys.exit(print(1))"),
+        ("loopmark.scenarios.flows", f"from {H}.vocabulary.flow import Request"),
+        ("loopmark.scenarios.catalog", "from . import flows"),
+        ("loopmark.reports.html", f"from {H} import __version__"),
+        ("loopmark.reports.html", f"import {H}.vocabulary.cell"),
+        (f"{H}.run.measure", "import os\nfrom loopmark.scenarios.catalog import SCENARIOS"),
+        (f"{H}.cli", "import click\nclick.echo('a')\nprint('b')"),
+        (f"{H}.planning.plan", "from random import Random\nRandom(3).shuffle([])"),
+        (f"{H}.planning.plan", f"from {H} import errors\nfrom {H}.vocabulary.load import Load"),
+        (f"{H}.planning.plan", "from ..errors import UserError"),
+        (f"{H}.analysis.statistics", "def f():\n    from scipy import stats"),
+        (f"{H}.analysis.summaries", "import numpy as np\nnp.array([]).to_numpy()"),
+        (f"{H}.drivers.one", "import sys\nif __name__ == '__main__':\n    sys.exit(print(1))"),
+        (f"{H}.run.progress", "console.print('a console that the command line gave')"),
+        (f"{H}.run.measure", "import gevents\nimport locusts.gevent"),
+        (f"{H}.drivers.locust_driver.one", "import gevent\nfrom locust.env import Environment"),
     ],
 )
 def test_what_keeps_the_rules_passes(module: str, source: str) -> None:
@@ -296,74 +318,72 @@ def test_what_keeps_the_rules_passes(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
+        # there is one name
+        ("loopmark.targets.app", "import scenarios"),
+        (f"{H}.run.measure", "from harness.store import RunFolder"),
+        (f"{H}.run.measure", "import loopmark"),
         # targets import nobody
-        ("targets.app", "from harness.vocabulary.flow import Request"),
-        ("targets.app", "import scenarios"),
-        ("targets.app", "def f():\n    from reports import html"),
-        ("targets.app", "from tests.targets.conftest import Target"),
-        ("targets.app", "import importlib\nimportlib.import_module('harness.store')"),
+        ("loopmark.targets.app", f"from {H}.vocabulary.flow import Request"),
+        ("loopmark.targets.app", "def f():\n    from loopmark.reports import html"),
+        ("loopmark.targets.app", "from tests.targets.conftest import Target"),
+        ("loopmark.targets.app", f"import importlib\nimportlib.import_module('{H}.store')"),
         # scenarios: the vocabulary only
-        ("scenarios.flows", "from harness.journey import Journey"),
-        ("scenarios.flows", "from harness import vocabulary_of_another_kind"),
-        ("scenarios.flows", "import harness"),
-        ("scenarios.flows", "from targets import contract"),
-        ("scenarios.flows", "from ..harness import store"),
-        # reports: the vocabulary and the store
-        ("reports.html", "from harness.summaries import summarise"),
-        ("reports.html", "from harness import statistics"),
-        ("reports.html", "from harness import *"),
-        ("reports.html", "from scenarios.catalog import SCENARIOS"),
-        ("reports.html", "if TYPE_CHECKING:\n    from harness.plan import Plan"),
+        ("loopmark.scenarios.flows", f"from {H}.drivers.journey import Journey"),
+        ("loopmark.scenarios.flows", f"from {H} import vocabulary_of_another_kind"),
+        ("loopmark.scenarios.flows", f"import {H}"),
+        ("loopmark.scenarios.flows", "from ..harness import store"),
+        # reports: the vocabulary
+        ("loopmark.reports.html", f"from {H}.analysis.summaries import summarise"),
+        ("loopmark.reports.html", f"from {H} import *"),
+        ("loopmark.reports.html", "from loopmark.scenarios.catalog import SCENARIOS"),
+        ("loopmark.reports.html", f"if TYPE_CHECKING:\n    from {H}.planning.plan import Plan"),
+        # measuring and analysing know nothing of each other
+        (f"{H}.run.measure", f"from {H}.analysis.validity import judge"),
+        (f"{H}.analysis.validity", f"from {H}.run.measure import carry_out"),
+        (f"{H}.vocabulary.cell", "from ..store import RunFolder"),
         # the pure part of the harness does no I/O
-        ("harness.plan", "from harness.store import RunFolder"),
-        ("harness.plan", "from harness import store"),
-        ("harness.plan", "from . import store"),
-        ("harness.plan", "import harness"),
-        ("harness.plan", "from scenarios.catalog import SCENARIOS"),
-        ("harness.vocabulary.cell", "from harness.drivers.samples import SampleFile"),
-        ("harness.vocabulary.cell", "from ..store import RunFolder"),
+        (f"{H}.planning.plan", f"from {H} import store"),
         *(
-            ("harness.statistics", f"import {name}")
+            (f"{H}.analysis.statistics", f"import {name}")
             for name in ("os", "time", "subprocess", "socket", "asyncio", "pathlib", "io", "psutil")
         ),
-        ("harness.statistics", "def f():\n    import datetime"),
-        ("harness.statistics", "import random"),
-        ("harness.statistics", "from random import random"),
-        ("harness.statistics", "from uuid import uuid4"),
-        ("harness.statistics", "from random import Random\nRandom().random()"),
-        ("harness.statistics", "import numpy as np\nnp.random.normal()"),
-        ("harness.statistics", "import numpy as np\nnp.random.default_rng()"),
-        ("harness.statistics", "from numpy import random\nrandom.normal()"),
-        ("harness.summaries", "open('samples')"),
-        ("harness.summaries", "import pandas as pd\npd.read_parquet('samples')"),
-        ("harness.summaries", "frame.to_parquet('samples')"),
-        ("harness.summaries", "print('done')"),
+        (f"{H}.analysis.statistics", "def f():\n    import datetime"),
+        (f"{H}.analysis.statistics", "import random"),
+        (f"{H}.analysis.statistics", "from random import random"),
+        (f"{H}.analysis.statistics", "from uuid import uuid4"),
+        (f"{H}.analysis.statistics", "from random import Random\nRandom().random()"),
+        (f"{H}.analysis.statistics", "import numpy as np\nnp.random.normal()"),
+        (f"{H}.analysis.statistics", "import numpy as np\nnp.random.default_rng()"),
+        (f"{H}.analysis.statistics", "from numpy import random\nrandom.normal()"),
+        (f"{H}.analysis.summaries", "open('samples')"),
+        (f"{H}.analysis.summaries", "import pandas as pd\npd.read_parquet('samples')"),
+        (f"{H}.analysis.summaries", "frame.to_parquet('samples')"),
+        (f"{H}.analysis.summaries", "print('done')"),
         # only the command line prints or exits
-        ("harness.run", "print('done')"),
-        ("harness.run", "import click\nclick.echo('done')"),
-        ("harness.run", "from click import echo\necho('done')"),
-        ("harness.run", "import click as c\nc.echo('done')"),
-        ("harness.run", "import sys\ndef f():\n    sys.exit(1)"),
-        ("harness.run", "from sys import exit as leave\nleave(1)"),
-        ("harness.run", "import os\nos._exit(1)"),
-        ("harness.run", "import sys\nsys.stderr.write('done')"),
-        ("harness.run", "raise SystemExit(1)"),
-        ("harness.run", "raise SystemExit"),
-        ("reports.terminal", "print('done')"),
-        ("targets.sync_app", "print('done')"),
-        ("scenarios.flows", "f(print('done'))"),
-        ("harness.run", "if __name__ == 'harness.run':\n    print('done')"),
+        (f"{H}.run.measure", "print('done')"),
+        (f"{H}.run.measure", "import click\nclick.echo('done')"),
+        (f"{H}.run.measure", "from click import echo\necho('done')"),
+        (f"{H}.run.measure", "import click as c\nc.echo('done')"),
+        (f"{H}.run.measure", "import sys\ndef f():\n    sys.exit(1)"),
+        (f"{H}.run.measure", "from sys import exit as leave\nleave(1)"),
+        (f"{H}.run.measure", "import os\nos._exit(1)"),
+        (f"{H}.run.measure", "import sys\nsys.stderr.write('done')"),
+        (f"{H}.run.measure", "raise SystemExit(1)"),
+        (f"{H}.run.measure", "raise SystemExit"),
+        ("loopmark.reports.terminal", "print('done')"),
+        ("loopmark.targets.sync_app", "print('done')"),
+        ("loopmark.scenarios.flows", "f(print('done'))"),
+        (f"{H}.run.measure", f"if __name__ == '{H}.run.measure':\n    print('done')"),
         # only the Locust driver's own processes import gevent and locust
-        ("harness.drivers.locust_drivers", "import locust"),
-        ("harness.run", "from harness.drivers import locust_driver"),
-        ("harness.run", "from harness.drivers.locust_driver.worker import main"),
-        ("harness.drivers.one", "import harness.drivers.locust_driver.round"),
-        ("harness.run", "from zmq import green"),
-        ("harness.run", "import gevent"),
-        ("harness.drivers.one", "from gevent import monkey"),
-        ("harness.drivers.one", "import locust.env"),
-        ("targets.app", "import os, locust"),
-        ("reports.html", "try:\n    import gevent\nexcept ImportError:\n    pass"),
+        (f"{H}.drivers.locust_drivers", "import locust"),
+        (f"{H}.run.measure", f"from {H}.drivers import locust_driver"),
+        (f"{H}.run.measure", f"from {H}.drivers.locust_driver.workers.worker import main"),
+        (f"{H}.run.measure", "from zmq import green"),
+        (f"{H}.run.measure", "import gevent"),
+        (f"{H}.drivers.one", "from gevent import monkey"),
+        (f"{H}.drivers.one", "import locust.env"),
+        ("loopmark.targets.app", "import os, locust"),
+        ("loopmark.reports.html", "try:\n    import gevent\nexcept ImportError:\n    pass"),
     ],
 )
 def test_what_breaks_a_rule_is_found(module: str, source: str) -> None:
@@ -371,15 +391,15 @@ def test_what_breaks_a_rule_is_found(module: str, source: str) -> None:
 
 
 def test_violation_names_the_module_the_line_and_the_rule() -> None:
-    source = "import os\n\nfrom harness.store import RunFolder\n"
-    assert violations(source, "harness.plan") == [
-        "harness.plan:1: the pure part must not import os",
-        "harness.plan:3: the pure part must not import harness.store.RunFolder",
+    source = f"import os\n\nfrom {H}.store import RunFolder\n"
+    assert violations(source, f"{H}.planning.plan") == [
+        f"{H}.planning.plan:1: the pure part must not import os",
+        f"{H}.planning.plan:3: planning must not import {H}.store.RunFolder",
     ]
 
 
 def test_relative_imports_in_a_package_are_its_own() -> None:
     source = "from .result import Interval\nfrom . import cell\nfrom .. import store"
-    assert violations(source, "harness.vocabulary", is_package=True) == [
-        "harness.vocabulary:3: the pure part must not import harness.store"
+    assert violations(source, f"{H}.vocabulary", is_package=True) == [
+        f"{H}.vocabulary:3: vocabulary must not import {H}.store"
     ]

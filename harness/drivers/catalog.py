@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from harness.vocabulary.flow import is_client_journey
-from harness.vocabulary.scenario import Scenario
+from loopmark.harness.vocabulary.flow import is_client_journey
+from loopmark.harness.vocabulary.scenario import Scenario
 
 DRIVERS: dict[str, str] = {
-    "httpx": "harness.drivers.httpx_driver",
-    "locust": "harness.drivers.locust_driver",
-    "websocket": "harness.drivers.websocket_driver",
+    "httpx": "loopmark.harness.drivers.httpx_driver",
+    "locust": "loopmark.harness.drivers.locust_driver",
+    "websocket": "loopmark.harness.drivers.websocket_driver",
 }
 """Module of each driver's process; `job_loop` says how it is told what to drive."""
 

@@ -3,7 +3,7 @@
 Flows are stepped where the answers arrive (`flow_user`), without a client in between; coroutine
 functions get an httpx client on the load transport (`client_user`).
 
-Run as `python -m harness.drivers.httpx_driver`; `job_loop` says how it is told what to drive.
+Run as a module; `job_loop` says how it is told what to drive.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness.drivers.async_round import drive_flows, origin_of
-from harness.drivers.client_user import ClientUser
-from harness.drivers.flow_user import FlowUser
-from harness.drivers.guarded import run_guarded
-from harness.drivers.job_loop import run_jobs
-from harness.drivers.line import Origin
-from harness.drivers.recording import Recording
-from harness.drivers.samples import SampleFile
-from harness.drivers.user import AsyncUser
-from harness.vocabulary.flow import is_client_journey
-from harness.vocabulary.job import DriverReport, LoadJob
-from harness.vocabulary.load import FANNING_OUT
-from harness.vocabulary.scenario import Scenario, is_plain_flow
-from scenarios.catalog import SCENARIOS
+from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.pacing.user import AsyncUser
+from loopmark.harness.drivers.process.job_loop import run_jobs
+from loopmark.harness.drivers.process.run_job import run_job
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.recording.samples import SampleFile
+from loopmark.harness.drivers.users.client_user import ClientUser
+from loopmark.harness.drivers.users.flow_user import FlowUser
+from loopmark.harness.drivers.users.round import drive_flows, origin_of
+from loopmark.harness.vocabulary.flow import is_client_journey
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
+from loopmark.harness.vocabulary.load import FANNING_OUT
+from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
+from loopmark.scenarios.catalog import SCENARIOS
 
 
 async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
@@ -55,7 +55,7 @@ def _user(job: LoadJob, scenario: Scenario, origin: Origin, recording: Recording
 
 def drive_one(job: LoadJob) -> DriverReport | None:
     """Drive a job on an event loop of its own; SIGTERM ends it, and the samples are kept."""
-    return run_guarded(drive(job, SCENARIOS[job.scenario]))
+    return run_job(drive(job, SCENARIOS[job.scenario]))
 
 
 if __name__ == "__main__":

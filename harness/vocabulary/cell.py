@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.load import Load
 
 
 @dataclass(frozen=True, slots=True)

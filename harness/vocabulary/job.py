@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from harness.vocabulary.load import EventLoad, FlowLoad, Population
-from harness.vocabulary.locustfile import LocustfileChoice
+from loopmark.harness.vocabulary.load import EventLoad, FlowLoad, Population
+from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 
 SAMPLE_COLUMNS = (
     "round",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.vocabulary.cell import Cell
-from harness.vocabulary.job import DriverReport
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.job import DriverReport
 
 SCHEMA_VERSION = 1
 """Of a run folder: its run.json and results.json say it, the round records go with them.

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from harness.vocabulary.cell import Validity
-from harness.vocabulary.job import ClockKind
-from harness.vocabulary.load import Load
-from harness.vocabulary.record import RunRecord
-from harness.vocabulary.scenario import Sweep
+from loopmark.harness.vocabulary.cell import Validity
+from loopmark.harness.vocabulary.job import ClockKind
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.record import RunRecord
+from loopmark.harness.vocabulary.scenario import Sweep
 
 Interval = tuple[float, float]
 """Lower and upper bound of a two-sided 95% interval."""

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from typing_extensions import TypeIs
 
-from harness.vocabulary.flow import (
+from loopmark.harness.vocabulary.flow import (
     ClientJourney,
     EventFlow,
     Flow,

@@ -19,13 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.drivers.samples import ROWS_PER_GROUP, SAMPLE_SCHEMA
-from harness.machine import fingerprint
-from harness.store import RunFolder
-from harness.vocabulary.cell import Cell
-from harness.vocabulary.job import DriverReport
-from harness.vocabulary.load import Closed, Load, Open, Steps
-from harness.vocabulary.record import (
+from loopmark.harness.drivers.recording.samples import ROWS_PER_GROUP, SAMPLE_SCHEMA
+from loopmark.harness.run.machine import fingerprint
+from loopmark.harness.store import RunFolder
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.job import DriverReport
+from loopmark.harness.vocabulary.load import Closed, Load, Open, Steps
+from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
     DatabaseFacts,

@@ -16,9 +16,9 @@ from random import Random
 
 import psutil
 
-from harness.drivers import httpx_driver
-from harness.drivers.recording import Recording
-from harness.drivers.samples import SampleFile
+from loopmark.harness.drivers import httpx_driver
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.recording.samples import SampleFile
 
 SHOWN = 10
 """Lines of output."""

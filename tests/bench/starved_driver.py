@@ -20,18 +20,18 @@ from random import Random
 
 import pandas as pd
 
-from harness.database import open_database
-from harness.driver_process import DriverProcess
-from harness.process_reaper import end, reaped, temporary_folder
-from harness.processors import assign, available, staying_on
-from harness.summaries import COLUMNS, summarise
-from harness.target_process import TargetProcess
-from harness.vocabulary.cell import Cell, ValidityState
-from harness.vocabulary.job import LoadJob, Timeouts
-from harness.vocabulary.load import Closed, FlowLoad, Open
-from harness.vocabulary.record import RoundRecord
-from harness.vocabulary.result import CellResult
-from scenarios.flows import SEEDED_ACCOUNTS
+from loopmark.harness.analysis.summaries import COLUMNS, summarise
+from loopmark.harness.launch.database import open_database
+from loopmark.harness.launch.process_reaper import end, reaped, temporary_folder
+from loopmark.harness.launch.processors import assign, available, staying_on
+from loopmark.harness.launch.target_process import TargetProcess
+from loopmark.harness.run.driver_process import DriverProcess
+from loopmark.harness.vocabulary.cell import Cell, ValidityState
+from loopmark.harness.vocabulary.job import LoadJob, Timeouts
+from loopmark.harness.vocabulary.load import Closed, FlowLoad, Open
+from loopmark.harness.vocabulary.record import RoundRecord
+from loopmark.harness.vocabulary.result import CellResult
+from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 
 TARGET = "async"
 SCENARIO = "read-mostly"

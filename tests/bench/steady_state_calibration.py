@@ -15,10 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from harness import steady_state
-from harness.littles_law import open_balance
-from harness.steady_state import Materiality, Series
-from harness.validity import MATERIAL_ANSWERS, MATERIAL_RESPONSES, MAX_LITTLE_DEVIATION, drift
+from loopmark.harness.analysis import steady_state
+from loopmark.harness.analysis.littles_law import open_balance
+from loopmark.harness.analysis.steady_state import Materiality, Series
+from loopmark.harness.analysis.validity import (
+    MATERIAL_ANSWERS,
+    MATERIAL_RESPONSES,
+    MAX_LITTLE_DEVIATION,
+    drift,
+)
 
 RATE = 400.0
 START_NS = 10**12

@@ -17,8 +17,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from harness.statistics import percentile
-from harness.vocabulary.job import DriverReport
+from loopmark.harness.analysis.statistics import percentile
+from loopmark.harness.vocabulary.job import DriverReport
 from tests.bench.driver.accuracy import (
     DELAY_TRUTH_MS,
     HELD_PERCENTILES,

@@ -17,8 +17,8 @@ import httpx
 import psutil
 import pytest
 
-from harness.process_reaper import MARK
-from scenarios.catalog import SCENARIOS
+from loopmark.harness.launch.process_reaper import MARK
+from loopmark.scenarios.catalog import SCENARIOS
 
 Loopmark = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -151,7 +151,9 @@ def test_a_target_that_dies_costs_its_cell_and_not_the_run(
         return [
             process
             for process in started_by(tmp_path)
-            if jobs and "targets.serve" in process.cmdline() and "async" in process.cmdline()
+            if jobs
+            and "loopmark.targets.serve" in process.cmdline()
+            and "async" in process.cmdline()
         ]
 
     wait_until(lambda: bool(measuring()), "the long round begins")

@@ -8,15 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from harness.vocabulary.cell import Cell, Validity, ValidityState
-from harness.vocabulary.job import (
+from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
+from loopmark.harness.vocabulary.job import (
     CONNECT_STEP,
     DELIVERY_STEP,
     DriverReport,
     EmitterCounts,
     FanOutReport,
 )
-from harness.vocabulary.load import (
+from loopmark.harness.vocabulary.load import (
     Burst,
     Closed,
     FanOut,
@@ -27,7 +27,7 @@ from harness.vocabulary.load import (
     Ramp,
     Steps,
 )
-from harness.vocabulary.record import (
+from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
     DatabaseFacts,
@@ -39,7 +39,7 @@ from harness.vocabulary.record import (
     RunRecord,
     TargetReading,
 )
-from harness.vocabulary.result import (
+from loopmark.harness.vocabulary.result import (
     CellResult,
     DriverUse,
     Figures,

@@ -12,10 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import journey as journeys
-from harness.journey import RIGHT, EventJourney, Heard
-from harness.vocabulary.flow import Connect, Event, Listen, Request, VirtualUser, check
-from harness.vocabulary.job import ErrorKind
+from loopmark.harness.drivers import journey as journeys
+from loopmark.harness.drivers.journey import RIGHT, EventJourney, Heard
+from loopmark.harness.vocabulary.flow import (
+    Connect,
+    Event,
+    Listen,
+    Request,
+    VirtualUser,
+    check,
+)
+from loopmark.harness.vocabulary.job import ErrorKind
 
 USER = VirtualUser(number=3, token="t-3", random=Random(1))
 ASK = Request("POST", "/things", step="create")

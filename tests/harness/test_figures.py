@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from harness.vocabulary.cell import Validity, ValidityState
-from harness.vocabulary.result import CellResult, Figures, NotBelieved
+from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.result import CellResult, Figures, NotBelieved
 from tests.harness.builders import VALID, cell, cell_result, round_result
 
 ROOT = Path(__file__).resolve().parents[2]

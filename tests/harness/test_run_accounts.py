@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.run import _accounts
-from harness.vocabulary.load import Burst, Closed, FanOut, FanOutSteps, Load, Open
-from scenarios.flows import SEEDED_ACCOUNTS
+from loopmark.harness.run.measure import _accounts
+from loopmark.harness.vocabulary.load import Burst, Closed, FanOut, FanOutSteps, Load, Open
+from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from harness.errors import UserError
-from harness.store import LABELS, RunFolder
-from harness.summaries import COLUMNS
-from harness.vocabulary.cell import Cell, Validity
-from harness.vocabulary.job import SAMPLE_COLUMNS
-from harness.vocabulary.load import Burst, Closed, Load
-from harness.vocabulary.record import RoundRecord, RunRecord
-from harness.vocabulary.result import (
+from loopmark.harness.analysis.summaries import COLUMNS
+from loopmark.harness.errors import UserError
+from loopmark.harness.store import LABELS, RunFolder
+from loopmark.harness.vocabulary.cell import Cell, Validity
+from loopmark.harness.vocabulary.job import SAMPLE_COLUMNS
+from loopmark.harness.vocabulary.load import Burst, Closed, Load
+from loopmark.harness.vocabulary.record import RoundRecord, RunRecord
+from loopmark.harness.vocabulary.result import (
     CellResult,
     Comparison,
     DocumentedPoint,

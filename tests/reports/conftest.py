@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.vocabulary.cell import Cell, Validity, ValidityState
-from harness.vocabulary.load import (
+from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
+from loopmark.harness.vocabulary.load import (
     Burst,
     Closed,
     FanOut,
@@ -18,7 +18,7 @@ from harness.vocabulary.load import (
     Ramp,
     Steps,
 )
-from harness.vocabulary.record import (
+from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     DatabaseFacts,
     LocustfileFacts,
@@ -27,7 +27,7 @@ from harness.vocabulary.record import (
     RoundState,
     RunRecord,
 )
-from harness.vocabulary.result import (
+from loopmark.harness.vocabulary.result import (
     Agreement,
     AuditResult,
     CellResult,
@@ -54,7 +54,7 @@ from harness.vocabulary.result import (
     TargetUse,
     WorkerUse,
 )
-from harness.vocabulary.scenario import Sweep
+from loopmark.harness.vocabulary.scenario import Sweep
 
 VALID = Validity(ValidityState.VALID)
 HOSTILE = "<script>alert('x')</script> | `tick` & \"quoted\""

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness.vocabulary.result import Agreement, RunResults
-from reports import agreement, headline, html, markdown
-from reports.quantities import MISSING
+from loopmark.harness.vocabulary.result import Agreement, RunResults
+from loopmark.reports import agreement, headline, html, markdown
+from loopmark.reports.formatting import MISSING
 from tests.reports.test_tables import printed
 
 

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
-from harness.vocabulary.cell import Validity, ValidityState
-from harness.vocabulary.load import Burst, Closed
-from harness.vocabulary.result import RunResults
-from reports import headline
+from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.load import Burst, Closed
+from loopmark.harness.vocabulary.result import RunResults
+from loopmark.reports import headline
 
 
 def test_the_documented_line_is_held_against_the_measured_one(results: RunResults) -> None:

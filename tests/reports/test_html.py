@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.vocabulary.load import Closed
-from harness.vocabulary.result import DatabaseUse, RunResults
-from reports import html
-from reports.quantities import MISSING
+from loopmark.harness.vocabulary.load import Closed
+from loopmark.harness.vocabulary.result import DatabaseUse, RunResults
+from loopmark.reports import html
+from loopmark.reports.formatting import MISSING
 from tests.reports.conftest import with_figures
 
 GOLDEN = Path(__file__).parent / "golden" / "page.html"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from harness.vocabulary.cell import Validity, ValidityState
-from harness.vocabulary.load import Population
-from harness.vocabulary.result import Percentiles, RunResults, StepResult
-from reports import columns, csv_table, headline, html, markdown, wording
-from reports.quantities import MISSING
+from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.load import Population
+from loopmark.harness.vocabulary.result import Percentiles, RunResults, StepResult
+from loopmark.reports import columns, csv_table, headline, html, markdown, wording
+from loopmark.reports.formatting import MISSING
 from tests.reports.conftest import LOCUSTFILE, with_figures
 from tests.reports.test_tables import printed
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness.vocabulary.result import RunResults
-from reports import html as html_report
+from loopmark.harness.vocabulary.result import RunResults
+from loopmark.reports import html as html_report
 from tests import chromium
 
 PROBE = """

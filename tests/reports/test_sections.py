@@ -3,10 +3,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.vocabulary.load import Burst, FanOut
-from harness.vocabulary.result import RunResults
-from reports import sections
-from reports.marks import MARKS, marks
+from loopmark.harness.vocabulary.load import Burst, FanOut
+from loopmark.harness.vocabulary.result import RunResults
+from loopmark.reports import sections
+from loopmark.reports.series_styles import MARKS, marks
 
 
 def test_cells_are_sorted_by_load_then_by_target(many: RunResults) -> None:

@@ -9,10 +9,10 @@ import pytest
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from harness.vocabulary.result import RunResults
-from reports import csv_table, json_text, markdown, terminal
-from reports.catalog import FORMATS
-from reports.quantities import MISSING
+from loopmark.harness.vocabulary.result import RunResults
+from loopmark.reports import csv_table, json_text, markdown, terminal
+from loopmark.reports.catalog import FORMATS
+from loopmark.reports.formatting import MISSING
 
 
 def printed(results: RunResults, width: int) -> str:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.vocabulary.load import Closed
-from harness.vocabulary.result import CellResult, Moment, RunResults
-from reports import html, timelines
-from reports.timelines import CellTimelines
+from loopmark.harness.vocabulary.load import Closed
+from loopmark.harness.vocabulary.result import CellResult, Moment, RunResults
+from loopmark.reports import html, timelines
+from loopmark.reports.timelines import CellTimelines
 from tests.reports.conftest import cell_result, with_figures
 
 LEFT, RIGHT = timelines.LEFT, timelines.WIDTH - timelines.RIGHT

@@ -1,10 +1,10 @@
 import pytest
 
-from harness.validity import IN_TIME_MS, IN_TIME_SHARE
-from harness.vocabulary.cell import ValidityState
-from harness.vocabulary.load import Closed, FanOut, FanOutSteps, Load
-from harness.vocabulary.result import Comparison, StageResult, SweepResult
-from reports import wording
+from loopmark.harness.analysis.validity import IN_TIME_MS, IN_TIME_SHARE
+from loopmark.harness.vocabulary.cell import ValidityState
+from loopmark.harness.vocabulary.load import Closed, FanOut, FanOutSteps, Load
+from loopmark.harness.vocabulary.result import Comparison, StageResult, SweepResult
+from loopmark.reports import wording
 from tests.reports.conftest import fan_out, with_figures
 
 LOAD = Closed(users=10, duration_s=1.0)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.vocabulary.result import RunResults, WorkerUse
-from reports import clocks, html, markdown
+from loopmark.harness.vocabulary.result import RunResults, WorkerUse
+from loopmark.reports import clocks, html, markdown
 from tests.reports.conftest import with_figures
 
 

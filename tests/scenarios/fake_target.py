@@ -14,8 +14,8 @@ import httpx
 from fastapi import HTTPException
 from pydantic import TypeAdapter, ValidationError
 
-from harness.journey import EventJourney, Heard, Journey, Judgement
-from harness.vocabulary.flow import (
+from loopmark.harness.drivers.journey import EventJourney, Heard, Journey, Judgement
+from loopmark.harness.vocabulary.flow import (
     ClientJourney,
     Connect,
     Event,
@@ -26,10 +26,10 @@ from harness.vocabulary.flow import (
     VirtualUser,
     is_client_journey,
 )
-from harness.vocabulary.job import ErrorKind
-from harness.vocabulary.scenario import Scenario, is_plain_flow
-from scenarios.flows import SEEDED_ACCOUNTS
-from targets import contract, event_contract, file_contract
+from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
+from loopmark.scenarios.flows import SEEDED_ACCOUNTS
+from loopmark.targets import contract, event_contract, file_contract
 
 NOW = "2026-01-01T00:00:00Z"
 CHANGES = TypeAdapter(contract.UserChanges)

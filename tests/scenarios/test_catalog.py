@@ -9,10 +9,10 @@ from random import Random
 
 import pytest
 
-from harness.vocabulary.flow import VirtualUser
-from harness.vocabulary.scenario import Scenario
-from scenarios.catalog import SCENARIOS, USERS
-from scenarios.event_scenarios import ANALYSED, RESOURCE_ROWS
+from loopmark.harness.vocabulary.flow import VirtualUser
+from loopmark.harness.vocabulary.scenario import Scenario
+from loopmark.scenarios.catalog import SCENARIOS, USERS
+from loopmark.scenarios.event_scenarios import ANALYSED, RESOURCE_ROWS
 from tests.scenarios.fake_target import FakeTarget, requests_of
 
 PASSES = 60
@@ -21,7 +21,11 @@ COMPUTING = {"answer", "process-files"}
 
 every_scenario = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
 plan_files = sorted(
-    (path for path in (files("scenarios") / "plans").iterdir() if path.name.endswith(".toml")),
+    (
+        path
+        for path in (files("loopmark.scenarios") / "plans").iterdir()
+        if path.name.endswith(".toml")
+    ),
     key=lambda path: path.name,
 )
 
@@ -132,7 +136,7 @@ def test_places_in_a_series_are_told_apart() -> None:
 
 
 def test_documented_timing_table_is_the_documentations() -> None:
-    text = (files("scenarios") / "documented.toml").read_text(encoding="utf-8")
+    text = (files("loopmark.scenarios") / "documented.toml").read_text(encoding="utf-8")
     points = {
         (one["pattern"], one["concurrency"]): one["makespan_s"]
         for one in tomllib.loads(text)["point"]

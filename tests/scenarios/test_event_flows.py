@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness.journey import RIGHT
-from harness.vocabulary.flow import Event, EventFlow, Request, VirtualUser
-from harness.vocabulary.job import ErrorKind
-from scenarios import event_flows
+from loopmark.harness.drivers.journey import RIGHT
+from loopmark.harness.vocabulary.flow import Event, EventFlow, Request, VirtualUser
+from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.scenarios import event_flows
 from tests.scenarios.fake_target import Answer, FakeTarget, passed_hearing
 
 FLOWS: dict[str, EventFlow] = {

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from harness.journey import RIGHT
-from harness.vocabulary.flow import Request, VirtualUser
-from harness.vocabulary.job import ErrorKind
-from scenarios import file_flows
-from scenarios.file_flows import ProcessFiles
-from scenarios.file_scenarios import FILE_SCENARIOS
-from targets import corpus
+from loopmark.harness.drivers.journey import RIGHT
+from loopmark.harness.vocabulary.flow import Request, VirtualUser
+from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.scenarios import file_flows
+from loopmark.scenarios.file_flows import ProcessFiles
+from loopmark.scenarios.file_scenarios import FILE_SCENARIOS
+from loopmark.targets import corpus
 from tests.scenarios.fake_target import Answer, FakeTarget, passed
 
 USER = VirtualUser(0, "token", Random(0))

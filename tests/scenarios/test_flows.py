@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from harness.journey import RIGHT, Journey
-from harness.vocabulary.flow import Flow, Request, VirtualUser
-from harness.vocabulary.job import ErrorKind
-from scenarios import flows
-from targets import contract
+from loopmark.harness.drivers.journey import RIGHT, Journey
+from loopmark.harness.vocabulary.flow import Flow, Request, VirtualUser
+from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.scenarios import flows
+from loopmark.targets import contract
 from tests.scenarios.fake_target import Answer, FakeTarget, passed
 
 FLOWS: dict[str, Flow] = {

@@ -9,9 +9,9 @@ from random import Random
 import httpx
 import pytest
 
-from harness.vocabulary.flow import Request, VirtualUser, WrongAnswer
-from scenarios.catalog import SCENARIOS
-from scenarios.journeys import crud_client
+from loopmark.harness.vocabulary.flow import Request, VirtualUser, WrongAnswer
+from loopmark.scenarios.catalog import SCENARIOS
+from loopmark.scenarios.journeys import crud_client
 from tests.scenarios.fake_target import Answer, FakeTarget, passed_by_client, requests_of
 
 STEPS = ["create", "read", "update", "read-updated", "delete"]

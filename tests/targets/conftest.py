@@ -18,8 +18,8 @@ import httpx
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from targets import corpus, schema
-from targets.catalog import VARIANTS
+from loopmark.targets import corpus, schema
+from loopmark.targets.catalog import VARIANTS
 
 with warnings.catch_warnings():
     # A container without /run/user makes platformdirs warn while the module is imported.
@@ -36,7 +36,7 @@ MAX_UPLOAD_BYTES = 4 * 1024**2
 
 @dataclass(frozen=True)
 class Process:
-    """A running `targets.serve` and what identifies it."""
+    """A running `loopmark.targets.serve` and what identifies it."""
 
     url: str
     instance: str
@@ -64,7 +64,7 @@ class Target:
 
 
 def serve_command(variant: str, port: int) -> list[str]:
-    return [sys.executable, "-P", "-m", "targets.serve", variant, "--port", str(port)]
+    return [sys.executable, "-P", "-m", "loopmark.targets.serve", variant, "--port", str(port)]
 
 
 def heed_permissions() -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from targets import contract, event_contract, file_contract
+from loopmark.targets import contract, event_contract, file_contract
 from tests.targets.conftest import SEEDS, TOKENS, Target
 
 ENDPOINTS = (*contract.ENDPOINTS, *event_contract.ENDPOINTS, *file_contract.ENDPOINTS)

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from targets import corpus
+from loopmark.targets import corpus
 
 # Changed on purpose only: figures on another corpus cannot be compared.
 DIGEST = "6d9447e0ab2379366174ac230c69c062ac52b77d8c252414827b206242256da7"

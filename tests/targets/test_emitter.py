@@ -6,8 +6,8 @@ from dataclasses import astuple
 
 import pytest
 
-from targets.emitter import Emitter, Mailbox
-from targets.events import Event
+from loopmark.targets.emitter import Emitter, Mailbox
+from loopmark.targets.events import Event
 
 pytestmark = pytest.mark.anyio
 

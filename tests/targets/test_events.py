@@ -8,8 +8,8 @@ import pytest
 from socketio.packet import EVENT, Packet
 from websockets.frames import Opcode
 
-from targets import events
-from targets.events import Event
+from loopmark.targets import events
+from loopmark.targets.events import Event
 
 MADE: list[tuple[Callable[[], Event], str, dict[str, object]]] = [
     (

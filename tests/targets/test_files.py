@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
-from targets import schema
-from targets.text_analysis import Analysis, TextAnalysis, most_at_once
+from loopmark.targets import schema
+from loopmark.targets.text_analysis import Analysis, TextAnalysis, most_at_once
 from tests.targets.conftest import (
     DEADLINE_S,
     SEEDS,

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError
 
-from targets import schema
-from targets.contract import token_digest
+from loopmark.targets import schema
+from loopmark.targets.contract import token_digest
 from tests.targets.conftest import tables
 
 

@@ -6,8 +6,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from targets.catalog import VARIANTS
-from targets.loop_lag import RECORD
+from loopmark.targets.catalog import VARIANTS
+from loopmark.targets.loop_lag import RECORD
 from tests.targets.conftest import (
     DEADLINE_S,
     INHERITED,
@@ -37,7 +37,9 @@ def refusal(variant: str, **environment: str) -> str:
 
 
 def test_unknown_variant_names_the_nearest() -> None:
-    assert refusal("asink") == "targets.serve: unknown variant 'asink'; did you mean 'async'?"
+    assert (
+        refusal("asink") == "loopmark.targets.serve: unknown variant 'asink'; did you mean 'async'?"
+    )
 
 
 def test_missing_database_url_is_one_line() -> None:

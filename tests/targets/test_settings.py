@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from targets.settings import Settings, SettingsError
+from loopmark.targets.settings import Settings, SettingsError
 
 URL = "postgresql://user@localhost/db"
 

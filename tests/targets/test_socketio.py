@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from targets.socketio_server import engine_packet_type, is_client_packet
+from loopmark.targets.socketio_server import engine_packet_type, is_client_packet
 from tests.targets.conftest import (
     DEADLINE_S,
     TOKENS,

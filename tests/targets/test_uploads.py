@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from starlette.datastructures import Headers
 
-from targets import schema
-from targets.file_contract import RefusalError
-from targets.file_names import fault
-from targets.upload_stream import PIECE_BYTES, BodyPieces, UploadedFile
+from loopmark.targets import schema
+from loopmark.targets.file_contract import RefusalError
+from loopmark.targets.file_names import fault
+from loopmark.targets.upload_stream import PIECE_BYTES, BodyPieces, UploadedFile
 from tests.targets.conftest import (
     DEADLINE_S,
     MAX_UPLOAD_BYTES,

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close
 from websockets.sync.client import ClientConnection, connect
 
-from targets.websocket import Action, RefusedMessage, parse_action
+from loopmark.targets.websocket import Action, RefusedMessage, parse_action
 from tests.targets.conftest import DEADLINE_S, TOKENS, StartTarget, Target
 from tests.targets.raw_websocket import PING, RawWebSocket, raw_websocket
 

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 
 from locust.exception import RPCError
 
-from harness.drivers.job_loop import READY, run_jobs
-from harness.drivers.locust_driver.arguments import parsed
-from harness.drivers.locust_driver.deliveries import WorkerFailedError
-from harness.drivers.locust_driver.distributed import DistributedDriver
-from harness.drivers.locust_driver.job_lines import lines
-from harness.drivers.locust_driver.local import LocalDriver
-from harness.drivers.locust_driver.told_to_end import ToldToEndError, end_on
-from harness.drivers.locust_driver.worker_pool import NoWorkersError
-from scenarios.catalog import SCENARIOS
+from loopmark.harness.drivers.locust_driver.arguments import parsed
+from loopmark.harness.drivers.locust_driver.flows.local import LocalDriver
+from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError, end_on
+from loopmark.harness.drivers.locust_driver.workers.deliveries import WorkerFailedError
+from loopmark.harness.drivers.locust_driver.workers.distributed import DistributedDriver
+from loopmark.harness.drivers.locust_driver.workers.job_lines import lines
+from loopmark.harness.drivers.locust_driver.workers.worker_pool import NoWorkersError
+from loopmark.harness.drivers.process.job_loop import READY, run_jobs
+from loopmark.scenarios.catalog import SCENARIOS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.address import Address, parse_address
+from loopmark.harness.vocabulary.address import Address, parse_address
 
 
 @dataclass(frozen=True, slots=True)

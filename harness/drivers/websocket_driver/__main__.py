@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from harness.drivers.job_loop import run_jobs
-from harness.drivers.websocket_driver.driver import drive_one
+from loopmark.harness.drivers.process.job_loop import run_jobs
+from loopmark.harness.drivers.websocket_driver.driver import drive_one
 
 if __name__ == "__main__":
     sys.exit(run_jobs(drive_one))

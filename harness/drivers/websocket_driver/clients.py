@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from harness.drivers.clock import clock
-from harness.drivers.connection import Failure
-from harness.drivers.recording import Recording
-from harness.drivers.websocket_driver.event_line import EventAddress, EventLine
-from harness.drivers.websocket_driver.publications import Hearer, Publications
-from harness.vocabulary.flow import Event
-from harness.vocabulary.job import (
+from loopmark.harness.drivers.http.connection import Failure
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.websocket_driver.event_line import EventAddress, EventLine
+from loopmark.harness.drivers.websocket_driver.publications import Hearer, Publications
+from loopmark.harness.vocabulary.flow import Event
+from loopmark.harness.vocabulary.job import (
     CONNECT_STEP,
     DELIVERY_STEP,
     SLOW_DELIVERY_STEP,
     ErrorKind,
     Timeouts,
 )
-from harness.vocabulary.scenario import Broadcast
+from loopmark.harness.vocabulary.scenario import Broadcast
 
 EMITTED = "emitted_ns"
 """The field of an event's data that says when the target emitted it (CLOCK_MONOTONIC)."""

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 from engineio import packet as engineio
 from socketio import packet as socketio
 
-from harness.vocabulary.flow import Event
-from harness.vocabulary.job import ErrorKind
-from harness.vocabulary.scenario import EventProtocol
+from loopmark.harness.vocabulary.flow import Event
+from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.scenario import EventProtocol
 
 LONGEST_KEPT = 4096
 KEPT = 1024

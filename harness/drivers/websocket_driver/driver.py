@@ -6,19 +6,19 @@ from pathlib import Path
 
 import httpx
 
-from harness.drivers.async_round import drive_flows, origin_of
-from harness.drivers.guarded import run_guarded
-from harness.drivers.recording import Recording
-from harness.drivers.samples import SampleFile
-from harness.drivers.websocket_driver.dialects import DIALECTS
-from harness.drivers.websocket_driver.event_line import EventAddress
-from harness.drivers.websocket_driver.event_user import EventUser
-from harness.drivers.websocket_driver.fan_out import drive_fan_out
-from harness.vocabulary.flow import is_client_journey
-from harness.vocabulary.job import DriverReport, LoadJob
-from harness.vocabulary.load import FANNING_OUT
-from harness.vocabulary.scenario import Scenario
-from scenarios.catalog import SCENARIOS
+from loopmark.harness.drivers.process.run_job import run_job
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.recording.samples import SampleFile
+from loopmark.harness.drivers.users.round import drive_flows, origin_of
+from loopmark.harness.drivers.websocket_driver.dialects import DIALECTS
+from loopmark.harness.drivers.websocket_driver.event_line import EventAddress
+from loopmark.harness.drivers.websocket_driver.event_user import EventUser
+from loopmark.harness.drivers.websocket_driver.fan_out import drive_fan_out
+from loopmark.harness.vocabulary.flow import is_client_journey
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
+from loopmark.harness.vocabulary.load import FANNING_OUT
+from loopmark.harness.vocabulary.scenario import Scenario
+from loopmark.scenarios.catalog import SCENARIOS
 
 
 async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
@@ -53,4 +53,4 @@ def event_address(base_url: str, scenario: Scenario) -> EventAddress:
 
 def drive_one(job: LoadJob) -> DriverReport | None:
     """Drive a job on an event loop of its own; SIGTERM ends it, and the samples are kept."""
-    return run_guarded(drive(job, SCENARIOS[job.scenario]))
+    return run_job(drive(job, SCENARIOS[job.scenario]))

@@ -16,12 +16,12 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import WebSocketURI
 
-from harness.drivers.clock import clock
-from harness.drivers.connection import Failure, tell
-from harness.drivers.websocket_driver.dialects import Dialect, Ending, Reply
-from harness.journey import SERVER_ERRORS
-from harness.vocabulary.flow import Event
-from harness.vocabulary.job import ErrorKind
+from loopmark.harness.drivers.http.connection import Failure, tell
+from loopmark.harness.drivers.journey import SERVER_ERRORS
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.websocket_driver.dialects import Dialect, Ending, Reply
+from loopmark.harness.vocabulary.flow import Event
+from loopmark.harness.vocabulary.job import ErrorKind
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_FRAGMENTS = 1024

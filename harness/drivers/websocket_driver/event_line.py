@@ -10,13 +10,16 @@ from dataclasses import dataclass
 
 from websockets.uri import WebSocketURI
 
-from harness.drivers import heard_tasks
-from harness.drivers.clock import clock
-from harness.drivers.connection import Failure
-from harness.drivers.line import Origin
-from harness.drivers.websocket_driver.dialects import Dialect
-from harness.drivers.websocket_driver.event_connection import EventConnection, Listener
-from harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.drivers.http.connection import Failure
+from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.process import background_tasks
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.websocket_driver.dialects import Dialect
+from loopmark.harness.drivers.websocket_driver.event_connection import (
+    EventConnection,
+    Listener,
+)
+from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
 
 FRUGAL_SEGMENT_BYTES = 1400
 FRUGAL_BUFFER_BYTES = 1024
@@ -113,7 +116,7 @@ class EventLine:
         """Connect anew; the owner is greeted or told of the failure, never within this call."""
         self.close()
         self.began_ns = clock()
-        self._connecting = heard_tasks.start(self._connect(token))
+        self._connecting = background_tasks.start(self._connect(token))
 
     def check(self, now_ns: int) -> None:
         """Give up a greeting that is overdue at `now_ns`."""

@@ -6,16 +6,29 @@ import asyncio
 from collections.abc import Generator
 from typing import Any
 
-from harness.drivers.answer import Answer
-from harness.drivers.clock import clock
-from harness.drivers.connection import Failure, Headers
-from harness.drivers.line import Line
-from harness.drivers.recording import Recording
-from harness.drivers.user import NEVER_NS, Identity, OnEnd, User, nobody_waits
-from harness.drivers.websocket_driver.event_line import EventAddress, EventLine
-from harness.journey import EventJourney, Heard, Judgement
-from harness.vocabulary.flow import Connect, Event, EventFlow, Listen, Request, VirtualUser
-from harness.vocabulary.job import CONNECT_STEP, ErrorKind, Timeouts
+from loopmark.harness.drivers.http.answer import Answer
+from loopmark.harness.drivers.http.connection import Failure, Headers
+from loopmark.harness.drivers.http.line import Line
+from loopmark.harness.drivers.journey import EventJourney, Heard, Judgement
+from loopmark.harness.drivers.pacing.user import (
+    NEVER_NS,
+    Account,
+    OnEnd,
+    User,
+    nobody_waits,
+)
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.websocket_driver.event_line import EventAddress, EventLine
+from loopmark.harness.vocabulary.flow import (
+    Connect,
+    Event,
+    EventFlow,
+    Listen,
+    Request,
+    VirtualUser,
+)
+from loopmark.harness.vocabulary.job import CONNECT_STEP, ErrorKind, Timeouts
 
 
 class EventUser:
@@ -50,8 +63,8 @@ class EventUser:
         self._line = Line(address.origin, timeouts, self)
         self._events = EventLine(address, timeouts, self)
         self._recording = recording
-        self._identity: Identity | None = None
-        self._own: Identity | None = None
+        self._account: Account | None = None
+        self._own: Account | None = None
         self._journey: EventJourney | None = None
         self._message = b""
         self._due_ns = 0
@@ -64,7 +77,7 @@ class EventUser:
         self.on_end: OnEnd = nobody_waits
         self.stop_ns = NEVER_NS
 
-    async def warm(self, request: Request, identity: Identity) -> bool:
+    async def warm(self, request: Request, account: Account) -> bool:
         """Open the connections; record it only if that fails, and say whether not."""
         ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         right = False
@@ -82,9 +95,9 @@ class EventUser:
 
         self._only_errors = True
         self.on_end = tell
-        self._begin(once, identity)
+        self._begin(once, account)
         if not self._connects:
-            self._own = identity
+            self._own = account
         self.go(clock())
         try:
             return await ended
@@ -92,9 +105,9 @@ class EventUser:
             self._only_errors = False
             self.on_end = nobody_waits
 
-    def prepare(self, identity: Identity) -> None:
+    def prepare(self, account: Account) -> None:
         """Begin the flow and encode its first request."""
-        self._begin(self._flow, identity)
+        self._begin(self._flow, account)
 
     def go(self, due_ns: int) -> None:
         """Take the first step, which was due then."""
@@ -189,17 +202,17 @@ class EventUser:
         if self._reopening or isinstance(self._journey.step, Connect | Listen):
             self._fail(failure, clock())
 
-    def _begin(self, flow: EventFlow, identity: Identity) -> None:
-        self._identity = own = self._own or identity
+    def _begin(self, flow: EventFlow, account: Account) -> None:
+        self._account = own = self._own or account
         self._journey = EventJourney(flow, own.virtual)
         self._encode()
 
     def _encode(self) -> None:
         assert self._journey is not None
-        assert self._identity is not None
+        assert self._account is not None
         step = self._journey.step
         if isinstance(step, Request):
-            self._message = self._identity.encoder.encoded(step)
+            self._message = self._account.encoder.encoded(step)
 
     def _take(self) -> None:
         """Take the step that the flow is at."""
@@ -220,8 +233,8 @@ class EventUser:
             self._open()
 
     def _open(self) -> None:
-        assert self._identity is not None
-        self._events.open(self._identity.virtual.token)
+        assert self._account is not None
+        self._events.open(self._account.virtual.token)
         self._asked_ns = self._events.began_ns
 
     def _listening_to(self) -> Listen | None:
@@ -280,13 +293,13 @@ class EventUser:
             self._recording.explain(judgement.error, judgement.message)
         elif self._only_errors:
             return
-        assert self._identity is not None
-        number = self._identity.virtual.number
+        assert self._account is not None
+        number = self._account.virtual.number
         self._recording.add(number, step, due_ns, *times, status, size, judgement.error)
 
     def _record_failure(self, now_ns: int, error: str) -> None:
         """Record a step that nothing came of."""
-        assert self._identity is not None
+        assert self._account is not None
         assert self._journey is not None
         step, line, events = self._journey.step, self._line, self._events
         status, due_ns = 0, self._due_ns
@@ -300,7 +313,7 @@ class EventUser:
             sent = (line.sent_ns, line.connected_ns, line.first_byte_ns)
         else:
             due_ns, sent = self._asked_ns, (self._asked_ns, 0, 0)
-        number = self._identity.virtual.number
+        number = self._account.virtual.number
         self._recording.add(number, name, due_ns, *sent, now_ns, status, 0, error)
 
     def _end(self, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - as above

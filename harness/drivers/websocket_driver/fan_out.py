@@ -10,11 +10,17 @@ from dataclasses import dataclass, replace
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from harness.drivers import heard_tasks
-from harness.drivers.async_round import (
+from loopmark.harness.drivers.pacing.load_models import UserPool
+from loopmark.harness.drivers.pacing.user import Account
+from loopmark.harness.drivers.pacing.window import Window
+from loopmark.harness.drivers.process import background_tasks
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.users.flow_user import FlowUser
+from loopmark.harness.drivers.users.round import (
     Watched,
+    accounts,
     few_at_once,
-    identities,
     keep_what_exists,
     run,
     source_of_chance,
@@ -22,27 +28,26 @@ from harness.drivers.async_round import (
     warmed,
     watched,
 )
-from harness.drivers.clock import clock
-from harness.drivers.flow_user import FlowUser
-from harness.drivers.load_models import Crew
-from harness.drivers.recording import Recording
-from harness.drivers.user import Identity
-from harness.drivers.websocket_driver.clients import (
+from loopmark.harness.drivers.websocket_driver.clients import (
     Client,
     Listening,
     SlowClient,
     StalledClient,
     Tally,
 )
-from harness.drivers.websocket_driver.event_line import EventAddress
-from harness.drivers.websocket_driver.publications import Publications
-from harness.drivers.websocket_driver.publisher import Publisher
-from harness.drivers.window import Window
-from harness.pacing import publishing
-from harness.vocabulary.job import DriverReport, EmitterCounts, FanOutReport, LoadJob
-from harness.vocabulary.load import PUBLISHERS, Closed, EventLoad, FanOut
-from harness.vocabulary.scenario import Scenario
-from scenarios.flows import read_mostly
+from loopmark.harness.drivers.websocket_driver.event_line import EventAddress
+from loopmark.harness.drivers.websocket_driver.publications import Publications
+from loopmark.harness.drivers.websocket_driver.publisher import Publisher
+from loopmark.harness.planning.pacing import publishing
+from loopmark.harness.vocabulary.job import (
+    DriverReport,
+    EmitterCounts,
+    FanOutReport,
+    LoadJob,
+)
+from loopmark.harness.vocabulary.load import PUBLISHERS, Closed, EventLoad, FanOut
+from loopmark.harness.vocabulary.scenario import Scenario
+from loopmark.scenarios.flows import read_mostly
 
 EMITTER = "/api/v2/emitter"
 EMITTER_TIMEOUT_S = 5.0
@@ -104,7 +109,7 @@ class _FanOutRound:
     ) -> None:
         broadcast, origin = scenario.broadcast, address.origin
         assert broadcast is not None, "no plan lets this scenario fan out"
-        known = identities(job)
+        known = accounts(job)
         self._job, self._load, self._warm, self._recording = job, load, scenario.warm, recording
         self._ssl_context = origin.ssl_context
         self._tally = Tally()
@@ -144,7 +149,7 @@ class _FanOutRound:
         """Publish as the load says, and record what was heard until some time after."""
         crowd, window = self._crowd, self.window
         slow = crowd.slow
-        dozing = [heard_tasks.start(one.doze(n / len(slow))) for n, one in enumerate(slow)]
+        dozing = [background_tasks.start(one.doze(n / len(slow))) for n, one in enumerate(slow)]
         try:
             before = await self._emitter_counts()
             await self._publish()
@@ -174,10 +179,10 @@ class _FanOutRound:
     async def _publish(self) -> None:
         load, recording = self._load, self._recording
         loop, random, start_ns = asyncio.get_running_loop(), source_of_chance(self._job), clock()
-        publishers = Crew(loop, self._publishers, self._of_publishers, recording, random)
+        publishers = UserPool(loop, self._publishers, self._of_publishers, recording, random)
         courses = [run(publishing(load), publishers, self.window, start_ns)]
         if self._askers:
-            askers = Crew(loop, self._askers, self._of_askers, recording, random)
+            askers = UserPool(loop, self._askers, self._of_askers, recording, random)
             meanwhile = Closed(len(self._askers), load.duration_s, load.warmup_s)
             courses.append(run(meanwhile, askers, Window(loop), start_ns))
         await asyncio.gather(*courses)
@@ -200,7 +205,7 @@ async def emitter_counts(
         return None
 
 
-def _crowd(load: EventLoad, known: Sequence[Identity], shared: Listening) -> Crowd:
+def _crowd(load: EventLoad, known: Sequence[Account], shared: Listening) -> Crowd:
     slow, stalled = (load.slow, load.stalled) if isinstance(load, FanOut) else (0, 0)
     tokens = [known[number % len(known)].virtual.token for number in range(load.clients)]
     slow_from, stalled_from = load.readers, load.readers + slow

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from harness.drivers.clock import clock
-from harness.drivers.flow_user import FlowUser
-from harness.drivers.line import Origin
-from harness.drivers.recording import Recording
-from harness.drivers.websocket_driver.publications import Publications
-from harness.vocabulary.flow import Request, Response, VirtualUser
-from harness.vocabulary.job import Timeouts
-from harness.vocabulary.scenario import Broadcast
+from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.users.flow_user import FlowUser
+from loopmark.harness.drivers.websocket_driver.publications import Publications
+from loopmark.harness.vocabulary.flow import Request, Response, VirtualUser
+from loopmark.harness.vocabulary.job import Timeouts
+from loopmark.harness.vocabulary.scenario import Broadcast
 
 
 class Publisher(FlowUser):

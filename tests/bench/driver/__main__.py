@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
-from harness.process_reaper import reaped
+from loopmark.harness.launch.process_reaper import reaped
 from tests.bench.driver.measure import measured
 from tests.bench.driver.page import judged_lines, page
 from tests.bench.driver.plan import QUICK, Plan

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from harness.statistics import ratio_over_rounds
-from harness.vocabulary.result import Interval
+from loopmark.harness.analysis.statistics import ratio_over_rounds
+from loopmark.harness.vocabulary.result import Interval
 from tests.bench.driver.accuracy import HELD_PERCENTILES, RELATIVE, STALL_TRUTH_MS, is_within
 from tests.bench.driver.catalog import FAST, HEY, OURS, OURS_LOCUST
 from tests.bench.driver.outcome import Held, Outcome

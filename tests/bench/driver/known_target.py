@@ -26,7 +26,7 @@ from typing import cast
 
 import uvloop
 
-from harness.drivers.precise_timer import Calendar
+from loopmark.harness.drivers.pacing.precise_timer import Calendar
 from tests.bench.driver.known_behaviour import DELAY, ERRORS, STALL
 
 END_OF_HEAD = b"\r\n\r\n"

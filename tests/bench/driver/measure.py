@@ -12,10 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 import httpx
 
-from harness.machine import fingerprint
-from harness.processors import assign, available
-from harness.statistics import percentile
-from harness.vocabulary.record import Pinning
+from loopmark.harness.analysis.statistics import percentile
+from loopmark.harness.launch.processors import assign, available
+from loopmark.harness.run.machine import fingerprint
+from loopmark.harness.vocabulary.record import Pinning
 from tests.bench.driver.accuracy import HELD_PERCENTILES
 from tests.bench.driver.catalog import GENERATORS, OURS, OURS_LOCUST
 from tests.bench.driver.known_behaviour import STALL

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.store import LATEST, RunFolder
+from loopmark.harness.store import LATEST, RunFolder
 from tests.bench.events.page import page
 
 ROOT = Path(__file__).resolve().parents[3]

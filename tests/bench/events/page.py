@@ -8,18 +8,18 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from harness.store import RunFolder
-from harness.vocabulary.load import FanOut, FanOutSteps
-from harness.vocabulary.record import RoundRecord
-from harness.vocabulary.result import (
+from loopmark.harness.store import RunFolder
+from loopmark.harness.vocabulary.load import FanOut, FanOutSteps
+from loopmark.harness.vocabulary.record import RoundRecord
+from loopmark.harness.vocabulary.result import (
     CellResult,
     Disturbance,
     FanOutFigures,
     Figures,
     RunResults,
 )
-from reports import quantities, wording
-from scenarios.event_scenarios import EVENT_PROTOCOLS
+from loopmark.reports import formatting, wording
+from loopmark.scenarios.event_scenarios import EVENT_PROTOCOLS
 
 MARKDOWN = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -86,7 +86,7 @@ def page(folder: RunFolder) -> str:
         undriven=undriven(results),
         sweep=sweep(results),
         sweeps=results.sweeps,
-        quantities=quantities,
+        formatting=formatting,
         wording=wording,
     )
     return f"{found.rstrip()}\n"

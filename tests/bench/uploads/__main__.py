@@ -16,11 +16,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from harness.database import open_database
-from harness.machine import fingerprint
-from harness.process_reaper import reaped, temporary_folder
-from harness.target_folders import target_folders
-from harness.target_process import TargetProcess
+from loopmark.harness.launch.database import open_database
+from loopmark.harness.launch.process_reaper import reaped, temporary_folder
+from loopmark.harness.launch.sandbox import target_folders
+from loopmark.harness.launch.target_process import TargetProcess
+from loopmark.harness.run.machine import fingerprint
 from tests.bench.uploads.trial import QUICK, Plan, Trial, trial
 
 ROOT = Path(__file__).parents[3]

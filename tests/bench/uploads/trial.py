@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from harness.process_counters import process_counters
-from harness.statistics import percentile
-from harness.target_process import TargetProcess
+from loopmark.harness.analysis.statistics import percentile
+from loopmark.harness.launch.target_process import TargetProcess
+from loopmark.harness.watch.process_counters import process_counters
 
 MB = 1_000_000
 MIB = 1024**2

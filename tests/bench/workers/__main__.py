@@ -17,8 +17,8 @@ from statistics import median
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from harness.machine import fingerprint
-from harness.process_reaper import reaped
+from loopmark.harness.launch.process_reaper import reaped
+from loopmark.harness.run.machine import fingerprint
 from tests.bench.workers.places import ROOT
 from tests.bench.workers.trials import (
     QUICK,

@@ -16,12 +16,12 @@ from typing import Self
 import pandas as pd
 import pyarrow.parquet as pq
 
-from harness.address import Address
-from harness.driver_process import Drive, DriverProcess
-from harness.process_reaper import end
-from harness.target_process import HOST, free_port
-from harness.vocabulary.job import LoadJob, Timeouts, Workers
-from harness.vocabulary.load import Closed
+from loopmark.harness.launch.process_reaper import end
+from loopmark.harness.launch.target_process import HOST, free_port
+from loopmark.harness.run.driver_process import Drive, DriverProcess
+from loopmark.harness.vocabulary.address import Address
+from loopmark.harness.vocabulary.job import LoadJob, Timeouts, Workers
+from loopmark.harness.vocabulary.load import Closed
 from tests.network_namespaces import Host, inside
 
 ROOT = Path(__file__).parents[3]
@@ -105,7 +105,11 @@ class Crew:
         self._stack.callback(self._driver.stop)
         for host in self._hosts[1:]:
             place, _, port = listen.rpartition(":")
-            command = [sys.executable, "-m", "harness.drivers.locust_driver.worker"]
+            command = [
+                sys.executable,
+                "-m",
+                "loopmark.harness.drivers.locust_driver.workers.worker",
+            ]
             command += ["--master", place, "--port", port]
             with at(host), (self._folder / f"worker-{host.name}.log").open("ab") as words:
                 worker = subprocess.Popen(command, stderr=words, start_new_session=True)

@@ -13,13 +13,13 @@ from threading import Timer
 import pandas as pd
 import psutil
 
-from harness.driver_process import Drive
-from harness.statistics import ratio_over_rounds
-from harness.summaries import COLUMNS, summarise
-from harness.vocabulary.cell import Cell
-from harness.vocabulary.load import Closed
-from harness.vocabulary.record import RoundRecord
-from harness.vocabulary.result import Interval
+from loopmark.harness.analysis.statistics import ratio_over_rounds
+from loopmark.harness.analysis.summaries import COLUMNS, summarise
+from loopmark.harness.run.driver_process import Drive
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.load import Closed
+from loopmark.harness.vocabulary.record import RoundRecord
+from loopmark.harness.vocabulary.result import Interval
 from tests.bench.workers.places import Crew, Target, samples_of, sleeping_target
 from tests.network_namespaces import Host
 

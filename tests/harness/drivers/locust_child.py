@@ -11,12 +11,12 @@ import json
 import sys
 from collections.abc import Iterator
 
-from harness.drivers.locust_driver import __main__ as process
+from loopmark.harness.drivers.locust_driver import __main__ as process
 
-from harness.drivers import answer, connection
-from harness.drivers.locust_driver import job_lines
-from harness.vocabulary.flow import Request
-from harness.vocabulary.scenario import Scenario
+from loopmark.harness.drivers.http import answer, connection
+from loopmark.harness.drivers.locust_driver.workers import job_lines
+from loopmark.harness.vocabulary.flow import Request
+from loopmark.harness.vocabulary.scenario import Scenario
 from tests.harness.drivers import tried_flows
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pandas as pd
 
-from harness.drivers.job_files import read_report, write_job
-from harness.vocabulary.job import DriverReport, LoadJob
-from harness.vocabulary.scenario import Scenario
+from loopmark.harness.drivers.process.job_files import read_report, write_job
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
+from loopmark.harness.vocabulary.scenario import Scenario
 from tests.harness.drivers.driving import HANG_S, samples_of
 from tests.harness.drivers.tried_flows import Asking
 

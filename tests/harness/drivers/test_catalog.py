@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS, able
-from harness.vocabulary.flow import ClientJourney, EventFlow, Flow
-from harness.vocabulary.scenario import EventProtocol, Scenario, is_plain_flow
+from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS, able
+from loopmark.harness.vocabulary.flow import ClientJourney, EventFlow, Flow
+from loopmark.harness.vocabulary.scenario import EventProtocol, Scenario, is_plain_flow
 from tests.harness.drivers.driving import WARM
 from tests.harness.drivers.test_httpx_driver import journey
 from tests.harness.drivers.tried_flows import creating, one_step

@@ -10,17 +10,17 @@ from engineio.packet import Packet as OuterPacket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.drivers.websocket_driver import dialects
-from harness.drivers.websocket_driver.dialects import (
+from loopmark.harness.drivers.websocket_driver import dialects
+from loopmark.harness.drivers.websocket_driver.dialects import (
     DIALECTS,
     Ending,
     PlainDialect,
     Reply,
     SocketIoDialect,
 )
-from harness.vocabulary.flow import Event
-from harness.vocabulary.job import ErrorKind
-from harness.vocabulary.scenario import EventProtocol
+from loopmark.harness.vocabulary.flow import Event
+from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.scenario import EventProtocol
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),

@@ -20,18 +20,18 @@ import pandas as pd
 import psutil
 import pytest
 
-from harness import __version__
-from harness.drivers.job_files import read_report, write_job
-from harness.drivers.job_loop import DONE, ENDED_EARLY, READY
-from harness.target_process import free_port
-from harness.vocabulary.job import DriverReport, LoadJob
-from harness.vocabulary.load import Burst, Closed, FlowLoad, Open
+from loopmark.harness import __version__
+from loopmark.harness.drivers.process.job_files import read_report, write_job
+from loopmark.harness.drivers.process.job_loop import DONE, ENDED_EARLY, READY
+from loopmark.harness.launch.target_process import free_port
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
+from loopmark.harness.vocabulary.load import Burst, Closed, FlowLoad, Open
 from tests.harness.drivers.driving import Server, job, ok, samples_of
 
 pytestmark = pytest.mark.anyio
 
-DRIVER = "harness.drivers.locust_driver"
-WORKER = f"{DRIVER}.worker"
+DRIVER = "loopmark.harness.drivers.locust_driver"
+WORKER = f"{DRIVER}.workers.worker"
 WAIT = "/api/v2/wait?seconds=0.5&on=timer"
 ANSWER = ok(b'{"status": "success", "waited_s": 0.5, "on": "timer"}')
 HANG_S = 60.0
@@ -386,7 +386,7 @@ async def test_another_version_is_refused_with_both() -> None:
     port = free_port()
     older = (
         "import sys, runpy, harness\n"
-        "harness.__version__ = '0.0.9'\n"
+        "loopmark.harness.__version__ = '0.0.9'\n"
         f"runpy.run_module({WORKER!r}, run_name='__main__', alter_sys=True)\n"
     )
     async with driver("--workers", "1", "--listen", f"127.0.0.1:{port}") as one:
@@ -467,9 +467,9 @@ async def test_a_taken_address_is_told(tmp_path: Path) -> None:
 async def test_a_flow_that_fails_ends_the_driver_by_name(tmp_path: Path) -> None:
     port = free_port()
     failing = (
-        "import runpy, harness.drivers.locust_driver\n"
+        "import runpy, loopmark.harness.drivers.locust_driver\n"
         "from dataclasses import replace\n"
-        "from scenarios.catalog import SCENARIOS\n"
+        "from loopmark.scenarios.catalog import SCENARIOS\n"
         "def flow(user):\n"
         "    raise RuntimeError('no such luck')\n"
         "    yield\n"

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.server import ServerProtocol
 
-from harness.drivers.connection import Failure
-from harness.drivers.line import Origin
-from harness.drivers.websocket_driver import event_connection
-from harness.drivers.websocket_driver.dialects import PlainDialect, SocketIoDialect
-from harness.drivers.websocket_driver.event_connection import EventConnection
-from harness.drivers.websocket_driver.event_line import EventAddress
-from harness.vocabulary.flow import Event
-from harness.vocabulary.job import ErrorKind
+from loopmark.harness.drivers.http.connection import Failure
+from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.websocket_driver import event_connection
+from loopmark.harness.drivers.websocket_driver.dialects import PlainDialect, SocketIoDialect
+from loopmark.harness.drivers.websocket_driver.event_connection import EventConnection
+from loopmark.harness.drivers.websocket_driver.event_line import EventAddress
+from loopmark.harness.vocabulary.flow import Event
+from loopmark.harness.vocabulary.job import ErrorKind
 
 GREETING = '{"event": "connected", "data": {}}'
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"

@@ -15,10 +15,10 @@ import pytest
 from websockets.http11 import Request as Handshake
 from websockets.server import ServerProtocol
 
-from harness.drivers.guarded import guarded
-from harness.drivers.websocket_driver.driver import drive
-from harness.vocabulary.job import ErrorKind, Timeouts
-from harness.vocabulary.load import Burst, FanOut
+from loopmark.harness.drivers.process.run_job import to_its_end
+from loopmark.harness.drivers.websocket_driver.driver import drive
+from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.vocabulary.load import Burst, FanOut
 from tests.harness.drivers.driving import HANG_S, ok, samples_of
 from tests.harness.drivers.hostile_server import never_accepting
 from tests.harness.drivers.test_websocket_driver import counted, job, scenario
@@ -273,7 +273,7 @@ async def test_a_hostile_server_is_a_named_error(name: str, tmp_path: Path) -> N
     asked = scenario("websocket", connecting, connects=True)
     async with hostile(behaviour) as url, asyncio.timeout(HANG_S):
         given = job(url, Burst(USERS), tmp_path, SHORT)
-        report = await guarded(drive(given, asked))
+        report = await to_its_end(drive(given, asked))
     samples = samples_of(given)
     assert counted(samples) == {("connect", kind): USERS}
     assert what in report.error_examples[kind][0]
@@ -291,7 +291,7 @@ async def test_what_never_ends_takes_bounded_memory(tmp_path: Path) -> None:
             given = job(url, Burst(1), tmp_path, SHORT)
             tracemalloc.start()
             try:
-                await guarded(drive(given, asked))
+                await to_its_end(drive(given, asked))
                 _, most = tracemalloc.get_traced_memory()
             finally:
                 tracemalloc.stop()
@@ -303,7 +303,7 @@ async def test_a_target_that_never_accepts_is_a_connect_error(tmp_path: Path) ->
     limits = Timeouts(connect_s=0.2, first_byte_s=5.0, response_s=5.0)
     with never_accepting() as url:
         given = job(url, FanOut(2, 10, 1.0), tmp_path, limits)
-        await guarded(drive(given, asked))
+        await to_its_end(drive(given, asked))
     assert set(samples_of(given)["error"]) == {ErrorKind.CONNECT}
 
 
@@ -311,7 +311,7 @@ async def test_socketio_without_its_packets_is_a_wrong_answer(tmp_path: Path) ->
     asked = scenario("socketio", connecting, connects=True)
     async with hostile(switching(GREETING)) as url, asyncio.timeout(HANG_S):
         given = job(url, Burst(2), tmp_path, SHORT)
-        report = await guarded(drive(given, asked))
+        report = await to_its_end(drive(given, asked))
     assert counted(samples_of(given)) == {("connect", ErrorKind.WRONG_ANSWER): 2}
     assert NO_EVENT in report.error_examples[ErrorKind.WRONG_ANSWER][0]
 
@@ -338,5 +338,5 @@ async def test_an_end_that_comes_with_what_wants_an_answer(
     asked = scenario("socketio", connecting, connects=True)
     async with hostile(behave) as url, asyncio.timeout(HANG_S):
         given = job(url, Burst(2), tmp_path, SHORT)
-        await guarded(drive(given, asked))
+        await to_its_end(drive(given, asked))
     assert counted(samples_of(given)) == {("connect", kind): 2}

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 import uvloop
 
-from harness.drivers import answer, connection
-from harness.drivers.transport import LoadTransport
-from harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser
-from harness.vocabulary.job import DriverReport, ErrorKind, LoadJob, Timeouts
-from harness.vocabulary.load import Burst, Closed
-from harness.vocabulary.scenario import Scenario
+from loopmark.harness.drivers.http import answer, connection
+from loopmark.harness.drivers.http.transport import LoadTransport
+from loopmark.harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser
+from loopmark.harness.vocabulary.job import DriverReport, ErrorKind, LoadJob, Timeouts
+from loopmark.harness.vocabulary.load import Burst, Closed
+from loopmark.harness.vocabulary.scenario import Scenario
 from tests.harness.drivers.driving import HANG_S, drive, job, scenario
 from tests.harness.drivers.hostile_server import BEHAVIOURS, HostileServer, never_accepting
 from tests.harness.drivers.locust_process import LocustProcess

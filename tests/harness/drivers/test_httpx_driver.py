@@ -22,17 +22,22 @@ from random import Random
 import httpx
 import pytest
 
-from harness.drivers.encoding import Encoder
-from harness.drivers.flow_user import FlowUser
-from harness.drivers.job_files import read_job, read_report, write_job, write_report
-from harness.drivers.line import Origin
-from harness.drivers.recording import Recording
-from harness.drivers.samples import SampleFile
-from harness.drivers.user import Identity
-from harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser
-from harness.vocabulary.job import DriverReport, ErrorKind, Timeouts
-from harness.vocabulary.load import Burst, Closed, FlowLoad, Open, Ramp
-from harness.vocabulary.load import Steps as StepsLoad
+from loopmark.harness.drivers.http.encoding import Encoder
+from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.pacing.user import Account
+from loopmark.harness.drivers.process.job_files import (
+    read_job,
+    read_report,
+    write_job,
+    write_report,
+)
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.recording.samples import SampleFile
+from loopmark.harness.drivers.users.flow_user import FlowUser
+from loopmark.harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser
+from loopmark.harness.vocabulary.job import DriverReport, ErrorKind, Timeouts
+from loopmark.harness.vocabulary.load import Burst, Closed, FlowLoad, Open, Ramp
+from loopmark.harness.vocabulary.load import Steps as StepsLoad
 from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import (
     HANG_S,
@@ -47,8 +52,8 @@ from tests.harness.drivers.driving import (
     samples_of,
     scenario,
 )
+from tests.harness.drivers.http.test_transport import always_ok, served
 from tests.harness.drivers.locust_process import LocustProcess
-from tests.harness.drivers.test_transport import always_ok, served
 from tests.harness.drivers.tried_flows import (
     choosing,
     compressed,
@@ -260,7 +265,7 @@ async def test_a_closed_flow_user_begins_nothing(tmp_path: Path) -> None:
     with SampleFile(tmp_path / "s.parquet", 0) as samples:
         user = FlowUser(nothing, Origin("127.0.0.1", 1), PATIENT, Recording(samples))
         virtual = VirtualUser(0, "t", Random(1))
-        user.prepare(Identity(virtual, Encoder("http://a", "t")))
+        user.prepare(Account(virtual, Encoder("http://a", "t")))
         user.on_end = lambda *how: ended.append(how)
         user.go(1)
         await user.close()
@@ -270,10 +275,10 @@ async def test_a_closed_flow_user_begins_nothing(tmp_path: Path) -> None:
 
 SIGNALLED = """
 import sys
-from harness.drivers import httpx_driver
-from harness.drivers.job_loop import run_jobs
-from harness.vocabulary.flow import Request
-from harness.vocabulary.scenario import Scenario
+from loopmark.harness.drivers import httpx_driver
+from loopmark.harness.drivers.process.job_loop import run_jobs
+from loopmark.harness.vocabulary.flow import Request
+from loopmark.harness.vocabulary.scenario import Scenario
 
 def flow(user):
     yield Request("GET", "/only", step="only")

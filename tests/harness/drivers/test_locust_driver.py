@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.vocabulary.job import ErrorKind, Timeouts
-from harness.vocabulary.load import Burst, Closed, FlowLoad, Open
+from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.vocabulary.load import Burst, Closed, FlowLoad, Open
 from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import HANG_S, WARM, Server, job, samples_of, scenario
+from tests.harness.drivers.http.test_transport import always_ok, served
 from tests.harness.drivers.locust_process import ROOT, DriverEndedError, LocustProcess
-from tests.harness.drivers.test_transport import always_ok, served
 from tests.harness.drivers.tried_flows import faulty, one_step, two_steps
 
 pytestmark = pytest.mark.anyio
@@ -145,16 +145,16 @@ async def test_a_silent_warm_up_is_given_up(locust: LocustProcess, tmp_path: Pat
 
 
 PARTS = """
-import harness.drivers.locust_driver
+import loopmark.harness.drivers.locust_driver
 import errno, socket, ssl, time, zlib
 import gevent, requests
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from geventhttpclient.useragent import ConnectionError, RetriesExceeded
 from locust.exception import CatchResponseError, ResponseError
-from harness.drivers.locust_driver.failures import kind_of, told
-from harness.drivers.locust_driver.gevent_loop import GeventLoop
-from harness.drivers.locust_driver.native_thread import NativeThread
-from harness.drivers.precise_timer import Calendar, PreciseTimer
+from loopmark.harness.drivers.locust_driver.locustfile.failures import kind_of, told
+from loopmark.harness.drivers.locust_driver.gevent_loop import GeventLoop
+from loopmark.harness.drivers.locust_driver.native_thread import NativeThread
+from loopmark.harness.drivers.pacing.precise_timer import Calendar, PreciseTimer
 
 # What kind of error an exception is.
 refused = OSError(errno.ECONNREFUSED, "refused")

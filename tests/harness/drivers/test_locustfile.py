@@ -21,14 +21,14 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
-from harness.driver_process import Drive, DriverProcess
-from harness.errors import UserError
-from harness.locustfile_inspection import inspect
-from harness.locustfile_run import MODULE
-from harness.target_process import free_port
-from harness.vocabulary.job import DriverReport, ErrorKind, LocustfileJob
-from harness.vocabulary.load import Population
-from harness.vocabulary.locustfile import Inspection, LocustfileChoice
+from loopmark.harness.errors import UserError
+from loopmark.harness.launch.target_process import free_port
+from loopmark.harness.run.driver_process import Drive, DriverProcess
+from loopmark.harness.run.locustfile_inspection import inspect
+from loopmark.harness.run.locustfile_run import MODULE
+from loopmark.harness.vocabulary.job import DriverReport, ErrorKind, LocustfileJob
+from loopmark.harness.vocabulary.load import Population
+from loopmark.harness.vocabulary.locustfile import Inspection, LocustfileChoice
 from tests.harness.drivers.locustfile_target import SLOW_S, CountingTarget
 
 FEW = Population(users=3, spawn_rate=100.0, run_time_s=1.0)
@@ -636,9 +636,9 @@ def test_what_cannot_be_run_is_said_in_one_line(tmp_path: Path) -> None:
     code = """
         import json, sys
         from pydantic import TypeAdapter
-        from harness.drivers.locust_driver.locustfile_inspection import inspect
-        from harness.errors import UserError
-        from harness.vocabulary.locustfile import LocustfileChoice
+        from loopmark.harness.drivers.locust_driver.locustfile.inspection import inspect
+        from loopmark.harness.errors import UserError
+        from loopmark.harness.vocabulary.locustfile import LocustfileChoice
         for choice in TypeAdapter(list[LocustfileChoice]).validate_json(sys.stdin.read()):
             try:
                 said = repr(inspect(choice))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.drivers.websocket_driver.publications import Hearer, Publications
-from harness.vocabulary.job import ErrorKind
+from loopmark.harness.drivers.websocket_driver.publications import Hearer, Publications
+from loopmark.harness.vocabulary.job import ErrorKind
 
 
 def published(*moments: tuple[int, int]) -> Publications:

@@ -20,17 +20,17 @@ import pandas as pd
 import pytest
 import socketio
 
-from harness.drivers.async_round import identities
-from harness.drivers.guarded import guarded
-from harness.drivers.job_files import read_report, write_job
-from harness.drivers.job_loop import ENDED_EARLY
-from harness.drivers.websocket_driver import clients, event_connection
-from harness.drivers.websocket_driver.driver import drive
-from harness.pacing import arrival_times
-from harness.pacing import publishing as publishing_load
-from harness.vocabulary.flow import EventFlow
-from harness.vocabulary.job import DriverReport, EmitterCounts, LoadJob, Timeouts
-from harness.vocabulary.load import (
+from loopmark.harness.drivers.process.job_files import read_report, write_job
+from loopmark.harness.drivers.process.job_loop import ENDED_EARLY
+from loopmark.harness.drivers.process.run_job import to_its_end
+from loopmark.harness.drivers.users.round import accounts
+from loopmark.harness.drivers.websocket_driver import clients, event_connection
+from loopmark.harness.drivers.websocket_driver.driver import drive
+from loopmark.harness.planning.pacing import arrival_times
+from loopmark.harness.planning.pacing import publishing as publishing_load
+from loopmark.harness.vocabulary.flow import EventFlow
+from loopmark.harness.vocabulary.job import DriverReport, EmitterCounts, LoadJob, Timeouts
+from loopmark.harness.vocabulary.load import (
     PUBLISHERS,
     Burst,
     Closed,
@@ -41,7 +41,7 @@ from harness.vocabulary.load import (
     Open,
     Steps,
 )
-from harness.vocabulary.scenario import Broadcast, EventProtocol, Scenario
+from loopmark.harness.vocabulary.scenario import Broadcast, EventProtocol, Scenario
 from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import HANG_S, PATIENT, WARM, samples_of
 from tests.harness.drivers.event_server import EventServer, Fault, Message, running
@@ -108,7 +108,7 @@ async def driven(
 ) -> Driven:
     async with running(server) as url, asyncio.timeout(HANG_S):
         given = job(url, load, folder, timeouts)
-        report = await guarded(drive(given, asked))
+        report = await to_its_end(drive(given, asked))
     return report, samples_of(given)
 
 
@@ -222,7 +222,7 @@ async def test_a_flow_may_connect_and_then_hear(protocol: EventProtocol, tmp_pat
 async def test_the_target_hears_of_the_end(protocol: EventProtocol, tmp_path: Path) -> None:
     server = EventServer()
     async with running(server) as url, asyncio.timeout(HANG_S):
-        await guarded(drive(job(url, Burst(5), tmp_path), scenario(protocol)))
+        await to_its_end(drive(job(url, Burst(5), tmp_path), scenario(protocol)))
         while server.clients:
             await asyncio.sleep(0.01)
 
@@ -635,9 +635,9 @@ async def test_clients_share_the_accounts_there_are(tmp_path: Path) -> None:
     load = FanOut(clients=6, rate=20, duration_s=0.2, http_users=1, drain_s=0.1)
     async with running(server) as url, asyncio.timeout(HANG_S):
         given = replace(job(url, load, tmp_path), tokens=("token-0", "token-1"))
-        await guarded(drive(given, scenario("websocket")))
+        await to_its_end(drive(given, scenario("websocket")))
     assert server.connections == {"token-0": 3, "token-1": 3}
-    assert len(identities(given)) == 2
+    assert len(accounts(given)) == 2
 
 
 async def test_python_socketios_own_client_hears_the_same(tmp_path: Path) -> None:
@@ -650,7 +650,7 @@ async def test_python_socketios_own_client_hears_the_same(tmp_path: Path) -> Non
         own.on("resource_created", lambda data: heard.append(tuple(data.values())[::2]))
         await own.connect(url, auth={"token": "own"}, transports=["websocket"])
         given = job(url, load, tmp_path)
-        await guarded(drive(given, scenario("socketio")))
+        await to_its_end(drive(given, scenario("socketio")))
         await own.disconnect()
     samples = samples_of(given)
     for _, rows in of(samples, "deliver").groupby("user"):
@@ -663,10 +663,10 @@ async def test_python_socketios_own_client_hears_the_same(tmp_path: Path) -> Non
 
 SIGNALLED = """
 import sys
-from harness.drivers.job_loop import run_jobs
-from harness.drivers.websocket_driver import driver
-from harness.vocabulary.flow import Request
-from harness.vocabulary.scenario import Broadcast, Scenario
+from loopmark.harness.drivers.process.job_loop import run_jobs
+from loopmark.harness.drivers.websocket_driver import driver
+from loopmark.harness.vocabulary.flow import Request
+from loopmark.harness.vocabulary.scenario import Broadcast, Scenario
 from tests.harness.drivers.tried_flows import creating, publishing
 
 warm = Request("GET", "/warm", step="warm")

@@ -7,8 +7,15 @@ from typing import Any
 
 import httpx
 
-from harness.vocabulary.flow import Connect, Listen, Request, Response, VirtualUser, check
-from harness.vocabulary.scenario import Publication
+from loopmark.harness.vocabulary.flow import (
+    Connect,
+    Listen,
+    Request,
+    Response,
+    VirtualUser,
+    check,
+)
+from loopmark.harness.vocabulary.scenario import Publication
 
 Steps = Generator[Request, Response, None]
 

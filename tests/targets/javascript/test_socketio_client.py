@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from targets import contract
+from loopmark.targets import contract
 from tests.targets.conftest import TOKENS, Target
 from tests.targets.javascript.conftest import Heard, Listen
 

@@ -11,7 +11,7 @@ import time
 from array import array
 from collections.abc import Awaitable, Callable
 
-from harness.statistics import has_enough_beyond, percentile
+from loopmark.harness.analysis.statistics import has_enough_beyond, percentile
 from tests.bench.driver.generators.leaving import leave
 from tests.bench.driver.task import PERCENTILES, Reading, Task, say
 

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from harness.drivers.job_files import read_report, write_job
-from harness.process_reaper import end
-from harness.statistics import has_enough_beyond, interpolated, percentile
-from harness.vocabulary.job import DriverReport, LoadJob, Timeouts
-from harness.vocabulary.load import Closed, FlowLoad, Open
+from loopmark.harness.analysis.statistics import has_enough_beyond, interpolated, percentile
+from loopmark.harness.drivers.process.job_files import read_report, write_job
+from loopmark.harness.launch.process_reaper import end
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
+from loopmark.harness.vocabulary.load import Closed, FlowLoad, Open
 from tests.bench.driver.generators.loopmark_driver import scenario_name
 from tests.bench.driver.task import PERCENTILES, Reading, Task, perform
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Generator
 from importlib import import_module
 
-from harness.drivers.catalog import DRIVERS
+from loopmark.harness.drivers.catalog import DRIVERS
 
 if __name__ == "__main__":
     # First of all: the Locust driver's package changes the standard library.
@@ -21,9 +21,15 @@ if __name__ == "__main__":
 
 from httpx import AsyncClient
 
-from harness.vocabulary.flow import ClientJourney, Flow, Request, Response, VirtualUser
-from harness.vocabulary.scenario import Scenario
-from scenarios.catalog import SCENARIOS
+from loopmark.harness.vocabulary.flow import (
+    ClientJourney,
+    Flow,
+    Request,
+    Response,
+    VirtualUser,
+)
+from loopmark.harness.vocabulary.scenario import Scenario
+from loopmark.scenarios.catalog import SCENARIOS
 
 PATHS = ("/", "/stall", "/answers")
 KINDS = ("flow", "client")

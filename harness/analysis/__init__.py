@@ -1,0 +1,1 @@
+"""From samples and records to results: no clock, no process, no network, no unseeded chance."""

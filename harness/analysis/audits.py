@@ -1,0 +1,80 @@
+"""Rows counted in the database against the writes that were acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.record import RoundRecord
+from loopmark.harness.vocabulary.result import AuditResult
+from loopmark.harness.vocabulary.scenario import Audit
+
+UNCERTAIN = frozenset(
+    {
+        ErrorKind.TIMEOUT,
+        ErrorKind.RESET,
+        ErrorKind.PROTOCOL,
+        ErrorKind.SERVER_ERROR,
+        ErrorKind.ABANDONED,
+        ErrorKind.FAILED,
+        # The status said that it was done, the body something else: it may have been done.
+        ErrorKind.WRONG_ANSWER,
+    }
+)
+"""Errors after which the write may have been carried out or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundAudit:
+    """One audit of one round; the fields are those of `AuditResult`."""
+
+    acknowledged: int
+    uncertain: int
+    found: int
+    ok: bool
+
+
+def of_round(audit: Audit, record: RoundRecord, samples: pd.DataFrame) -> RoundAudit | None:
+    """Hold the rows against the acknowledged writes of one round.
+
+    Returns:
+        None for a driver that was killed, and for one that lost a worker: of some writes there are
+        no samples to hold the rows against.
+    """
+    if record.state == "worker-lost":
+        return None
+    counts = [c.after - c.before for c in record.audits if c.what == audit.what]
+    if record.state != "measured" and (not counts or samples.empty):
+        return None
+    relevant = samples[samples["step"].isin(list(audit.effect))]
+    alike = relevant.groupby(["step", "error"], observed=True, sort=False).size()
+    surely = least = most = uncertain = 0
+    for (step, error), requests in zip(alike.index.to_list(), alike, strict=True):
+        rows = audit.effect[str(step)] * int(requests)
+        if error == "":
+            surely += rows
+        elif error in UNCERTAIN:
+            # A create without an answer may have added its row; it cannot excuse one that is gone.
+            least += min(rows, 0)
+            most += max(rows, 0)
+            uncertain += int(requests) if rows else 0
+    return RoundAudit(
+        acknowledged=surely,
+        uncertain=uncertain,
+        found=sum(counts),
+        ok=bool(counts) and surely + least <= counts[0] <= surely + most,
+    )
+
+
+def over_rounds(audit: Audit, rounds: Sequence[RoundAudit]) -> AuditResult:
+    """One audit over all rounds: each must agree by itself, or errors could cancel out."""
+    return AuditResult(
+        what=audit.what,
+        acknowledged=sum(one.acknowledged for one in rounds),
+        uncertain=sum(one.uncertain for one in rounds),
+        found=sum(one.found for one in rounds),
+        ok=all(one.ok for one in rounds),
+    )

@@ -1,0 +1,223 @@
+"""One round that was measured to its end: from its samples to what the summary needs of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pandas as pd
+
+from loopmark.harness.analysis import (
+    fan_out,
+    latencies,
+    littles_law,
+    resource_use,
+    stages,
+    statistics,
+    steady_state,
+    validity,
+)
+from loopmark.harness.analysis.latencies import Answers
+from loopmark.harness.analysis.windows import in_window, right, within
+from loopmark.harness.planning.pacing import stretches
+from loopmark.harness.vocabulary.job import CONNECT_STEP, DriverReport, ErrorKind
+from loopmark.harness.vocabulary.load import (
+    ARRIVING,
+    FANNING_OUT,
+    Burst,
+    Closed,
+    FanOut,
+    FanOutSteps,
+    Load,
+    Open,
+    Population,
+    Ramp,
+    Steps,
+)
+from loopmark.harness.vocabulary.record import RoundRecord
+from loopmark.harness.vocabulary.result import RoundResult
+
+LATE_MS = 1.0
+LATE_SHARE = 0.99
+"""The percentile of lateness that is judged under an open load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round amounts to; the samples themselves are let go.
+
+    Attributes:
+        result: Its figures.
+        answers: Times of the right answers that its figures are about; of the deliveries of a
+            fan-out.
+        requests_by_step: Requests that its figures are about, failed ones included; under a fan-out
+            also those of all other steps.
+        answers_by_step: Times of the right ones among these.
+        refused: How many of them were refused.
+        served: Requests that were answered within the window, or deliveries heard there: what the
+            target worked for.
+        users: Users of whom an answer, right or wrong, came within the window.
+        balance: Both sides of Little's law; None where the load is not steady.
+        halves: The second half of the window against the first; likewise.
+        cut: Whether MSER found a material change; likewise.
+        arrivals: What an open load's schedule became.
+        stages: Of loads that have any.
+        late_ms: 99th percentile of the time from due to sent; under a fan-out of the publications.
+        send_spread_ms: Largest time from due to sent; likewise.
+        late_sends: Share of requests sent over 1 ms late; likewise.
+        fan_out: What became of the publications of a fan-out; None where the driver did not say.
+    """
+
+    result: RoundResult
+    answers: Answers
+    requests_by_step: Counter[str]
+    answers_by_step: Answers
+    refused: int
+    served: int
+    users: int
+    balance: littles_law.Balance | None
+    halves: steady_state.Change | None
+    cut: bool | None
+    arrivals: validity.Arrivals | None
+    stages: tuple[stages.StageCount, ...]
+    late_ms: float | None
+    send_spread_ms: float
+    late_sends: float
+    fan_out: fan_out.FanOutCount | None = None
+
+
+def measured_round(
+    load: Load, record: RoundRecord, report: DriverReport, samples: pd.DataFrame
+) -> Round:
+    """Look at one round.
+
+    Args:
+        load: What was driven.
+        record: Of the round.
+        report: Of its driver.
+        samples: All of the round's.
+    """
+    start, end = report.window_start_ns, report.window_end_ns
+    window_s = (end - start) / 1e9
+    fans_out = isinstance(load, FANNING_OUT)
+    counted = fan_out.deliveries(samples) if fans_out else samples
+    inside = in_window(load, report, counted)
+    good = right(inside)
+    # What is due in the window may be answered or heard after it, and that is no throughput.
+    scheduled = fans_out or isinstance(load, ARRIVING)
+    answered = within(counted, "done_ns", start, end) if scheduled else inside
+    in_time = len(right(answered)) if scheduled else len(good)
+    answers = latencies.answers(good)
+    all_steps = _all_steps(load, report, samples) if fans_out else inside
+    waited_ms = _waited_ms(load, report, samples, inside)
+    cpu_ms = resource_use.cpu_ms(load, record)
+    served = (
+        len(fan_out.heard(answered))
+        if fans_out
+        else int((answered["error"] != ErrorKind.REFUSED).sum())
+    )
+    result = RoundResult(
+        round=record.round,
+        block=record.block,
+        requests=len(inside),
+        errors=len(inside) - len(good),
+        window_s=window_s,
+        makespan_s=window_s if isinstance(load, Burst) else None,
+        throughput_rps=in_time / window_s if window_s > 0 else 0.0,
+        latency_ms=latencies.percentiles(answers.latency(load)),
+        cpu_ms_per_request=cpu_ms / served if cpu_ms is not None and served else None,
+    )
+    series = _series(load, good, answers, start, end)
+    return Round(
+        result=result,
+        answers=answers,
+        requests_by_step=Counter(
+            {
+                str(step): int(n)
+                for step, n in all_steps.groupby("step", observed=True, sort=False).size().items()
+            }
+        ),
+        answers_by_step=latencies.answers(right(all_steps)) if fans_out else answers,
+        refused=int((all_steps["error"] == ErrorKind.REFUSED).sum()),
+        served=served,
+        users=inside["user"].nunique(),
+        balance=littles_law.balance(load, samples, start, end),
+        halves=None if series is None else steady_state.between_halves(series),
+        cut=None if series is None else not steady_state.is_steady(series, _materiality(load)),
+        arrivals=_arrivals(load, report, samples, inside),
+        stages=_stages(load, report, samples),
+        late_ms=statistics.percentile(waited_ms, LATE_SHARE) if waited_ms.size else None,
+        send_spread_ms=float(waited_ms.max()) if waited_ms.size else 0.0,
+        late_sends=float((waited_ms > LATE_MS).mean()) if waited_ms.size else 0.0,
+        fan_out=fan_out.count(load, record, samples) if isinstance(load, FANNING_OUT) else None,
+    )
+
+
+def _all_steps(load: Load, report: DriverReport, samples: pd.DataFrame) -> pd.DataFrame:
+    """All that was due in the window of a fan-out, and the connections, which are there before."""
+    connects = samples[samples["step"] == CONNECT_STEP]
+    others = samples[samples["step"] != CONNECT_STEP]
+    return pd.concat([connects, in_window(load, report, others)])
+
+
+def _waited_ms(
+    load: Load, report: DriverReport, samples: pd.DataFrame, inside: pd.DataFrame
+) -> latencies.Latencies:
+    """From due to sent: the driver's own time. The moments of a delivery are the target's."""
+    if isinstance(load, FANNING_OUT):
+        return fan_out.lateness_ms(report, samples)
+    waited: latencies.Latencies = (inside["sent_ns"] - inside["due_ns"]).to_numpy(dtype=float) / 1e6
+    return waited
+
+
+def _stages(
+    load: Load, report: DriverReport, samples: pd.DataFrame
+) -> tuple[stages.StageCount, ...]:
+    if isinstance(load, FanOutSteps):
+        return fan_out.stage_counts(stages.stages(load), report, samples)
+    if isinstance(load, Steps | Ramp):
+        return stages.counts(stages.stages(load), report, samples)
+    return ()
+
+
+def _series(
+    load: Load, good: pd.DataFrame, answers: Answers, start: int, end: int
+) -> steady_state.Series | None:
+    """What must be steady: answers of a fixed number of users, response times of an open load.
+
+    The answers of an open load, and the deliveries of a fan-out, follow a schedule, whatever
+    becomes of the target; under the shape of a locustfile nothing is meant to be steady.
+    """
+    if end <= start or good.empty:
+        return None
+    if isinstance(load, Closed) or (isinstance(load, Population) and load.users is not None):
+        return steady_state.answers_per_bin(good["done_ns"].to_numpy(), start, end)
+    if isinstance(load, Open | FanOut):
+        due = good["due_ns"].to_numpy()
+        series = steady_state.mean_per_bin(due, answers.response, start, end)
+        return series if len(series) > 1 else None
+    return None
+
+
+def _materiality(load: Load) -> steady_state.Materiality:
+    if isinstance(load, Open | FanOut):
+        return validity.MATERIAL_RESPONSES
+    return validity.MATERIAL_ANSWERS
+
+
+def _arrivals(
+    load: Load, report: DriverReport, samples: pd.DataFrame, inside: pd.DataFrame
+) -> validity.Arrivals | None:
+    if isinstance(load, FANNING_OUT):
+        return fan_out.arrivals(load, report, samples)
+    if not isinstance(load, ARRIVING):
+        return None
+    in_time = (inside["sent_ns"] < report.window_end_ns) | (inside["error"] == ErrorKind.REFUSED)
+    window = stretches(load)[1 if load.warmup_s > 0 else 0 :]
+    return validity.Arrivals(
+        planned=sum(stretch.arrivals for stretch in window),
+        due=len(inside) + report.unsent,
+        sent=int(in_time.sum()),
+        unsent=report.unsent,
+        window_s=(report.window_end_ns - report.window_start_ns) / 1e9,
+    )

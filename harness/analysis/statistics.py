@@ -1,0 +1,122 @@
+"""Estimates and their intervals. Pure functions of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from loopmark.harness.vocabulary.result import Interval
+
+CONFIDENCE = 0.95
+MIN_SAMPLES_BEYOND = 10
+"""A percentile needs about ten samples beyond it, or it is the luck of a few: N (1 - p) >= 10."""
+
+Numbers = Sequence[float] | npt.NDArray[Any]
+
+
+def percentile(values: Numbers, p: float) -> float:
+    """The smallest value with at least the share `p` of all values at or below it.
+
+    An order statistic (inverse of the empirical distribution, definition 1 in Hyndman and Fan,
+    1996): always a value that was measured, exact at any size.
+
+    Raises:
+        ValueError: There are no values, or `p` is not within (0, 1].
+    """
+    return percentiles(values, [p])[0]
+
+
+def percentiles(values: Numbers, shares: Sequence[float]) -> list[float]:
+    """Several percentiles at once, each as `percentile` gives it.
+
+    Raises:
+        ValueError: There are no values, or a share is not within (0, 1].
+    """
+    if not shares:
+        return []
+    array = np.asarray(values, dtype=float)
+    if array.size == 0:
+        raise ValueError("no values")
+    for p in shares:
+        if not 0 < p <= 1:
+            raise ValueError(f"p must be within (0, 1], not {p}")
+    # The small term keeps a product such as 0.07 * 100, stored as 7.000000000000001, at 7.
+    ranks = [max(math.ceil(p * array.size - 1e-9) - 1, 0) for p in shares]
+    ordered = np.partition(array, ranks)
+    return [float(ordered[rank]) for rank in ranks]
+
+
+def has_enough_beyond(count: int, p: float) -> bool:
+    """Whether `count` samples can carry the percentile `p`."""
+    return count * (1 - p) >= MIN_SAMPLES_BEYOND - 1e-9
+
+
+def percentile_interval(values: Numbers, p: float) -> Interval | None:
+    """The distribution-free 95% interval of a percentile, from order statistics.
+
+    It takes the samples as independent, which requests that share a queue are not: use it only
+    where there is a single round. Method: `scipy.stats.quantile_test` (Conover, 1999, section 3.2).
+
+    Returns:
+        None where the sample is too small to bound the percentile on both sides.
+    """
+    from scipy import stats  # noqa: PLC0415 - half a second to import, and drivers need no intervals
+
+    array = np.asarray(values, dtype=float)
+    if array.size == 0:
+        return None
+    found: Any = stats.quantile_test(array, p=p).confidence_interval(CONFIDENCE)
+    low, high = float(found.low), float(found.high)
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+
+
+def interval_over_rounds(estimate: float, per_round: Sequence[float]) -> Interval | None:
+    """The 95% interval of a positive figure from its scatter over the rounds.
+
+    Student's t on logarithms, about the estimate: ln(estimate) +- t s / sqrt(n), where s is the
+    standard deviation of the rounds' logarithms. The round is the unit that repeats independently.
+
+    Returns:
+        None with fewer than two rounds, or where a figure is not positive.
+    """
+    half = _log_half_width(per_round)
+    if half is None or estimate <= 0:
+        return None
+    return estimate * math.exp(-half), estimate * math.exp(half)
+
+
+def ratio_over_rounds(
+    other: Sequence[float], base: Sequence[float]
+) -> tuple[float, Interval | None] | None:
+    """The geometric mean of `other / base` over paired rounds, with its 95% interval.
+
+    Returns:
+        None when there are no pairs or a figure is not positive; the interval is None for a
+        single pair.
+    """
+    pairs = list(zip(other, base, strict=False))
+    if not pairs or any(a <= 0 or b <= 0 for a, b in pairs):
+        return None
+    ratios = [a / b for a, b in pairs]
+    mean = math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
+    return mean, interval_over_rounds(mean, ratios)
+
+
+def interpolated(at: float, times: Numbers, values: Numbers) -> float:
+    """The value at the moment `at`, linear between the readings around it, constant beyond."""
+    return float(np.interp(at, np.asarray(times, float), np.asarray(values, float)))
+
+
+def _log_half_width(per_round: Sequence[float]) -> float | None:
+    count = len(per_round)
+    if count < 2 or min(per_round) <= 0:  # noqa: PLR2004 - a scatter needs two
+        return None
+    from scipy import stats  # noqa: PLC0415 - as above
+
+    logs = np.log(np.asarray(per_round, dtype=float))
+    t = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
+    return t * float(logs.std(ddof=1)) / math.sqrt(count)

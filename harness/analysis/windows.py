@@ -1,0 +1,32 @@
+"""Which requests belong to the measured window of a round."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from loopmark.harness.vocabulary.job import DriverReport
+from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Burst, Load
+
+
+def in_window(load: Load, report: DriverReport, samples: pd.DataFrame) -> pd.DataFrame:
+    """The requests of one round that its figures are about.
+
+    Under a burst all; under a closed load those answered within the window. Under an open load
+    and under a fan-out those due within it, whenever they were answered: left to its end, the
+    slowest would be missing.
+    """
+    if isinstance(load, Burst):
+        return samples
+    column = "due_ns" if isinstance(load, ARRIVING + FANNING_OUT) else "done_ns"
+    return within(samples, column, report.window_start_ns, report.window_end_ns)
+
+
+def within(samples: pd.DataFrame, column: str, start_ns: int, end_ns: int) -> pd.DataFrame:
+    """The requests of which something happened from the start on and before the end."""
+    times = samples[column]
+    return samples[(times >= start_ns) & (times < end_ns)]
+
+
+def right(samples: pd.DataFrame) -> pd.DataFrame:
+    """The requests that got the right answer."""
+    return samples[samples["error"] == ""]

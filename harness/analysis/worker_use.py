@@ -1,0 +1,58 @@
+"""The workers of a distributed driver over the rounds of a cell. Pure: reports in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loopmark.harness.vocabulary.job import ClockKind, WorkerReport
+from loopmark.harness.vocabulary.record import RoundRecord
+from loopmark.harness.vocabulary.result import WorkerUse
+
+_CLOCKS: tuple[ClockKind, ...] = ("shared", "aligned", "durations")
+"""From the one that can be trusted most to the one that can be trusted least."""
+
+
+def worker_use(records: Sequence[RoundRecord]) -> tuple[WorkerUse, ...]:
+    """What each worker delivered and spent, in the order in which they first drove."""
+    reports: dict[str, list[WorkerReport]] = {}
+    for record in records:
+        for one in _workers(record):
+            reports.setdefault(one.name, []).append(one)
+    return tuple(_over_rounds(name, of_worker) for name, of_worker in reports.items())
+
+
+def losses(records: Sequence[RoundRecord]) -> tuple[str, ...]:
+    """For each worker that did not deliver all: which, why, and what there is of it."""
+    found = []
+    for record in records:
+        told = [
+            f"round {record.round + 1} lost the worker {one.name}: {one.lost}; "
+            f"{one.samples} samples of it had been delivered"
+            for one in _workers(record)
+            if one.lost
+        ]
+        if record.state == "worker-lost" and not told:
+            told = [f"round {record.round + 1} lost a worker of the driver"]
+        found += told
+    return tuple(found)
+
+
+def _workers(record: RoundRecord) -> tuple[WorkerReport, ...]:
+    return record.driver.workers if record.has_figures and record.driver is not None else ()
+
+
+def _over_rounds(name: str, reports: Sequence[WorkerReport]) -> WorkerUse:
+    clock = max((one.clock for one in reports), key=_CLOCKS.index)
+    uncertain = [one.uncertainty_ms for one in reports if one.uncertainty_ms is not None]
+    cpu = [one.cpu_fraction for one in reports if one.cpu_fraction is not None]
+    lag = [one.loop_lag_ms_p99 for one in reports if one.loop_lag_ms_p99 is not None]
+    return WorkerUse(
+        name=name,
+        rounds=len(reports),
+        samples=sum(one.samples for one in reports),
+        clock=clock,
+        uncertainty_ms=None if clock == "shared" else max(uncertain, default=None),
+        cpu_fraction=max(cpu, default=None),
+        loop_lag_ms_p99=max(lag, default=None),
+        lost="; ".join(dict.fromkeys(one.lost for one in reports if one.lost)),
+    )

@@ -1,0 +1,241 @@
+"""The options of `loopmark run` that go with a locustfile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from loopmark.harness.commands.run_time import seconds
+from loopmark.harness.errors import UserError
+from loopmark.harness.vocabulary.load import MAX_CONCURRENCY, MAX_RATE, MAX_SECONDS
+from loopmark.harness.vocabulary.locustfile import LocustfileChoice
+
+DEFAULT_WEB_PORT = 8089
+MAX_ROUNDS = 1000
+MAX_PORT = 65_535
+
+_FLAG = "--locustfile"
+_ARGUMENTS = "loopmark.harness.commands.locustfile_options.arguments"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class LocustfileCommand(click.Command):
+    """A command for which what follows `--` are options of the locustfile, if there is one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep what is the locustfile's for it."""
+        before, after = args, list[str]()
+        if "--" in args:
+            cut = args.index("--")
+            if any(one == _FLAG or one.startswith(f"{_FLAG}=") for one in args[:cut]):
+                before, after = args[:cut], args[cut + 1 :]
+        ctx.meta[_ARGUMENTS] = after
+        return super().parse_args(ctx, before)
+
+
+@dataclass(frozen=True, slots=True)
+class LocustfileWish:
+    """What the command line says about a locustfile.
+
+    Attributes:
+        choice: The file, and what of it.
+        rounds: How often it is measured.
+        web_port: For Locust's live page; None for none.
+    """
+
+    choice: LocustfileChoice
+    rounds: int
+    web_port: int | None
+
+
+class _Number(click.ParamType[int | float]):
+    """A number within bounds; anything else is said in one line."""
+
+    name = "number"
+
+    def __init__(self, option: str, most: float, *, whole: bool) -> None:
+        self._option = option
+        self._most = most
+        self._whole = whole
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as click has it
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int | float:
+        """Read it.
+
+        Raises:
+            UserError: It is none, or too small or large.
+        """
+        del param, ctx
+        try:
+            found = int(value) if self._whole else float(value)
+        except ValueError:
+            found = 0
+        if not 0 < found <= self._most:
+            least = "a whole number from 1" if self._whole else "a number above 0"
+            raise UserError(f"{self._option} {value}: must be {least} to {self._most:g}")
+        return found
+
+
+class _RunTime(click.ParamType[float]):
+    """A time in Locust's notation, as seconds."""
+
+    name = "time"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as click has it
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Read it.
+
+        Raises:
+            UserError: It is none, or too long.
+        """
+        del param, ctx
+        found = seconds(str(value))
+        if found > MAX_SECONDS:
+            raise UserError(f"--run-time {value}: at most {MAX_SECONDS} s")
+        return found
+
+
+_OPTIONS = (
+    click.option(
+        _FLAG,
+        "locustfile",
+        metavar="FILE",
+        help="Measure this locustfile instead of a plan; the options below go with it.",
+    ),
+    click.option(
+        "--host", metavar="URL", help="Its target; default: the host of its classes of users."
+    ),
+    click.option(
+        "--users",
+        type=_Number("--users", MAX_CONCURRENCY, whole=True),
+        metavar="N",
+        help="Users at a time; default: 1. Not with a LoadTestShape.",
+    ),
+    click.option(
+        "--spawn-rate",
+        type=_Number("--spawn-rate", MAX_RATE, whole=False),
+        metavar="R",
+        help="Users started per second; default: 1.",
+    ),
+    click.option(
+        "--run-time",
+        "run_time_s",
+        type=_RunTime(),
+        metavar="TIME",
+        help="From the first user's start to the end, as in 90, 30s or 1m30s; default: 30 s "
+        "with all users, and at most 10 minutes of a LoadTestShape.",
+    ),
+    click.option(
+        "--rounds",
+        type=_Number("--rounds", MAX_ROUNDS, whole=True),
+        metavar="N",
+        help="How often; default: 1. From 3 on, intervals rest on the rounds.",
+    ),
+    click.option(
+        "--class",
+        "user_classes",
+        multiple=True,
+        metavar="NAME",
+        help="Only this class of users; may be repeated.",
+    ),
+    click.option(
+        "--tags",
+        multiple=True,
+        metavar="TAG",
+        help="Only tasks with this tag; may be repeated.",
+    ),
+    click.option(
+        "--exclude-tags",
+        multiple=True,
+        metavar="TAG",
+        help="No tasks with this tag; may be repeated.",
+    ),
+    click.option("--web", is_flag=True, help="Show Locust's live page while it runs."),
+    click.option(
+        "--web-port",
+        type=_Number("--web-port", MAX_PORT, whole=True),
+        metavar="PORT",
+        help=f"Of that page, on 127.0.0.1; default: {DEFAULT_WEB_PORT}.",
+    ),
+)
+
+
+def locustfile_options(command: F) -> F:
+    """Give a command all of them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def wish(ctx: click.Context, plan: Mapping[str, object]) -> LocustfileWish | None:
+    """What the command line says about a locustfile; None when there is none.
+
+    Args:
+        ctx: Of a `LocustfileCommand` with `locustfile_options`.
+        plan: What it says about a plan, by name.
+
+    Raises:
+        UserError: Options that do not go together.
+    """
+    said = {name: ctx.params[name] for name in _NAMES}
+    given = {name: value for name, value in said.items() if value not in _NOTHING}
+    if "locustfile" not in given:
+        for name in given:
+            raise UserError(f"{_NAMES[name]} goes with {_FLAG} FILE")
+        return None
+    for name, value in plan.items():
+        if value not in _NOTHING:
+            raise UserError(f"name a locustfile or {name}, not both")
+    if "web_port" in given and not ctx.params["web"]:
+        raise UserError("--web-port goes with --web")
+    _require_text(given, ctx.meta[_ARGUMENTS])
+    choice = LocustfileChoice(
+        path=given["locustfile"],
+        host=ctx.params["host"],
+        user_classes=tuple(given.get("user_classes", ())),
+        tags=tuple(given.get("tags", ())),
+        exclude_tags=tuple(given.get("exclude_tags", ())),
+        users=given.get("users"),
+        spawn_rate=given.get("spawn_rate"),
+        run_time_s=given.get("run_time_s"),
+        arguments=tuple(ctx.meta[_ARGUMENTS]),
+    )
+    port = given.get("web_port", DEFAULT_WEB_PORT) if ctx.params["web"] else None
+    return LocustfileWish(choice, given.get("rounds", 1), port)
+
+
+def _require_text(given: Mapping[str, object], arguments: Sequence[str]) -> None:
+    """What cannot be written as UTF-8 can be told to no other process."""
+    try:
+        str((given, arguments)).encode()
+    except UnicodeEncodeError as error:
+        found = error.object[error.start : error.end]
+        raise UserError(f"the command line is not UTF-8 text: {found!r}") from None
+
+
+_NOTHING: tuple[object, ...] = (None, (), False)
+_NAMES = {
+    "locustfile": _FLAG,
+    "host": "--host",
+    "users": "--users",
+    "spawn_rate": "--spawn-rate",
+    "run_time_s": "--run-time",
+    "rounds": "--rounds",
+    "user_classes": "--class",
+    "tags": "--tags",
+    "exclude_tags": "--exclude-tags",
+    "web": "--web",
+    "web_port": "--web-port",
+}

@@ -1,0 +1,27 @@
+"""How long a run takes, in the notation that Locust has for it."""
+
+from __future__ import annotations
+
+import re
+
+from loopmark.harness.errors import UserError
+
+_UNITS = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
+_SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+
+
+def seconds(text: str) -> float:
+    """Seconds of a time such as "90", "30s", "1m30s" or "1h".
+
+    Raises:
+        UserError: It is none, or nothing.
+    """
+    found = 0.0
+    if _SECONDS.fullmatch(text):
+        found = float(text)
+    elif text and (parts := _UNITS.fullmatch(text)):
+        hours, minutes, rest = (float(part or 0) for part in parts.groups())
+        found = 3600 * hours + 60 * minutes + rest
+    if not found:
+        raise UserError(f"--run-time {text!r} is no time; for example 30s, 1m30s or 90")
+    return found

@@ -1,0 +1,84 @@
+"""What came back, with the comfort of an httpx response where it is asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+
+from loopmark.harness.drivers.http.connection import MAX_ANSWER_BYTES, Headers
+
+_PIECE_BYTES = 16 * 1024
+"""Of a compressed body, decompressed at a time: at most a thousand times as much comes out."""
+
+
+class Answer:
+    """The answer to one request of a flow.
+
+    An httpx response costs more to make than the whole exchange; nearly all flows look at the
+    status and the JSON only. What else is asked for is httpx's.
+
+    Attributes:
+        status_code: The HTTP status code.
+    """
+
+    __slots__ = ("_body", "_headers", "status_code")
+
+    def __init__(self, status_code: int, headers: Headers, body: bytes) -> None:
+        self.status_code = status_code
+        self._headers = headers
+        self._body = body
+
+    @property
+    def headers(self) -> httpx.Headers:
+        """The headers, case-insensitive."""
+        return httpx.Headers(self._headers)
+
+    @property
+    def content(self) -> bytes:
+        """The body, decompressed.
+
+        Raises:
+            ValueError: It is not compressed as its headers say.
+        """
+        for name, _ in self._headers:
+            if len(name) == len(b"content-encoding") and name.lower() == b"content-encoding":
+                return self._decompressed()
+        return self._body
+
+    @property
+    def text(self) -> str:
+        """The body as text, in the character set that the headers name.
+
+        Raises:
+            ValueError: It is not compressed as its headers say.
+        """
+        return httpx.Response(
+            self.status_code,
+            headers=[(k, v) for k, v in self._headers if k.lower() == b"content-type"],
+            content=self.content,
+        ).text
+
+    def json(self) -> Any:  # noqa: ANN401 - JSON is what the target made it
+        """The body, parsed as JSON.
+
+        Raises:
+            ValueError: It is not JSON, or not compressed as its headers say.
+        """
+        return json.loads(self.content)
+
+    def _decompressed(self) -> bytes:
+        body, size, parts = self._body, 0, []
+        pieces = (body[at : at + _PIECE_BYTES] for at in range(0, len(body), _PIECE_BYTES))
+        response = httpx.Response(self.status_code, headers=self._headers, content=pieces)
+        try:
+            for part in response.iter_bytes():
+                parts.append(part)
+                size += len(part)
+                if size > MAX_ANSWER_BYTES:
+                    limit = MAX_ANSWER_BYTES // 1024**2
+                    raise ValueError(f"a body of more than {limit} MiB when decompressed")
+        except httpx.DecodingError as error:
+            raise ValueError(str(error)) from None
+        return b"".join(parts)

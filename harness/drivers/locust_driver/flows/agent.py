@@ -1,0 +1,61 @@
+"""Locust's user agent for flows: requests as the other drivers write them, on a line of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from locust.contrib.fasthttp import FastResponse, LocustUserAgent
+
+from loopmark.harness.drivers.http.answer import Answer
+from loopmark.harness.drivers.locust_driver.flows.line import Line
+from loopmark.harness.drivers.locust_driver.flows.reading import Reading
+
+
+class FlowResponse(FastResponse):
+    """What Locust's session hands back of an answer; its content is as it came."""
+
+    def __init__(self, reading: Reading) -> None:
+        found: Any = reading  # Locust asks for a reading that knows its connection.
+        super().__init__(found)
+        self._cached_content = reading.body
+        self._reading = reading
+
+    def answer(self) -> Answer:
+        """The answer as flows get it from every driver."""
+        found = self._reading
+        headers = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in found.headers_found.items()
+        ]
+        return Answer(found.status, headers, found.body)
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status code."""
+        return self._reading.status
+
+
+class FlowAgent(LocustUserAgent):
+    """Sends what `FastHttpSession.request` is given as `message`, and nothing else.
+
+    No cookies, no redirects, no retries, and no opinion of the status: flows judge it. What Locust
+    would make of URL, headers and payload is not made, because the message has it all.
+    """
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(max_redirects=0, max_retries=0)
+        self._line = line
+
+    def urlopen(  # type: ignore[override] # for `FastHttpSession.request`, which passes `message` on
+        self, _url: str, method: str = "GET", *, message: bytes, **_: object
+    ) -> FlowResponse:
+        """Exchange a message for its answer.
+
+        Raises:
+            UnansweredError: There is none.
+        """
+        return FlowResponse(self._line.exchange(method, message))
+
+    def _make_request(self, *_: object, **__: object) -> Any:  # noqa: ANN401 - as Locust has it
+        """Of a failed request Locust would keep the request: nobody asks for it."""
+        return None

@@ -1,0 +1,70 @@
+"""Drives rounds on the users of this process alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from locust.runners import Runner
+
+from loopmark.harness.drivers.locust_driver.flows.engine import (
+    flow_environment,
+    only_listen,
+)
+from loopmark.harness.drivers.locust_driver.flows.round import EndedError, Round
+from loopmark.harness.drivers.locust_driver.native_thread import NativeThread
+from loopmark.harness.drivers.recording.samples import SampleFile
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
+from loopmark.harness.vocabulary.scenario import Scenario
+
+
+class LocalDriver:
+    """One process, one event loop, any number of rounds."""
+
+    def __init__(self) -> None:
+        environment = flow_environment()
+        self._runner: Runner = environment.create_local_runner()
+        self._is_driving = self._is_ended = False
+        self._round: Round | None = None
+        only_listen(environment)
+
+    def drive(self, job: LoadJob, scenario: Scenario) -> DriverReport | None:
+        """Drive one round and write its samples.
+
+        A target that fails when the connections are opened is not driven: the window is empty then.
+
+        Returns:
+            None when the round was ended from outside; the samples until then are written.
+
+        Raises:
+            OSError: The samples could not be written.
+            Exception: Whatever a flow raised that is not about an answer.
+        """
+        self._is_driving, self._is_ended = True, False
+        try:
+            with (
+                SampleFile(Path(job.samples), job.round, executor=NativeThread()) as samples,
+                Round(self._runner, job, scenario, samples) as users,
+            ):
+                self._round = users
+                if self._was_ended():  # While the users were made.
+                    return None
+                report = users.drive() if users.warm() else users.refuse()
+        except EndedError:
+            return None
+        finally:
+            self._is_driving, self._round = False, None
+        return None if self._was_ended() else report
+
+    def _was_ended(self) -> bool:
+        # By a call, because mypy cannot know that `end` was called meanwhile.
+        return self._is_ended
+
+    def end(self) -> bool:
+        """End the round under way, if there is one, in good order; whether there is."""
+        self._is_ended = self._is_driving
+        if self._round is not None:
+            self._round.end()
+        return self._is_driving
+
+    def close(self) -> None:
+        """Nothing is held between rounds."""

@@ -1,0 +1,226 @@
+"""One round on this process's own users: all of a load, or a share of it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+import gevent
+import httpx
+from gevent.event import Event
+from gevent.pool import Pool
+from locust.runners import Runner
+
+from loopmark.harness.drivers.http.encoding import Encoder
+from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.locust_driver.flows.flow_user import FlowUser, RoundContext
+from loopmark.harness.drivers.locust_driver.gevent_loop import GeventLoop
+from loopmark.harness.drivers.pacing.load_models import (
+    SETTLE_S,
+    WHOLE,
+    LoadExecution,
+    Share,
+    UserPool,
+    begin,
+)
+from loopmark.harness.drivers.pacing.user import Account, nobody_waits
+from loopmark.harness.drivers.pacing.window import Window
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.recording.samples import SampleRows
+from loopmark.harness.vocabulary.flow import VirtualUser
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
+from loopmark.harness.vocabulary.load import FANNING_OUT, Burst
+from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
+
+CONNECTING_AT_ONCE = 50
+"""Enough to open 1000 connections within seconds, few enough to overrun no listen queue."""
+
+CHECK_INTERVAL_S = 0.05
+"""How often overdue answers are looked for."""
+
+
+class EndedError(Exception):
+    """The round was ended from outside."""
+
+
+class Round:
+    """Users with open connections, and the load that they drive; a context manager.
+
+    Args:
+        runner: Locust's; it makes the users.
+        job: What to drive.
+        scenario: Whose flow.
+        rows: Where the samples go.
+        share: Of the load, when several processes share it.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        job: LoadJob,
+        scenario: Scenario,
+        rows: SampleRows,
+        share: Share = WHOLE,
+    ) -> None:
+        flow, load = scenario.flow, job.load
+        assert is_plain_flow(flow, scenario), (
+            "no plan lets Locust drive httpx clients or hear events"
+        )
+        assert not isinstance(load, FANNING_OUT), "no plan lets Locust hear events"
+        self._runner = runner
+        self._job = job
+        self._load = load
+        self._scenario = scenario
+        self._recording = Recording(rows)
+        self._share = share
+        self._loop = GeventLoop(self._stop)
+        self._ended = Event()
+        self._problem: Exception | None = None
+        self._users: Sequence[FlowUser] = ()
+        self._watch: Any = None
+        self.window = Window(self._loop)
+        FlowUser.host = job.base_url
+        FlowUser.round_context = RoundContext(
+            flow, _origin(job.base_url), job.timeouts, self._recording, self._stop
+        )
+
+    def __enter__(self) -> Self:
+        numbers = list(self._share.of(range(self._job.load.concurrency)))
+        if numbers:
+            self._users = self._runner.spawn_users({FlowUser.__name__: len(numbers)})
+        self._watch = self._loop.call_later(CHECK_INTERVAL_S, self._check)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._watch.cancel()
+        for user in self._users:
+            user.on_end = nobody_waits
+        self._runner.user_greenlets.kill(block=True)
+        for user in self._users:
+            user.close()
+
+    def end(self) -> None:
+        """Leave the round where it is: who drives or warms it gets an `EndedError`."""
+        self._stop(EndedError())
+
+    def warm(self) -> bool:
+        """Open every user's connection; whether all got the right answer.
+
+        Raises:
+            OSError: The samples could not be written.
+            EndedError: By `end`.
+        """
+        accounts = self._accounts()
+        request = self._scenario.warm
+        right: list[bool] = []
+        pool = Pool(CONNECTING_AT_ONCE)
+
+        def warm(number: int, user: FlowUser) -> None:
+            try:
+                right.append(user.warm(request, accounts[number % len(accounts)]))
+            except Exception as problem:  # noqa: BLE001 - raised to who waits below
+                self._stop(problem)
+
+        def warm_all() -> None:
+            for numbered in enumerate(self._users):
+                pool.spawn(warm, *numbered)
+            pool.join()
+            self._ended.set()
+
+        warming = gevent.spawn(warm_all)
+        try:
+            self._await_end()
+        finally:
+            warming.kill()
+            pool.kill()
+        return all(right)
+
+    def drive(self, start_ns: int | None = None) -> DriverReport:
+        """Drive the load to its end.
+
+        Args:
+            start_ns: When it begins (CLOCK_MONOTONIC); at once, or when the target has settled,
+                when None.
+
+        Raises:
+            Exception: Whatever a flow raised that is not about an answer.
+            OSError: The samples could not be written.
+            EndedError: By `end`.
+        """
+        job = self._job
+        random = Random(_seed(job, "pacing"))  # noqa: S311 - no secret
+        pool = UserPool(
+            self._loop, self._users, self._accounts(), self._recording, random, self._share
+        )
+        # What exists now stays until the end: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        if start_ns is None:
+            settle_ns = round(SETTLE_S * 1e9) if isinstance(self._load, Burst) else 0
+            start_ns = clock() + settle_ns
+        execution = begin(self._load, pool, self.window, start_ns, self._ended.set)
+        return self._to_the_end(execution)
+
+    def refuse(self) -> DriverReport:
+        """The report of a target that is not fit to be driven: its window is empty.
+
+        The samples of the failures say why.
+        """
+        self.window.open()
+        self.window.close(self.window.start_ns)
+        return self.window.report(self._recording)
+
+    def _to_the_end(self, execution: LoadExecution) -> DriverReport:
+        try:
+            self._await_end()
+        finally:
+            execution.close()
+            gc.unfreeze()
+        return self.window.report(self._recording)
+
+    def _await_end(self) -> None:
+        self._ended.wait()
+        self._ended.clear()
+        if self._problem is not None:
+            raise self._problem
+
+    def _accounts(self) -> Sequence[Account]:
+        job = self._job
+        return [
+            Account(
+                VirtualUser(number, token, Random(_seed(job, str(number)))),  # noqa: S311 - choices
+                Encoder(job.base_url, token),
+            )
+            for number, token in self._share.of(enumerate(job.tokens))
+        ]
+
+    def _check(self) -> None:
+        self._watch = self._loop.call_later(CHECK_INTERVAL_S, self._check)
+        now_ns = clock()
+        for user in self._users:
+            user.check(now_ns)
+
+    def _stop(self, problem: Exception) -> None:
+        self._problem = self._problem or problem
+        self._ended.set()
+
+
+def _seed(job: LoadJob, part: str) -> str:
+    return f"{job.seed}/{job.scenario}/{job.round}/{part}"
+
+
+def _origin(base_url: str) -> Origin:
+    url = httpx.URL(base_url)
+    if url.scheme == "https":
+        # Of gevent's kind, because this package has changed the standard library.
+        return Origin(url.host, url.port or 443, httpx.create_ssl_context())
+    return Origin(url.host, url.port or 80)

@@ -1,0 +1,61 @@
+"""Looks at a locustfile in a process of its own, before anything is measured.
+
+Run with the file of a `LocustfileChoice` and a file for the `Inspection`, both JSON.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from locust.env import Environment
+from pydantic import TypeAdapter
+
+from loopmark.harness.drivers.locust_driver.locustfile.environment import hosts, load
+from loopmark.harness.errors import UserError
+from loopmark.harness.vocabulary.locustfile import Inspection, LocustfileChoice
+
+_CHOICE = TypeAdapter(LocustfileChoice)
+_INSPECTION = TypeAdapter(Inspection)
+
+
+def main(choice: Path, found: Path) -> None:
+    """Look, and write down what was found."""
+    try:
+        inspection = inspect(_CHOICE.validate_json(choice.read_bytes()))
+    except UserError as problem:
+        inspection = Inspection(problem=str(problem))
+    found.write_bytes(_INSPECTION.dump_json(inspection))
+
+
+def inspect(choice: LocustfileChoice) -> Inspection:
+    """Import the file and look at what would be run.
+
+    Raises:
+        UserError: It cannot be run.
+    """
+    loaded = load(choice)
+    environment = loaded.environment()
+    _require_tasks_left(environment)
+    shape = loaded.shape
+    return Inspection(
+        user_classes=tuple(one.__name__ for one in environment.user_classes),
+        hosts=hosts(environment.user_classes, choice.host),
+        shape=None if shape is None else type(shape).__name__,
+        shape_takes_options=shape is not None and bool(shape.use_common_options),
+    )
+
+
+def _require_tasks_left(environment: Environment) -> None:
+    before = {one for one in environment.user_classes if one.tasks}
+    environment._filter_tasks_by_tags()  # noqa: SLF001 - as the runner does at its start
+    for one in environment.user_classes:
+        if one in before and not one.tasks:
+            raise UserError(
+                f"no task of {one.__name__} is left by the tags that were chosen; "
+                "choose others, or other classes with --class"
+            )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

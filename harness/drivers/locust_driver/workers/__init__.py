@@ -1,0 +1,1 @@
+"""The load of one job on several processes, here or on other machines."""

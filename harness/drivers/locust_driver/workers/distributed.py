@@ -1,0 +1,131 @@
+"""Drives rounds on workers: gives out shares, writes what they deliver, joins their reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from locust.env import Environment
+
+from loopmark.harness.drivers.locust_driver.flows.round import EndedError
+from loopmark.harness.drivers.locust_driver.native_thread import NativeThread
+from loopmark.harness.drivers.locust_driver.workers import messages
+from loopmark.harness.drivers.locust_driver.workers.deliveries import Deliveries
+from loopmark.harness.drivers.locust_driver.workers.worker_pool import WorkerPool
+from loopmark.harness.drivers.pacing.load_models import SETTLE_S
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.recording.samples import SampleFile
+from loopmark.harness.vocabulary.address import Address
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
+from loopmark.harness.vocabulary.load import Burst
+from loopmark.harness.vocabulary.scenario import Scenario
+
+LEAD_S = 0.3
+"""From the order to start until the start: it must have come everywhere by then."""
+
+PREPARING_S = 30.0
+ENDING_S = 30.0
+"""Beside what the load is planned to take and the time that an answer may take."""
+
+
+class DistributedDriver:
+    """Any number of rounds on the workers of one master.
+
+    Args:
+        count: How many workers.
+        listen: Where workers of other machines come to; None to start them here.
+
+    Raises:
+        RPCError: Nothing can listen there.
+    """
+
+    def __init__(self, count: int, listen: Address | None) -> None:
+        self._pool = WorkerPool(Environment(), count, listen)
+        self._is_driving = False
+
+    def gather(self) -> None:
+        """Have the workers there.
+
+        Raises:
+            NoWorkersError: They did not come.
+        """
+        self._pool.gather()
+
+    def drive(self, job: LoadJob, scenario: Scenario) -> DriverReport | None:  # noqa: ARG002 - the workers look it up themselves
+        """Drive one round and write its samples.
+
+        A target that fails when the connections are opened is not driven: the window is empty then.
+        A worker that is lost costs its share of the round; its report says so.
+
+        Returns:
+            None when the round was ended from outside; the samples until then are written.
+
+        Raises:
+            NoWorkersError: None is left.
+            OSError: The samples could not be written.
+            WorkerFailedError: A flow raised what is not about an answer.
+        """
+        self._is_driving = True
+        try:
+            self._pool.gather()
+            with SampleFile(Path(job.samples), job.round, executor=NativeThread()) as samples:
+                return _Round(self._pool, job, samples).drive()
+        except EndedError:
+            return None
+        finally:
+            self._is_driving = False
+
+    def end(self) -> bool:
+        """End the round under way, if there is one, in good order; whether there is."""
+        if self._is_driving:
+            self._pool.end()
+        return self._is_driving
+
+    def close(self) -> None:
+        """Let the workers go."""
+        self._pool.close()
+
+
+class _Round:
+    def __init__(self, pool: WorkerPool, job: LoadJob, samples: SampleFile) -> None:
+        self._pool = pool
+        self._job = job
+        workers = pool.present()[: job.load.concurrency]
+        self._deliveries = Deliveries(pool, workers, samples)
+        self._goes = True
+
+    def drive(self) -> DriverReport:
+        deliveries, timeouts = self._deliveries, self._job.timeouts
+        try:
+            deliveries.align()
+            deliveries.give_out(messages.PREPARE, job=messages.job_data(self._job))
+            patience_s = PREPARING_S + timeouts.connect_s + timeouts.response_s
+            deliveries.wait(lambda part: part.is_prepared, patience_s, "it did not get ready")
+            self._start()
+            patience_s = 2 * self._job.load.planned_s + timeouts.response_s + ENDING_S
+            deliveries.wait(lambda part: part.has_ended, patience_s, "it did not end in time")
+            deliveries.measure_drift()
+        except EndedError:
+            deliveries.stop()
+            raise
+        return deliveries.report(self._window())
+
+    def _start(self) -> None:
+        present = self._deliveries.present()
+        self._goes = all(part.is_right for part in present)
+        settle_s = SETTLE_S if isinstance(self._job.load, Burst) else 0.0
+        start_ns = self._deliveries.start_ns = clock() + round((LEAD_S + settle_s) * 1e9)
+        for part in present:
+            theirs = None if part.clock == "durations" else start_ns + part.offset.offset_ns
+            self._pool.send(part.worker, messages.START, go=self._goes, start_ns=theirs)
+
+    def _window(self) -> tuple[int, int]:
+        """The stretch that all windows make; that of the plan if nobody told of one."""
+        start_ns, load = self._deliveries.start_ns, self._job.load
+        if not self._goes:
+            return start_ns, start_ns
+        if windows := self._deliveries.windows():
+            return min(start for start, _ in windows), max(end for _, end in windows)
+        if isinstance(load, Burst):
+            return start_ns, clock()
+        open_ns = start_ns + round(load.warmup_s * 1e9)
+        return open_ns, open_ns + round((load.planned_s - load.warmup_s - load.drain_s) * 1e9)

@@ -1,0 +1,355 @@
+"""A worker of the `locust` driver: `python -m … --master HOST --port PORT`.
+
+It drives its share of every round that its master gives out, and ends with the master.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+from gevent.queue import Empty, Queue
+from locust import runners
+from locust.env import Environment
+from locust.exception import RPCError
+from locust.rpc import Message
+
+from loopmark.harness.drivers.locust_driver.flows.engine import (
+    connected_environment,
+    only_listen,
+)
+from loopmark.harness.drivers.locust_driver.flows.flow_user import FlowUser
+from loopmark.harness.drivers.locust_driver.flows.round import EndedError, Round
+from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError, end_on
+from loopmark.harness.drivers.locust_driver.workers import messages
+from loopmark.harness.drivers.locust_driver.workers.worker_population import WorkerPopulation
+from loopmark.harness.drivers.pacing.load_models import SETTLE_S, Share
+from loopmark.harness.drivers.recording.batches import SampleBatches
+from loopmark.harness.drivers.recording.clock import clock, clock_id
+from loopmark.harness.errors import UserError
+from loopmark.harness.vocabulary.address import Address
+from loopmark.harness.vocabulary.job import DriverReport
+from loopmark.scenarios.catalog import SCENARIOS
+
+PATIENCE_S = 8.0
+"""For a master to be there: the two may be started in any order, by hand or by a scheduler."""
+
+PATIENCE_FOR_NEXT_S = 60.0
+"""For the master of the next round of a locustfile."""
+
+PROBE_S = 2.0
+BETWEEN_PROBES_S = 0.2
+LEAVING_S = 0.3
+MASTER_SILENCE_S = 10
+MASTER_IMPORTS_S = 60
+FLUSH_S = 0.5
+"""Between batches, where there are few samples: so much is lost with a worker that dies."""
+
+EXIT_LOST = 1
+EXIT_REFUSED = 2
+EXIT_INTERRUPTED = 130
+
+
+class Departure(Enum):
+    """Why a worker serves its master no longer, in words."""
+
+    DONE = "the run is done"
+    AGAIN = "the round is done; ready for the next"
+    LOST = f"not heard of for {MASTER_SILENCE_S} s; gone"
+
+
+class RefusedError(Exception):
+    """There is no master that this worker could serve."""
+
+
+class Worker:
+    """Serves one master.
+
+    Args:
+        runner: Locust's, connected to the master.
+        say: Told what happens, for whoever watches this worker.
+    """
+
+    def __init__(self, runner: runners.WorkerRunner, say: Callable[[str], None]) -> None:
+        self._runner = runner
+        self._say = say
+        self._answer: AsyncResult[str] = AsyncResult()
+        self._orders: Queue[tuple[str, Any]] = Queue()
+        self._round: Any = None
+        self._users: Round | None = None
+        self._is_ended = False
+        self._start: AsyncResult[dict[str, Any]] = AsyncResult()
+        for kind in messages.FROM_MASTER:
+            self._runner.register_message(kind, self._told)
+
+    def introduce(self, name: str) -> None:
+        """Tell the master who this is, and wait to be let in.
+
+        Args:
+            name: For people.
+
+        Raises:
+            RefusedError: The master has another version, or is not one of ours.
+        """
+        self._send(
+            messages.HELLO,
+            name=name,
+            versions=messages.versions(),
+            clock=clock_id(),
+            pid=os.getpid(),
+        )
+        try:
+            why = self._answer.get(timeout=PATIENCE_S)
+        except gevent.Timeout:
+            raise RefusedError("it is a Locust master, but none of Loopmark") from None
+        if why:
+            raise RefusedError(why)
+
+    def serve(self) -> Departure:
+        """Do what the master orders until it is done, or lost."""
+        try:
+            # Locust ends its greenlets when the master has been silent for too long.
+            while len(self._runner.greenlet):
+                with suppress(Empty):
+                    kind, data = self._orders.get(timeout=1.0)
+                    if kind == messages.BYE:
+                        return Departure.AGAIN if data["again"] else Departure.DONE
+                    self._obey(kind, data)
+            return Departure.LOST
+        finally:
+            self._stop()
+
+    def _told(self, environment: Environment, msg: Message, **_: object) -> None:  # noqa: ARG002 - as Locust calls it
+        match msg.type:
+            case messages.PING:
+                self._send(messages.PONG, number=msg.data["number"], there_ns=clock())
+            case messages.WELCOME:
+                self._answer.set("")
+            case messages.REFUSED:
+                self._answer.set(msg.data["why"])
+            case kind:
+                self._orders.put((kind, msg.data))
+
+    def _obey(self, kind: str, data: Any) -> None:  # noqa: ANN401 - the data of a message
+        match kind:
+            case messages.PREPARE | messages.LOCUSTFILE:
+                self._stop()
+                self._start = AsyncResult()
+                self._is_ended = False
+                drive = self._drive if kind == messages.PREPARE else self._populate
+                self._round = gevent.spawn(drive, data, self._start)
+            case messages.START | messages.FINISH:
+                self._start.set(data)
+            case messages.STOP:
+                self._stop()
+
+    def _stop(self) -> None:
+        """End the round under way; what it has recorded is delivered."""
+        if self._round is not None:
+            self._is_ended = True
+            self._start.set({})
+            if self._users is not None:
+                self._users.end()
+            self._round.join()
+            self._round = None
+
+    def _drive(self, prepare: dict[str, Any], start: AsyncResult[dict[str, Any]]) -> None:
+        """Drive a share of a round of flows."""
+        job = messages.job_of(prepare["job"])
+        share = Share(prepare["index"], prepare["count"])
+        self._say(f"{job.scenario}, {job.load.label}, part {share.index + 1} of {share.count}")
+        environment = self._runner.environment
+        if not environment.user_classes:
+            environment.user_classes = [FlowUser]
+            only_listen(environment)
+        with (
+            self._delivered(job.round) as (rows, reports),
+            Round(self._runner, job, SCENARIOS[job.scenario], rows, share) as users,
+        ):
+            self._users = users
+            self._go_on()
+            self._send(messages.PREPARED, right=users.warm())
+            order = start.get()
+            self._go_on()
+            reports.append(self._begin(users, order))
+
+    def _populate(self, order: dict[str, Any], finish: AsyncResult[dict[str, Any]]) -> None:
+        """Run a share of a locustfile's users, whom Locust starts and stops."""
+        name = Path(order["choice"]["path"]).name
+        self._say(f"{name}, part {order['index'] + 1} of {order['count']}")
+        with self._delivered(order["round"]) as (rows, reports):
+            # Master and worker import the file, and say nothing meanwhile.
+            runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_IMPORTS_S
+            users = WorkerPopulation(
+                self._runner, order, rows, finish.set_exception, lambda: finish.set({})
+            )
+            try:
+                self._send(messages.STARTED, start_ns=clock())
+                self._send(messages.PREPARED, right=True)
+                finish.get()
+                runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_SILENCE_S
+                if self._is_ended:
+                    self._runner.stop()
+                self._go_on()
+                reports.append(users.report())
+            finally:
+                users.close()
+
+    @contextmanager
+    def _delivered(self, round_number: int) -> Iterator[tuple[SampleBatches, list[DriverReport]]]:
+        """Within it samples are collected and sent; at its end the rest of them, and the report."""
+        numbers = iter(range(sys.maxsize))
+        rows = SampleBatches(
+            round_number,
+            lambda _, content: self._send(messages.SAMPLES, number=next(numbers), content=content),
+        )
+        reports: list[DriverReport] = []
+        flusher = gevent.spawn(_flush_now_and_then, rows)
+        try:
+            yield rows, reports
+        except EndedError:
+            pass
+        except Exception as problem:  # noqa: BLE001 - told to the master, which ends the run by it
+            if not isinstance(problem, UserError):
+                traceback.print_exc()
+            what = str(problem) if isinstance(problem, UserError) else repr(problem)
+            self._send(messages.PROBLEM, what=what)
+        finally:
+            self._users = None
+            flusher.kill()
+        rows.flush()
+        told = messages.report_data(reports[0]) if reports else None
+        self._send(messages.ENDED, rows=rows.rows, report=told)
+
+    def _go_on(self) -> None:
+        if self._is_ended:
+            raise EndedError
+
+    def _begin(self, users: Round, order: dict[str, Any]) -> DriverReport:
+        if not order["go"]:
+            self._send(messages.STARTED, start_ns=clock())
+            return users.refuse()
+        start_ns = order["start_ns"]
+        if start_ns is None:
+            start_ns = clock() + round(SETTLE_S * 1e9)
+        self._send(messages.STARTED, start_ns=start_ns)
+        return users.drive(start_ns)
+
+    def _send(self, kind: str, **data: object) -> None:
+        self._runner.send_message(kind, data)
+
+
+def connected(master: Address, environment: Environment, patience_s: float) -> runners.WorkerRunner:
+    """Connect to a master.
+
+    Args:
+        master: Where it is.
+        environment: Gets the runner.
+        patience_s: How long it may take until it is there.
+
+    Raises:
+        RefusedError: Nothing answers there.
+    """
+    deadline = time.monotonic() + patience_s
+    why = _why_unreachable(master)
+    while why and time.monotonic() < deadline:
+        gevent.sleep(BETWEEN_PROBES_S)
+        why = _why_unreachable(master)
+    if why:
+        raise RefusedError(why)
+    # Locust itself would try for five minutes, and stay for one without a master.
+    runners.CONNECT_TIMEOUT = 1
+    runners.CONNECT_RETRY_COUNT = max(2, round(deadline - time.monotonic())) - 1
+    runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_SILENCE_S
+    try:
+        return environment.create_worker_runner(master.host, master.port)
+    except ConnectionError:
+        raise RefusedError("what listens there is no Locust master") from None
+
+
+def _why_unreachable(master: Address) -> str:
+    try:
+        socket.create_connection((master.host, master.port), PROBE_S).close()
+    except OSError as error:
+        return error.strerror or str(error) or type(error).__name__
+    return ""
+
+
+def _flush_now_and_then(rows: SampleBatches) -> None:
+    while True:
+        gevent.sleep(FLUSH_S)
+        rows.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve a master to its end.
+
+    Returns:
+        The exit code: 0 when the master was done, 1 when it was lost, 2 when there was none or it
+        refused this worker, 130 when this worker was told to end.
+    """
+    parser = argparse.ArgumentParser(prog="loopmark worker", description="A worker of a run.")
+    parser.add_argument("--master", required=True)
+    parser.add_argument("--port", required=True, type=int)
+    parser.add_argument("--name", default=f"{socket.gethostname()}/{os.getpid()}")
+    parser.add_argument("--patience", type=float, default=PATIENCE_S)
+    chosen = parser.parse_args(arguments)
+    master = Address(chosen.master, chosen.port)
+    end_on(signal.SIGTERM, signal.SIGINT)
+    environment = connected_environment()
+    departure = Departure.LOST
+    try:
+        runner = connected(master, environment, chosen.patience)
+        worker = Worker(runner, partial(_say, master))
+        worker.introduce(chosen.name)
+        _say(master, "connected; waiting for work, Ctrl-C ends it")
+        departure = worker.serve()
+        _say(master, departure.value)
+    except RefusedError as problem:
+        _say(master, f"no run to work for: {problem}")
+        return EXIT_REFUSED
+    except ToldToEndError:
+        _say(master, "left before the run was done")
+        return EXIT_INTERRUPTED
+    finally:
+        _leave(environment)
+    if departure is Departure.AGAIN:
+        # What a locustfile has set up must not be there when it is imported again.
+        again = ["--patience", str(PATIENCE_FOR_NEXT_S)]
+        os.execv(sys.executable, [*sys.orig_argv, *again])  # noqa: S606 - this very program
+    return EXIT_LOST if departure is Departure.LOST else 0
+
+
+def _say(master: Address, what: str) -> None:
+    sys.stderr.write(f"loopmark worker, master {master}: {what}\n")
+    sys.stderr.flush()
+
+
+def _leave(environment: Environment) -> None:
+    """Let the master know, and what is on its way get there."""
+    runner = environment.runner
+    if isinstance(runner, runners.WorkerRunner):
+        events: Any = environment.events  # Its methods have no types.
+        with suppress(RPCError, ToldToEndError):  # To be told to end is no news any more.
+            runner.send_message(messages.LEAVING)
+            events.quitting.fire(environment=runner.environment, reverse=True)
+            gevent.sleep(LEAVING_S)
+            events.quit.fire(exit_code=0)
+        runner.greenlet.kill(block=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

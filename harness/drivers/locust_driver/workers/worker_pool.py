@@ -1,0 +1,308 @@
+"""The workers of a master: started here or come from elsewhere, let in, and missed when they go."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from gevent.queue import Empty, Queue
+from locust.env import Environment
+from locust.rpc import Message
+from locust.runners import STATE_MISSING, MasterRunner
+
+from loopmark.harness.drivers.locust_driver.flows.round import EndedError
+from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError
+from loopmark.harness.drivers.locust_driver.workers import messages
+from loopmark.harness.drivers.recording.clock import clock, clock_id
+from loopmark.harness.drivers.recording.clock_offset import Exchange, Offset, offset
+from loopmark.harness.vocabulary.address import Address
+
+logger = logging.getLogger(__name__)
+
+HERE = "127.0.0.1"
+ARRIVAL_S = 50.0
+"""For workers that are started here."""
+
+POLL_S = 0.1
+LAST_WORDS_S = 0.3
+"""From missing a worker until it is given up: what it sent before must have been heard."""
+
+SETTLING_S = 5.0
+PINGS = 15
+PING_S = 0.5
+BYE_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A worker that was let in.
+
+    Attributes:
+        id: Locust's name for it.
+        name: For people: its host, and a number or its process.
+        pid: Its process id, on its host.
+        shares_clock: Whether its clock is the master's own.
+    """
+
+    id: str
+    name: str
+    pid: int
+    shares_clock: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message of a worker.
+
+    Attributes:
+        worker: Who sent it.
+        kind: Which, of `messages.FROM_WORKERS`.
+        data: What it says.
+        at_ns: When it came (CLOCK_MONOTONIC).
+    """
+
+    worker: Arrived
+    kind: str
+    data: Any
+    at_ns: int
+
+
+class NoWorkersError(Exception):
+    """There is nobody who could drive."""
+
+
+class WorkerPool:
+    """Workers that are ready for a round.
+
+    Args:
+        environment: Locust's; it gets a master's runner.
+        count: How many workers there are to be.
+        listen: Where they come to from other machines; None to start them here.
+
+    Attributes:
+        is_ended: Whether the round under way is to end.
+        is_patient: Whether silence is no sign: a process that imports a file sends no heartbeats.
+
+    Raises:
+        RPCError: Nothing can listen there.
+    """
+
+    def __init__(self, environment: Environment, count: int, listen: Address | None) -> None:
+        self._count = count
+        self._starts_them = listen is None
+        self.is_ended = self.is_patient = False
+        self._is_closed = self._was_complete = False
+        self._inbox: Queue[Heard | None] = Queue()
+        self._arrived: dict[str, Arrived] = {}
+        self._gone: dict[str, str] = {}
+        self._left: set[str] = set()
+        self._missed_since: dict[str, float] = {}
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._names: dict[int, str] = {}
+        self._clock = clock_id()
+        address = (HERE, 0) if listen is None else (listen.host, listen.port)
+        self._runner: MasterRunner = environment.create_master_runner(*address)
+        for kind in messages.FROM_WORKERS:
+            self._runner.register_message(kind, self._told)
+
+    def gather(self) -> None:
+        """Have all workers there that can be: start what is missing, or wait for the first ones.
+
+        Workers from other machines that are lost later are not waited for: whoever comes back is
+        let in again.
+
+        Raises:
+            NoWorkersError: They did not come, or none is left.
+            EndedError: By `end`.
+        """
+        deadline = time.monotonic() + ARRIVAL_S
+        self._look_for_missed()
+        while len(self.present()) < self._count:
+            self._look_for_missed()
+            if self._starts_them:
+                self._start_missing()
+                self._require_alive()
+                if time.monotonic() > deadline:
+                    raise NoWorkersError(f"workers were not ready within {ARRIVAL_S:.0f} s")
+            elif self._was_complete:
+                break
+            gevent.sleep(POLL_S)
+            if self.is_ended:
+                raise EndedError
+        if not self.present():
+            raise NoWorkersError("no worker is left")
+        self._was_complete = True
+
+    def present(self) -> list[Arrived]:
+        """Those that are there, in the order in which they came."""
+        return [one for one in self._arrived.values() if not self.why_gone(one)]
+
+    def why_gone(self, worker: Arrived) -> str:
+        """Why a worker is not there any more; empty while it is. Who is gone stays so.
+
+        What it sent before comes first: it is given up when nothing is left to be heard.
+        """
+        if worker.id in self._gone:
+            return self._gone[worker.id]
+        why = self._missed(worker)
+        if not why:
+            self._missed_since.pop(worker.id, None)
+            return ""
+        since_s = self._missed_since.setdefault(worker.id, time.monotonic())
+        if self._inbox.empty() and time.monotonic() - since_s >= LAST_WORDS_S:
+            self.dismiss(worker, why)
+        return self._gone.get(worker.id, "")
+
+    def settle(self) -> None:
+        """Wait until Locust hears again of those that were silent, as far as it will."""
+        deadline = time.monotonic() + SETTLING_S
+        while time.monotonic() < deadline and any(
+            self._is_silent(worker) for worker in self.present()
+        ):
+            gevent.sleep(POLL_S)
+
+    def dismiss(self, worker: Arrived, why: str) -> None:
+        """Count on a worker no more."""
+        self._gone.setdefault(worker.id, why)
+        if process := self._processes.pop(worker.pid, None):
+            # Also one that only was silent: it would wake up in the midst of another round.
+            process.kill()
+            process.wait()
+        elif not self._starts_them:
+            self.send(worker, messages.STOP)
+
+    def send(self, worker: Arrived, kind: str, **data: object) -> None:
+        """Tell a worker something."""
+        self._runner.send_message(kind, data, worker.id)
+
+    def end(self) -> None:
+        """Let whoever waits for workers, or hears them, look at `is_ended`."""
+        self.is_ended = True
+        self._inbox.put(None)
+
+    def hear(self, until_s: float) -> Heard | None:
+        """The next message; None when there was none until then (monotonic seconds)."""
+        try:
+            heard: Heard | None = self._inbox.get(timeout=max(0.0, until_s - time.monotonic()))
+        except Empty:
+            return None
+        return heard
+
+    def offset(self, worker: Arrived) -> Offset | None:
+        """The worker's clock less ours; None if it did not answer. Other messages are dropped."""
+        return offset(list(self._exchanges(worker)))
+
+    @property
+    def runner(self) -> MasterRunner:
+        """Locust's, which the workers are connected to."""
+        return self._runner
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the workers were started here, and find the same files."""
+        return self._starts_them
+
+    def close(self, *, again: bool = False) -> None:
+        """Let all go, and end those that were started here.
+
+        Args:
+            again: Whether those of other machines are to come to another master soon.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for worker in self.present():
+            self.send(worker, messages.BYE, again=again and not self._starts_them)
+        with suppress(ToldToEndError):  # To be told to end is no news any more.
+            gevent.sleep(BYE_S)
+        for process in self._processes.values():
+            process.terminate()
+        self._runner.greenlet.kill(block=True)
+
+    def _told(self, environment: Environment, msg: Message, **_: object) -> None:  # noqa: ARG002 - as Locust calls it
+        at_ns = clock()
+        if msg.type == messages.HELLO:
+            self._let_in(msg.node_id, msg.data)
+        elif msg.type == messages.LEAVING:
+            self._left.add(msg.node_id)
+        elif msg.node_id in self._arrived and msg.node_id not in self._gone:
+            self._inbox.put(Heard(self._arrived[msg.node_id], msg.type, msg.data, at_ns))
+
+    def _let_in(self, worker_id: str, hello: dict[str, Any]) -> None:
+        ours, theirs = messages.versions(), hello["versions"]
+        if ours != theirs:
+            why = (
+                f"the master runs {messages.told_versions(ours)}, this worker "
+                f"{messages.told_versions(theirs)}; install the same on both"
+            )
+            logger.warning("refused the worker %s: %s", hello["name"], why)
+            self._runner.send_message(messages.REFUSED, {"why": why}, worker_id)
+        elif len(self.present()) >= self._count:
+            why = f"it has all of its {self._count} workers"
+            self._runner.send_message(messages.REFUSED, {"why": why}, worker_id)
+        else:
+            shares_clock = bool(self._clock) and hello["clock"] == self._clock
+            self._arrived[worker_id] = Arrived(worker_id, hello["name"], hello["pid"], shares_clock)
+            self._runner.send_message(messages.WELCOME, {}, worker_id)
+
+    def _missed(self, worker: Arrived) -> str:
+        process = self._processes.get(worker.pid)
+        if process is not None and (code := process.poll()) is not None:
+            return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        if worker.id in self._left:
+            return "it left"
+        return "nothing heard from it" if self._is_silent(worker) and not self.is_patient else ""
+
+    def _is_silent(self, worker: Arrived) -> bool:
+        # Locust's master forgets a worker for a moment when its users have stopped.
+        node = self._runner.clients.get(worker.id)
+        return node is not None and node.state == STATE_MISSING
+
+    def _look_for_missed(self) -> None:
+        """Give up at once who is not there, between rounds: nothing is awaited from anybody."""
+        while not self._inbox.empty():
+            self._inbox.get_nowait()
+        for worker in self._arrived.values():
+            if worker.id not in self._gone and (why := self._missed(worker)):
+                self.dismiss(worker, why)
+
+    def _start_missing(self) -> None:
+        command = [sys.executable, "-P", "-m", f"{__package__}.worker"]
+        command += ["--master", HERE, "--port", str(self._runner.server.port)]
+        taken = {self._names[pid] for pid in self._processes}
+        for number in range(1, self._count + 1):
+            # The same name for whoever takes a place: it is one row of a report.
+            name = f"{socket.gethostname()}/{number}"
+            if name in taken:
+                continue
+            # Not our output: who reads it waits for the end of all that hold it.
+            process = subprocess.Popen(  # noqa: S603 - our own module
+                [*command, "--name", name], stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno()
+            )
+            self._processes[process.pid] = process
+            self._names[process.pid] = name
+
+    def _require_alive(self) -> None:
+        arrived = {one.pid for one in self._arrived.values() if one.id not in self._gone}
+        for process in self._processes.values():
+            if process.pid not in arrived and (code := process.poll()) is not None:
+                raise NoWorkersError(f"a worker ended at its start, with exit code {code}")
+
+    def _exchanges(self, worker: Arrived) -> Iterator[Exchange]:
+        for number in range(PINGS):
+            sent_ns = clock()
+            self.send(worker, messages.PING, number=number)
+            until_s = time.monotonic() + PING_S
+            while (heard := self.hear(until_s)) is not None:
+                if heard.kind == messages.PONG and heard.data["number"] == number:
+                    if heard.worker == worker:
+                        yield Exchange(sent_ns, heard.data["there_ns"], heard.at_ns)
+                    break

@@ -1,0 +1,102 @@
+"""A worker's share of a locustfile's users: Locust starts them, their requests become samples."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from locust.env import Environment
+from locust.log import setup_logging
+from locust.runners import WorkerRunner
+
+from loopmark.harness.drivers.locust_driver.flows.engine import take_over
+from loopmark.harness.drivers.locust_driver.gevent_loop import GeventLoop
+from loopmark.harness.drivers.locust_driver.locustfile.environment import load
+from loopmark.harness.drivers.locust_driver.locustfile.event_recorder import EventRecorder
+from loopmark.harness.drivers.locust_driver.workers import messages
+from loopmark.harness.drivers.pacing.load_models import Share
+from loopmark.harness.drivers.pacing.window import Window
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.recording.samples import SampleRows
+from loopmark.harness.vocabulary.job import DriverReport
+from loopmark.harness.vocabulary.load import Population
+
+
+class WorkerPopulation:
+    """The users of one round in this process.
+
+    Args:
+        runner: Locust's, connected to the master, which will start and stop them.
+        order: The data of `messages.LOCUSTFILE`.
+        rows: Where the samples go.
+        on_problem: Told what went wrong with the measuring.
+        on_stop: Called when the users have been stopped.
+
+    Raises:
+        UserError: The file does not import here.
+    """
+
+    def __init__(
+        self,
+        runner: WorkerRunner,
+        order: dict[str, Any],
+        rows: SampleRows,
+        on_problem: Callable[[Exception], None],
+        on_stop: Callable[[], None],
+    ) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        load_: Population = messages.population_of(order["load"])
+        self._recording = Recording(rows)
+        share = Share(order["index"], order["count"])
+        self._recorder = EventRecorder(self._recording, on_problem, share)
+        self._window = Window(GeventLoop(on_problem))
+        self._environment = self._loaded(order, runner)
+        events: Any = self._environment.events  # Its methods have no types.
+        begins = events.test_start if load_.users is None else events.spawning_complete
+        begins.add_listener(self._open)
+        events.test_stopping.add_listener(self._close)
+        events.test_stop.add_listener(lambda **_: on_stop())
+        self._recorder.attach(self._environment)
+        events.init.fire(environment=self._environment, runner=runner, web_ui=None)
+
+    def report(self) -> DriverReport:
+        """What this process did, once its users have stopped."""
+        self._recorder.detach()
+        if not self._window.start_ns:
+            self._window.open()
+        self._close()
+        return self._recorder.completed(self._window.report(self._recording))
+
+    def close(self) -> None:
+        """Listen no more, and let the file go."""
+        self._recorder.detach()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _loaded(self, order: dict[str, Any], runner: WorkerRunner) -> Environment:
+        choice = messages.choice_of(order["choice"])
+        if order["text"] is not None:
+            # Under its own name, which its messages have.
+            self._folder = tempfile.TemporaryDirectory(prefix="loopmark-locustfile-")
+            path = Path(self._folder.name) / Path(choice.path).name
+            path.write_bytes(order["text"])
+            choice = replace(choice, path=str(path))
+        loaded = load(choice)
+        set_up: Any = setup_logging  # Without types.
+        set_up(loaded.options.loglevel)
+        environment = loaded.environment()
+        # The master's shape tells how many there are.
+        environment.shape_class = None
+        take_over(environment, runner)
+        return environment
+
+    def _open(self, **_: object) -> None:
+        if not self._window.start_ns:
+            self._window.open()
+
+    def _close(self, **_: object) -> None:
+        if self._window.start_ns and not self._window.is_closed:
+            self._window.close()

@@ -1,0 +1,69 @@
+"""How late the driver's own event loop wakes: a driver that lags measures itself."""
+
+from __future__ import annotations
+
+import time
+from array import array
+
+from loopmark.harness.drivers.pacing.loop import Handle, Loop
+
+INTERVAL_S = 0.005
+BIN_MS = 0.05
+BINS = 40_000
+"""Up to 2 s; what is later counts in the last bin, while the maximum is kept exactly."""
+
+
+class LoopLagMeter:
+    """Re-arms a 5 ms timer and counts how late it fired, in bins: memory does not grow with time.
+
+    The timers of uvloop and gevent count whole milliseconds, so the lag is taken from the monotonic
+    clock, and up to 1 ms of it is rounding.
+
+    Args:
+        loop: The event loop.
+
+    Attributes:
+        max_ms: The largest lag.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._armed_at = 0.0
+        self._timer: Handle | None = None
+        self._clear()
+
+    def start(self) -> None:
+        """Begin to measure."""
+        self._arm()
+
+    def stop(self) -> None:
+        """End; what was measured stays."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def percentile_ms(self, p: float) -> float:
+        """The upper bound of the bin that holds the percentile; 0 when nothing was measured."""
+        total = sum(self._counts)
+        seen = 0
+        for number, count in enumerate(self._counts):
+            seen += count
+            if total and seen >= p * total:
+                return min((number + 1) * BIN_MS, self.max_ms)
+        return 0.0
+
+    def _clear(self) -> None:
+        self._counts = array("q", bytes(8 * BINS))
+        self.max_ms = 0.0
+
+    def _count(self, lag_ms: float) -> None:
+        self._counts[min(int(lag_ms / BIN_MS), BINS - 1)] += 1
+        self.max_ms = max(self.max_ms, lag_ms)
+
+    def _arm(self) -> None:
+        self._armed_at = time.monotonic()
+        self._timer = self._loop.call_later(INTERVAL_S, self._fire)
+
+    def _fire(self) -> None:
+        self._count(max(0.0, time.monotonic() - self._armed_at - INTERVAL_S) * 1e3)
+        self._arm()

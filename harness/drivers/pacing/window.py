@@ -1,0 +1,67 @@
+"""The measured stretch of a round, and what the driver spent within it."""
+
+from __future__ import annotations
+
+import time
+
+from loopmark.harness.drivers.pacing.loop import Loop
+from loopmark.harness.drivers.pacing.loop_lag import LoopLagMeter
+from loopmark.harness.drivers.pacing.scheduler_wait import waited_s
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.vocabulary.job import DriverReport
+
+
+class Window:
+    """Opened once, closed once.
+
+    Args:
+        loop: Whose lag is measured meanwhile.
+
+    Attributes:
+        start_ns: When it was opened (CLOCK_MONOTONIC).
+        end_ns: Its end.
+        unsent: Arrivals due within it that the driver did not take up.
+        is_closed: Whether it has ended.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self._lag = LoopLagMeter(loop)
+        self._cpu_at_start = 0.0
+        self._cpu_s = 0.0
+        self._waited_at_start: float | None = None
+        self._waited_s: float | None = None
+        self.start_ns = self.end_ns = 0
+        self.unsent = 0
+        self.is_closed = False
+
+    def open(self, start_ns: int | None = None) -> None:
+        """Begin; `start_ns` if it began at a moment that was agreed before."""
+        self._lag.start()
+        self._cpu_at_start = time.process_time()
+        self._waited_at_start = waited_s()
+        self.start_ns = start_ns or clock()
+
+    def close(self, end_ns: int | None = None) -> None:
+        """End; `end_ns` if it ended before now."""
+        self.end_ns = end_ns or clock()
+        self.is_closed = True
+        self._cpu_s = time.process_time() - self._cpu_at_start
+        waited = waited_s()
+        if waited is not None and self._waited_at_start is not None:
+            self._waited_s = waited - self._waited_at_start
+        self._lag.stop()
+
+    def report(self, recording: Recording) -> DriverReport:
+        """What the driver observed of itself."""
+        return DriverReport(
+            window_start_ns=self.start_ns,
+            window_end_ns=self.end_ns,
+            requests=recording.requests,
+            unsent=self.unsent,
+            cpu_s=self._cpu_s,
+            waited_s=self._waited_s,
+            loop_lag_ms_p99=self._lag.percentile_ms(0.99),
+            loop_lag_ms_max=self._lag.max_ms,
+            error_examples={kind: tuple(found) for kind, found in recording.examples.items()},
+        )

@@ -1,0 +1,49 @@
+"""Load jobs and driver reports as JSON files, between the harness and its driver processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob, LocustfileJob
+
+_JOB = TypeAdapter(LoadJob)
+_LOCUSTFILE_JOB = TypeAdapter(LocustfileJob)
+_REPORT = TypeAdapter(DriverReport)
+
+
+def write_job(job: LoadJob | LocustfileJob, path: Path) -> None:
+    """Store a job where a driver process will read it."""
+    if isinstance(job, LoadJob):
+        path.write_bytes(_JOB.dump_json(job))
+    else:
+        path.write_bytes(_LOCUSTFILE_JOB.dump_json(job))
+
+
+def read_job(path: Path) -> LoadJob:
+    """Load a job.
+
+    Raises:
+        pydantic.ValidationError: It was written by another version.
+    """
+    return _JOB.validate_json(path.read_bytes())
+
+
+def read_locustfile_job(path: Path) -> LocustfileJob:
+    """Load a job that is about a locustfile.
+
+    Raises:
+        pydantic.ValidationError: It was written by another version.
+    """
+    return _LOCUSTFILE_JOB.validate_json(path.read_bytes())
+
+
+def write_report(report: DriverReport, path: Path) -> None:
+    """Store what the driver observed of itself."""
+    path.write_bytes(_REPORT.dump_json(report))
+
+
+def read_report(path: Path) -> DriverReport | None:
+    """Load a driver's report; None when the driver did not get to write one."""
+    return _REPORT.validate_json(path.read_bytes()) if path.exists() else None

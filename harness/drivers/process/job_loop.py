@@ -1,0 +1,77 @@
+"""What is common to all driver processes: one job after the other, told line by line.
+
+A driver reads the path of a job's file from each line of its standard input, drives it, writes
+samples and report, and answers with a line `done`. It ends when its input ends, so it does not
+outlive its parent. Starting a process takes longer than many a round; hence one for several rounds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar
+
+from loopmark.harness.drivers.process.job_files import read_job, write_report
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
+
+DONE = b"done\n"
+READY = b"ready\n"
+"""Said once, before the first job, by a driver that had to wait for its workers."""
+
+ENDED_EARLY = 3
+"""Exit code of a driver that was told to end within a job."""
+
+
+class Job(Protocol):
+    """What every kind of job has."""
+
+    @property
+    def report(self) -> str:
+        """File for the driver's report."""
+
+
+J = TypeVar("J", bound=Job)
+
+
+def run_jobs(
+    drive: Callable[[LoadJob], DriverReport | None], lines: Iterable[str] = sys.stdin
+) -> int:
+    """Drive jobs until the input ends, or until one has been ended from outside.
+
+    Args:
+        drive: Drives one job; None says that it was ended early.
+        lines: The input, line by line.
+
+    Returns:
+        The exit code of the process.
+
+    Raises:
+        Exception: Whatever a job raises ends the process: its parent starts another.
+    """
+    return run_each(read_job, drive, lines, sys.stdout.buffer)
+
+
+def run_each(
+    read: Callable[[Path], J],
+    drive: Callable[[J], DriverReport | None],
+    lines: Iterable[str],
+    answers: BinaryIO,
+) -> int:
+    """Drive jobs of any kind, as `run_jobs` does.
+
+    Args:
+        read: Reads the file of a job.
+        drive: As for `run_jobs`.
+        lines: Likewise.
+        answers: Where it is said that a job is done.
+    """
+    for line in lines:
+        job = read(Path(line.rstrip("\n")))
+        report = drive(job)
+        if report is None:
+            return ENDED_EARLY
+        write_report(report, Path(job.report))
+        answers.write(DONE)
+        answers.flush()
+    return 0

@@ -1,0 +1,336 @@
+"""A virtual user that is an ordinary coroutine function with an httpx client."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from dataclasses import dataclass
+
+import httpx
+
+from loopmark.harness.drivers.http.transport import LoadTransport, Timing
+from loopmark.harness.drivers.journey import SERVER_ERRORS, UNUSABLE
+from loopmark.harness.drivers.pacing.user import NEVER_NS, Account, OnEnd, nobody_waits
+from loopmark.harness.drivers.process import background_tasks
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.vocabulary.flow import ClientJourney, Request, WrongAnswer
+from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+
+_IDENTIFIER = re.compile(
+    r"(?<=/)(\d+|[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-f]{16,})(?=/|$)"
+)
+"""What stands for one of many in a path: numbers, UUIDs, long hexadecimal names."""
+
+MAX_STEPS = 1000
+"""Of one user: paths without end would make a table without end."""
+
+OTHER_STEP = "other"
+
+
+class _Stopped(BaseException):
+    """The window has ended: the journey is left. No `except Exception` of its own may keep it."""
+
+
+class ClientUser:
+    """A virtual user with an httpx client whose every request is recorded.
+
+    A request is due when the journey asks for it; the first one when the flow was. The step is the
+    extension `step` of the request, else its method and path with identifiers left out. An answer
+    is wrong where the journey says so: by `raise_for_status`, `WrongAnswer`, a failed `assert`, or
+    by stumbling over what is not in it. Without a word of the journey a 5xx is an error all the
+    same. Whatever else it raises, and whatever it raises before its first request, is its own fault
+    and ends the round.
+
+    Args:
+        journey: What it does.
+        base_url: Where the target listens.
+        timeouts: How long it waits.
+        recording: Where its requests are written down.
+        ssl_context: For https; one of its own when None, which takes a while to make.
+
+    Attributes:
+        on_end: As `User` has it.
+        stop_ns: As `User` has it.
+    """
+
+    def __init__(
+        self,
+        journey: ClientJourney,
+        base_url: str,
+        timeouts: Timeouts,
+        recording: Recording,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._journey = journey
+        self._recorder = _RecordingTransport(LoadTransport(timeouts, ssl_context), recording)
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            transport=self._recorder,
+            timeout=None,  # noqa: S113 - the transport keeps the limits
+            trust_env=False,
+        )
+        self._account: Account | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self.on_end: OnEnd = nobody_waits
+        self.stop_ns = NEVER_NS
+
+    async def warm(self, request: Request, account: Account) -> bool:
+        """Open the connection with a request; record it only if it fails, and say whether not."""
+        self._take_on(account)
+        self._recorder.begin(clock(), NEVER_NS)
+        try:
+            response = await self._client.request(
+                request.method,
+                request.path,
+                params=request.params,
+                headers=request.headers,
+                json=request.json,
+                content=request.content,
+                data=request.data,
+                files=request.files,
+                extensions={"step": request.step},
+            )
+        except httpx.TransportError:
+            pass  # Recorded where it happened.
+        except httpx.HTTPError as error:
+            self._recorder.blame(ErrorKind.PROTOCOL, str(error))
+        else:
+            if response.status_code == request.expect:
+                self._recorder.forget()
+                return True
+            self._recorder.blame(*_status_problem(response))
+        self._recorder.flush()
+        return False
+
+    def prepare(self, account: Account) -> None:
+        """Take on an account; another one's cookies are not its own."""
+        if account is not self._account:
+            self._take_on(account)
+
+    def go(self, due_ns: int) -> None:
+        """Begin the journey, whose first request was due then."""
+        self._recorder.begin(due_ns, self.stop_ns)
+        self._task = background_tasks.start(self._whole_journey(due_ns))
+
+    def check(self, now_ns: int) -> None:
+        """Nothing: the transport keeps the limits by itself."""
+
+    async def close(self) -> None:
+        """Leave the journey and close the connections."""
+        self.on_end = nobody_waits
+        self._closing = True
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._recorder.flush()
+        await self._client.aclose()
+
+    def _take_on(self, account: Account) -> None:
+        self._account = account
+        self._client.cookies.clear()
+        self._client.headers["Authorization"] = f"Bearer {account.virtual.token}"
+        self._client.headers["User-Agent"] = "loopmark"
+        self._recorder.user = account.virtual.number
+
+    async def _whole_journey(self, due_ns: int) -> None:
+        assert self._account is not None
+        recorder = self._recorder
+        failed = False
+        try:
+            await self._journey(self._client, self._account.virtual)
+        except asyncio.CancelledError:
+            if self._closing:
+                raise
+            # Of something that it awaited: nobody would hear of a cancelled journey.
+            raise RuntimeError("the journey was cancelled by itself") from None
+        except BaseException as error:
+            problems = _leaves(error)
+            if not all(isinstance(one, _Stopped) for one in problems) and not recorder.asked:
+                raise  # Without an answer there is none to blame.
+            for one in problems:
+                if not self._explained(one):
+                    raise
+                failed = failed or isinstance(one, (httpx.TransportError, TimeoutError))
+        recorder.flush()
+        failed = failed or recorder.unanswered
+        # In a turn of its own: the next journey's task shall not begin within this one's.
+        ended_ns = max(clock(), due_ns)
+        asyncio.get_running_loop().call_soon(self._end, ended_ns, failed)
+
+    def _explained(self, problem: BaseException) -> bool:
+        """Note what a journey's exception says of the last answer; whether it says anything."""
+        blame = self._recorder.blame
+        match problem:
+            case _Stopped() | httpx.TransportError():
+                pass  # Nothing is wrong, or it was recorded where it happened.
+            case TimeoutError():
+                self._recorder.given_up()
+            case httpx.HTTPStatusError():
+                blame(*_status_problem(problem.response))
+            case httpx.HTTPError():
+                blame(ErrorKind.PROTOCOL, str(problem))
+            case WrongAnswer() | AssertionError():
+                what = str(problem) or "an assertion of the journey failed"
+                blame(ErrorKind.WRONG_ANSWER, what)
+            case _ if isinstance(problem, UNUSABLE):
+                blame(ErrorKind.WRONG_ANSWER, f"unusable body: {problem!r}")
+            case _:
+                return False
+        return True
+
+    def _end(self, ended_ns: int, failed: bool) -> None:  # noqa: FBT001 - as `OnEnd` has it
+        self.on_end(self, ended_ns, failed)
+
+
+class _RecordingTransport(httpx.AsyncBaseTransport):
+    """Writes down each request; the last one only when the journey can say no more of it."""
+
+    def __init__(self, inner: LoadTransport, recording: Recording) -> None:
+        self._inner = inner
+        self._recording = recording
+        self._pending: _Sample | None = None
+        self._steps: set[str] = set()
+        self._due_ns = 0
+        self._stop_ns = NEVER_NS
+        self._under_way = 0
+        self._quiet = asyncio.Event()
+        self.user = 0
+        self.asked = False
+        self.unanswered = False
+
+    def begin(self, due_ns: int, stop_ns: int) -> None:
+        """A journey begins; its first request was due then."""
+        self._due_ns = due_ns
+        self._stop_ns = stop_ns
+        self.asked = False
+        self.unanswered = False
+
+    def blame(self, error: str, message: str) -> None:
+        """The last answer was not right; what was wrong with it first, counts."""
+        if self._pending is not None:
+            if self._pending.error:
+                return
+            self._pending.error = error
+        self._recording.explain(error, message)
+
+    def given_up(self) -> None:
+        """The journey has a limit of its own, and the last request went beyond it."""
+        if self._pending is not None and self._pending.error == ErrorKind.ABANDONED:
+            self._pending.error = ErrorKind.TIMEOUT
+            message = "no complete answer within the limit of the journey"
+            self._recording.explain(ErrorKind.TIMEOUT, message)
+
+    def forget(self) -> None:
+        """Do not record the last request."""
+        self._pending = None
+
+    def flush(self) -> None:
+        """Record the last request."""
+        sample, self._pending = self._pending, None
+        if sample is not None:
+            self._add(sample)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.flush()
+        due_ns = self._due_ns or clock()
+        if not self._due_ns and due_ns >= self._stop_ns:
+            # A task group would cancel what runs beside this, and that is to be finished.
+            await self._quiet.wait()
+            raise _Stopped
+        self._due_ns = 0
+        self.asked = True
+        step = self._step(request)
+        timing = Timing()
+        request.extensions = {**request.extensions, "timing": timing}
+        self._under_way += 1
+        self._quiet.clear()
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx.TransportError as error:
+            kind = next(k for t, k in _KINDS if isinstance(error, t))
+            self.unanswered = True
+            self._recording.explain(kind, str(error))
+            self._add(_Sample(step, due_ns, timing, error=kind))
+            raise
+        except asyncio.CancelledError:
+            timing.done_ns = clock()
+            self._pending = _Sample(step, due_ns, timing, error=ErrorKind.ABANDONED)
+            raise
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._quiet.set()
+        self.unanswered = False
+        self.flush()  # Of a request that ran beside this one.
+        self._pending = sample = _Sample(step, due_ns, timing, status=response.status_code)
+        assert isinstance(response.stream, httpx.ByteStream)
+        sample.body_bytes = sum(len(part) for part in response.stream)
+        if response.status_code in SERVER_ERRORS:
+            response.request = request
+            self.blame(*_status_problem(response))
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def _step(self, request: httpx.Request) -> str:
+        step = request.extensions.get("step")
+        if not isinstance(step, str):
+            step = f"{request.method} {_IDENTIFIER.sub('{id}', request.url.path)}"
+        if step in self._steps or len(self._steps) < MAX_STEPS:
+            self._steps.add(step)
+            return step
+        return OTHER_STEP
+
+    def _add(self, sample: _Sample) -> None:
+        timing = sample.timing
+        done_ns = timing.done_ns or clock()
+        self._recording.add(
+            self.user,
+            sample.step,
+            sample.due_ns,
+            timing.sent_ns,
+            timing.connected_ns,
+            timing.first_byte_ns,
+            done_ns,
+            sample.status,
+            sample.body_bytes,
+            sample.error,
+        )
+
+
+@dataclass(slots=True)
+class _Sample:
+    """A request that is done, and what is known of its answer so far."""
+
+    step: str
+    due_ns: int
+    timing: Timing
+    status: int = 0
+    body_bytes: int = 0
+    error: str = ""
+
+
+_KINDS: tuple[tuple[type[httpx.TransportError], str], ...] = (
+    (httpx.ConnectError, ErrorKind.CONNECT),
+    (httpx.ConnectTimeout, ErrorKind.CONNECT),
+    (httpx.TimeoutException, ErrorKind.TIMEOUT),
+    (httpx.NetworkError, ErrorKind.RESET),
+    (httpx.TransportError, ErrorKind.PROTOCOL),
+)
+
+
+def _leaves(problem: BaseException) -> list[BaseException]:
+    """What a task group gathered, or the exception alone."""
+    if isinstance(problem, BaseExceptionGroup):
+        return [leaf for one in problem.exceptions for leaf in _leaves(one)]
+    return [problem]
+
+
+def _status_problem(response: httpx.Response) -> tuple[str, str]:
+    status = response.status_code
+    kind = ErrorKind.SERVER_ERROR if status in SERVER_ERRORS else ErrorKind.WRONG_STATUS
+    return kind, f"{response.request.method} {response.request.url.path} answered {status}"

@@ -1,0 +1,178 @@
+"""A virtual user that steps a flow: the next request is sent where the answer was read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+
+from loopmark.harness.drivers.http.answer import Answer
+from loopmark.harness.drivers.http.connection import Failure, Headers
+from loopmark.harness.drivers.http.line import Line, Origin
+from loopmark.harness.drivers.journey import Journey
+from loopmark.harness.drivers.pacing.user import (
+    NEVER_NS,
+    Account,
+    OnEnd,
+    User,
+    nobody_waits,
+)
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.vocabulary.flow import Flow, Request, Response, VirtualUser
+from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+
+
+class FlowUser:
+    """A virtual user with its line to the target.
+
+    Args:
+        flow: What it does.
+        origin: Where the target listens.
+        timeouts: How long it waits.
+        recording: Where its requests are written down.
+
+    Attributes:
+        on_end: As `User` has it.
+        stop_ns: As `User` has it.
+    """
+
+    def __init__(
+        self, flow: Flow, origin: Origin, timeouts: Timeouts, recording: Recording
+    ) -> None:
+        self._flow = flow
+        self._line = Line(origin, timeouts, self)
+        self._recording = recording
+        self._account: Account | None = None
+        self._journey: Journey | None = None
+        self._message = b""
+        self._due_ns = 0
+        self._only_errors = False
+        self.on_end: OnEnd = nobody_waits
+        self.stop_ns = NEVER_NS
+
+    async def warm(self, request: Request, account: Account) -> bool:
+        """Open the connection with a request; record it only if it fails, and say whether not."""
+        ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        right = True
+
+        def once(_user: VirtualUser) -> Generator[Request, Response, None]:
+            nonlocal right
+            right = False
+            yield request
+            right = True
+
+        def tell(_user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - as `OnEnd` has it
+            if not ended.done():
+                ended.set_result(right)
+
+        self._only_errors = True
+        self.on_end = tell
+        self._begin(once, account)
+        self.go(clock())
+        try:
+            return await ended
+        finally:
+            self._only_errors = False
+            self.on_end = nobody_waits
+
+    def prepare(self, account: Account) -> None:
+        """Begin the flow and encode its first request."""
+        self._begin(self._flow, account)
+
+    def go(self, due_ns: int) -> None:
+        """Send the first request, which was due then."""
+        assert self._journey is not None
+        request = self._journey.request
+        if request is None:  # A flow that asks for nothing.
+            asyncio.get_running_loop().call_soon(lambda: self._end(max(due_ns, clock()), False))
+            return
+        self._due_ns = due_ns
+        self._line.send(request.method, self._message)
+
+    def check(self, now_ns: int) -> None:
+        """Give up an answer that is overdue."""
+        self._line.check(now_ns)
+
+    async def close(self) -> None:
+        """Close the connection; a request under way is recorded as abandoned."""
+        self.on_end = nobody_waits
+        if self._line.is_busy:
+            self._record(clock(), ErrorKind.ABANDONED)
+        if self._journey is not None:
+            self._journey.abandon()
+        self._line.close()
+
+    # What the line tells.
+
+    def answered(self, status: int, headers: Headers, body: bytes) -> None:
+        """Judge the answer, record it, and send what the flow asks next."""
+        journey, account = self._journey, self._account
+        assert journey is not None
+        assert account is not None
+        asked = journey.request
+        assert asked is not None
+        judgement = journey.receive(Answer(status, headers, body))
+        line = self._line
+        done_ns = line.done_ns
+        if judgement.error or not self._only_errors:
+            self._recording.add(
+                account.virtual.number,
+                asked.step,
+                self._due_ns,
+                line.sent_ns,
+                line.connected_ns,
+                line.first_byte_ns,
+                done_ns,
+                status,
+                len(body),
+                judgement.error,
+            )
+        if judgement.error:
+            self._recording.explain(judgement.error, judgement.message)
+        request = journey.request
+        if request is None:
+            self._end(done_ns, False)
+        elif done_ns >= self.stop_ns:
+            journey.abandon()
+            self._end(done_ns, False)
+        else:
+            # Due now: what it takes to judge and to encode is the driver's own time.
+            self._due_ns = done_ns
+            line.send(request.method, account.encoder.encoded(request))
+
+    def failed(self, failure: Failure) -> None:
+        """Record that there is no answer; the flow ends here."""
+        done_ns = self._line.done_ns
+        self._record(done_ns, failure.kind)
+        self._recording.explain(failure.kind, failure.message)
+        assert self._journey is not None
+        self._journey.abandon()
+        self._end(done_ns, True)
+
+    def _begin(self, flow: Flow, account: Account) -> None:
+        self._account = account
+        self._journey = journey = Journey(flow, account.virtual)
+        if journey.request is not None:
+            self._message = account.encoder.encoded(journey.request)
+
+    def _record(self, done_ns: int, error: str) -> None:
+        assert self._journey is not None
+        assert self._account is not None
+        request = self._journey.request
+        assert request is not None
+        line = self._line
+        self._recording.add(
+            self._account.virtual.number,
+            request.step,
+            self._due_ns,
+            line.sent_ns,
+            line.connected_ns,
+            line.first_byte_ns,
+            done_ns,
+            0,
+            0,
+            error,
+        )
+
+    def _end(self, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - as above
+        self.on_end(self, done_ns, failed)

@@ -1,0 +1,168 @@
+"""What a round takes on asyncio, whichever users drive it: who they are, warming up, the load."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from random import Random
+from typing import Protocol
+
+import httpx
+
+from loopmark.harness.drivers.http.encoding import Encoder
+from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.pacing.load_models import SETTLE_S, UserPool, begin
+from loopmark.harness.drivers.pacing.user import Account, AsyncUser
+from loopmark.harness.drivers.pacing.window import Window
+from loopmark.harness.drivers.process import background_tasks
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.vocabulary.flow import Request, VirtualUser
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
+from loopmark.harness.vocabulary.load import Burst, FlowLoad
+
+CONNECTING_AT_ONCE = 50
+"""Enough to open 1000 connections within a second, few enough to overrun no listen queue."""
+
+CHECK_INTERVAL_S = 0.05
+"""How often overdue answers are looked for: one look at all users costs less than a timer for every
+request."""
+
+
+class Watched(Protocol):
+    """What must be looked at now and then, and closed at the end."""
+
+    def check(self, now_ns: int) -> None:
+        """Give up what is overdue."""
+
+    async def close(self) -> None:
+        """Leave what is under way, and close the connection."""
+
+
+async def drive_flows(
+    job: LoadJob,
+    load: FlowLoad,
+    users: Sequence[AsyncUser],
+    warm: Request,
+    recording: Recording,
+) -> DriverReport:
+    """Warm the users up and let them drive the load to its end.
+
+    A target that fails when the connections are opened is not driven: the window is empty then.
+
+    Raises:
+        OSError: The samples could not be written.
+        Exception: Whatever a flow raised that is not about an answer.
+    """
+    pool = UserPool(
+        asyncio.get_running_loop(), users, accounts(job), recording, source_of_chance(job)
+    )
+    window = Window(pool.loop)
+    async with watched(users):
+        if not await warmed(users, pool.accounts, warm):
+            return unfit(window, recording)
+        keep_what_exists()
+        await run(load, pool, window)
+        return window.report(recording)
+
+
+async def run(load: FlowLoad, pool: UserPool, window: Window, start_ns: int | None = None) -> None:
+    """Set a pool going, and wait until the last user has ended.
+
+    Args:
+        load: How flows arrive.
+        pool: Who does them.
+        window: The measured stretch.
+        start_ns: When it begins (CLOCK_MONOTONIC); at once, or when the target has settled, when
+            None.
+    """
+    ended = asyncio.Event()
+    settle_ns = round(SETTLE_S * 1e9) if isinstance(load, Burst) else 0
+    execution = begin(load, pool, window, start_ns or clock() + settle_ns, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        execution.close()
+
+
+def unfit(window: Window, recording: Recording) -> DriverReport:
+    """The report of a target that is not fit to be driven; samples of the failures say why."""
+    window.open()
+    window.close(window.start_ns)
+    return window.report(recording)
+
+
+def keep_what_exists() -> None:
+    """What exists now stays until the end: the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+@asynccontextmanager
+async def watched(users: Sequence[Watched]) -> AsyncIterator[None]:
+    """Look for what is overdue meanwhile, and close the users' connections at the end."""
+    watch = background_tasks.start(_watch(users))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        for user in users:
+            await user.close()
+
+
+async def _watch(users: Sequence[Watched]) -> None:
+    while True:
+        await asyncio.sleep(CHECK_INTERVAL_S)
+        now_ns = clock()
+        for user in users:
+            user.check(now_ns)
+
+
+async def warmed(users: Sequence[AsyncUser], accounts: Sequence[Account], request: Request) -> bool:
+    """Open every user's connection; whether all got the right answer."""
+    return await few_at_once(
+        partial(user.warm, request, accounts[number % len(accounts)])
+        for number, user in enumerate(users)
+    )
+
+
+async def few_at_once(openings: Iterable[Callable[[], Awaitable[bool]]]) -> bool:
+    """Open connections, `CONNECTING_AT_ONCE`; whether all succeeded."""
+    gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
+
+    async def one(opening: Callable[[], Awaitable[bool]]) -> bool:
+        async with gate:
+            return await opening()
+
+    return all(await asyncio.gather(*(one(opening) for opening in openings)))
+
+
+def accounts(job: LoadJob) -> list[Account]:
+    """The accounts of a job, each with its own source of choices."""
+    return [
+        Account(
+            VirtualUser(number, token, Random(_seed(job, str(number)))),  # noqa: S311 - choices
+            Encoder(job.base_url, token),
+        )
+        for number, token in enumerate(job.tokens)
+    ]
+
+
+def source_of_chance(job: LoadJob) -> Random:
+    """For arrivals."""
+    return Random(_seed(job, "pacing"))  # noqa: S311 - no secret
+
+
+def _seed(job: LoadJob, part: str) -> str:
+    return f"{job.seed}/{job.scenario}/{job.round}/{part}"
+
+
+def origin_of(base_url: str) -> Origin:
+    """Where a target listens."""
+    url = httpx.URL(base_url)
+    if url.scheme == "https":
+        return Origin(url.host, url.port or 443, httpx.create_ssl_context())
+    return Origin(url.host, url.port or 80)

@@ -1,0 +1,1 @@
+"""What a run starts: targets, the database behind them, and whatever keeps and ends processes."""

@@ -1,0 +1,216 @@
+"""A driver as a process: given load jobs, it drives one round after the other.
+
+While it drives, the target is watched, if it is ours.
+"""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from loopmark.harness.drivers.catalog import DRIVERS
+from loopmark.harness.drivers.process.job_files import read_report, write_job
+from loopmark.harness.drivers.process.job_loop import DONE, READY
+from loopmark.harness.errors import UserError
+from loopmark.harness.launch.process_reaper import end
+from loopmark.harness.launch.processors import staying_on
+from loopmark.harness.launch.target_process import last_lines
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob, LocustfileJob, Workers
+from loopmark.harness.vocabulary.record import RoundState, TargetReading
+from loopmark.harness.watch.target_monitor import TargetMonitor
+
+READING_INTERVAL_S = 0.08
+"""Over 12 readings of the target a second. One takes 0.2 ms, with 1000 connections 1.4 ms (see
+`process_counters`): at most 2% of the processor that the harness shares with target or driver."""
+
+START_ALLOWANCE_S = 60.0
+"""For starting, connecting and warming up, beside what the load is planned to take."""
+
+WORKERS_ELSEWHERE_S = 300.0
+"""Somebody starts workers on other machines by hand."""
+
+
+class Watched(Protocol):
+    """A target that is watched while it is driven."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last lines that it wrote, and how it ended if it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """What became of one round."""
+
+    state: RoundState
+    wall_s: float
+    report: DriverReport | None
+    readings: tuple[TargetReading, ...]
+    stderr_tail: str
+
+
+class DriverProcess:
+    """One driver process, for any number of rounds.
+
+    Args:
+        driver: Name of the driver.
+        log: File for what it writes to stderr.
+        cpus: Processors to stay on; empty means any.
+        workers: Who drives for it, if it is to be distributed.
+        module: Of the process, when it is not the driver's usual one.
+    """
+
+    def __init__(
+        self,
+        driver: str,
+        log: Path,
+        cpus: Sequence[int],
+        workers: Workers | None = None,
+        module: str = "",
+    ) -> None:
+        self._log = log
+        self._workers = workers
+        command = [sys.executable, "-P", "-m", module or DRIVERS[driver]]
+        if workers is not None:
+            command += ["--workers", str(workers.count), "--listen", workers.listen]
+        with log.open("wb") as stderr, staying_on(cpus):
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can take another job."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def wait_until_ready(self) -> None:
+        """Wait until its workers are there; without any it is ready at once.
+
+        Raises:
+            UserError: They did not come in time, or it ended before they did.
+        """
+        if self._workers is None:
+            return
+        remote = bool(self._workers.listen)
+        patience_s = WORKERS_ELSEWHERE_S if remote else START_ALLOWANCE_S
+        stdout = self._process.stdout
+        assert stdout is not None
+        answered, _, _ = select.select([stdout], [], [], patience_s)
+        if answered and stdout.readline() == READY:
+            return
+        self.stop()
+        why = (last_lines(self._log) or ["it wrote nothing"])[-1]
+        if not answered and remote:
+            why = (
+                f"after {patience_s:.0f} s not all of {self._workers.count} workers had come to "
+                f"{self._workers.listen}; start them with "
+                f"`loopmark worker --master {self._workers.listen}` ({why})"
+            )
+        raise UserError(f"the workers of the driver are not ready: {why}")
+
+    def drive(self, job: LoadJob | LocustfileJob, target: Watched | None) -> Drive:
+        """Drive one round to its end, reading the target meanwhile.
+
+        A dead target or an interrupt ends the driver, which first writes the samples it has.
+
+        Args:
+            job: What to drive.
+            target: Whom to read; None for a target that is not ours.
+        """
+        monitor = None if target is None else TargetMonitor(target.pid)
+        started = time.monotonic()
+        try:
+            state = self._watched(job, target, monitor)
+        except KeyboardInterrupt:
+            state = "interrupted"
+        if state != "measured":
+            self.stop()
+        report = read_report(Path(job.report))
+        if state == "measured" and report is not None and any(w.lost for w in report.workers):
+            state = "worker-lost"
+        readings: tuple[TargetReading, ...] = ()
+        if monitor is not None:
+            monitor.read()
+            monitor.close()
+            readings = tuple(monitor.readings)
+        tail = ""
+        if state == "target-died" and target is not None:
+            tail = target.stderr_tail
+        elif state == "driver-died":
+            tail = "\n".join(last_lines(self._log))
+        return Drive(
+            state=state,
+            wall_s=time.monotonic() - started,
+            report=report,
+            readings=readings,
+            stderr_tail=tail,
+        )
+
+    def stop(self) -> None:
+        """End it: an idle driver ends with its input, a busy one when it is told."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        end(self._process)
+        self._process.stdout.close()
+
+    def _watched(
+        self, job: LoadJob | LocustfileJob, target: Watched | None, monitor: TargetMonitor | None
+    ) -> RoundState:
+        job_file = Path(job.report).with_suffix(".job.json")
+        write_job(job, job_file)
+        deadline = time.monotonic() + 2 * job.load.planned_s + START_ALLOWANCE_S
+        if isinstance(job, LoadJob):
+            deadline += job.timeouts.response_s
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(f"{job_file}\n".encode())
+            stdin.flush()
+        except BrokenPipeError:
+            return "driver-died"
+        due = time.monotonic()
+        while True:
+            if monitor is not None:
+                monitor.read()
+            # By the clock, and not a pause after each reading: what one takes does not add up.
+            now = time.monotonic()
+            due = max(due + READING_INTERVAL_S, now)
+            answered, _, _ = select.select([stdout], [], [], due - now)
+            if answered:
+                # A line when the round is done, the end of the pipe when the process is.
+                done = stdout.readline() == DONE
+                break
+            if target is not None and not target.is_alive:
+                return "target-died"
+            if time.monotonic() > deadline:
+                return "driver-died"
+        if target is not None and not target.is_alive:
+            return "target-died"
+        return "measured" if done else "driver-died"

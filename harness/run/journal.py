@@ -1,0 +1,100 @@
+"""What every run keeps while it is carried out, whatever it measures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from secrets import token_hex
+from types import TracebackType
+from typing import Protocol, Self
+
+from loopmark.harness.errors import UserError
+from loopmark.harness.store import RunFolder
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.job import Workers
+from loopmark.harness.vocabulary.record import RoundRecord, RunRecord
+
+
+class Observer(Protocol):
+    """Told how the run goes; a progress bar, or nobody."""
+
+    def run_begins(self, folder: RunFolder) -> None:
+        """All is there, the folder has been made, and the first round follows."""
+
+    def workers_awaited(self, workers: Workers) -> None:
+        """The run goes on when so many workers have come from other machines."""
+
+    def round_begins(self, cell: Cell, round_number: int) -> None:
+        """A round is about to be driven."""
+
+    def round_ends(self, cell: Cell, record: RoundRecord) -> None:
+        """A round has been driven and its record stored."""
+
+
+def new_run_id(name: str) -> str:
+    """A name that sorts by time, and that two runs of the same second do not share."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}-{token_hex(2)}"
+
+
+def now() -> str:
+    """This moment as records have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class RunJournal:
+    """Keeps `run.json` and the records of the rounds up to date; a context manager.
+
+    A KeyboardInterrupt within it ends the run in order.
+
+    Args:
+        folder: Of the run.
+        record: As it begins.
+        observer: Told how it goes.
+        started: When the run was begun (`time.monotonic`).
+
+    Attributes:
+        folder: Of the run.
+        observer: Told how it goes.
+        interrupted: Whether it was ended before its plan was done.
+    """
+
+    def __init__(
+        self, folder: RunFolder, record: RunRecord, observer: Observer, started: float
+    ) -> None:
+        self.folder = folder
+        self.interrupted = False
+        self._record = record
+        self.observer = observer
+        self._started = started
+        self._states = {cell.name: record.round_states.get(cell.name, ()) for cell in record.cells}
+
+    @property
+    def record(self) -> RunRecord:
+        """`run.json` as it stands now."""
+        return replace(self._record, interrupted=self.interrupted, round_states=dict(self._states))
+
+    def __enter__(self) -> Self:
+        self.folder.write_run(self._record)
+        self.observer.run_begins(self.folder)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if isinstance(error, KeyboardInterrupt | UserError):
+            self.interrupted = True
+        wall_s = time.monotonic() - self._started
+        self.folder.write_run(replace(self.record, wall_s=wall_s, finished=now()))
+        return isinstance(error, KeyboardInterrupt)
+
+    def keep(self, cell: Cell, record: RoundRecord) -> None:
+        """Store what became of a round."""
+        self.folder.write_round(cell, record)
+        self._states[cell.name] += (record.state,)
+        self.interrupted = self.interrupted or record.state == "interrupted"
+        self.folder.write_run(self.record)
+        self.observer.round_ends(cell, record)

@@ -1,0 +1,294 @@
+"""Carries out a plan: launches the targets, drives every round, keeps what it yields."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from loopmark.harness.errors import UserError
+from loopmark.harness.launch.database import Database, open_database
+from loopmark.harness.launch.process_reaper import reaped
+from loopmark.harness.launch.processors import assign, available, staying_on
+from loopmark.harness.launch.sandbox import target_folders
+from loopmark.harness.launch.target_process import HOST, TargetFailedError
+from loopmark.harness.launch.target_processes import TargetProcesses
+from loopmark.harness.planning import plan as planning
+from loopmark.harness.planning.plan import Plan
+from loopmark.harness.run.driver_processes import DriverProcesses
+from loopmark.harness.run.journal import Observer, RunJournal, now
+from loopmark.harness.run.machine import fingerprint
+from loopmark.harness.store import RunFolder
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.job import LoadJob, Workers
+from loopmark.harness.vocabulary.load import (
+    ARRIVING,
+    FANNING_OUT,
+    PUBLISHERS,
+    Load,
+    Population,
+)
+from loopmark.harness.vocabulary.record import (
+    SCHEMA_VERSION,
+    AuditCount,
+    Pinning,
+    RoundRecord,
+    RunRecord,
+)
+from loopmark.harness.vocabulary.scenario import Scenario
+from loopmark.harness.watch.database_monitor import database_readings
+from loopmark.harness.watch.target_monitor import read_loop_lag
+from loopmark.scenarios.catalog import SCENARIOS
+from loopmark.scenarios.flows import SEEDED_ACCOUNTS
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to run.
+
+    Attributes:
+        run_id: Name of the run and its folder.
+        plan: The plan.
+        plan_toml: Its text, kept with the run.
+        cells: The cells of the plan that are to be measured.
+        workers: Who shares the load of a distributed driver; None when each driver is one process.
+        host: Address on which the targets listen.
+    """
+
+    run_id: str
+    plan: Plan
+    plan_toml: str
+    cells: tuple[Cell, ...]
+    workers: Workers | None = None
+    host: str = HOST
+
+
+def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
+    """Measure every round of every cell into a new folder of `out`.
+
+    A target or driver that fails costs its round, not the run. On KeyboardInterrupt the round at
+    hand is recorded as interrupted and the run ends in order; an interrupt before the first round
+    leaves nothing.
+
+    Raises:
+        UserError: There is no usable database, the folder cannot be written, or the database or
+            all workers are lost on the way; then the folder holds what was measured until then.
+    """
+    workers = request.workers
+    pinning = assign(available(), workers.count if workers and not workers.listen else 1)
+    started = time.monotonic()
+    with reaped() as token, open_database(token, request.run_id, pinning.database) as database:
+        if not database.facts.embedded:
+            pinning = replace(pinning, database=())  # Somebody else's: it runs where it runs.
+        folder = RunFolder.create(out, request.run_id)
+        record = _begun(request, database, pinning)
+        with RunJournal(folder, record, observer, started) as journal:
+            measuring = _Measuring(request, journal, database, target_folders(token))
+            # What reads the target must not take the driver's processor from it.
+            with staying_on(pinning.target):
+                measuring.all_blocks()
+
+
+class _Measuring:
+    """The state of one run while it is carried out."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        journal: RunJournal,
+        database: Database,
+        folders: dict[str, str],
+    ) -> None:
+        self._request = request
+        self._journal = journal
+        self._folder = journal.folder
+        self._database = database
+        self._target_environment = database.target_environment | folders
+        largest = max(cell.load.concurrency for cell in request.cells)
+        self._tokens = _bearer_tokens(request.run_id, max(largest, SEEDED_ACCOUNTS))
+
+    def all_blocks(self) -> None:
+        """Measure block by block; every block has targets of its own.
+
+        Fresh processes in every block make the layout of a process in memory, its hash seed and
+        its age part of the scatter over the rounds, instead of a bias of the whole run.
+        """
+        blocks = planning.interleave(self._request.cells, self._request.plan.seed)
+        with ExitStack() as stack:
+            lasting = self._with_workers_elsewhere(stack)
+            for number, block in enumerate(blocks):
+                with nullcontext(lasting) if lasting else self._drivers(number) as drivers:
+                    self._one_block(number, block, drivers)
+                if self._journal.interrupted:
+                    return
+
+    def _with_workers_elsewhere(self, stack: ExitStack) -> DriverProcesses | None:
+        """Drivers that last for the whole run, where workers of other machines belong to them.
+
+        They are awaited before any target is started: people may take their time.
+        """
+        workers = self._request.workers
+        if workers is None or not workers.listen:
+            return None
+        drivers = stack.enter_context(self._drivers(None))
+        self._journal.observer.workers_awaited(workers)
+        for name in sorted({cell.driver for cell in self._request.cells}):
+            drivers.ready(name)
+        return drivers
+
+    def _drivers(self, block: int | None) -> DriverProcesses:
+        label = "run" if block is None else f"block-{block}"
+        cpus, workers = self._journal.record.pinning.driver, self._request.workers
+        return DriverProcesses(self._folder.logs, label, cpus, workers)
+
+    def _one_block(
+        self, number: int, block: Sequence[tuple[Cell, int]], drivers: DriverProcesses
+    ) -> None:
+        environment = self._target_environment
+        logs, cpus, host = (
+            self._folder.logs,
+            self._journal.record.pinning.target,
+            self._request.host,
+        )
+        with TargetProcesses(environment, logs, f"block-{number}", cpus, host) as targets:
+            for name in sorted({cell.target for cell, _ in block}):
+                targets.launch(name)
+            for cell, round_number in block:
+                self._journal.observer.round_begins(cell, round_number)
+                record = self._one_round(cell, round_number, number, targets, drivers)
+                self._journal.keep(cell, record)
+                if self._journal.interrupted:
+                    return
+
+    def _one_round(
+        self,
+        cell: Cell,
+        round_number: int,
+        block: int,
+        targets: TargetProcesses,
+        drivers: DriverProcesses,
+    ) -> RoundRecord:
+        scenario = SCENARIOS[cell.scenario]
+        self._reset(targets)
+        try:
+            target = targets.ready(cell.target)
+        except TargetFailedError as error:
+            return _unmeasured(round_number, block, f"{error}\n{error.stderr_tail}")
+        before = self._counts(scenario)
+        assert not isinstance(cell.load, Population), "no plan has a locustfile's users"
+        job = LoadJob(
+            scenario=cell.scenario,
+            load=cell.load,
+            round=round_number,
+            seed=self._request.plan.seed,
+            base_url=target.base_url,
+            tokens=self._tokens[: _accounts(cell.load)],
+            samples=str(self._folder.samples_file(cell, round_number)),
+            report=str(self._folder.make_cell(cell) / f"driver-{round_number}.json"),
+            timeouts=self._request.plan.timeouts,
+        )
+        driver = drivers.ready(cell.driver)
+        url = self._target_environment["DATABASE_URL"]
+        embedded = self._database.facts.embedded
+        with database_readings(url, target.session_name, embedded=embedded) as database:
+            driven = driver.drive(job, target)
+        after = self._counts(scenario)
+        lag: tuple[tuple[int, int], ...] = ()
+        stderr_tail = driven.stderr_tail
+        failed = driven.state != "measured"
+        if driven.report is not None:
+            window = driven.report.window_start_ns, driven.report.window_end_ns
+            lag = read_loop_lag(target.loop_lag_file, *window)
+            if driven.report.error_examples:
+                failed = True
+                stderr_tail = stderr_tail or target.stderr_tail
+        if failed:
+            # What it was asked before it may still be working on: the next round gets a new one.
+            targets.end(cell.target)
+        return RoundRecord(
+            round=round_number,
+            block=block,
+            state=driven.state,
+            wall_s=driven.wall_s,
+            driver=driven.report,
+            target=driven.readings,
+            database=tuple(database),
+            loop_lag=lag,
+            audits=tuple(
+                AuditCount(audit.what, b, a)
+                for audit, b, a in zip(scenario.audits, before, after, strict=True)
+            ),
+            stderr_tail=stderr_tail,
+        )
+
+    def _reset(self, targets: TargetProcesses) -> None:
+        """Bring the tables into their known state, if need be over the head of a stuck target."""
+        try:
+            self._database.reset(self._tokens, SEEDED_ACCOUNTS)
+        except UserError:
+            # A target that holds a lock lets go of it when it ends.
+            targets.end_all()
+            self._database.reset(self._tokens, SEEDED_ACCOUNTS)
+
+    def _counts(self, scenario: Scenario) -> list[int]:
+        return [self._database.count(audit.count) for audit in scenario.audits]
+
+
+def _unmeasured(round_number: int, block: int, tail: str) -> RoundRecord:
+    return RoundRecord(
+        round=round_number,
+        block=block,
+        state="target-died",
+        wall_s=0.0,
+        driver=None,
+        target=(),
+        database=(),
+        loop_lag=(),
+        audits=(),
+        stderr_tail=tail,
+    )
+
+
+def _begun(request: RunRequest, database: Database, pinning: Pinning) -> RunRecord:
+    return RunRecord(
+        schema_version=SCHEMA_VERSION,
+        run_id=request.run_id,
+        started=now(),
+        finished=None,
+        plan=request.plan.name,
+        title=request.plan.title,
+        plan_toml=request.plan_toml,
+        seed=request.plan.seed,
+        planned_s=planning.planned_seconds(request.cells),
+        wall_s=None,
+        interrupted=False,
+        machine=fingerprint(),
+        database=database.facts,
+        pinning=pinning,
+        cells=request.cells,
+        round_states={},
+        workers=request.workers.count if request.workers else 0,
+    )
+
+
+def _accounts(load: Load) -> int:
+    """How many accounts there are: one for each user, or all that exist where flows arrive.
+
+    Under a fan-out it is one for each client, and each user beside; publishers share the clients'.
+    """
+    if isinstance(load, FANNING_OUT):
+        return load.concurrency - PUBLISHERS
+    return (
+        max(load.concurrency, SEEDED_ACCOUNTS) if isinstance(load, ARRIVING) else load.concurrency
+    )
+
+
+def _bearer_tokens(run_id: str, count: int) -> tuple[str, ...]:
+    """Tokens of the seeded accounts: of use for this run's schema only."""
+    return tuple(
+        hashlib.blake2b(f"{run_id}/{number}".encode(), digest_size=20).hexdigest()
+        for number in range(count)
+    )

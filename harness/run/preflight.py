@@ -1,0 +1,157 @@
+"""What must hold before anything starts, and what `loopmark doctor` looks at."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from loopmark.harness.errors import UserError
+from loopmark.harness.launch import database
+from loopmark.harness.launch.process_reaper import reaped
+from loopmark.harness.launch.processors import assign, available
+from loopmark.harness.launch.target_process import free_port
+
+FILES_BESIDE_CONNECTIONS = 150
+"""Libraries, logs, the event loop, database connections."""
+
+LARGEST_SHIPPED_CONCURRENCY = 1000
+
+Level = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor: what was looked at, how it is, and what to do about it."""
+
+    level: Level
+    what: str
+    advice: str = ""
+
+
+def require_open_files(connections: int) -> None:
+    """Raise the limit of open files as far as these connections need it.
+
+    Children inherit it: the driver and the target hold one end of every connection each.
+
+    Raises:
+        UserError: The hard limit is too low.
+    """
+    needed = connections + FILES_BESIDE_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _reaches(soft, needed):
+        return
+    if not _reaches(hard, needed):
+        raise UserError(
+            f"{connections} connections need {needed} open files, and the limit is {hard}; "
+            f"raise it (ulimit -Hn {needed}, or LimitNOFILE= of the service), "
+            "or measure less at once with --only"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def diagnose() -> Iterator[Finding]:
+    """Look at everything that a run needs, one finding after the other."""
+    yield _processors()
+    yield _load()
+    yield _open_files()
+    yield from _database()
+    yield _port()
+
+
+def _processors() -> Finding:
+    cpus = available()
+    if not cpus:
+        return Finding(
+            "warning",
+            f"{os.cpu_count()} processors; this system cannot pin processes to them",
+            "driver and target may take time from each other: read intervals, not single figures",
+        )
+    pinning = assign(cpus)
+    if not pinning.driver:
+        return Finding(
+            "warning",
+            "one processor",
+            "driver and target share it, so the driver slows the target; use two or more",
+        )
+    return Finding(
+        "ok",
+        f"{len(cpus)} processors: target on {_listed(pinning.target)}, an embedded database on "
+        f"{_listed(pinning.database)}, driver on {_listed(pinning.driver)}",
+    )
+
+
+def _load() -> Finding:
+    load, cores = os.getloadavg()[0], len(available()) or os.cpu_count() or 1
+    if load > cores / 2:
+        return Finding(
+            "warning",
+            f"load average {load:.1f} on {cores} processors",
+            "something else is running; end it, or expect wide intervals",
+        )
+    return Finding("ok", f"load average {load:.1f} on {cores} processors")
+
+
+def _open_files() -> Finding:
+    needed = LARGEST_SHIPPED_CONCURRENCY + FILES_BESIDE_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _reaches(soft, needed):
+        return Finding("ok", f"{soft} open files allowed")
+    if _reaches(hard, needed):
+        return Finding("ok", f"{soft} open files allowed; a run raises this to {needed}")
+    return Finding(
+        "problem",
+        f"at most {hard} open files, 1000 connections need {needed}",
+        f"raise the hard limit: ulimit -Hn {needed}, or LimitNOFILE= of the service",
+    )
+
+
+def _database() -> Iterator[Finding]:
+    try:
+        external = database.external_server()
+        if external is None:
+            with reaped() as token, database.open_database(token, "doctor") as opened:
+                yield Finding(
+                    "ok", f"embedded PostgreSQL {opened.facts.version} starts and answers"
+                )
+            return
+    except UserError as error:
+        yield Finding("problem", str(error))
+        return
+    facts, free, left_behind = external
+    yield Finding("ok", f"PostgreSQL {facts.version} at {facts.url}")
+    needed = 3 * database.CONNECTIONS_PER_TARGET + database.CONNECTIONS_OF_HARNESS
+    if free < needed:
+        yield Finding(
+            "problem",
+            f"{free} connections are free there; three targets and the harness use {needed}",
+            "raise max_connections, or end other clients",
+        )
+    if left_behind:
+        drops = " ".join(f'DROP SCHEMA "{schema}" CASCADE;' for schema in left_behind)
+        yield Finding(
+            "warning",
+            f"{len(left_behind)} schema(s) of other runs: running now, or killed",
+            f"for killed ones: {drops}",
+        )
+
+
+def _port() -> Finding:
+    try:
+        return Finding("ok", f"ports on 127.0.0.1 can be listened on (tried {free_port()})")
+    except OSError as error:
+        return Finding(
+            "problem",
+            f"no port on 127.0.0.1 can be listened on: {error.strerror}",
+            "allow this process to listen on the loopback interface",
+        )
+
+
+def _reaches(limit: int, needed: int) -> bool:
+    return limit in {resource.RLIM_INFINITY, -1} or limit >= needed
+
+
+def _listed(cpus: tuple[int, ...]) -> str:
+    return ", ".join(map(str, cpus))

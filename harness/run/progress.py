@@ -1,0 +1,122 @@
+"""The progress bar of a run, with the time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from loopmark.harness.planning.plan import planned_seconds
+from loopmark.harness.store import RunFolder
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.job import Workers
+from loopmark.harness.vocabulary.load import Population
+from loopmark.harness.vocabulary.record import RoundRecord
+
+FIRST_GUESS_OF_OVERHEAD_S = 1.0
+"""Per round, for connecting and warming up, until there is a round to learn from."""
+
+SHORT_S = 60.0
+"""What is shorter is told in seconds."""
+
+
+class ProgressBar:
+    """Shows which round is being driven and how long the rest takes; a context manager.
+
+    Where there is no terminal, a line per finished round takes the place of the bar.
+
+    Attributes:
+        folder: Of the run, once it has been made.
+    """
+
+    def __init__(self, console: Console, cells: Sequence[Cell]) -> None:
+        self._console = console
+        self.folder: RunFolder | None = None
+        self._cells = len(cells)
+        # Which ends when it likes.
+        self._is_shape = any(
+            isinstance(cell.load, Population) and cell.load.users is None for cell in cells
+        )
+        self._rounds_left = sum(cell.rounds for cell in cells)
+        self._planned_left_s = planned_seconds(cells)
+        self._overheads_s: list[float] = []
+        self._began = 0.0
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            # Drawing takes time from what is measured.
+            refresh_per_second=2,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=self._planned_left_s, left="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def run_begins(self, folder: RunFolder) -> None:
+        """Say what is coming, and where it goes."""
+        self.folder = folder
+        seconds = self._planned_left_s
+        brief = seconds < SHORT_S
+        planned = f"{seconds:.0f} seconds" if brief else f"{seconds / 60:.1f} minutes"
+        most = "at most " if self._is_shape else ""
+        cells, rounds = _many(self._cells, "cell"), _many(self._rounds_left, "round")
+        line = f"{cells}, {rounds}, {most}{planned} of measuring, into {folder.path}"
+        self._console.print(Text(line), soft_wrap=True)
+
+    def workers_awaited(self, workers: Workers) -> None:
+        """Say what to start on the other machines."""
+        command = f"loopmark worker --master {workers.listen}"
+        line = f"waiting for {workers.count} workers; on each machine: {command}"
+        self._console.print(Text(line), soft_wrap=True)
+
+    def round_begins(self, cell: Cell, round_number: int) -> None:
+        """Name the round and the time left."""
+        self._began = time.monotonic()
+        known = self._overheads_s
+        overhead = sum(known) / len(known) if known else FIRST_GUESS_OF_OVERHEAD_S
+        left = self._planned_left_s + overhead * self._rounds_left
+        short = f"{cell.scenario} {cell.target} {cell.load.label}"
+        short = f"{short} {round_number + 1}/{cell.rounds}"
+        self._bar.update(self._task, description=short, left=f"{_minutes(left)} left")
+
+    def round_ends(self, cell: Cell, record: RoundRecord) -> None:
+        """Advance, and say when a round was not measured."""
+        took = time.monotonic() - self._began
+        self._overheads_s.append(max(0.0, took - cell.load.planned_s))
+        self._rounds_left -= 1
+        self._planned_left_s -= cell.load.planned_s
+        self._bar.advance(self._task, cell.load.planned_s)
+        line = f"{cell.name} round {record.round + 1}/{cell.rounds}: {record.state}, {took:.1f} s"
+        if record.state != "measured" or not self._console.is_terminal:
+            self._console.print(Text(line, "" if record.state == "measured" else "red"))
+        if record.state == "interrupted":
+            self._console.print(
+                "ending what was started, then writing the report; Ctrl-C stops that too"
+            )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,1 @@
+"""Loopmark: what async buys a Python web service, measured."""

@@ -1,0 +1,5 @@
+"""`python -m loopmark`."""
+
+from loopmark.harness.cli import main
+
+main()

@@ -1,0 +1,143 @@
+"""From a run folder to its results: what is taken from where."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from loopmark.harness.analysis.analyse import analyse
+from loopmark.harness.drivers.recording.samples import SampleFile
+from loopmark.harness.errors import UserError
+from loopmark.harness.store import RunFolder
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.job import DELIVERY_STEP, WorkerReport
+from loopmark.harness.vocabulary.record import LocustfileFacts, RoundState
+from loopmark.harness.vocabulary.scenario import Sweep
+from loopmark.scenarios.catalog import SCENARIOS
+from tests.harness.builders import (
+    MS,
+    START,
+    closed,
+    fan_out,
+    fan_out_report,
+    population,
+    record,
+    report,
+    run_record,
+)
+
+OWN = LocustfileFacts("crud.py", "import locust", "http://shop:80", ("Reader", "Buyer"), None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(tmp_path, "20260101-000000-test")
+
+
+def write_round(folder: RunFolder, cell: Cell, state: RoundState = "measured") -> int:
+    """A round of 200 requests, one every 10 ms; returns how many there are."""
+    folder.make_cell(cell)
+    with SampleFile(folder.samples_file(cell, 0), 0) as samples:
+        for number in range(200):
+            at = START + number * 10 * MS
+            samples.append(0, "GET /items", at, at, 0, at + MS, at + 5 * MS, 200, 10, "")
+    worker = WorkerReport("a-1", 200, "shared", lost="" if state == "measured" else "it ended")
+    driver = replace(report(requests=200), workers=(worker,))
+    folder.write_round(cell, record(0, driver, state=state))
+    return 200
+
+
+def test_drivers_that_measured_the_same_are_held_side_by_side(folder: RunFolder) -> None:
+    cells = tuple(Cell("x", "async", closed(), driver, 1) for driver in ("httpx", "locust"))
+    for cell in cells:
+        write_round(folder, cell)
+    folder.write_run(run_record(*cells))
+    found = analyse(folder)
+    assert {(one.base, one.other) for one in found.agreements} == {("httpx", "locust")}
+    assert folder.read_results().agreements == found.agreements
+
+
+def test_samples_of_a_round_that_lost_a_worker_are_kept_and_must_be_whole(
+    folder: RunFolder,
+) -> None:
+    cell = Cell("x", "async", closed(), "locust", 1)
+    requests = write_round(folder, cell, "worker-lost")
+    folder.write_run(run_record(cell))
+    (found,) = analyse(folder).cells
+    assert found.figures_despite(found.validity).requests == requests
+    assert found.validity.state == "interrupted"
+    assert found.validity.reasons[0].startswith("round 1 lost the worker a-1: it ended")
+    path = folder.samples_file(cell, 0)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match="not a readable sample file"):
+        analyse(folder)
+
+
+def test_locustfile_that_is_called_like_a_scenario_is_not_that_scenario(folder: RunFolder) -> None:
+    cell = Cell("crud", "async", population(), "locust", 1)
+    write_round(folder, cell)
+    run = replace(run_record(cell), database=None, plan_toml="", locustfile=OWN)
+    folder.write_run(run)
+    results = analyse(folder)
+    (found,) = results.cells
+    assert found.audits == ()
+    assert found.validity.is_valid, found.validity
+    (scenario,) = results.scenarios
+    assert scenario.title == "The requests of crud.py"
+    assert "Reader, Buyer" in scenario.description
+    (target,) = results.targets
+    assert (target.name, target.description) == ("async", "What answers at http://shop:80.")
+    assert results.agreements == ()
+    assert folder.read_results() == results
+
+
+def test_scenarios_of_a_series_know_their_place_in_it(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("files-1", "files-4")
+    cells = tuple(Cell(name, "async", closed(), "httpx", 1) for name in names)
+    for number, (name, cell) in enumerate(zip(names, cells, strict=True)):
+        place = Sweep("files", "Files at once", "limit", 4.0**number)
+        scenario = replace(SCENARIOS["wait-timer"], name=name, sweep=place)
+        monkeypatch.setitem(SCENARIOS, name, scenario)
+        write_round(folder, cell)
+    folder.write_run(run_record(*cells))
+    results = analyse(folder)
+    places = [fact.sweep.at for fact in results.scenarios if fact.sweep is not None]
+    assert places == [1.0, 4.0]
+    (found,) = results.sweeps
+    assert (found.series, found.target, found.load) == ("files", "async", closed())
+    assert found.left_out == (1.0, 4.0), "these requests are too few for ten users"
+    assert folder.read_results() == results
+
+
+def test_a_fan_out_comes_from_its_files_and_back(folder: RunFolder) -> None:
+    loads = (fan_out(10, rate=20.0), fan_out(10, rate=20.0, stalled=1))
+    cells = tuple(Cell("events", "async", load, "websocket", 1) for load in loads)
+    for load, cell in zip(loads, cells, strict=True):
+        folder.make_cell(cell)
+        with SampleFile(folder.samples_file(cell, 0), 0) as samples:
+            for number in range(40):
+                due = START + number * 50 * MS
+                times = due, due, 0, due + MS, due + 4 * MS
+                samples.append(10, "publish", *times, 200, 10, "")
+                for client in range(load.readers):
+                    heard = due + 5 * MS + client * 10_000
+                    times = due, due + 2 * MS, 0, heard, heard
+                    samples.append(client, DELIVERY_STEP, *times, 0, 10, "")
+        said = replace(
+            report(requests=40 * (1 + load.readers)),
+            fan_out=fan_out_report(40, dropped=load.stalled * 30),
+        )
+        folder.write_round(cell, record(0, said))
+    folder.write_run(run_record(*cells))
+    results = analyse(folder)
+    assert [cell.validity.reasons for cell in results.cells] == [(), ()]
+    heard_by = [cell.figures_despite(cell.validity).fan_out for cell in results.cells]
+    assert [one.received for one in heard_by if one] == [400, 360]
+    assert [one.dropped for one in heard_by if one] == [0, 30]
+    p50 = next(one for one in results.disturbances if one.metric == "latency_ms.p50")
+    assert p50.ratio == pytest.approx(1.0, rel=0.01)
+    assert folder.read_results() == results

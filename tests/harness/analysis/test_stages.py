@@ -1,0 +1,146 @@
+"""Steps and ramps: stages, the knee, and what lies beyond it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loopmark.harness.analysis import stages, summaries
+from loopmark.harness.planning.pacing import arrival_times
+from loopmark.harness.vocabulary.load import Ramp, Steps
+from loopmark.harness.vocabulary.result import CellResult, Figures
+from tests.harness.builders import by_round, cell, frame, ramp, record, report, sample, steps
+
+STEPS = steps(50.0, 100.0, 200.0, 400.0)
+CAPACITY = 150.0
+
+
+def driven(
+    load: Steps | Ramp, capacity: float, *, max_in_flight: int = 20, took_ms: float = 10.0
+) -> list[dict[str, Any]]:
+    """A target that answers so many per second in turn; who finds too many under way is refused."""
+    rows: list[dict[str, Any]] = []
+    ends: list[float] = []
+    free = -1e9
+    for at in arrival_times(load, Random(1)):
+        due = (at - load.warmup_s) * 1e3
+        ends = [end for end in ends if end > due]
+        if len(ends) >= max_in_flight:
+            rows.append(sample(sent_ms=due, took_ms=0, error="refused"))
+            continue
+        begin = max(due, free)
+        free = begin + 1e3 / capacity
+        ends.append(free + took_ms)
+        rows.append(sample(sent_ms=due, took_ms=free + took_ms - due))
+    return rows
+
+
+def summary(load: Steps | Ramp, rows: list[dict[str, Any]], rounds: int = 1) -> CellResult:
+    records = [record(n, report(load.duration_s)) for n in range(rounds)]
+    all_rows = [row | {"round": n} for n in range(rounds) for row in rows]
+    return summaries.summarise(
+        cell(load=load, rounds=rounds), records, by_round(frame(all_rows)), ()
+    )
+
+
+def figures(of: CellResult) -> Figures:
+    return of.figures_despite(of.validity)
+
+
+def test_every_step_is_a_stage() -> None:
+    found = stages.stages(STEPS)
+    assert [one.rate for one in found] == list(STEPS.rates)
+    assert [one.start_s for one in found] == [0, 1, 2, 3]
+
+
+@given(st.floats(1, 500), st.floats(1, 500), st.floats(1, 60))
+def test_stages_of_a_ramp_cover_it(start: float, end: float, duration_s: float) -> None:
+    load = ramp(start, end, duration_s)
+    found = stages.stages(load)
+    assert len(found) == stages.RAMP_STAGES
+    assert sum(one.duration_s for one in found) == pytest.approx(duration_s)
+    planned = sum(one.rate * one.duration_s for one in found)
+    assert planned == pytest.approx(duration_s * (start + end) / 2)
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_knee_is_the_last_step_that_the_target_keeps_up_with(rounds: int) -> None:
+    found = summary(STEPS, driven(STEPS, CAPACITY), rounds)
+    measured = figures(found)
+    assert measured.knee_rps == 100
+    assert [one.kept_up for one in measured.stages] == [True, True, False, False]
+    assert [one.offered_rps for one in measured.stages] == pytest.approx([50, 100, 200, 400], abs=1)
+    assert measured.stages[3].answered_rps == pytest.approx(CAPACITY, rel=0.1)
+    assert measured.stages[3].refused == measured.stages[3].errors > 0
+    assert measured.stages[3].sent_rps == pytest.approx(measured.stages[3].answered_rps)
+    assert measured.refused == sum(one.refused for one in measured.stages)
+
+
+def test_refusals_beyond_the_knee_are_the_finding_and_no_objection() -> None:
+    found = summary(STEPS, driven(STEPS, CAPACITY))
+    assert found.error_kinds["refused"] > 0
+    assert found.validity.is_valid, found.validity.reasons
+
+
+def test_failure_below_the_knee_is_an_objection() -> None:
+    rows = driven(STEPS, CAPACITY)
+    rows[60] |= {"error": "timeout"}
+    assert summary(STEPS, rows).validity.state == "errors"
+
+
+def test_wrong_answer_beyond_the_knee_is_an_objection() -> None:
+    rows = driven(STEPS, CAPACITY)
+    rows[-1] |= {"error": "wrong-answer"}
+    assert summary(STEPS, rows).validity.state == "wrong-answers"
+
+
+def test_target_that_keeps_up_with_all_has_no_knee() -> None:
+    found = summary(STEPS, driven(STEPS, 5000.0))
+    assert figures(found).knee_rps is None
+    assert found.validity.is_valid, found.validity.reasons
+
+
+def test_target_that_keeps_up_with_none_is_unsteady() -> None:
+    found = summary(STEPS, driven(STEPS, 20.0, max_in_flight=1000))
+    assert figures(found).knee_rps == 0
+    assert found.validity.state == "unsteady"
+
+
+def test_slow_answers_alone_are_beyond_the_knee() -> None:
+    rows = [sample(sent_ms=ms, took_ms=10 if ms < 1000 else 200) for ms in range(0, 2000, 10)]
+    found = figures(summary(steps(100.0, 100.1), rows))
+    assert [one.kept_up for one in found.stages] == [True, False]
+    assert found.stages[1].errors == 0
+
+
+@pytest.mark.parametrize("load", [ramp(50.0, 400.0), ramp(400.0, 50.0)])
+def test_knee_of_a_ramp_is_near_its_capacity_when_it_rises(load: Ramp) -> None:
+    knee = figures(summary(load, driven(load, 1000.0))).knee_rps
+    assert knee is None
+    if load.from_rate < load.to_rate:
+        found = figures(summary(load, driven(load, 200.0))).knee_rps
+        assert found == pytest.approx(200, abs=36)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=8), st.randoms(use_true_random=False))
+def test_knee_is_the_rate_before_the_slowest_that_failed(kept: list[bool], random: Random) -> None:
+    load = steps(*[10.0 * (n + 1) for n in range(len(kept))], step_s=1.0)
+    rows = [
+        sample(sent_ms=1000 * number + n, took_ms=1.0, error="" if ok else "refused")
+        for number, ok in enumerate(kept)
+        for n in range(30)
+    ]
+    random.shuffle(rows)
+    counted = [stages.counts(stages.stages(load), report(float(len(kept))), frame(rows))]
+    found = stages.results(load, counted)
+    knee = stages.knee_rps(found)
+    first_failed = kept.index(False) if False in kept else None
+    assert knee == (None if first_failed is None else 10.0 * first_failed)
+    excused = stages.past_the_knee(stages.stages(load), counted, knee)
+    beyond = sum(30 for number, ok in enumerate(kept) if not ok) if knee else 0
+    assert excused == (Counter({"refused": beyond}) if beyond else Counter())

@@ -1,0 +1,281 @@
+"""Estimates against numpy, and intervals against the truth that they promise to cover."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from loopmark.harness.analysis.statistics import (
+    has_enough_beyond,
+    interpolated,
+    interval_over_rounds,
+    percentile,
+    percentile_interval,
+    ratio_over_rounds,
+)
+
+finite = st.floats(-1e12, 1e12)
+samples = st.lists(finite, min_size=1, max_size=200)
+positive = st.floats(1e-6, 1e6)
+rounds = st.lists(positive, min_size=2, max_size=8)
+pairs = st.lists(st.tuples(positive, positive), min_size=1, max_size=8)
+shares = st.integers(1, 1000).map(lambda permille: Fraction(permille, 1000))
+
+REPETITIONS = 2000
+
+
+# ---- percentile ----
+
+
+@given(samples, st.floats(0, 1, exclude_min=True))
+def test_percentile_is_numpys_inverted_cdf(values: list[float], p: float) -> None:
+    product = p * len(values)
+    # Within rounding of a whole number numpy takes the next value for a product such as 0.07 * 100.
+    assume(abs(product - round(product)) > 1e-8)
+    assert percentile(values, p) == np.percentile(values, 100 * p, method="inverted_cdf")
+
+
+@given(samples, shares)
+def test_percentile_is_the_smallest_value_with_that_share_at_or_below_it(
+    values: list[float], share: Fraction
+) -> None:
+    found = percentile(values, float(share))
+    at_or_below = sum(value <= found for value in values)
+    below = sum(value < found for value in values)
+    assert found in values
+    assert Fraction(at_or_below, len(values)) >= share > Fraction(below, len(values))
+
+
+@pytest.mark.parametrize(("p", "expected"), [(0.07, 7), (0.95, 95), (0.29, 29), (0.58, 58)])
+def test_rounding_does_not_move_the_rank(p: float, expected: int) -> None:
+    assert percentile(range(1, 101), p) == expected
+
+
+def test_percentile_of_the_smallest_share_is_the_smallest_value() -> None:
+    assert percentile([3, 1, 2], 1e-12) == 1
+    assert percentile([3, 1, 2], 1) == 3
+
+
+def test_percentile_leaves_its_argument_as_it_was() -> None:
+    values = np.array([3.0, 1.0, 2.0])
+    percentile(values, 0.5)
+    assert values.tolist() == [3.0, 1.0, 2.0]
+
+
+def test_percentile_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 0.5)
+
+
+@pytest.mark.parametrize("p", [0, -0.1, 1.1, 50, math.nan])
+def test_percentile_outside_of_zero_to_one_is_refused(p: float) -> None:
+    with pytest.raises(ValueError, match="within"):
+        percentile([1.0], p)
+
+
+@pytest.mark.parametrize(
+    ("p", "fewest"), [(0.5, 20), (0.9, 100), (0.95, 200), (0.99, 1000), (0.999, 10_000)]
+)
+def test_percentile_needs_ten_samples_beyond_it(p: float, fewest: int) -> None:
+    assert has_enough_beyond(fewest, p)
+    assert not has_enough_beyond(fewest - 1, p)
+
+
+# ---- percentile_interval ----
+
+
+@pytest.mark.parametrize(("p", "count"), [(0.5, 20), (0.9, 100), (0.99, 1000)])
+def test_interval_of_a_percentile_covers_the_truth(p: float, count: int) -> None:
+    random = np.random.default_rng(1)
+    truth = -math.log(1 - p)  # of the exponential distribution
+    repetitions = 300
+    covered = 0
+    for _ in range(repetitions):
+        interval = percentile_interval(random.exponential(size=count), p)
+        assert interval is not None
+        covered += interval[0] <= truth <= interval[1]
+    assert covered / repetitions >= 0.94
+
+
+@given(st.lists(finite, min_size=20, max_size=60))
+def test_interval_of_a_percentile_is_about_it_and_made_of_samples(values: list[float]) -> None:
+    interval = percentile_interval(values, 0.5)
+    assert interval is not None
+    assert set(interval) <= set(values)
+    assert interval[0] <= percentile(values, 0.5) <= interval[1]
+
+
+@pytest.mark.parametrize(("count", "p"), [(0, 0.5), (1, 0.5), (5, 0.5), (20, 0.99)])
+def test_small_sample_does_not_bound_a_percentile(count: int, p: float) -> None:
+    assert percentile_interval(list(range(count)), p) is None
+
+
+# ---- interval_over_rounds ----
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_interval_over_rounds_covers_the_truth(count: int) -> None:
+    random = np.random.default_rng(2)
+    drawn = random.lognormal(mean=1.0, sigma=0.2, size=(REPETITIONS, count))
+    covered = 0
+    for one in drawn:
+        interval = interval_over_rounds(float(np.exp(np.log(one).mean())), one.tolist())
+        assert interval is not None
+        covered += interval[0] <= math.e <= interval[1]
+    assert 0.93 <= covered / REPETITIONS <= 0.97
+
+
+def test_interval_about_the_median_of_the_rounds_covers_nearly_as_often() -> None:
+    random = np.random.default_rng(3)
+    drawn = random.lognormal(mean=1.0, sigma=0.2, size=(REPETITIONS, 5))
+    covered = 0
+    for one in drawn:
+        interval = interval_over_rounds(float(np.median(one)), one.tolist())
+        assert interval is not None
+        covered += interval[0] <= math.e <= interval[1]
+    assert 0.92 <= covered / REPETITIONS <= 0.97
+
+
+@given(positive, rounds, st.sampled_from([0.001, 0.5, 3.0, 1024.0]))
+def test_interval_scales_with_the_unit(
+    estimate: float, per_round: list[float], unit: float
+) -> None:
+    interval = interval_over_rounds(estimate, per_round)
+    scaled = interval_over_rounds(unit * estimate, [unit * one for one in per_round])
+    assert interval is not None
+    assert scaled is not None
+    assert scaled == pytest.approx((unit * interval[0], unit * interval[1]), rel=1e-6)
+
+
+@given(positive, rounds, st.randoms(use_true_random=False))
+def test_interval_holds_the_estimate_whatever_the_order_of_the_rounds(
+    estimate: float, per_round: list[float], random: Random
+) -> None:
+    interval = interval_over_rounds(estimate, per_round)
+    shuffled = list(per_round)
+    random.shuffle(shuffled)
+    assert interval is not None
+    assert interval[0] <= estimate * (1 + 1e-12)
+    assert estimate <= interval[1] * (1 + 1e-12)
+    assert interval_over_rounds(estimate, shuffled) == pytest.approx(interval, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "per_round"),
+    [
+        (1.0, []),
+        (1.0, [1.0]),
+        (1.0, [1.0, 0.0]),
+        (1.0, [1.0, -1.0]),
+        (0.0, [1.0, 2.0]),
+        (-1.0, [1.0, 2.0]),
+    ],
+)
+def test_no_interval_without_two_positive_rounds(estimate: float, per_round: list[float]) -> None:
+    assert interval_over_rounds(estimate, per_round) is None
+
+
+def test_rounds_that_agree_leave_no_room() -> None:
+    assert interval_over_rounds(2.0, [2.0, 2.0, 2.0]) == pytest.approx((2.0, 2.0))
+
+
+# ---- ratio_over_rounds ----
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_interval_of_a_ratio_covers_the_truth_whatever_the_rounds_share(count: int) -> None:
+    random = np.random.default_rng(4)
+    covered = 0
+    for _ in range(REPETITIONS):
+        shared = random.lognormal(sigma=1.0, size=count)
+        base = shared * random.lognormal(sigma=0.1, size=count)
+        other = 1.5 * shared * random.lognormal(sigma=0.1, size=count)
+        found = ratio_over_rounds(other.tolist(), base.tolist())
+        assert found is not None
+        _, interval = found
+        assert interval is not None
+        covered += interval[0] <= 1.5 <= interval[1]
+    assert 0.93 <= covered / REPETITIONS <= 0.97
+
+
+@given(pairs)
+def test_swapping_the_sides_gives_the_reciprocal(both: list[tuple[float, float]]) -> None:
+    other, base = [a for a, _ in both], [b for _, b in both]
+    found, swapped = ratio_over_rounds(other, base), ratio_over_rounds(base, other)
+    assert found is not None
+    assert swapped is not None
+    assert swapped[0] == pytest.approx(1 / found[0], rel=1e-6)
+    if found[1] is None or swapped[1] is None:
+        assert len(both) == 1
+    else:
+        low, high = found[1]
+        assert math.log(swapped[1][0]) == pytest.approx(-math.log(high), abs=1e-6)
+        assert math.log(swapped[1][1]) == pytest.approx(-math.log(low), abs=1e-6)
+
+
+@given(pairs, st.lists(positive, min_size=8, max_size=8))
+def test_what_both_sides_of_a_round_share_falls_out(
+    both: list[tuple[float, float]], drift: list[float]
+) -> None:
+    found = ratio_over_rounds([a for a, _ in both], [b for _, b in both])
+    drifted = ratio_over_rounds(
+        [a * d for (a, _), d in zip(both, drift, strict=False)],
+        [b * d for (_, b), d in zip(both, drift, strict=False)],
+    )
+    assert found is not None
+    assert drifted is not None
+    assert drifted[0] == pytest.approx(found[0], rel=1e-6)
+
+
+@given(rounds)
+def test_a_thing_compared_with_itself_is_one(values: list[float]) -> None:
+    found = ratio_over_rounds(values, values)
+    assert found is not None
+    assert found[0] == pytest.approx(1.0)
+    assert found[1] == pytest.approx((1.0, 1.0))
+
+
+def test_ratio_is_the_geometric_mean_of_the_pairs() -> None:
+    found = ratio_over_rounds([2.0, 8.0], [1.0, 1.0])
+    assert found is not None
+    assert found[0] == pytest.approx(4.0)
+
+
+def test_single_pair_has_a_ratio_and_no_interval() -> None:
+    found = ratio_over_rounds([3.0], [2.0])
+    assert found is not None
+    assert found[0] == pytest.approx(1.5)
+    assert found[1] is None
+
+
+def test_rounds_without_a_counterpart_are_left_out() -> None:
+    found = ratio_over_rounds([4.0, 9.0, 9.0], [2.0])
+    assert found is not None
+    assert found[0] == pytest.approx(2.0)
+    assert found[1] is None
+
+
+@pytest.mark.parametrize(
+    ("other", "base"),
+    [([], []), ([], [1.0]), ([0.0], [1.0]), ([1.0], [0.0]), ([1.0, -1.0], [1.0, 1.0])],
+)
+def test_no_ratio_without_pairs_of_positive_figures(other: list[float], base: list[float]) -> None:
+    assert ratio_over_rounds(other, base) is None
+
+
+# ---- interpolated ----
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"), [(0, 10), (1, 10), (2, 15), (3, 20), (3.5, 40), (4, 60), (9, 60)]
+)
+def test_interpolation_is_linear_between_readings_and_constant_beyond(
+    at: float, expected: float
+) -> None:
+    assert interpolated(at, [1, 3, 4], [10, 20, 60]) == pytest.approx(expected)

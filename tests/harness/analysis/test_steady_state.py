@@ -1,0 +1,92 @@
+"""MSER and the halves on series whose truth is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loopmark.harness.analysis import steady_state
+from loopmark.harness.analysis.steady_state import BINS, LEAST_KEPT, Change, Materiality
+
+MATERIALITY = Materiality(level=1.25, whole=1.1)
+levels = st.floats(10.0, 1e4)
+
+
+def shifted(at: int, factor: float, level: float = 100.0) -> steady_state.Series:
+    """Slightly uneven, so that the smallest scatter is not that of any constant piece."""
+    uneven = level * (1 + 0.01 * np.resize([1.0, -1.0], BINS))
+    return np.where(np.arange(BINS) < at, uneven * factor, uneven)
+
+
+@given(levels)
+def test_level_series_is_steady(level: float) -> None:
+    series = shifted(0, 1.0, level)
+    assert steady_state.is_steady(series, MATERIALITY)
+    assert steady_state.between_halves(series).ratio == pytest.approx(1, rel=0.02)
+
+
+@given(
+    st.integers(LEAST_KEPT, BINS - LEAST_KEPT), levels, st.sampled_from([0.4, 1 / 1.6, 1.6, 3.0])
+)
+def test_clear_shift_is_found_wherever_it_is(at: int, level: float, factor: float) -> None:
+    assert not steady_state.is_steady(shifted(at, factor, level), MATERIALITY)
+
+
+@given(st.integers(1, BINS - 1), st.floats(0.85, 1.15))
+def test_shift_that_does_not_matter_is_none(at: int, factor: float) -> None:
+    assert steady_state.is_steady(shifted(at, factor), MATERIALITY)
+
+
+@pytest.mark.parametrize("at", [4, 5, 8])
+def test_mser_cuts_where_the_transient_ends(at: int) -> None:
+    assert steady_state.mser_cut(shifted(at, 3.0)) == at
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=2 * LEAST_KEPT, max_size=60))
+def test_cut_leaves_enough_and_direction_is_no_matter(values: list[float]) -> None:
+    series = np.array(values)
+    assert 0 <= steady_state.mser_cut(series) <= len(series) - LEAST_KEPT
+    forward = steady_state.is_steady(series, MATERIALITY)
+    assert forward == steady_state.is_steady(series[::-1], MATERIALITY)
+
+
+def test_mser_is_the_smallest_standard_error_of_what_is_left() -> None:
+    series = np.random.default_rng(3).exponential(1.0, 30)
+    errors = [series[cut:].var() / (30 - cut) for cut in range(30 - LEAST_KEPT + 1)]
+    assert steady_state.mser_cut(series) == int(np.argmin(errors))
+
+
+def test_halves_are_compared_and_chance_comes_from_neighbours() -> None:
+    series = np.array([10.0, 12.0, 20.0, 22.0])
+    found = steady_state.between_halves(series)
+    assert found.ratio == pytest.approx(21 / 11)
+    variance = (4 + 64 + 4) / 3 / 2
+    assert found.chance == pytest.approx(
+        4 * math.sqrt(variance / 2 + (21 / 11) ** 2 * variance / 2) / 11
+    )
+    assert not found.is_material(1.25)
+    assert Change(1.3).is_material(1.25)
+    assert Change(0.7).is_material(1.25)
+
+
+def test_nothing_before_is_an_infinite_change_and_nothing_at_all_is_none() -> None:
+    assert steady_state.between_halves(np.array([0.0, 0.0, 1.0, 1.0])).ratio == math.inf
+    assert steady_state.between_halves(np.zeros(4)).ratio == 1.0
+
+
+def test_bins_hold_every_answer_of_the_window_once() -> None:
+    times = np.arange(0, 1000, 7)
+    assert steady_state.answers_per_bin(times, 0, 1000).sum() == len(times)
+    means = steady_state.mean_per_bin(np.array([0, 1, 999]), np.array([2.0, 4.0, 9.0]), 0, 1000)
+    assert means.tolist() == [3.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "found"), [([], False), ([True], True), ([True, False], False), ([True] * 2, True)]
+)
+def test_most_rounds_decide(verdicts: list[bool], *, found: bool) -> None:
+    assert steady_state.most(verdicts) is found

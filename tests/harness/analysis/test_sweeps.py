@@ -1,0 +1,128 @@
+"""Sweeps: which number was best, from where more did not help, and what cannot be said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loopmark.harness.analysis.sweeps import sweeps
+from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.result import CellResult, ScenarioFacts, SweepResult
+from loopmark.harness.vocabulary.scenario import Sweep
+from tests.harness.builders import burst, cell, cell_result, closed, figures, open_, round_result
+
+DOUBTFUL = Validity(ValidityState.ERRORS, ("3 of 30 requests failed",))
+SCATTER = (0.98, 1.0, 1.02)
+
+
+def facts(*numbers: float) -> list[ScenarioFacts]:
+    return [
+        ScenarioFacts(f"files-{at:g}", f"{at:g} at once", "", Sweep("files", "Files", "limit", at))
+        for at in numbers
+    ]
+
+
+def of_throughput(at: float, *rps: float, target: str = "async") -> CellResult:
+    rounds = [round_result(n, throughput_rps=one) for n, one in enumerate(rps)]
+    found = cell_result(cell(target, closed(), scenario=f"files-{at:g}"), rounds)
+    return replace(found, unjudged=figures(rounds, throughput_rps=sorted(rps)[len(rps) // 2]))
+
+
+def measured(by_number: Mapping[float, float], scatter: Sequence[float] = SCATTER) -> SweepResult:
+    """A series of closed loads with these answers per second, and this scatter over the rounds."""
+    cells = [of_throughput(at, *(rps * s for s in scatter)) for at, rps in by_number.items()]
+    (found,) = sweeps(cells, facts(*by_number))
+    return found
+
+
+def test_best_and_from_where_more_did_not_help() -> None:
+    cells = [
+        of_throughput(1, 98, 100, 102),
+        of_throughput(4, 300, 310, 290),
+        of_throughput(16, 395, 400, 405),
+        of_throughput(64, 402, 398, 404),
+        of_throughput(256, 300, 302, 298),
+    ]
+    (found,) = sweeps(cells, facts(1, 4, 16, 64, 256))
+    assert (found.series, found.target, found.metric) == ("files", "async", "throughput_rps")
+    assert (found.best_at, found.enough_at, found.worse_from) == (64, 16, 256)
+    assert (found.rounds, found.left_out) == (3, ())
+
+
+def test_a_rise_without_an_end_needs_all_of_it() -> None:
+    found = measured({1: 100, 4: 200, 16: 300})
+    assert (found.best_at, found.enough_at, found.worse_from) == (16, 16, None)
+
+
+def test_what_these_rounds_cannot_tell_apart() -> None:
+    cells = [of_throughput(at, 80, 100, 130 + at) for at in (1, 4)]
+    cells[1] = of_throughput(4, 130, 101, 82)
+    (found,) = sweeps(cells, facts(1, 4))
+    assert (found.best_at, found.enough_at, found.worse_from) == (4, 1, None)
+
+
+def test_a_single_round_shows_no_difference() -> None:
+    found = measured({1: 100, 4: 200}, scatter=(1.0,))
+    assert (found.best_at, found.enough_at, found.rounds) == (4, 1, 1)
+
+
+def test_cell_that_is_not_valid_is_left_out_and_named() -> None:
+    cells = [of_throughput(at, 100 * at, 101 * at, 99 * at) for at in (1, 4, 16)]
+    cells[2] = replace(cells[2], validity=DOUBTFUL)
+    (found,) = sweeps(cells, facts(1, 4, 16))
+    assert (found.best_at, found.left_out) == (4, (16,))
+    cells[1] = replace(cells[1], validity=DOUBTFUL)
+    (found,) = sweeps(cells, facts(1, 4, 16))
+    assert (found.best_at, found.enough_at, found.worse_from) == (None, None, None)
+    assert found.left_out == (4, 16)
+
+
+@pytest.mark.parametrize(
+    ("load", "metric", "figure"),
+    [(burst(), "makespan_s", 0.5), (open_(), "latency_ms.p50", 5.0)],
+)
+def test_less_is_better_of_a_time(load: Load, metric: str, figure: float) -> None:
+    cells = []
+    for at, times in ((1, 4.0), (4, 1.0), (16, 2.0)):
+        rounds = [
+            round_result(n, makespan_s=figure * times * s, p50=figure * times * s)
+            for n, s in enumerate(SCATTER)
+        ]
+        one = cell_result(cell(load=load, scenario=f"files-{at:g}"), rounds)
+        whole = replace(
+            one.unjudged,
+            makespan_s=figure * times,
+            latency_ms=replace(one.unjudged.latency_ms, p50=figure * times),
+        )
+        cells.append(replace(one, unjudged=whole))
+    (found,) = sweeps(cells, facts(1, 4, 16))
+    assert found.metric == metric
+    assert (found.best_at, found.enough_at, found.worse_from) == (4, 4, 16)
+
+
+def test_targets_are_judged_each_for_itself_and_others_passed_over() -> None:
+    cells = [of_throughput(at, 100 * at, 99 * at, 101 * at) for at in (1, 4)]
+    cells += [of_throughput(at, 100, 99, 101, target="sync") for at in (1, 4)]
+    cells.append(cell_result(cell(scenario="crud"), [round_result()]))
+    found = sweeps(cells, [*facts(1, 4), ScenarioFacts("crud", "Crud", "")])
+    assert [(one.target, one.enough_at) for one in found] == [("async", 4), ("sync", 1)]
+    assert sweeps(cells[:1], facts(1)) == ()
+
+
+@given(
+    st.dictionaries(st.integers(1, 300), st.floats(1, 1e4), min_size=2, max_size=8),
+    st.lists(st.floats(0.5, 2), min_size=1, max_size=5),
+)
+def test_enough_is_never_beyond_the_best_and_worse_never_before_it(
+    by_number: dict[int, float], scatter: list[float]
+) -> None:
+    found = measured({float(at): rps for at, rps in by_number.items()}, scatter)
+    assert found.best_at is not None
+    assert found.enough_at is not None
+    assert found.enough_at <= found.best_at
+    assert found.worse_from is None or found.worse_from > found.best_at

@@ -1,0 +1,622 @@
+"""Validity: every state can be reached, none hides a graver one, and no evidence is no excuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loopmark.harness.analysis import validity
+from loopmark.harness.analysis.littles_law import Balance
+from loopmark.harness.analysis.steady_state import Change
+from loopmark.harness.analysis.validity import Arrivals, Evidence, judge
+from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.record import RoundState
+from loopmark.harness.vocabulary.result import (
+    AuditResult,
+    DriverUse,
+    FanOutFigures,
+    LoopLag,
+    Percentiles,
+)
+from tests.harness.builders import (
+    burst,
+    closed,
+    fan_out,
+    fan_out_steps,
+    open_,
+    population,
+    ramp,
+    steps,
+)
+
+USERS = 10
+CLOSED = closed(USERS)
+BURST = burst(USERS)
+OPEN = open_(100.0, 2.0)
+STEPS = steps(50.0, 150.0)
+RAMP = ramp(50.0, 150.0, 2.0)
+CROWD = population(USERS)
+SHAPE = population(None)
+FAN_OUT = fan_out(10, 20.0)
+FAN_OUT_STEPS = fan_out_steps(20.0, 40.0)
+LOADS = (CLOSED, BURST, OPEN, STEPS, RAMP, CROWD, SHAPE, FAN_OUT, FAN_OUT_STEPS)
+
+GOOD_USE = DriverUse(
+    cpu_fraction=0.2,
+    loop_lag_ms=LoopLag(p99=0.5, max=2.0),
+    late_sends=0.0,
+    send_spread_ms=2.0,
+)
+GOOD = Evidence(
+    planned_rounds=3,
+    states=("measured",) * 3,
+    error_kinds={},
+    requests=3000,
+    answers=2900,
+    missing_samples=0,
+    audits=(AuditResult("rows", 100, 0, 100, ok=True),),
+    driver_use=GOOD_USE,
+    median_latency_ms=20.0,
+    makespan_s=None,
+    users_heard=(10, 10, 10),
+    balances=tuple(Balance(users, USERS) for users in (9.9, 10.0, 10.1)),
+    halves=tuple(Change(ratio, 0.05) for ratio in (0.98, 1.0, 1.05)),
+    cuts=(False, False, True),
+)
+GOOD_BURST = replace(GOOD, requests=30, answers=30, makespan_s=0.5, balances=(), halves=(), cuts=())
+PUNCTUAL = Arrivals(planned=200.0, due=200, sent=200, unsent=0, window_s=2.0)
+GOOD_OPEN = replace(GOOD, arrivals=(PUNCTUAL,) * 3, late_ms=1.0)
+GOOD_STEPS = replace(GOOD_OPEN, balances=(), halves=(), cuts=(), knee_rps=100.0)
+GOOD_CROWD = replace(GOOD, balances=())
+GOOD_SHAPE = replace(GOOD_CROWD, halves=(), cuts=())
+HEARD = FanOutFigures(
+    published=120,
+    expected=1200,
+    received=1200,
+    reach=1.0,
+    duplicates=0,
+    out_of_order=0,
+    spread_ms=Percentiles(),
+    delivered_per_s=200.0,
+    reconnects=0,
+    closed=0,
+    slow_heard=0,
+    dropped=0,
+    driver_cpu_us=20.0,
+    kib_per_connection=40.0,
+    connect_ms=Percentiles(),
+)
+PUBLISHED = Arrivals(planned=40.0, due=40, sent=40, unsent=0, window_s=2.0)
+GOOD_FAN_OUT = replace(GOOD, arrivals=(PUBLISHED,) * 3, late_ms=1.0, balances=(), fan_out=HEARD)
+GOOD_FAN_OUT_STEPS = replace(GOOD_FAN_OUT, halves=(), cuts=(), knee_rps=20.0)
+LOST_ROWS = AuditResult("resources", 100, 0, 99, ok=False)
+ERROR_KINDS = sorted(
+    value for name, value in vars(ErrorKind).items() if name.isupper() and isinstance(value, str)
+)
+
+
+def use(
+    *,
+    cpu: float | None = 0.2,
+    lag_ms: float | None = 0.5,
+    spread_ms: float | None = 2.0,
+    waited: float | None = 0.0,
+) -> DriverUse:
+    return DriverUse(
+        cpu_fraction=cpu,
+        waited_fraction=waited,
+        loop_lag_ms=LoopLag(p99=lag_ms),
+        late_sends=0.0,
+        send_spread_ms=spread_ms,
+    )
+
+
+def changes(*ratios: float) -> tuple[Change, ...]:
+    return tuple(Change(ratio) for ratio in ratios)
+
+
+def balances(*users: float) -> tuple[Balance, ...]:
+    return tuple(Balance(found, USERS) for found in users)
+
+
+def with_states(*states: RoundState) -> Evidence:
+    return replace(GOOD, states=states)
+
+
+def with_arrivals(first: Arrivals) -> Evidence:
+    return replace(GOOD_OPEN, arrivals=(first, PUNCTUAL, PUNCTUAL))
+
+
+@pytest.mark.parametrize(
+    ("load", "evidence"),
+    [
+        (CLOSED, GOOD),
+        (BURST, GOOD_BURST),
+        (OPEN, GOOD_OPEN),
+        (STEPS, GOOD_STEPS),
+        (RAMP, GOOD_STEPS),
+        (CROWD, GOOD_CROWD),
+        (SHAPE, GOOD_SHAPE),
+        (FAN_OUT, GOOD_FAN_OUT),
+        (FAN_OUT_STEPS, GOOD_FAN_OUT_STEPS),
+    ],
+)
+def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evidence) -> None:
+    verdict = judge(load, evidence)
+    assert verdict == Validity(ValidityState.VALID)
+    assert verdict.is_valid
+
+
+@pytest.mark.parametrize(
+    ("load", "evidence", "state", "reason"),
+    [
+        (CLOSED, with_states("measured", "interrupted"), "interrupted", "1 of 3 rounds"),
+        (CLOSED, with_states("measured", "measured"), "interrupted", "2 of 3 rounds"),
+        (CLOSED, with_states(), "interrupted", "0 of 3 rounds"),
+        (CLOSED, with_states("measured", "driver-died", "measured"), "interrupted", "driver"),
+        (CLOSED, with_states("target-died", "measured", "measured"), "target-died", "target"),
+        (
+            CLOSED,
+            replace(GOOD, error_kinds={"wrong-status": 2, "wrong-answer": 3}),
+            "wrong-answers",
+            "5 of 3000 answers were wrong",
+        ),
+        (
+            CLOSED,
+            replace(GOOD, audits=(*GOOD.audits, LOST_ROWS)),
+            "wrong-answers",
+            "resources: +100 rows acknowledged, +99 found",
+        ),
+        (
+            CLOSED,
+            replace(GOOD, error_kinds={"timeout": 2, "reset": 1}),
+            "errors",
+            "3 of 3000 requests failed",
+        ),
+        (CLOSED, replace(GOOD, driver_use=use(cpu=0.86)), "driver-limited", "86%"),
+        (CLOSED, replace(GOOD, driver_use=use(lag_ms=7.1)), "driver-limited", "7.1 ms"),
+        (BURST, replace(GOOD_BURST, driver_use=use(spread_ms=111)), "driver-limited", "111 ms"),
+        (CLOSED, replace(GOOD, halves=changes(1.0, 1.5, 1.6)), "unsteady", "1.50 x"),
+        (CLOSED, replace(GOOD, halves=changes(0.5, 0.6, 1.0)), "unsteady", "0.60 x"),
+        (CLOSED, replace(GOOD, balances=balances(9.0, 9.6, 10.0)), "littles-law", "9.6 users"),
+        (CLOSED, replace(GOOD, balances=balances(10.0, 10.4, 11.0)), "littles-law", "10.4 users"),
+        (CLOSED, replace(GOOD, answers=19), "too-few-samples", "19 right answers"),
+        (CLOSED, replace(GOOD, missing_samples=1), "too-few-samples", "1 samples"),
+        (BURST, replace(GOOD_BURST, users_heard=(10, 9, 10)), "too-few-samples", "only 9 of 10"),
+        (BURST, replace(GOOD_BURST, driver_use=use(cpu=0.9)), "driver-limited", "90%"),
+        (BURST, replace(GOOD_BURST, driver_use=use(lag_ms=8.0)), "driver-limited", "8.0 ms"),
+        (CLOSED, replace(GOOD, cuts=(True, True, False)), "unsteady", "2 of 3 rounds"),
+        (
+            OPEN,
+            replace(GOOD_OPEN, halves=changes(2.6, 2.6, 1.0)),
+            "unsteady",
+            "2.60 x the response time",
+        ),
+        (
+            OPEN,
+            replace(GOOD_OPEN, balances=(Balance(10.5, 10.0, 0.01),) * 3),
+            "littles-law",
+            "10.5 requests were in flight, arrival rate x response time makes 10.0",
+        ),
+        (
+            OPEN,
+            replace(GOOD_OPEN, error_kinds={"refused": 7}),
+            "errors",
+            "7 of 3000 arrivals found 256 flows under way and were refused",
+        ),
+        (OPEN, replace(GOOD_OPEN, late_ms=7.1), "driver-limited", "sent 7.1 ms after"),
+        (
+            OPEN,
+            with_arrivals(replace(PUNCTUAL, unsent=3)),
+            "driver-limited",
+            "did not get to 3 of 600 requests",
+        ),
+        (
+            OPEN,
+            with_arrivals(replace(PUNCTUAL, sent=190)),
+            "driver-limited",
+            "reached 95 of 100 requests per second",
+        ),
+        (
+            OPEN,
+            with_arrivals(replace(PUNCTUAL, due=150, sent=150)),
+            "driver-limited",
+            "reached 75 of 100 requests per second",
+        ),
+        (OPEN, replace(GOOD_OPEN, arrivals=(PUNCTUAL,)), "driver-limited", "of 2 rounds"),
+        (OPEN, replace(GOOD_OPEN, answers=19), "too-few-samples", "19 right answers"),
+        (STEPS, replace(GOOD_STEPS, knee_rps=0.0), "unsteady", "kept up with no stage"),
+        (RAMP, replace(GOOD_STEPS, error_kinds={"refused": 7}), "errors", "7 of 3000 arrivals"),
+        (
+            FAN_OUT,
+            replace(
+                GOOD_FAN_OUT, error_kinds={"missing": 3}, fan_out=replace(HEARD, reach=1197 / 1200)
+            ),
+            "errors",
+            "3 deliveries did not come (reach 99.75%)",
+        ),
+        (
+            FAN_OUT,
+            replace(GOOD_FAN_OUT, error_kinds={"duplicate": 1}),
+            "errors",
+            "1 delivery of what the client had heard before",
+        ),
+        (
+            FAN_OUT_STEPS,
+            replace(GOOD_FAN_OUT_STEPS, error_kinds={"out-of-order": 2}),
+            "errors",
+            "2 deliveries came after a later publication",
+        ),
+        (
+            FAN_OUT,
+            replace(GOOD_FAN_OUT, fan_out=replace(HEARD, reconnects=1)),
+            "errors",
+            "clients that read had to connect again, once",
+        ),
+        (FAN_OUT, replace(GOOD_FAN_OUT, driver_use=use(cpu=0.9)), "driver-limited", "90%"),
+        (FAN_OUT, replace(GOOD_FAN_OUT, driver_use=use(lag_ms=7.1)), "driver-limited", "7.1 ms"),
+        (
+            FAN_OUT,
+            replace(GOOD_FAN_OUT, late_ms=7.1),
+            "driver-limited",
+            "publications were sent 7.1 ms after",
+        ),
+        (
+            FAN_OUT_STEPS,
+            replace(GOOD_FAN_OUT_STEPS, arrivals=(replace(PUBLISHED, sent=30),) * 3),
+            "driver-limited",
+            "reached 15.0 of 20.0 publications per second",
+        ),
+        (FAN_OUT, replace(GOOD_FAN_OUT, arrivals=()), "driver-limited", "of 3 rounds"),
+        (FAN_OUT, replace(GOOD_FAN_OUT, answers=19), "too-few-samples", "19 right answers"),
+        (
+            FAN_OUT,
+            replace(GOOD_FAN_OUT, halves=changes(2.6, 2.6, 1.0)),
+            "unsteady",
+            "2.60 x the response time",
+        ),
+    ],
+)
+def test_each_objection_has_its_state_and_a_reason(
+    load: Load, evidence: Evidence, state: str, reason: str
+) -> None:
+    verdict = judge(load, evidence)
+    assert verdict.state == ValidityState(state)
+    assert len(verdict.reasons) == 1
+    assert reason in verdict.reasons[0]
+    assert not verdict.is_valid
+
+
+# ---- at the thresholds ----
+
+
+@pytest.mark.parametrize(
+    ("load", "evidence"),
+    [
+        (CLOSED, replace(GOOD, driver_use=use(cpu=validity.MAX_DRIVER_CPU))),
+        (CLOSED, replace(GOOD, driver_use=use(lag_ms=7.0))),  # 5 ms + a tenth of 20 ms
+        (CLOSED, replace(GOOD, driver_use=use(spread_ms=1e6))),  # bursts only
+        (BURST, replace(GOOD_BURST, driver_use=use(spread_ms=110))),  # 10 ms + a fifth of 0.5 s
+        (CLOSED, replace(GOOD, balances=balances(10.29))),
+        (CLOSED, replace(GOOD, balances=balances(9.71))),
+        (CLOSED, replace(GOOD, balances=balances(1.0, 10.0, 10.0))),  # the median decides
+        (CLOSED, replace(GOOD, halves=changes(5.0, 1.0, 1.0))),
+        (CLOSED, replace(GOOD, audits=())),
+        (OPEN, replace(GOOD_OPEN, late_ms=7.0)),  # 5 ms + a tenth of 20 ms
+        (OPEN, replace(GOOD_OPEN, halves=changes(2.4, 2.4, 2.4))),
+        (OPEN, with_arrivals(replace(PUNCTUAL, due=199, sent=199))),  # an arrival at the edge
+        (OPEN, replace(GOOD_OPEN, balances=(Balance(10.5, 10.0, 0.03),) * 3)),
+        (
+            replace(OPEN, arrivals="poisson"),
+            with_arrivals(replace(PUNCTUAL, due=150, sent=150)),  # 4 x sqrt(200) below
+        ),
+        (STEPS, replace(GOOD_STEPS, knee_rps=None)),
+        (BURST, replace(GOOD_BURST, answers=90, requests=90)),  # several steps for each user
+        # What became of those that do not read is no objection.
+        (FAN_OUT, replace(GOOD_FAN_OUT, fan_out=replace(HEARD, closed=3, dropped=900))),
+        (FAN_OUT_STEPS, replace(GOOD_FAN_OUT_STEPS, knee_rps=None)),
+        (FAN_OUT_STEPS, replace(GOOD_FAN_OUT_STEPS, knee_rps=0.0)),  # 100 ms need no yardstick
+        (FAN_OUT_STEPS, replace(GOOD_FAN_OUT_STEPS, fan_out=replace(HEARD, reconnects=1))),
+    ],
+)
+def test_what_is_within_the_thresholds_is_valid(load: Load, evidence: Evidence) -> None:
+    assert judge(load, evidence).is_valid
+
+
+@pytest.mark.parametrize(("chance", "valid"), [(0.4, True), (0.02, False)])
+def test_drift_that_chance_explains_is_forgiven(chance: float, *, valid: bool) -> None:
+    drifting = replace(GOOD, halves=(Change(1.4, chance),) * 3)
+    assert judge(CLOSED, drifting).is_valid is valid
+
+
+# ---- a driver that had to wait for its processor ----
+
+
+@pytest.mark.parametrize(
+    ("cpu", "waited", "valid"),
+    [
+        (0.2, 0.03, True),  # 13% of the time in which it was ready
+        (0.2, 0.04, False),  # 17%
+        (0.05, 0.05, False),  # half of it, beside a busy loop
+        (0.001, 0.002, True),  # two thirds of next to nothing
+        (0.2, None, True),  # a system that does not tell
+        (None, 0.5, False),
+    ],
+)
+def test_waiting_for_the_processor(
+    cpu: float | None,
+    waited: float | None,
+    valid: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    verdict = judge(CLOSED, replace(GOOD, driver_use=use(cpu=cpu, waited=waited)))
+    assert verdict.is_valid is valid
+    if not valid:
+        assert verdict.state == "driver-limited"
+        assert "waited for its processor" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("waited", "valid"), [(0.019, True), (0.021, False)])
+def test_a_burst_that_hardly_keeps_the_driver_busy(waited: float, *, valid: bool) -> None:
+    asked = replace(GOOD, driver_use=use(cpu=0.001, waited=waited))
+    assert judge(BURST, asked).is_valid is valid
+
+
+@pytest.mark.parametrize(("lag_ms", "valid"), [(7.9, True), (8.1, False)])
+def test_lag_of_a_fan_out_is_held_against_its_tail(lag_ms: float, *, valid: bool) -> None:
+    asked = replace(
+        GOOD_FAN_OUT, driver_use=use(lag_ms=lag_ms), median_latency_ms=10.0, tail_latency_ms=30.0
+    )
+    assert judge(FAN_OUT, asked).is_valid is valid
+
+
+@pytest.mark.parametrize(("cost_us", "valid"), [(2_000.0, True), (2_200.0, False), (None, True)])
+def test_a_knee_that_may_be_the_drivers(cost_us: float | None, *, valid: bool) -> None:
+    """The second step asks for 40 publications to 10 clients: 400 deliveries a second."""
+    asked = replace(GOOD_FAN_OUT, knee_rps=20.0, fan_out=replace(HEARD, driver_cpu_us=cost_us))
+    assert judge(FAN_OUT_STEPS, asked).is_valid is valid
+
+
+# ---- gravest first, all kept ----
+
+OBJECTIONS: dict[str, dict[str, object]] = {
+    "interrupted": {"states": ("measured", "target-died", "interrupted")},
+    "target-died": {"states": ("measured", "target-died", "measured")},
+    "wrong-answers": {"error_kinds": {"wrong-answer": 1, "timeout": 1}},
+    "driver-limited": {"driver_use": use(cpu=0.9)},
+    "errors": {"error_kinds": {"timeout": 1}},
+    "unsteady": {"halves": (Change(9.0),)},
+    "littles-law": {"balances": (Balance(1.0, USERS),)},
+    "too-few-samples": {"missing_samples": 5},
+}
+
+
+@pytest.mark.parametrize("first", range(len(OBJECTIONS)))
+def test_gravest_objection_is_the_state_and_all_are_reasons(first: int) -> None:
+    """Objections from the mildest up to `first`: each keeps those that are milder."""
+    names = list(OBJECTIONS)[first:]
+    evidence = GOOD
+    for name in reversed(names):
+        evidence = replace(evidence, **OBJECTIONS[name])  # type: ignore[arg-type]
+    verdict = judge(CLOSED, evidence)
+    assert verdict.state == names[0]
+    assert len(verdict.reasons) == len(set(verdict.reasons)) >= len(names)
+
+
+def test_states_are_named_gravest_first() -> None:
+    assert [state.value for state in ValidityState] == [*OBJECTIONS, "valid"]
+
+
+def test_all_failed_audits_are_named() -> None:
+    audits = (LOST_ROWS, replace(LOST_ROWS, what="accounts"))
+    reasons = judge(CLOSED, replace(GOOD, audits=audits)).reasons
+    assert [reason.split(":")[0] for reason in reasons] == ["resources", "accounts"]
+
+
+# ---- fail-closed ----
+
+
+def nothing_known(states: Sequence[RoundState]) -> Evidence:
+    return Evidence(
+        planned_rounds=3,
+        states=tuple(states),
+        error_kinds={},
+        requests=0,
+        answers=0,
+        missing_samples=0,
+        audits=(),
+        driver_use=DriverUse(),
+        median_latency_ms=None,
+        makespan_s=None,
+        users_heard=(),
+    )
+
+
+@pytest.mark.parametrize("load", LOADS)
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+def test_no_evidence_is_not_valid(load: Load, rounds: int) -> None:
+    assert not judge(load, nothing_known(["measured"] * rounds)).is_valid
+
+
+def test_unknown_steadiness_is_unsteady() -> None:
+    assert judge(CLOSED, replace(GOOD, halves=changes())).state == "unsteady"
+
+
+def test_unknown_number_of_users_breaks_littles_law() -> None:
+    assert judge(CLOSED, replace(GOOD, balances=balances())).state == "littles-law"
+
+
+def test_kind_of_error_that_nobody_knows_is_an_error() -> None:
+    assert judge(CLOSED, replace(GOOD, error_kinds={"gremlins": 1})).state == "errors"
+
+
+def test_round_that_lost_a_worker_is_interrupted_and_says_so() -> None:
+    lost = replace(
+        with_states("measured", "worker-lost", "measured"), losses=("round 2 lost the worker a",)
+    )
+    verdict = judge(CLOSED, lost)
+    assert verdict.state == "interrupted"
+    assert verdict.reasons == ("round 2 lost the worker a",)
+    assert judge(CLOSED, replace(lost, losses=())).reasons == ("the driver lost a worker",)
+
+
+def test_a_task_that_raised_is_an_error_although_no_request_failed() -> None:
+    raised = replace(
+        GOOD_CROWD,
+        error_kinds={"locustfile": 3},
+        remarks=("Shopper: KeyError: 'price' at shop, line 9",),
+    )
+    verdict = judge(CROWD, raised)
+    assert verdict.state == "errors"
+    assert verdict.reasons == (
+        "tasks raised an exception 3 times: Shopper: KeyError: 'price' at shop, line 9",
+    )
+    again = replace(raised, remarks=("Shopper: KeyError (3 times)", "an exception in a listener"))
+    assert judge(CROWD, again).reasons == ("tasks raised an exception 3 times: Shopper: KeyError",)
+    once = replace(GOOD_CROWD, error_kinds={"locustfile": 1})
+    assert judge(CROWD, once).reasons == ("tasks raised an exception once",)
+    listener = replace(GOOD_CROWD, remarks=("an exception in a listener",))
+    assert judge(CROWD, listener).state == "errors"
+
+
+def test_a_locustfile_that_did_not_run_to_its_end_is_interrupted() -> None:
+    stopped = replace(GOOD_CROWD, ended_early=("it was stopped after 3.0 of 30 s",))
+    verdict = judge(CROWD, stopped)
+    assert verdict.state == "interrupted"
+    assert "it was stopped after 3.0 of 30 s" in verdict.reasons[0]
+
+
+def test_of_a_locustfiles_users_nobody_knows_how_many_there_should_be() -> None:
+    wrong = balances(1.0, 1.0, 1.0)
+    assert judge(CLOSED, replace(GOOD, balances=wrong)).state == "littles-law"
+    assert judge(CROWD, replace(GOOD, balances=wrong)).is_valid
+
+
+def test_fixed_crowd_must_be_steady_and_a_shape_need_not() -> None:
+    grows = replace(GOOD_CROWD, halves=changes(2.0, 2.0, 2.0))
+    assert judge(CROWD, grows).state == "unsteady"
+    assert judge(SHAPE, grows).is_valid
+    cut = replace(GOOD_CROWD, cuts=(True, True, False))
+    assert judge(CROWD, cut).state == "unsteady"
+    assert judge(SHAPE, cut).is_valid
+    assert judge(CROWD, replace(GOOD_CROWD, halves=())).state == "unsteady"
+
+
+@pytest.mark.parametrize(
+    ("against", "state"),
+    [
+        ({"error_kinds": {ErrorKind.FAILED: 1}}, "errors"),
+        ({"error_kinds": {ErrorKind.WRONG_ANSWER: 1}}, "wrong-answers"),
+        ({"driver_use": use(cpu=0.9)}, "driver-limited"),
+        ({"driver_use": use(lag_ms=50.0)}, "driver-limited"),
+        ({"answers": 19}, "too-few-samples"),
+        ({"missing_samples": 1}, "too-few-samples"),
+    ],
+)
+@pytest.mark.parametrize("load", [CROWD, SHAPE])
+def test_other_rules_hold_for_a_locustfile_too(
+    load: Load, against: dict[str, Any], state: str
+) -> None:
+    assert judge(load, replace(GOOD_SHAPE, halves=GOOD.halves, **against)).state == state
+
+
+def test_abandoned_requests_are_excused_by_the_round_that_fell_only() -> None:
+    abandoned = {ErrorKind.ABANDONED: 10}
+    fell = replace(with_states("measured", "interrupted"), error_kinds=abandoned)
+    assert len(judge(CLOSED, fell).reasons) == 1
+    assert judge(CLOSED, replace(GOOD, error_kinds=abandoned)).state == "errors"
+
+
+any_use = st.builds(
+    use,
+    cpu=st.none() | st.floats(0, 2),
+    lag_ms=st.none() | st.floats(0, 100),
+    spread_ms=st.none() | st.floats(0, 1000),
+)
+any_evidence = st.builds(
+    Evidence,
+    planned_rounds=st.integers(1, 5),
+    states=st.lists(
+        st.sampled_from(["measured", "measured", *get_args(RoundState)]), max_size=5
+    ).map(tuple),
+    error_kinds=st.dictionaries(st.sampled_from(ERROR_KINDS), st.integers(1, 10), max_size=2),
+    requests=st.integers(0, 10_000),
+    answers=st.integers(0, 10_000),
+    missing_samples=st.integers(0, 2),
+    audits=st.lists(
+        st.builds(
+            AuditResult, st.just("rows"), st.just(3), st.just(0), st.just(2), ok=st.booleans()
+        ),
+        max_size=2,
+    ).map(tuple),
+    driver_use=any_use,
+    median_latency_ms=st.none() | st.floats(0, 1e4),
+    makespan_s=st.none() | st.floats(0, 100),
+    balances=st.lists(st.builds(Balance, st.floats(0, 20), st.just(10.0)), max_size=5).map(tuple),
+    halves=st.lists(st.builds(Change, st.floats(0, 5)), max_size=5).map(tuple),
+    cuts=st.lists(st.booleans(), max_size=5).map(tuple),
+    arrivals=st.lists(
+        st.builds(
+            Arrivals,
+            planned=st.floats(0, 300),
+            due=st.integers(0, 300),
+            sent=st.integers(0, 300),
+            unsent=st.integers(0, 2),
+            window_s=st.floats(0, 3),
+        ),
+        max_size=5,
+    ).map(tuple),
+    late_ms=st.none() | st.floats(0, 50),
+    knee_rps=st.none() | st.floats(0, 100),
+    losses=st.lists(st.just("round 1 lost the worker a"), max_size=2).map(tuple),
+    fan_out=st.none()
+    | st.builds(
+        lambda reach, reconnects: replace(HEARD, reach=reach, reconnects=reconnects),
+        st.none() | st.floats(0, 1),
+        st.integers(0, 2),
+    ),
+)
+good_otherwise = st.builds(
+    replace,
+    st.sampled_from(
+        [
+            *(GOOD, GOOD_BURST, GOOD_OPEN, GOOD_STEPS, GOOD_CROWD, GOOD_SHAPE),
+            *(GOOD_FAN_OUT, GOOD_FAN_OUT_STEPS),
+        ]
+    ),
+    error_kinds=st.dictionaries(st.sampled_from(ERROR_KINDS), st.integers(1, 10), max_size=2),
+    audits=st.lists(st.sampled_from([GOOD.audits[0], LOST_ROWS]), max_size=2).map(tuple),
+    missing_samples=st.integers(0, 1),
+    states=st.lists(st.sampled_from(get_args(RoundState)), min_size=2, max_size=3).map(tuple),
+)
+
+
+@given(st.sampled_from(LOADS), any_evidence | good_otherwise)
+def test_failed_requests_lost_rows_and_lost_rounds_are_never_valid(
+    load: Load, evidence: Evidence
+) -> None:
+    verdict = judge(load, evidence)
+    spoiled = (
+        evidence.error_kinds
+        or evidence.missing_samples
+        or any(not audit.ok for audit in evidence.audits)
+        or evidence.states.count("measured") < evidence.planned_rounds
+    )
+    if spoiled:
+        assert not verdict.is_valid
+    assert verdict.is_valid == (not verdict.reasons)
+
+
+@given(st.sampled_from(LOADS), any_evidence)
+def test_audit_or_error_more_never_makes_it_better(load: Load, evidence: Evidence) -> None:
+    gravity = list(ValidityState)
+    worse = replace(evidence, audits=(*evidence.audits, LOST_ROWS))
+    before, after = judge(load, evidence), judge(load, worse)
+    assert gravity.index(after.state) <= gravity.index(before.state)
+    assert set(before.reasons) <= set(after.reasons)

@@ -1,0 +1,127 @@
+"""What the command line says about a locustfile, and what it must not."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from loopmark.harness.cli import main
+from loopmark.harness.run.locustfile_run import prepare
+from loopmark.harness.vocabulary.load import Population
+from loopmark.harness.vocabulary.locustfile import LocustfileChoice
+
+Run = Callable[..., Result]
+
+HEALTHY = """
+from locust import HttpUser, LoadTestShape, task
+
+class F(HttpUser):
+    host = "http://me:secret@127.0.0.1:81/base"
+
+    @task
+    def ask(self):
+        self.client.get("/")
+"""
+SHAPED = (
+    HEALTHY
+    + """
+class Rising(LoadTestShape):
+    def tick(self):
+        return None
+"""
+)
+
+BAD: dict[str, tuple[list[str], str]] = {
+    "absent": (["--locustfile", "no.py"], "cannot read the locustfile no.py: No such file"),
+    "folder": (["--locustfile", "."], "cannot read the locustfile .: Is a directory"),
+    "no name": (["--locustfile", ""], "cannot read the locustfile"),
+    "and a plan": (["--locustfile", "f.py", "p.toml"], "name a locustfile or a plan, not both"),
+    "and a profile": (
+        ["--locustfile", "f.py", "--profile", "smoke"],
+        "name a locustfile or a --profile, not both",
+    ),
+    "and only": (["--locustfile", "f.py", "--only", "x"], "a locustfile or --only, not both"),
+    "alone": (["--users", "5"], "--users goes with --locustfile FILE"),
+    "web alone": (["--web"], "--web goes with --locustfile FILE"),
+    "port alone": (["--locustfile", "f.py", "--web-port", "1"], "--web-port goes with --web"),
+    "no users": (["--locustfile", "f.py", "--users", "0"], "--users 0: must be a whole number"),
+    "half users": (["--locustfile", "f.py", "--users", "1.5"], "--users 1.5: must be a whole"),
+    "no rate": (["--locustfile", "f.py", "--spawn-rate", "nan"], "--spawn-rate nan: must be a"),
+    "no rounds": (["--locustfile", "f.py", "--rounds", "x"], "--rounds x: must be a whole number"),
+    "no time": (["--locustfile", "f.py", "--run-time", "soon"], "--run-time 'soon' is no time"),
+    "no url": (["--locustfile", "f.py", "--host", "me:80"], "did you mean http://me:80?"),
+    "odd port": (["--locustfile", "f.py", "--host", "http://me:x"], "'http://me:x' is no URL"),
+    "slow start": (
+        ["--locustfile", "f.py", "--host", "http://me", "--users", "90", "--run-time", "5"],
+        "all 90 users are there after 89 s, and the run ends after 5 s",
+    ),
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """The command line within this process: nothing is started that would need another."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.py").write_text(HEALTHY)
+    before = signal.getsignal(signal.SIGTERM)
+    yield lambda *arguments: CliRunner().invoke(main, ["run", *arguments])
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(case: str, run: Run, tmp_path: Path) -> None:
+    arguments, message = BAD[case]
+    done = run(*arguments)
+    assert done.exit_code == 2, done.output
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_port_that_is_taken_is_said(run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("--locustfile", "f.py", "--web", "--web-port", str(port))
+    assert done.exit_code == 2
+    assert f"port {port} for Locust's page cannot be had: Address already in use" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_what_is_not_said_is_as_locust_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "my file.py"
+    path.write_text(HEALTHY)
+    request = prepare(LocustfileChoice(str(path)), rounds=3, web_port=None)
+    assert request.cell.load == Population(users=1, spawn_rate=1.0, run_time_s=30.0)
+    assert request.cell.name == "my-file/127.0.0.1:81/users-1/locust"
+    assert request.cell.rounds == 3
+    assert request.facts.url == "http://me:***@127.0.0.1:81/base"
+    assert request.facts.user_classes == ("F",)
+    assert (request.choice.users, request.choice.run_time_s) == (1, 30.0)
+
+
+def test_a_shape_is_bounded_and_takes_no_number_of_users(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "f.py"
+    path.write_text(SHAPED)
+    request = prepare(LocustfileChoice(str(path)), rounds=1, web_port=None)
+    assert request.cell.load == Population(users=None, spawn_rate=1.0, run_time_s=600.0)
+    assert request.facts.shape == "Rising"
+    done = run("--locustfile", "f.py", "--users", "5")
+    assert done.exit_code == 2
+    assert "the shape Rising decides how many users there are: leave out --users" in done.stderr
+
+
+def test_time_to_measure_follows_the_start_of_many_users(tmp_path: Path) -> None:
+    path = tmp_path / "f.py"
+    path.write_text(HEALTHY)
+    choice = LocustfileChoice(str(path), "http://127.0.0.1:82", users=61, spawn_rate=2.0)
+    request = prepare(choice, rounds=1, web_port=None)
+    assert request.cell.load == Population(users=61, spawn_rate=2.0, run_time_s=30.0 + 30.0)
+    assert request.cell.target == "127.0.0.1:82"

@@ -1,0 +1,34 @@
+"""Times in Locust's notation."""
+
+from __future__ import annotations
+
+import pytest
+
+from loopmark.harness.commands.run_time import seconds
+from loopmark.harness.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90", 90),
+        ("1.5", 1.5),
+        ("30s", 30),
+        ("0.5s", 0.5),
+        ("2m", 120),
+        ("1m30s", 90),
+        ("1h", 3600),
+        ("3h30m10s", 12_610),
+    ],
+)
+def test_a_time_is_read(text: str, expected: float) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "0s", "0h0m", "-5", "5 s", "30x", "s", "m30", "30s1m", "1e3", "inf", "nan", "٣"],
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"is no time; for example 30s, 1m30s or 90"):
+        seconds(text)

@@ -1,0 +1,52 @@
+"""The lag of the driver's event loop: bins against exact percentiles."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loopmark.harness.drivers.pacing.loop_lag import BIN_MS, BINS, LoopLagMeter
+
+pytestmark = pytest.mark.anyio
+
+
+def fed(lags_ms: list[float]) -> LoopLagMeter:
+    """A meter that has seen these lags; its clock is not the machine's."""
+
+    meter = LoopLagMeter.__new__(LoopLagMeter)
+    LoopLagMeter._clear(meter)
+    for lag_ms in lags_ms:
+        meter._count(lag_ms)
+    return meter
+
+
+@given(st.lists(st.floats(0, 0.9 * BIN_MS * BINS), min_size=1), st.sampled_from([0.5, 0.99, 1.0]))
+def test_percentiles_are_exact_to_a_bin(lags_ms: list[float], p: float) -> None:
+    exact = float(np.quantile(lags_ms, p, method="inverted_cdf"))
+    assert exact - 1e-9 <= fed(lags_ms).percentile_ms(p) <= exact + BIN_MS + 1e-9
+
+
+def test_without_a_lag_there_is_none() -> None:
+    assert fed([]).percentile_ms(0.99) == 0.0
+
+
+def test_what_is_beyond_the_bins_keeps_its_maximum() -> None:
+    meter = fed([1.0] * 10 + [1e6])
+    assert meter.max_ms == 1e6
+    assert meter.percentile_ms(1.0) <= BIN_MS * BINS
+
+
+async def test_a_loop_that_is_held_up_is_noticed() -> None:
+    meter = LoopLagMeter(asyncio.get_running_loop())
+    meter.start()
+    await asyncio.sleep(0.01)
+    time.sleep(0.05)  # noqa: ASYNC251 - that is what is to be noticed
+    await asyncio.sleep(0.01)
+    meter.stop()
+    assert meter.max_ms > 30
+    assert meter.percentile_ms(1.0) > 30

@@ -1,0 +1,131 @@
+"""A schema of our own in a real PostgreSQL, and words for every server that cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from loopmark.harness.errors import UserError
+from loopmark.harness.launch import database
+from loopmark.harness.launch.database import URL_VARIABLE, external_server, open_database
+from loopmark.harness.launch.process_reaper import reaped
+
+
+@pytest.fixture(scope="module")
+def server_url() -> Iterator[str]:
+    """The URL of a server that is not ours: an embedded one, reached as if it were external."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(URL_VARIABLE, raising=False)
+        with reaped() as token, database._embedded(token, ()) as url:
+            yield url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def schemas(url: str) -> set[str]:
+    with psycopg.connect(url) as connection:
+        return {row[0] for row in connection.execute("SELECT nspname FROM pg_namespace")}
+
+
+def test_a_run_has_a_schema_of_its_own_and_leaves_none(
+    server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URL_VARIABLE, server_url)
+    before = schemas(server_url)
+    with open_database("unused", "20260101-Run/1") as opened:
+        assert opened.schema == "loopmark_20260101_run_1"
+        assert schemas(server_url) - before == {opened.schema}
+        opened.reset(("a", "b", "c"), 5)
+        assert opened.count("SELECT count(*) FROM users") == 3
+        assert opened.count("SELECT count(*) FROM resources") == 5
+        opened.reset(("a",), 0)
+        assert opened.count("SELECT count(*) FROM resources") == 0
+        assert opened.facts.embedded is False
+        assert opened.target_environment["DATABASE_SCHEMA"] == opened.schema
+    assert schemas(server_url) == before
+
+
+def test_a_schema_that_is_there_already_is_not_touched(
+    server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URL_VARIABLE, server_url)
+    with psycopg.connect(server_url) as connection:
+        connection.execute("CREATE SCHEMA loopmark_mine")
+        connection.execute("CREATE TABLE loopmark_mine.precious (n int)")
+    refused = pytest.raises(UserError, match="cannot create the schema 'loopmark_mine'")
+    with refused, open_database("unused", "mine"):
+        pass
+    with psycopg.connect(server_url) as connection:
+        assert connection.execute("SELECT count(*) FROM loopmark_mine.precious").fetchone() == (0,)
+        connection.execute("DROP SCHEMA loopmark_mine CASCADE")
+
+
+def test_schemas_of_killed_runs_are_told(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URL_VARIABLE, server_url)
+    with psycopg.connect(server_url) as connection:
+        connection.execute("CREATE SCHEMA loopmark_killed")
+    found = external_server()
+    assert found is not None
+    facts, free, left_behind = found
+    assert facts.version.startswith("18")
+    assert free > 50
+    assert left_behind == ["loopmark_killed"]
+    with psycopg.connect(server_url) as connection:
+        connection.execute("DROP SCHEMA loopmark_killed")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nonsense", "is not a database URL"),
+        ("mysql://root@localhost/x", "names a 'mysql' database; the targets need PostgreSQL"),
+        ("postgresql://nobody:secret@127.0.0.1:1/x", r"no database at postgresql://nobody:\*\*\*@"),
+        ("postgresql://me:s@secret@127.0.0.1:1/x", "an @ within the password must be written %40"),
+        (
+            "postgresql://postgres@/x?host=/nowhere&password=secret",
+            r"no database at postgresql://postgres@/x\?host=%2Fnowhere: ",
+        ),
+        (
+            "postgresql://127.0.0.1:1/x?connect_timeout=3",
+            "targets cannot use .*connect_timeout",
+        ),
+        ("postgresql://postgres@/absent?host=/nowhere", "correct LOOPMARK_DATABASE_URL, or unset"),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_named(
+    url: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URL_VARIABLE, url)
+    with pytest.raises(UserError, match=message) as caught, open_database("unused", "x"):
+        pass
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_held_lock_is_told_instead_of_waited_for(
+    server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(URL_VARIABLE, server_url)
+    monkeypatch.setattr(database, "LOCK_TIMEOUT_S", 0.05)
+    with open_database("unused", "locked") as opened:
+        url = make_url(server_url).update_query_dict({"options": f"-csearch_path={opened.schema}"})
+        with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+            connection.execute("LOCK TABLE users")
+            with pytest.raises(UserError, match="could not be emptied"):
+                opened.reset(("a",), 0)
+
+
+def test_the_embedded_server_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
+    assert external_server() is None
+    with reaped() as token, open_database(token, "embedded") as opened:
+        assert opened.facts.embedded
+        assert opened.facts.url == "embedded"
+        assert opened.facts.settings["fsync"] == "on"
+
+
+def test_odd_passwords_reach_the_targets_quoted() -> None:
+    url = make_url("postgresql://me:a%20b%2Bc%40d@127.0.0.1:5432/x?host=/run")
+    environment = database._target_environment(url, "s")
+    assert environment["DATABASE_URL"].startswith("postgresql://me:a%20b%2Bc%40d@127.0.0.1:5432/x")

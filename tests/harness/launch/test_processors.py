@@ -1,0 +1,106 @@
+"""Which processors each side is kept on, and that the pinning does not outlive its use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loopmark.harness.launch.processors import assign, available, staying_on
+from loopmark.harness.vocabulary.record import Pinning
+
+
+@pytest.mark.parametrize(
+    ("cpus", "pinning"),
+    [
+        ([], Pinning(target=(), driver=(), database=())),
+        ([5], Pinning(target=(), driver=(), database=())),
+        ([0, 1], Pinning(target=(0,), driver=(1,), database=(0,))),
+        ([0, 2, 3], Pinning(target=(0,), driver=(3,), database=(2,))),
+        ([0, 1, 2, 3], Pinning(target=(0, 1), driver=(3,), database=(2,))),
+    ],
+)
+def test_processors_are_shared_out(cpus: list[int], pinning: Pinning) -> None:
+    assert assign(cpus) == pinning
+    assert assign(tuple(cpus)) == pinning
+
+
+@given(st.lists(st.integers(0, 500), min_size=2, unique=True))
+def test_driver_has_a_processor_of_its_own_and_none_is_idle(cpus: list[int]) -> None:
+    pinning = assign(cpus)
+    assert len(pinning.driver) == len(pinning.database) == 1
+    assert not set(pinning.driver) & {*pinning.target, *pinning.database}
+    assert {*pinning.target, *pinning.driver, *pinning.database} == set(cpus)
+    if len(cpus) > 2:
+        assert not set(pinning.database) & set(pinning.target)
+
+
+@pytest.mark.parametrize(
+    ("count", "workers", "driver"),
+    [(2, 2, (1,)), (3, 2, (2,)), (4, 2, (2, 3)), (4, 9, (2, 3)), (8, 3, (5, 6, 7)), (8, 1, (7,))],
+)
+def test_workers_have_processors_as_long_as_one_is_left_for_the_target(
+    count: int, workers: int, driver: tuple[int, ...]
+) -> None:
+    pinning = assign(range(count), workers)
+    assert pinning.driver == driver
+    assert {*pinning.target, *pinning.driver, *pinning.database} == set(range(count))
+    assert pinning.target
+
+
+class Affinity:
+    """Stands in for the kernel: knows which processors this process is on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = {0, 1, 2}
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(self.now), raising=False)
+        monkeypatch.setattr(os, "sched_setaffinity", self.set, raising=False)
+
+    def set(self, pid: int, cpus: Iterable[int]) -> None:
+        assert pid == 0
+        self.now = set(cpus)
+
+
+@pytest.fixture
+def affinity(monkeypatch: pytest.MonkeyPatch) -> Affinity:
+    return Affinity(monkeypatch)
+
+
+def test_available_processors_are_sorted(affinity: Affinity) -> None:
+    affinity.now = {3, 0, 2}
+    assert available() == (0, 2, 3)
+
+
+def test_started_processes_stay_and_this_one_returns(affinity: Affinity) -> None:
+    with staying_on((1,)):
+        assert affinity.now == {1}
+    assert affinity.now == {0, 1, 2}
+
+
+def test_this_process_returns_after_a_failure_too(affinity: Affinity) -> None:
+    with pytest.raises(OSError, match="no such program"), staying_on((1,)):
+        raise OSError("no such program")
+    assert affinity.now == {0, 1, 2}
+
+
+def test_pinning_within_pinning_returns_step_by_step(affinity: Affinity) -> None:
+    with staying_on((0, 1)):
+        with staying_on((0,)):
+            assert affinity.now == {0}
+        assert affinity.now == {0, 1}
+
+
+def test_staying_on_nothing_changes_nothing(affinity: Affinity) -> None:
+    with staying_on(()):
+        assert affinity.now == {0, 1, 2}
+
+
+def test_system_that_cannot_pin_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
+    assert available() == ()
+    with staying_on((0,)):
+        assert assign(available()) == Pinning(target=(), driver=(), database=())
