@@ -40,7 +40,7 @@ from loopmark.harness.store import LATEST, RunFolder
 from loopmark.harness.vocabulary.address import MASTER_PORT, parse_address
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Workers
-from loopmark.harness.vocabulary.load import FANNING_OUT, Population
+from loopmark.harness.vocabulary.loads.model import REQUEST
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.scenarios.catalog import SCENARIOS
 from loopmark.targets.catalog import VARIANTS
@@ -200,7 +200,7 @@ def _require_files(cells: Sequence[Cell]) -> None:
 
 def _connections(cell: Cell) -> int:
     """How many it takes at most: a user that hears events has another one for them."""
-    hears = cell.driver in WITH_EVENTS and not isinstance(cell.load, FANNING_OUT)
+    hears = cell.driver in WITH_EVENTS and cell.load.traits.unit is REQUEST
     return cell.load.concurrency * (2 if hears else 1)
 
 
@@ -230,7 +230,7 @@ def _measure(cells: tuple[Cell, ...], carry_out: Callable[[ProgressBar], None]) 
         err.print(Text(f"interrupted; the data is there: {command}"), soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
     took, planned = time.monotonic() - started, results.run.planned_s
-    shapes = any(isinstance(c.load, Population) and c.load.users is None for c in cells)
+    shapes = any(cell.load.traits.is_at_most for cell in cells)
     most = "at most " if shapes else ""
     out.print(Text(f"Took {took:.0f} s; {most}{planned:.0f} s of measuring were planned."))
     if trouble is not None:

@@ -5,16 +5,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from loopmark.harness.vocabulary.job import ErrorKind
-from loopmark.harness.vocabulary.load import (
-    ARRIVING,
-    FANNING_OUT,
-    Burst,
-    FanOutSteps,
-    Load,
-    Population,
-    Ramp,
-    Steps,
-)
+from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
+from loopmark.harness.vocabulary.loads.arriving import Ramp, Steps
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.fan_out import FanOutSteps
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.result import (
     CellResult,
     FanOutFigures,

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Burst
+from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT
+from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.result import (
     CellResult,
     Comparison,

@@ -4,20 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from loopmark.harness.vocabulary.cell import ValidityState
-from loopmark.harness.vocabulary.load import (
-    FANNING_OUT,
-    Arriving,
-    Burst,
-    Closed,
-    EventLoad,
-    FanOut,
-    FanOutSteps,
-    Load,
-    Open,
-    Population,
-    Ramp,
-    Steps,
-)
+from loopmark.harness.vocabulary.load import FANNING_OUT, Arriving, EventLoad, Load
+from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import RunRecord
 from loopmark.harness.vocabulary.result import (
     CellResult,

@@ -14,7 +14,7 @@ import pandas as pd
 
 from loopmark.harness.analysis import stages
 from loopmark.harness.analysis.latencies import Latencies, joined, percentiles
-from loopmark.harness.analysis.stages import Stage, StageCount
+from loopmark.harness.analysis.stages import StageCount
 from loopmark.harness.analysis.validity import Arrivals
 from loopmark.harness.analysis.windows import right, within
 from loopmark.harness.vocabulary.job import (
@@ -26,6 +26,7 @@ from loopmark.harness.vocabulary.job import (
     FanOutReport,
 )
 from loopmark.harness.vocabulary.load import EventLoad
+from loopmark.harness.vocabulary.loads.model import Stage
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import FanOutFigures
 
@@ -106,7 +107,7 @@ def arrivals(load: EventLoad, report: DriverReport, samples: pd.DataFrame) -> Ar
     # HTTP users are never refused: each has a connection of its own.
     others = report.fan_out.failed + int((asked["error"] == ErrorKind.REFUSED).sum())
     return Arrivals(
-        planned=sum(rate * load.step_s for rate in load.rates),
+        planned=sum(stretch.arrivals for stretch in load.window),
         due=len(inside) + others + report.unsent,
         sent=int((inside["sent_ns"] < end).sum()) + others,
         unsent=report.unsent,

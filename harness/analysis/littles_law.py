@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from loopmark.harness.vocabulary.load import Closed, Load, Open
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.arriving import Open
+from loopmark.harness.vocabulary.loads.closed import Closed
 
 MAX_THINK_MEANS = 10.0
 """A pause beyond so many means of an exponential think time is a user that was lost: one in 22,000

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from loopmark.harness.analysis import statistics
-from loopmark.harness.vocabulary.load import Burst, Load, Population
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.result import (
     CellResult,
     Figures,

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from loopmark.harness.analysis import statistics
-from loopmark.harness.vocabulary.load import Burst, Load
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.record import DatabaseReading, RoundRecord, TargetReading
 from loopmark.harness.vocabulary.result import DatabaseUse, Interval, LoopLag, TargetUse
 

@@ -19,21 +19,13 @@ from loopmark.harness.analysis import (
 )
 from loopmark.harness.analysis.latencies import Answers
 from loopmark.harness.analysis.windows import in_window, right, within
-from loopmark.harness.planning.pacing import stretches
 from loopmark.harness.vocabulary.job import CONNECT_STEP, DriverReport, ErrorKind
-from loopmark.harness.vocabulary.load import (
-    ARRIVING,
-    FANNING_OUT,
-    Burst,
-    Closed,
-    FanOut,
-    FanOutSteps,
-    Load,
-    Open,
-    Population,
-    Ramp,
-    Steps,
-)
+from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
+from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import RoundResult
 
@@ -213,9 +205,8 @@ def _arrivals(
     if not isinstance(load, ARRIVING):
         return None
     in_time = (inside["sent_ns"] < report.window_end_ns) | (inside["error"] == ErrorKind.REFUSED)
-    window = stretches(load)[1 if load.warmup_s > 0 else 0 :]
     return validity.Arrivals(
-        planned=sum(stretch.arrivals for stretch in window),
+        planned=sum(stretch.arrivals for stretch in load.window),
         due=len(inside) + report.unsent,
         sent=int(in_time.sum()),
         unsent=report.unsent,

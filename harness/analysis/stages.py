@@ -25,28 +25,16 @@ from loopmark.harness.analysis.validity import (
     MIN_KEPT_SHARE,
 )
 from loopmark.harness.analysis.windows import right, within
-from loopmark.harness.planning.pacing import stretches
 from loopmark.harness.vocabulary.job import DriverReport, ErrorKind
-from loopmark.harness.vocabulary.load import FanOutSteps, Ramp, Steps
+from loopmark.harness.vocabulary.loads.arriving import Ramp, Steps
+from loopmark.harness.vocabulary.loads.fan_out import FanOutSteps
+from loopmark.harness.vocabulary.loads.model import Stage
 from loopmark.harness.vocabulary.result import StageResult
-
-RAMP_STAGES = 10
-"""Into so many equal stretches a ramp is cut: few enough that each holds a tenth of the samples."""
-
 
 Staged: TypeAlias = Steps | Ramp | FanOutSteps
 """Loads whose windows are made of stages."""
 
 STAGED = (Steps, Ramp, FanOutSteps)
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A stretch of the window; seconds from its start, and the mean rate planned."""
-
-    start_s: float
-    duration_s: float
-    rate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +55,7 @@ class StageCount:
 
 def stages(load: Staged) -> tuple[Stage, ...]:
     """The stages of a window: each step, or equal stretches of the ramp, in time order."""
-    if not isinstance(load, Ramp):
-        return tuple(
-            Stage(number * load.step_s, load.step_s, rate) for number, rate in enumerate(load.rates)
-        )
-    ramp = stretches(load)[-1]
-    slope = (ramp.end_rate - ramp.start_rate) / RAMP_STAGES
-    length = ramp.duration_s / RAMP_STAGES
-    return tuple(
-        Stage(number * length, length, ramp.start_rate + (number + 0.5) * slope)
-        for number in range(RAMP_STAGES)
-    )
+    return load.stages
 
 
 def counts(

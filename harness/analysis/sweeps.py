@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from loopmark.harness.analysis.paired_rounds import asked, paired_ratio
-from loopmark.harness.vocabulary.load import Burst, Closed, Load, Population
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.result import (
     CellResult,
     Figures,

@@ -15,20 +15,12 @@ from loopmark.harness.analysis.littles_law import Balance
 from loopmark.harness.analysis.steady_state import Change, Materiality, most
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
 from loopmark.harness.vocabulary.job import ErrorKind
-from loopmark.harness.vocabulary.load import (
-    ARRIVING,
-    FANNING_OUT,
-    PUBLISHERS,
-    Arriving,
-    Burst,
-    Closed,
-    EventLoad,
-    FanOut,
-    FanOutSteps,
-    Load,
-    Open,
-    Population,
-)
+from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Arriving, EventLoad, Load
+from loopmark.harness.vocabulary.loads.arriving import Open
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.loads.fan_out import PUBLISHERS, FanOut, FanOutSteps
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END, RoundState
 from loopmark.harness.vocabulary.result import AuditResult, DriverUse, FanOutFigures
 

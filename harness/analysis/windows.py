@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from loopmark.harness.vocabulary.job import DriverReport
-from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Burst, Load
+from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
+from loopmark.harness.vocabulary.loads.burst import Burst
 
 
 def in_window(load: Load, report: DriverReport, samples: pd.DataFrame) -> pd.DataFrame:

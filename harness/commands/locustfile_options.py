@@ -10,7 +10,7 @@ import click
 
 from loopmark.harness.commands.run_time import seconds
 from loopmark.harness.errors import UserError
-from loopmark.harness.vocabulary.load import MAX_CONCURRENCY, MAX_RATE, MAX_SECONDS
+from loopmark.harness.vocabulary.loads.bounds import MAX_CONCURRENCY, MAX_RATE, MAX_SECONDS
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 
 DEFAULT_WEB_PORT = 8089

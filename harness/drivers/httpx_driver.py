@@ -22,7 +22,6 @@ from loopmark.harness.drivers.users.flow_user import FlowUser
 from loopmark.harness.drivers.users.round import drive_flows, origin_of
 from loopmark.harness.vocabulary.flow import is_client_journey
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
-from loopmark.harness.vocabulary.load import FANNING_OUT
 from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
 from loopmark.scenarios.catalog import SCENARIOS
 
@@ -37,7 +36,6 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
         Exception: Whatever a flow raised that is not about an answer.
     """
     load = job.load
-    assert not isinstance(load, FANNING_OUT), "no plan lets this driver hear events"
     with SampleFile(Path(job.samples), job.round) as samples:
         recording = Recording(samples)
         origin = origin_of(job.base_url)

@@ -17,7 +17,8 @@ from pydantic_core import ErrorDetails
 from loopmark.harness.errors import UserError, unknown_name
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Timeouts
-from loopmark.harness.vocabulary.load import FANNING_OUT, PlanLoad
+from loopmark.harness.vocabulary.load import PlanLoad
+from loopmark.harness.vocabulary.loads.model import DELIVERY
 
 MAX_ROUNDS = 1000
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -213,7 +214,7 @@ def _unfit_load(block: Measure, broadcasting: Collection[str]) -> str:
     """The key of a load that asks of a scenario what it has not, and what to do; empty if none."""
     for index, load in enumerate(block.loads):
         for scenario in block.scenarios:
-            if isinstance(load, FANNING_OUT) and scenario not in broadcasting:
+            if load.traits.unit is DELIVERY and scenario not in broadcasting:
                 able = " and ".join(sorted(broadcasting)) or "no scenario"
                 return (
                     f"loads[{index}]: '{load.model}' needs something to publish, and the scenario "

@@ -19,7 +19,8 @@ from loopmark.harness.run.machine import fingerprint
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import LocustfileJob, Workers
-from loopmark.harness.vocabulary.load import MAX_SECONDS, Population
+from loopmark.harness.vocabulary.loads.bounds import MAX_SECONDS
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import Inspection, LocustfileChoice
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,

@@ -24,13 +24,7 @@ from loopmark.harness.run.machine import fingerprint
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import LoadJob, Workers
-from loopmark.harness.vocabulary.load import (
-    ARRIVING,
-    FANNING_OUT,
-    PUBLISHERS,
-    Load,
-    Population,
-)
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
@@ -185,7 +179,9 @@ class _Measuring:
             round=round_number,
             seed=self._request.plan.seed,
             base_url=target.base_url,
-            tokens=self._tokens[: _accounts(cell.load)],
+            tokens=self._tokens[
+                : cell.load.accounts or max(cell.load.concurrency, SEEDED_ACCOUNTS)
+            ],
             samples=str(self._folder.samples_file(cell, round_number)),
             report=str(self._folder.make_cell(cell) / f"driver-{round_number}.json"),
             timeouts=self._request.plan.timeouts,
@@ -271,18 +267,6 @@ def _begun(request: RunRequest, database: Database, pinning: Pinning) -> RunReco
         cells=request.cells,
         round_states={},
         workers=request.workers.count if request.workers else 0,
-    )
-
-
-def _accounts(load: Load) -> int:
-    """How many accounts there are: one for each user, or all that exist where flows arrive.
-
-    Under a fan-out it is one for each client, and each user beside; publishers share the clients'.
-    """
-    if isinstance(load, FANNING_OUT):
-        return load.concurrency - PUBLISHERS
-    return (
-        max(load.concurrency, SEEDED_ACCOUNTS) if isinstance(load, ARRIVING) else load.concurrency
     )
 
 

@@ -15,7 +15,6 @@ from loopmark.harness.planning.plan import planned_seconds
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Workers
-from loopmark.harness.vocabulary.load import Population
 from loopmark.harness.vocabulary.record import RoundRecord
 
 FIRST_GUESS_OF_OVERHEAD_S = 1.0
@@ -39,9 +38,7 @@ class ProgressBar:
         self.folder: RunFolder | None = None
         self._cells = len(cells)
         # Which ends when it likes.
-        self._is_shape = any(
-            isinstance(cell.load, Population) and cell.load.users is None for cell in cells
-        )
+        self._is_shape = any(cell.load.traits.is_at_most for cell in cells)
         self._rounds_left = sum(cell.rounds for cell in cells)
         self._planned_left_s = planned_seconds(cells)
         self._overheads_s: list[float] = []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from loopmark.harness.vocabulary.load import EventLoad, FlowLoad, Population
+from loopmark.harness.vocabulary.load import EventLoad, FlowLoad
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 
 SAMPLE_COLUMNS = (

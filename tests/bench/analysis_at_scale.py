@@ -24,7 +24,9 @@ from loopmark.harness.run.machine import fingerprint
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import DriverReport
-from loopmark.harness.vocabulary.load import Closed, Load, Open, Steps
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.arriving import Open, Steps
+from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,

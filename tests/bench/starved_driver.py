@@ -28,7 +28,9 @@ from loopmark.harness.launch.target_process import TargetProcess
 from loopmark.harness.run.driver_process import DriverProcess
 from loopmark.harness.vocabulary.cell import Cell, ValidityState
 from loopmark.harness.vocabulary.job import LoadJob, Timeouts
-from loopmark.harness.vocabulary.load import Closed, FlowLoad, Open
+from loopmark.harness.vocabulary.load import FlowLoad
+from loopmark.harness.vocabulary.loads.arriving import Open
+from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS

@@ -16,17 +16,12 @@ from loopmark.harness.vocabulary.job import (
     EmitterCounts,
     FanOutReport,
 )
-from loopmark.harness.vocabulary.load import (
-    Burst,
-    Closed,
-    FanOut,
-    FanOutSteps,
-    Load,
-    Open,
-    Population,
-    Ramp,
-    Steps,
-)
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
@@ -240,13 +235,14 @@ def fanned_out(
     """A fan-out in which everybody hears everything, by the rate so many ms after its emission."""
     rows = connects(load.clients, round_number=round_number)
     start_ms = 0.0
-    for rate in load.rates:
-        for number in range(round(rate * load.step_s)):
+    for stretch in load.window:
+        rate = stretch.start_rate
+        for number in range(round(stretch.arrivals)):
             due_ms = start_ms + number / rate * 1e3
             rows += published(
                 due_ms, load.readers, heard_ms=heard_ms(rate), round_number=round_number
             )
-        start_ms += load.step_s * 1e3
+        start_ms += stretch.duration_s * 1e3
     return rows
 
 

@@ -21,7 +21,9 @@ from loopmark.harness.errors import UserError
 from loopmark.harness.store import LABELS, RunFolder
 from loopmark.harness.vocabulary.cell import Cell, Validity
 from loopmark.harness.vocabulary.job import SAMPLE_COLUMNS
-from loopmark.harness.vocabulary.load import Burst, Closed, Load
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.record import RoundRecord, RunRecord
 from loopmark.harness.vocabulary.result import (
     CellResult,

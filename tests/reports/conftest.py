@@ -7,17 +7,12 @@ from typing import Any
 import pytest
 
 from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
-from loopmark.harness.vocabulary.load import (
-    Burst,
-    Closed,
-    FanOut,
-    FanOutSteps,
-    Load,
-    Open,
-    Population,
-    Ramp,
-    Steps,
-)
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     DatabaseFacts,
@@ -430,25 +425,25 @@ def fan_out(  # noqa: PLR0913 - a cell has that many coordinates
     kept_up: Sequence[bool] = (),
 ) -> CellResult:
     """A cell of a fan-out: `missing` deliveries did not come; with stages one for each of these."""
-    expected = round(sum(rate * load.step_s for rate in load.rates)) * load.readers * 3
+    expected = round(sum(one.arrivals for one in load.window)) * load.readers * 3
     per_s = expected / 3 / load.duration_s
     heard = Percentiles(p50=p99 / 4, p90=p99 / 2, p95=p99 / 1.5, p99=p99, p999=None, max=2 * p99)
     due = replace(heard, p50=p99 / 4 + 3, p99=p99 + 5)
     found = tuple(
         StageResult(
-            start_s=number * load.step_s,
-            duration_s=load.step_s,
-            rate=rate,
-            offered_rps=rate * load.clients,
-            sent_rps=rate * load.clients,
-            answered_rps=rate * load.clients * (1 if kept else 0.992),
+            start_s=stage.start_s,
+            duration_s=stage.duration_s,
+            rate=stage.rate,
+            offered_rps=stage.rate * load.clients,
+            sent_rps=stage.rate * load.clients,
+            answered_rps=stage.rate * load.clients * (1 if kept else 0.992),
             refused=0,
             errors=0 if kept else 12,
-            p50_ms=p99 / 4 * rate,
-            p99_ms=p99 * rate / 10,
+            p50_ms=p99 / 4 * stage.rate,
+            p99_ms=p99 * stage.rate / 10,
             kept_up=kept,
         )
-        for number, (rate, kept) in enumerate(zip(load.rates, kept_up, strict=False))
+        for stage, kept in zip(load.stages, kept_up, strict=False)
     )
     knee = next(
         (found[n - 1].rate if n else 0.0 for n, one in enumerate(found) if not one.kept_up), None

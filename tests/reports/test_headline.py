@@ -1,7 +1,8 @@
 from dataclasses import replace
 
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
-from loopmark.harness.vocabulary.load import Burst, Closed
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import headline
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loopmark.harness.vocabulary.load import Closed
+from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.result import DatabaseUse, RunResults
 from loopmark.reports import html
 from loopmark.reports.formatting import MISSING

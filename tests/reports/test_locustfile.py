@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
-from loopmark.harness.vocabulary.load import Population
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.result import Percentiles, RunResults, StepResult
 from loopmark.reports import columns, csv_table, headline, html, markdown, wording
 from loopmark.reports.formatting import MISSING

@@ -3,7 +3,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.vocabulary.load import Burst, FanOut
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.fan_out import FanOut
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import sections
 from loopmark.reports.series_styles import MARKS, marks

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.vocabulary.load import Closed
+from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.result import CellResult, Moment, RunResults
 from loopmark.reports import html, timelines
 from loopmark.reports.timelines import CellTimelines

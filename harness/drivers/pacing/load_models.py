@@ -24,11 +24,13 @@ from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.planning.pacing import (
     arrival_times,
     start_times,
-    stretches,
     think_time,
 )
 from loopmark.harness.vocabulary.job import ErrorKind
-from loopmark.harness.vocabulary.load import Arriving, Burst, Closed, FlowLoad
+from loopmark.harness.vocabulary.load import Arriving, PlanLoad
+from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
 
 SETTLE_S = 0.2
 """Quiet between warming up and a burst, so that the target is idle when it begins."""
@@ -132,7 +134,7 @@ class LoadExecution(ABC):
 
 
 def begin(
-    load: FlowLoad, pool: UserPool, window: Window, start_ns: int, on_end: Callable[[], None]
+    load: PlanLoad, pool: UserPool, window: Window, start_ns: int, on_end: Callable[[], None]
 ) -> LoadExecution:
     """Set the pool going.
 
@@ -142,14 +144,24 @@ def begin(
         window: The measured stretch; not opened yet.
         start_ns: When the warm-up begins, or the burst (CLOCK_MONOTONIC).
         on_end: Called when the window is closed and the last user has ended.
+
+    Raises:
+        TypeError: Nobody's flows arrive under this load.
     """
     match load:
         case Burst():
             return _BurstExecution(pool, window, start_ns, on_end)
         case Closed():
             return _ClosedExecution(pool, load, window, start_ns, on_end)
-        case _:
+        case Open() | Steps() | Ramp():
             return _ArrivingExecution(pool, load, window, start_ns, on_end)
+        case _:
+            raise TypeError(f"users cannot drive {load.label}")
+
+
+def settle_s(load: PlanLoad) -> float:
+    """Seconds of quiet that a load wants between warming up and its start."""
+    return SETTLE_S if load.traits.ends_with_last_answer else 0.0
 
 
 class _BurstExecution(LoadExecution):
@@ -257,7 +269,7 @@ class _ArrivingExecution(LoadExecution):
         self._accounts = cycle(pool.accounts)
         self._start_ns = start_ns
         self._times = pool.share.of(arrival_times(load, pool.random))
-        arrivals = sum(stretch.arrivals for stretch in stretches(load))
+        arrivals = sum(stretch.arrivals for stretch in load.stretches)
         self._expected = round(arrivals / pool.share.count)
         self._taken_up = 0
         self._due_ns: int | None = None

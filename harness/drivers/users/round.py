@@ -14,7 +14,7 @@ import httpx
 
 from loopmark.harness.drivers.http.encoding import Encoder
 from loopmark.harness.drivers.http.line import Origin
-from loopmark.harness.drivers.pacing.load_models import SETTLE_S, UserPool, begin
+from loopmark.harness.drivers.pacing.load_models import UserPool, begin, settle_s
 from loopmark.harness.drivers.pacing.user import Account, AsyncUser
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.process import background_tasks
@@ -22,7 +22,7 @@ from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.flow import Request, VirtualUser
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
-from loopmark.harness.vocabulary.load import Burst, FlowLoad
+from loopmark.harness.vocabulary.load import PlanLoad
 
 CONNECTING_AT_ONCE = 50
 """Enough to open 1000 connections within a second, few enough to overrun no listen queue."""
@@ -44,7 +44,7 @@ class Watched(Protocol):
 
 async def drive_flows(
     job: LoadJob,
-    load: FlowLoad,
+    load: PlanLoad,
     users: Sequence[AsyncUser],
     warm: Request,
     recording: Recording,
@@ -69,7 +69,7 @@ async def drive_flows(
         return window.report(recording)
 
 
-async def run(load: FlowLoad, pool: UserPool, window: Window, start_ns: int | None = None) -> None:
+async def run(load: PlanLoad, pool: UserPool, window: Window, start_ns: int | None = None) -> None:
     """Set a pool going, and wait until the last user has ended.
 
     Args:
@@ -80,8 +80,9 @@ async def run(load: FlowLoad, pool: UserPool, window: Window, start_ns: int | No
             None.
     """
     ended = asyncio.Event()
-    settle_ns = round(SETTLE_S * 1e9) if isinstance(load, Burst) else 0
-    execution = begin(load, pool, window, start_ns or clock() + settle_ns, ended.set)
+    execution = begin(
+        load, pool, window, start_ns or clock() + round(settle_s(load) * 1e9), ended.set
+    )
     try:
         await ended.wait()
     finally:

@@ -16,7 +16,7 @@ from loopmark.harness.drivers.websocket_driver.event_user import EventUser
 from loopmark.harness.drivers.websocket_driver.fan_out import drive_fan_out
 from loopmark.harness.vocabulary.flow import is_client_journey
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
-from loopmark.harness.vocabulary.load import FANNING_OUT
+from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.scenario import Scenario
 from loopmark.scenarios.catalog import SCENARIOS
 
@@ -35,7 +35,7 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
     assert not is_client_journey(flow), "no plan lets this driver drive httpx clients"
     with SampleFile(Path(job.samples), job.round) as samples:
         recording = Recording(samples)
-        if isinstance(load, FANNING_OUT):
+        if isinstance(load, FanOut | FanOutSteps):
             return await drive_fan_out(job, load, scenario, address, recording)
         users = [
             EventUser(flow, address, job.timeouts, recording, connects=scenario.connects)

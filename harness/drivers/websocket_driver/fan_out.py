@@ -38,14 +38,15 @@ from loopmark.harness.drivers.websocket_driver.clients import (
 from loopmark.harness.drivers.websocket_driver.event_line import EventAddress
 from loopmark.harness.drivers.websocket_driver.publications import Publications
 from loopmark.harness.drivers.websocket_driver.publisher import Publisher
-from loopmark.harness.planning.pacing import publishing
 from loopmark.harness.vocabulary.job import (
     DriverReport,
     EmitterCounts,
     FanOutReport,
     LoadJob,
 )
-from loopmark.harness.vocabulary.load import PUBLISHERS, Closed, EventLoad, FanOut
+from loopmark.harness.vocabulary.load import EventLoad
+from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.loads.fan_out import PUBLISHERS
 from loopmark.harness.vocabulary.scenario import Scenario
 from loopmark.scenarios.flows import read_mostly
 
@@ -123,7 +124,7 @@ class _FanOutRound:
             Publisher(broadcast, published, origin, job.timeouts, recording)
             for _ in range(PUBLISHERS)
         ]
-        others = load.http_users if isinstance(load, FanOut) else 0
+        others = load.http_users
         self._askers = [
             FlowUser(read_mostly, origin, job.timeouts, recording) for _ in range(others)
         ]
@@ -180,12 +181,12 @@ class _FanOutRound:
         load, recording = self._load, self._recording
         loop, random, start_ns = asyncio.get_running_loop(), source_of_chance(self._job), clock()
         publishers = UserPool(loop, self._publishers, self._of_publishers, recording, random)
-        courses = [run(publishing(load), publishers, self.window, start_ns)]
+        executions = [run(load.publishing, publishers, self.window, start_ns)]
         if self._askers:
             askers = UserPool(loop, self._askers, self._of_askers, recording, random)
             meanwhile = Closed(len(self._askers), load.duration_s, load.warmup_s)
-            courses.append(run(meanwhile, askers, Window(loop), start_ns))
-        await asyncio.gather(*courses)
+            executions.append(run(meanwhile, askers, Window(loop), start_ns))
+        await asyncio.gather(*executions)
 
     async def _emitter_counts(self) -> EmitterCounts | None:
         return await emitter_counts(self._job.base_url, self._ssl_context)
@@ -206,15 +207,12 @@ async def emitter_counts(
 
 
 def _crowd(load: EventLoad, known: Sequence[Account], shared: Listening) -> Crowd:
-    slow, stalled = (load.slow, load.stalled) if isinstance(load, FanOut) else (0, 0)
     tokens = [known[number % len(known)].virtual.token for number in range(load.clients)]
-    slow_from, stalled_from = load.readers, load.readers + slow
+    slow_from, stalled_from = load.readers, load.readers + load.slow
     return Crowd(
         readers=[Client(n, tokens[n], shared) for n in range(slow_from)],
         slow=[SlowClient(n, tokens[n], shared) for n in range(slow_from, stalled_from)],
-        stalled=[
-            StalledClient(n, tokens[n], shared) for n in range(stalled_from, stalled_from + stalled)
-        ],
+        stalled=[StalledClient(n, tokens[n], shared) for n in range(stalled_from, load.clients)],
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loopmark.harness.store import RunFolder
-from loopmark.harness.vocabulary.load import FanOut, FanOutSteps
+from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import (
     CellResult,

@@ -21,7 +21,7 @@ from loopmark.harness.launch.target_process import HOST, free_port
 from loopmark.harness.run.driver_process import Drive, DriverProcess
 from loopmark.harness.vocabulary.address import Address
 from loopmark.harness.vocabulary.job import LoadJob, Timeouts, Workers
-from loopmark.harness.vocabulary.load import Closed
+from loopmark.harness.vocabulary.loads.closed import Closed
 from tests.network_namespaces import Host, inside
 
 ROOT = Path(__file__).parents[3]

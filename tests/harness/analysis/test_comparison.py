@@ -8,7 +8,8 @@ import pytest
 
 from loopmark.harness.analysis.comparison import compare
 from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
-from loopmark.harness.vocabulary.load import Closed, Load
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.result import CellResult, Comparison
 from tests.harness.builders import (
     burst,

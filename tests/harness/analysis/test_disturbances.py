@@ -8,7 +8,7 @@ import pytest
 
 from loopmark.harness.analysis.disturbances import METRICS, disturbances
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
-from loopmark.harness.vocabulary.load import FanOut
+from loopmark.harness.vocabulary.loads.fan_out import FanOut
 from loopmark.harness.vocabulary.result import CellResult
 from tests.harness.builders import cell, cell_result, closed, fan_out, round_result
 

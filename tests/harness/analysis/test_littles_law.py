@@ -15,7 +15,7 @@ from loopmark.harness.analysis.littles_law import (
     closed_balance,
     open_balance,
 )
-from loopmark.harness.vocabulary.load import Closed
+from loopmark.harness.vocabulary.loads.closed import Closed
 from tests.harness.builders import MS, START, closed, frame, open_, ramp, sample, steady, steps
 
 END = START + 2000 * MS

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from loopmark.harness.analysis import stages, summaries
 from loopmark.harness.planning.pacing import arrival_times
-from loopmark.harness.vocabulary.load import Ramp, Steps
+from loopmark.harness.vocabulary.loads.arriving import RAMP_STAGES, Ramp, Steps
 from loopmark.harness.vocabulary.result import CellResult, Figures
 from tests.harness.builders import by_round, cell, frame, ramp, record, report, sample, steps
 
@@ -62,7 +62,7 @@ def test_every_step_is_a_stage() -> None:
 def test_stages_of_a_ramp_cover_it(start: float, end: float, duration_s: float) -> None:
     load = ramp(start, end, duration_s)
     found = stages.stages(load)
-    assert len(found) == stages.RAMP_STAGES
+    assert len(found) == RAMP_STAGES
     assert sum(one.duration_s for one in found) == pytest.approx(duration_s)
     planned = sum(one.rate * one.duration_s for one in found)
     assert planned == pytest.approx(duration_s * (start + end) / 2)

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from loopmark.harness.cli import main
 from loopmark.harness.run.locustfile_run import prepare
-from loopmark.harness.vocabulary.load import Population
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 
 Run = Callable[..., Result]

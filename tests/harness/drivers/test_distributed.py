@@ -25,7 +25,10 @@ from loopmark.harness.drivers.process.job_files import read_report, write_job
 from loopmark.harness.drivers.process.job_loop import DONE, ENDED_EARLY, READY
 from loopmark.harness.launch.target_process import free_port
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
-from loopmark.harness.vocabulary.load import Burst, Closed, FlowLoad, Open
+from loopmark.harness.vocabulary.load import FlowLoad
+from loopmark.harness.vocabulary.loads.arriving import Open
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
 from tests.harness.drivers.driving import Server, job, ok, samples_of
 
 pytestmark = pytest.mark.anyio

@@ -27,7 +27,7 @@ from loopmark.harness.run.driver_process import Drive, DriverProcess
 from loopmark.harness.run.locustfile_inspection import inspect
 from loopmark.harness.run.locustfile_run import MODULE
 from loopmark.harness.vocabulary.job import DriverReport, ErrorKind, LocustfileJob
-from loopmark.harness.vocabulary.load import Population
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import Inspection, LocustfileChoice
 from tests.harness.drivers.locustfile_target import SLOW_S, CountingTarget
 

@@ -27,20 +27,13 @@ from loopmark.harness.drivers.users.round import accounts
 from loopmark.harness.drivers.websocket_driver import clients, event_connection
 from loopmark.harness.drivers.websocket_driver.driver import drive
 from loopmark.harness.planning.pacing import arrival_times
-from loopmark.harness.planning.pacing import publishing as publishing_load
 from loopmark.harness.vocabulary.flow import EventFlow
 from loopmark.harness.vocabulary.job import DriverReport, EmitterCounts, LoadJob, Timeouts
-from loopmark.harness.vocabulary.load import (
-    PUBLISHERS,
-    Burst,
-    Closed,
-    EventLoad,
-    FanOut,
-    FanOutSteps,
-    FlowLoad,
-    Open,
-    Steps,
-)
+from loopmark.harness.vocabulary.load import EventLoad, FlowLoad
+from loopmark.harness.vocabulary.loads.arriving import Open, Steps
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.loads.fan_out import PUBLISHERS, FanOut, FanOutSteps
 from loopmark.harness.vocabulary.scenario import Broadcast, EventProtocol, Scenario
 from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import HANG_S, PATIENT, WARM, samples_of
@@ -385,7 +378,7 @@ async def test_publications_are_due_exactly_when_pacing_says(
 ) -> None:
     report, samples = await driven(EventServer(), scenario("websocket"), load, tmp_path)
     start_ns = report.window_start_ns - round(load.warmup_s * 1e9)
-    times_s = list(arrival_times(publishing_load(load), Random(1)))
+    times_s = list(arrival_times(load.publishing, Random(1)))
     due_ns = np.sort(of(samples, "create")["due_ns"].to_numpy()) - start_ns
     assert due_ns == pytest.approx(np.array(times_s) * 1e9, abs=2)
     assert set(samples["error"]) == {""}

@@ -14,13 +14,14 @@ from scipy import stats
 
 from loopmark.harness.planning.pacing import (
     RAMP_SHARE,
-    Stretch,
     arrival_times,
     start_times,
-    stretches,
     think_time,
 )
-from loopmark.harness.vocabulary.load import Arriving, Closed, Open, Ramp, Steps
+from loopmark.harness.vocabulary.load import Arriving
+from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
+from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.loads.model import Stretch
 
 RATES = st.floats(0.5, 400)
 DURATIONS = st.floats(0.05, 4)
@@ -123,7 +124,7 @@ def test_extreme_ramps_are_inverted_exactly(start: float, end: float) -> None:
 
 @given(LOADS)
 def test_stretches_cover_the_warm_up_at_the_first_rate_and_the_window(load: Arriving) -> None:
-    found = stretches(load)
+    found = load.stretches
     total_s = sum(one.duration_s for one in found)
     assert total_s == pytest.approx(load.warmup_s + load.duration_s)
     assert found[0].start_rate == rate_at(load, 0.0)

@@ -23,7 +23,8 @@ from loopmark.harness.planning.plan import (
 )
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Timeouts
-from loopmark.harness.vocabulary.load import Burst, Closed
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.scenarios.catalog import SCENARIOS
 from loopmark.targets.catalog import VARIANTS
 from tests.harness.builders import burst, cell, closed

@@ -19,12 +19,12 @@ from loopmark.harness.drivers.http.line import Origin
 from loopmark.harness.drivers.locust_driver.flows.flow_user import FlowUser, RoundContext
 from loopmark.harness.drivers.locust_driver.gevent_loop import GeventLoop
 from loopmark.harness.drivers.pacing.load_models import (
-    SETTLE_S,
     WHOLE,
     LoadExecution,
     Share,
     UserPool,
     begin,
+    settle_s,
 )
 from loopmark.harness.drivers.pacing.user import Account, nobody_waits
 from loopmark.harness.drivers.pacing.window import Window
@@ -33,7 +33,6 @@ from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleRows
 from loopmark.harness.vocabulary.flow import VirtualUser
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
-from loopmark.harness.vocabulary.load import FANNING_OUT, Burst
 from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
 
 CONNECTING_AT_ONCE = 50
@@ -70,7 +69,6 @@ class Round:
         assert is_plain_flow(flow, scenario), (
             "no plan lets Locust drive httpx clients or hear events"
         )
-        assert not isinstance(load, FANNING_OUT), "no plan lets Locust hear events"
         self._runner = runner
         self._job = job
         self._load = load
@@ -165,8 +163,7 @@ class Round:
         gc.collect()
         gc.freeze()
         if start_ns is None:
-            settle_ns = round(SETTLE_S * 1e9) if isinstance(self._load, Burst) else 0
-            start_ns = clock() + settle_ns
+            start_ns = clock() + round(settle_s(self._load) * 1e9)
         execution = begin(self._load, pool, self.window, start_ns, self._ended.set)
         return self._to_the_end(execution)
 

@@ -15,7 +15,7 @@ from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.job import ErrorKind
-from loopmark.harness.vocabulary.load import Population
+from loopmark.harness.vocabulary.loads.population import Population
 
 LOOK_INTERVAL_S = 0.1
 """How often it is looked whether there are users left."""

@@ -11,12 +11,11 @@ from loopmark.harness.drivers.locust_driver.native_thread import NativeThread
 from loopmark.harness.drivers.locust_driver.workers import messages
 from loopmark.harness.drivers.locust_driver.workers.deliveries import Deliveries
 from loopmark.harness.drivers.locust_driver.workers.worker_pool import WorkerPool
-from loopmark.harness.drivers.pacing.load_models import SETTLE_S
+from loopmark.harness.drivers.pacing.load_models import settle_s
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.samples import SampleFile
 from loopmark.harness.vocabulary.address import Address
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
-from loopmark.harness.vocabulary.load import Burst
 from loopmark.harness.vocabulary.scenario import Scenario
 
 LEAD_S = 0.3
@@ -112,8 +111,8 @@ class _Round:
     def _start(self) -> None:
         present = self._deliveries.present()
         self._goes = all(part.is_right for part in present)
-        settle_s = SETTLE_S if isinstance(self._job.load, Burst) else 0.0
-        start_ns = self._deliveries.start_ns = clock() + round((LEAD_S + settle_s) * 1e9)
+        quiet_s = settle_s(self._job.load)
+        start_ns = self._deliveries.start_ns = clock() + round((LEAD_S + quiet_s) * 1e9)
         for part in present:
             theirs = None if part.clock == "durations" else start_ns + part.offset.offset_ns
             self._pool.send(part.worker, messages.START, go=self._goes, start_ns=theirs)
@@ -125,7 +124,7 @@ class _Round:
             return start_ns, start_ns
         if windows := self._deliveries.windows():
             return min(start for start, _ in windows), max(end for _, end in windows)
-        if isinstance(load, Burst):
+        if load.window_s is None:
             return start_ns, clock()
-        open_ns = start_ns + round(load.warmup_s * 1e9)
-        return open_ns, open_ns + round((load.planned_s - load.warmup_s - load.drain_s) * 1e9)
+        open_s, close_s = load.window_s
+        return start_ns + round(open_s * 1e9), start_ns + round(close_s * 1e9)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from loopmark.harness import __version__
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob, LocustfileJob
-from loopmark.harness.vocabulary.load import Population
+from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 
 LEAVING = "loopmark_leaving"

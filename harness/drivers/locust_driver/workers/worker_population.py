@@ -22,7 +22,7 @@ from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleRows
 from loopmark.harness.vocabulary.job import DriverReport
-from loopmark.harness.vocabulary.load import Population
+from loopmark.harness.vocabulary.loads.population import Population
 
 
 class WorkerPopulation:

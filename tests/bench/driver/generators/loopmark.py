@@ -20,7 +20,9 @@ from loopmark.harness.analysis.statistics import has_enough_beyond, interpolated
 from loopmark.harness.drivers.process.job_files import read_report, write_job
 from loopmark.harness.launch.process_reaper import end
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
-from loopmark.harness.vocabulary.load import Closed, FlowLoad, Open
+from loopmark.harness.vocabulary.load import FlowLoad
+from loopmark.harness.vocabulary.loads.arriving import Open
+from loopmark.harness.vocabulary.loads.closed import Closed
 from tests.bench.driver.generators.loopmark_driver import scenario_name
 from tests.bench.driver.task import PERCENTILES, Reading, Task, perform
 

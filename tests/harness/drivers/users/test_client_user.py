@@ -24,7 +24,9 @@ from loopmark.harness.vocabulary.flow import (
     check,
 )
 from loopmark.harness.vocabulary.job import DriverReport, ErrorKind, Timeouts
-from loopmark.harness.vocabulary.load import Burst, Closed, Open
+from loopmark.harness.vocabulary.loads.arriving import Open
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.closed import Closed
 from tests.harness.drivers.driving import (
     HANG_S,
     PATIENT,

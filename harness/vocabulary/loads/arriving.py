@@ -1,0 +1,344 @@
+"""The open loads: flows arrive by a schedule, whatever the target does."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
+
+from pydantic import ConfigDict
+
+from loopmark.harness.vocabulary.loads.bounds import (
+    Concurrency,
+    PositiveSeconds,
+    Rate,
+    Rates,
+    Seconds,
+    Spacing,
+)
+from loopmark.harness.vocabulary.loads.model import (
+    LATENCIES,
+    LoadModel,
+    Stage,
+    Stretch,
+    Traits,
+    Words,
+)
+
+DEFAULT_MAX_IN_FLIGHT = 256
+
+RAMP_STAGES = 10
+"""Into so many equal stretches a ramp is cut: few enough that each holds a tenth of the samples."""
+
+
+class _Arriving(LoadModel):
+    """What they have in common."""
+
+    __slots__ = ()
+
+    arrivals: Spacing
+    max_in_flight: int
+    warmup_s: float
+    drain_s: float
+
+    @property
+    @abstractmethod
+    def _rates(self) -> str:
+        """Template for its arrivals per second."""
+
+    @property
+    @abstractmethod
+    def _name(self) -> str:
+        """Model and rates, as in a cell's name."""
+
+    @property
+    def _words(self) -> Words:
+        poisson = self.arrivals == "poisson"
+        at_once = (
+            f"{self._rates} arrivals per second{self._over}"
+            f"{', at random moments (Poisson)' if poisson else ''}"
+        )
+        return Words(
+            at_once=at_once,
+            size=f"{self._rates}{', Poisson' if poisson else ''}",
+            heading="Arrivals",
+            planned=(
+                f"{at_once}, for {{duration_s:seconds}} after {{warmup_s:seconds}} of warm-up, "
+                "at most {max_in_flight:count} flows under way"
+            ),
+            kind="",
+            note=(
+                "Flows arrive faster and faster, whatever the target does; what counts is up to "
+                "which rate it keeps up."
+            ),
+        )
+
+    @property
+    def _over(self) -> str:
+        """Template for in how many steps, or how fast, the rate rises."""
+        return ""
+
+    @property
+    def concurrency(self) -> int:
+        """The number of requests in flight at most."""
+        return self.max_in_flight
+
+    @property
+    def accounts(self) -> None:
+        """Flows take turns over all accounts that exist."""
+        return
+
+    @property
+    def window_s(self) -> tuple[float, float]:
+        """When the window opens and closes, in seconds from the start."""
+        return self.warmup_s, self.warmup_s + sum(one.duration_s for one in self.window)
+
+    @property
+    def planned_s(self) -> float:
+        """Seconds that one round is expected to take."""
+        return self.window_s[1] + self.drain_s
+
+    @property
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+        return f"{self._name}{'' if self.arrivals == 'constant' else f'-{self.arrivals}'}"
+
+    @property
+    def spacing(self) -> Spacing:
+        """How arrivals are spaced."""
+        return self.arrivals
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """The arrival rate over time: the warm-up first, then the measured window."""
+        first = self.window[0].start_rate
+        warmup = (Stretch(self.warmup_s, first, first),) if self.warmup_s > 0 else ()
+        return warmup + self.window
+
+
+@dataclass(frozen=True, slots=True)
+class Open(_Arriving):
+    """Flows that arrive at a constant rate, whatever the target does.
+
+    Attributes:
+        rate: Arrivals per second.
+        duration_s: Length of the measured window, in seconds: arrivals due in it count, whenever
+            they are answered.
+        arrivals: How they are spaced.
+        max_in_flight: Flows under way at most; an arrival that finds so many is refused, and
+            recorded as such.
+        warmup_s: Seconds driven at the same rate before the window.
+        drain_s: Seconds that the requests in flight at the end are expected to take.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    rate: Rate
+    duration_s: PositiveSeconds
+    arrivals: Spacing = "constant"
+    max_in_flight: Concurrency = DEFAULT_MAX_IN_FLIGHT
+    warmup_s: Seconds = 0.5
+    drain_s: Seconds = 0.0
+    model: Literal["open"] = "open"
+
+    traits: ClassVar[Traits] = Traits(
+        counted="due",
+        latency_from="due",
+        is_scheduled=True,
+        steady="responses",
+        balance="arrivals",
+        main="latency_ms.p50",
+        compared=("latency_ms.p50", "latency_ms.p99", "cpu_ms_per_request"),
+        agreed=(*LATENCIES, "cpu_ms_per_request"),
+    )
+
+    @property
+    def words(self) -> Words:
+        """How it is worded."""
+        return replace(
+            self._words,
+            kind="at a constant rate",
+            note=(
+                "Flows arrive at a constant rate, whatever the target does; what counts is how "
+                "long an answer takes from the moment at which its request was due."
+            ),
+        )
+
+    @property
+    def _rates(self) -> str:
+        return "{rate:level}"
+
+    @property
+    def _name(self) -> str:
+        return f"open-{self.rate:g}"
+
+    @property
+    def magnitude(self) -> float:
+        """Its rate."""
+        return self.rate
+
+    @property
+    def window(self) -> tuple[Stretch, ...]:
+        """The arrival rate through the measured window."""
+        return (Stretch(self.duration_s, self.rate, self.rate),)
+
+    @property
+    def comparable(self) -> Self:
+        """Itself without what the last requests are expected to take."""
+        return replace(self, drain_s=0.0)
+
+
+_RISING = Traits(counted="due", latency_from="due", is_scheduled=True, knee="slowest-stage")
+
+
+@dataclass(frozen=True, slots=True)
+class Steps(_Arriving):
+    """An open load whose rate goes from step to step: where does the target stop keeping up?
+
+    Attributes:
+        rates: Arrivals per second of each step.
+        step_s: Length of each step, in seconds.
+        arrivals: How they are spaced.
+        max_in_flight: Flows under way at most; an arrival that finds so many is refused.
+        warmup_s: Seconds driven at the first rate before the window.
+        drain_s: Seconds that the requests in flight at the end are expected to take.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    rates: Rates
+    step_s: PositiveSeconds
+    arrivals: Spacing = "constant"
+    max_in_flight: Concurrency = DEFAULT_MAX_IN_FLIGHT
+    warmup_s: Seconds = 0.5
+    drain_s: Seconds = 0.0
+    model: Literal["steps"] = "steps"
+
+    traits: ClassVar[Traits] = _RISING
+
+    @property
+    def words(self) -> Words:
+        """How it is worded."""
+        return replace(self._words, kind="step by step")
+
+    @property
+    def _rates(self) -> str:
+        return "{from_rate:level} to {to_rate:level}"
+
+    @property
+    def _over(self) -> str:
+        return f" in {len(self.rates)} steps of {{step_s:seconds}}"
+
+    @property
+    def _name(self) -> str:
+        return f"steps-{self.from_rate:g}-{self.to_rate:g}-by-{len(self.rates)}"
+
+    @property
+    def from_rate(self) -> float:
+        """Arrivals per second in the first step."""
+        return self.rates[0]
+
+    @property
+    def to_rate(self) -> float:
+        """And in the last."""
+        return self.rates[-1]
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the measured window, in seconds."""
+        return len(self.rates) * self.step_s
+
+    @property
+    def magnitude(self) -> float:
+        """Its highest rate."""
+        return max(self.rates)
+
+    @property
+    def window(self) -> tuple[Stretch, ...]:
+        """The arrival rate through the measured window."""
+        return tuple(Stretch(self.step_s, rate, rate) for rate in self.rates)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Its steps."""
+        return steps_as_stages(self.rates, self.step_s)
+
+    @property
+    def comparable(self) -> Self:
+        """Itself without what the last requests are expected to take."""
+        return replace(self, drain_s=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp(_Arriving):
+    """An open load whose rate changes linearly: where does the target stop keeping up?
+
+    Attributes:
+        from_rate: Arrivals per second at the start of the window.
+        to_rate: And at its end.
+        duration_s: Length of the measured window, in seconds.
+        arrivals: How they are spaced.
+        max_in_flight: Flows under way at most; an arrival that finds so many is refused.
+        warmup_s: Seconds driven at `from_rate` before the window.
+        drain_s: Seconds that the requests in flight at the end are expected to take.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    from_rate: Rate
+    to_rate: Rate
+    duration_s: PositiveSeconds
+    arrivals: Spacing = "constant"
+    max_in_flight: Concurrency = DEFAULT_MAX_IN_FLIGHT
+    warmup_s: Seconds = 0.5
+    drain_s: Seconds = 0.0
+    model: Literal["ramp"] = "ramp"
+
+    traits: ClassVar[Traits] = _RISING
+
+    @property
+    def words(self) -> Words:
+        """How it is worded."""
+        return replace(self._words, kind="up a ramp")
+
+    @property
+    def _rates(self) -> str:
+        return "{from_rate:level} to {to_rate:level}"
+
+    @property
+    def _over(self) -> str:
+        return " over {duration_s:seconds}"
+
+    @property
+    def _name(self) -> str:
+        return f"ramp-{self.from_rate:g}-{self.to_rate:g}"
+
+    @property
+    def magnitude(self) -> float:
+        """Its highest rate."""
+        return max(self.from_rate, self.to_rate)
+
+    @property
+    def window(self) -> tuple[Stretch, ...]:
+        """The arrival rate through the measured window."""
+        return (Stretch(self.duration_s, self.from_rate, self.to_rate),)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Equal stretches of it, each with its mean rate."""
+        slope = (self.to_rate - self.from_rate) / RAMP_STAGES
+        length = self.duration_s / RAMP_STAGES
+        return tuple(
+            Stage(number * length, length, self.from_rate + (number + 0.5) * slope)
+            for number in range(RAMP_STAGES)
+        )
+
+    @property
+    def comparable(self) -> Self:
+        """Itself without what the last requests are expected to take."""
+        return replace(self, drain_s=0.0)
+
+
+def steps_as_stages(rates: tuple[float, ...], step_s: float) -> tuple[Stage, ...]:
+    """A stage for each of the rates, in time order."""
+    return tuple(Stage(number * step_s, step_s, rate) for number, rate in enumerate(rates))

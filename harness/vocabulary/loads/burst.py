@@ -1,0 +1,67 @@
+"""N flows at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from loopmark.harness.vocabulary.loads.bounds import Concurrency, PositiveSeconds
+from loopmark.harness.vocabulary.loads.model import LoadModel, Traits, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Burst(LoadModel):
+    """N flows at once; the makespan, from the common start to the last answer, counts.
+
+    Attributes:
+        n: Number of virtual users; each does the flow once.
+        planned_s: Seconds that one round is expected to take, for the time left and the deadline.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    n: Concurrency
+    planned_s: PositiveSeconds = 1.0
+    model: Literal["burst"] = "burst"
+
+    traits: ClassVar[Traits] = Traits(
+        counted="all",
+        latency_from="sent",
+        ends_with_last_answer=True,
+        main="makespan_s",
+        compared=("makespan_s", "throughput_rps", "latency_ms.p50", "cpu_ms_per_request"),
+        agreed=("makespan_s", "latency_ms.p50", "cpu_ms_per_request"),
+    )
+    words: ClassVar[Words] = Words(
+        at_once="{n:count} requests at once",
+        size="{n:count}",
+        heading="At once",
+        planned="{n:count} requests at once",
+        kind="in one burst",
+        note=(
+            "All requests are due at one moment; what counts is the time until the last one is "
+            "answered."
+        ),
+    )
+
+    @property
+    def concurrency(self) -> int:
+        """The number of requests in flight at most."""
+        return self.n
+
+    @property
+    def magnitude(self) -> float:
+        """The number of requests."""
+        return self.n
+
+    @property
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+        return f"burst-{self.n}"
+
+    @property
+    def comparable(self) -> Burst:
+        """Itself without what a round is expected to take."""
+        return replace(self, planned_s=1.0)

@@ -1,0 +1,294 @@
+"""Events that are published to many clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
+
+from pydantic import ConfigDict
+
+from loopmark.harness.vocabulary.loads.arriving import Open, Steps, steps_as_stages
+from loopmark.harness.vocabulary.loads.bounds import (
+    Concurrency,
+    Few,
+    PositiveSeconds,
+    Rate,
+    Rates,
+    Seconds,
+)
+from loopmark.harness.vocabulary.loads.model import (
+    DELIVERY,
+    LATENCIES,
+    LoadModel,
+    Stage,
+    Stretch,
+    Traits,
+    Words,
+)
+
+CONNECTING_S = 0.006
+"""What a client's connection is expected to take, for the time left: most of it is the target's
+processor, which authenticates one after the other."""
+
+PUBLISHERS = 32
+"""Connections from which publications are sent: so many may be under way at once."""
+
+IN_TIME = "99% within 100 ms of the moment at which it was due to be published"
+"""When a stage of a fan-out is in time; the rule and its reason are in `analysis.knee`."""
+
+
+class _FanningOut(LoadModel):
+    """What both have in common."""
+
+    __slots__ = ()
+
+    clients: int
+    warmup_s: float
+    drain_s: float
+
+    @property
+    def magnitude(self) -> float:
+        """The number of clients."""
+        return self.clients
+
+    @property
+    def accounts(self) -> int:
+        """One for each client, and each user beside; publishers share the clients'."""
+        return self.concurrency - PUBLISHERS
+
+    @property
+    def window_s(self) -> tuple[float, float]:
+        """When the window opens and closes, in seconds from the start."""
+        return self.warmup_s, self.warmup_s + sum(one.duration_s for one in self.window)
+
+    @property
+    def planned_s(self) -> float:
+        """Seconds that one round is expected to take."""
+        return CONNECTING_S * self.clients + self.window_s[1] + self.drain_s
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut(_FanningOut):
+    """Clients that hear events, and one publisher at a constant rate, whatever the target does.
+
+    Attributes:
+        clients: Connections for events, all there before the window begins.
+        rate: Publications per second; every client should hear each.
+        duration_s: Length of the measured window, in seconds: publications due in it count,
+            whenever they are heard.
+        slow: How many of the clients read only now and then.
+        stalled: How many of them stop reading, and so answering pings, once they are connected.
+        http_users: Users that ask for something else meanwhile, each with one request in flight.
+        warmup_s: Seconds driven at the same rate before the window.
+        drain_s: Seconds after the window in which what was published is still awaited.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    clients: Concurrency
+    rate: Rate
+    duration_s: PositiveSeconds
+    slow: Few = 0
+    stalled: Few = 0
+    http_users: Few = 0
+    warmup_s: Seconds = 0.5
+    drain_s: Seconds = 1.0
+    model: Literal["fan-out"] = "fan-out"
+
+    traits: ClassVar[Traits] = Traits(
+        unit=DELIVERY,
+        counted="due",
+        latency_from="sent",
+        is_scheduled=True,
+        steady="responses",
+        main="latency_ms.p99",
+        compared=("latency_ms.p50", "latency_ms.p99", "cpu_ms_per_request"),
+        agreed=(*LATENCIES, "cpu_ms_per_request"),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse a crowd in which nobody reads."""
+        silent = self.slow + self.stalled
+        if silent >= self.clients:
+            raise ValueError(
+                f"of {self.clients} clients {silent} are slow or stalled; one at least must read"
+            )
+
+    @property
+    def words(self) -> Words:
+        """How it is worded."""
+        users = "HTTP user" if self.http_users == 1 else "HTTP users"
+        there = (("slow", "slow", self.slow), ("stalled", "stalled", self.stalled))
+        silent = [f"{{{name}:count}} of them {what}" for name, what, many in there if many]
+        beside = ["{http_users:count} " + users] if self.http_users else []
+        others = [f"{{{name}:count}} {what}" for name, what, many in there if many] + beside
+        at_once = ", ".join(
+            [_audience(self.clients), *silent, *beside, "{rate:level} publications per second"]
+        )
+        return Words(
+            at_once=at_once,
+            size=", ".join(["{clients:count} at {rate:level}/s", *others]),
+            heading="Clients",
+            planned=f"{at_once}, for {{duration_s:seconds}} after {{warmup_s:seconds}} of warm-up",
+            kind="at a constant rate",
+            note=(
+                "One publisher tells every client something, at a constant rate, whatever the "
+                "target does; what counts is that each client that reads hears all of it, once and "
+                "in order, and how long that takes from the moment at which the target emitted it."
+            ),
+            others=tuple(others),
+            at="{clients:count} at {rate:level}/s",
+        )
+
+    @property
+    def readers(self) -> int:
+        """Clients that read at once, and so must hear everything."""
+        return self.clients - self.slow - self.stalled
+
+    @property
+    def publishing(self) -> Open:
+        """The open load as which publications arrive: evenly spaced."""
+        return Open(
+            rate=self.rate,
+            duration_s=self.duration_s,
+            max_in_flight=PUBLISHERS,
+            warmup_s=self.warmup_s,
+        )
+
+    @property
+    def window(self) -> tuple[Stretch, ...]:
+        """The rate of publications through the measured window."""
+        return self.publishing.window
+
+    @property
+    def concurrency(self) -> int:
+        """The number of connections at most."""
+        return self.clients + self.http_users + PUBLISHERS
+
+    @property
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+        parts = (("slow", self.slow), ("stalled", self.stalled), ("http", self.http_users))
+        others = "".join(f"-{what}-{n}" for what, n in parts if n)
+        return f"fan-out-{self.clients}-at-{self.rate:g}{others}"
+
+    @property
+    def comparable(self) -> Self:
+        """Itself without how long the last deliveries are awaited."""
+        return replace(self, drain_s=0.0)
+
+    @property
+    def undisturbed(self) -> Self:
+        """The same with as many clients that all read, and nobody else."""
+        return replace(self, slow=0, stalled=0, http_users=0)
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutSteps(_FanningOut):
+    """A fan-out whose rate goes from step to step: up to which does everybody hear all in time?
+
+    Attributes:
+        clients: Connections for events, all there before the window begins; all of them read.
+        rates: Publications per second of each step.
+        step_s: Length of each step, in seconds.
+        warmup_s: Seconds driven at the first rate before the window.
+        drain_s: Seconds after the window in which what was published is still awaited.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    clients: Concurrency
+    rates: Rates
+    step_s: PositiveSeconds
+    warmup_s: Seconds = 0.5
+    drain_s: Seconds = 1.0
+    model: Literal["fan-out-steps"] = "fan-out-steps"
+
+    traits: ClassVar[Traits] = Traits(
+        unit=DELIVERY, counted="due", latency_from="sent", is_scheduled=True, knee="all-heard"
+    )
+    slow: ClassVar[int] = 0
+    stalled: ClassVar[int] = 0
+    http_users: ClassVar[int] = 0
+
+    @property
+    def words(self) -> Words:
+        """How it is worded."""
+        rates = "{from_rate:level} to {to_rate:level}"
+        at_once = (
+            f"{_audience(self.clients)}, {rates} publications per second in {len(self.rates)} "
+            "steps of {step_s:seconds}"
+        )
+        return Words(
+            at_once=at_once,
+            size=f"{{clients:count}} at {rates}/s",
+            heading="Clients",
+            planned=f"{at_once}, for {{duration_s:seconds}} after {{warmup_s:seconds}} of warm-up",
+            kind="rate by rate",
+            note=(
+                "One publisher tells every client something, faster and faster; what counts is the "
+                f"highest rate up to which everybody hears all of it, {IN_TIME}."
+            ),
+            at=f"{{clients:count}} at {rates}/s",
+        )
+
+    @property
+    def from_rate(self) -> float:
+        """Publications per second in the first step."""
+        return self.rates[0]
+
+    @property
+    def to_rate(self) -> float:
+        """And in the last."""
+        return self.rates[-1]
+
+    @property
+    def readers(self) -> int:
+        """Clients that read at once: all of them."""
+        return self.clients
+
+    @property
+    def publishing(self) -> Steps:
+        """The open load as which publications arrive: evenly spaced."""
+        return Steps(
+            rates=self.rates,
+            step_s=self.step_s,
+            max_in_flight=PUBLISHERS,
+            warmup_s=self.warmup_s,
+        )
+
+    @property
+    def window(self) -> tuple[Stretch, ...]:
+        """The rate of publications through the measured window."""
+        return self.publishing.window
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Its steps."""
+        return steps_as_stages(self.rates, self.step_s)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the measured window, in seconds."""
+        return len(self.rates) * self.step_s
+
+    @property
+    def concurrency(self) -> int:
+        """The number of connections at most."""
+        return self.clients + PUBLISHERS
+
+    @property
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+        ends = f"{self.from_rate:g}-{self.to_rate:g}"
+        return f"fan-out-{self.clients}-steps-{ends}-by-{len(self.rates)}"
+
+    @property
+    def comparable(self) -> Self:
+        """Itself without how long the last deliveries are awaited."""
+        return replace(self, drain_s=0.0)
+
+
+def _audience(clients: int) -> str:
+    """Template for the number of clients."""
+    return f"{{clients:count}} {'client' if clients == 1 else 'clients'}"

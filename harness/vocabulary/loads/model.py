@@ -1,0 +1,262 @@
+"""What every load model tells of itself, as data: nobody need ask which one it is."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, Self, TypeAlias
+
+from loopmark.harness.vocabulary.loads.bounds import Spacing
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What the figures of a load are about.
+
+    Attributes:
+        one: A single one.
+        many: Several.
+        scheduled: What a schedule makes due, several of them.
+    """
+
+    one: str
+    many: str
+    scheduled: str
+
+
+REQUEST = Unit("request", "requests", "requests")
+DELIVERY = Unit("delivery", "deliveries", "publications")
+"""One publication heard, or missed, by one client that reads."""
+
+Counted: TypeAlias = Literal["all", "answered", "due"]
+"""Which samples of a round its figures are about: all, those answered in the window, or those due
+in it, whenever they were answered."""
+
+LatencyBasis: TypeAlias = Literal["due", "sent"]
+"""The moment from which latency counts."""
+
+Series: TypeAlias = Literal["answers", "responses"]
+"""What must hold its level through the window: answers per bin, or mean response times."""
+
+Balance: TypeAlias = Literal["users", "arrivals"]
+"""The form of Little's law that holds: N = X (R + Z) of users, or L = lambda W of arrivals."""
+
+KneeRule: TypeAlias = Literal["slowest-stage", "all-heard"]
+"""When a stage is kept up with: nearly all within a few times the tail of the slowest stage, or
+everything heard by everybody and nearly all of it within a fixed time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What the analysis must know of a load.
+
+    Attributes:
+        unit: What a sample is.
+        counted: Which samples count.
+        latency_from: The basis of latency.
+        is_scheduled: Whether things are due at moments laid down beforehand, whatever the target
+            does: then the driver must keep the schedule.
+        ends_with_last_answer: Whether the window ends when the last user is answered, and the
+            target is idle before and after it.
+        is_at_most: Whether `planned_s` is a limit, and the load may end by itself before.
+        has_dues: Whether requests are due at a moment of their own, so that the time from due to
+            sent means something.
+        steady: What must hold its level; None where nothing need.
+        balance: The form of Little's law; None where none holds.
+        knee: The rule for the stages of a rising rate; None without stages.
+        main: Key of the metric that counts; empty where it is the knee or nothing.
+        compared: Keys of the metrics in which two targets are compared. Not what the load's own
+            schedule sets, and nothing of rising rates: latency there is mostly that beyond the
+            knee.
+        agreed: Keys of those that two drivers should find alike; likewise.
+    """
+
+    unit: Unit = REQUEST
+    counted: Counted
+    latency_from: LatencyBasis
+    is_scheduled: bool = False
+    ends_with_last_answer: bool = False
+    is_at_most: bool = False
+    has_dues: bool = True
+    steady: Series | None = None
+    balance: Balance | None = None
+    knee: KneeRule | None = None
+    main: str = ""
+    compared: tuple[str, ...] = ()
+    agreed: tuple[str, ...] = ()
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether the window is made of stages."""
+        return self.knee is not None
+
+
+LATENCIES = ("latency_ms.p50", "latency_ms.p90", "latency_ms.p99")
+"""The latencies that two drivers are held side by side in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """How a load is worded: templates over its own fields and properties.
+
+    A field is written `{name:form}`; the forms (`count`, `level`, `seconds`, `long_time`) are those
+    of reports, which fill the templates in.
+
+    Attributes:
+        at_once: In a sentence.
+        size: For a column whose heading says what it counts.
+        heading: That heading.
+        planned: With its times, for the description of the method.
+        kind: Of the model, behind the title of a scenario measured under several.
+        note: What is driven under it, and what counts.
+        others: Who is there beside clients that read; each in few words.
+        at: Place on the axis of a chart, said in a few words; empty where the size says it.
+    """
+
+    at_once: str
+    size: str
+    heading: str
+    planned: str
+    kind: str
+    note: str
+    others: tuple[str, ...] = ()
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Users that are there through the whole window.
+
+    Attributes:
+        users: How many.
+        think_s: Seconds that a user waits after a flow before the next: always, or in the mean.
+        think: `constant`, or `exponential` with `think_s` as its mean.
+    """
+
+    users: int
+    think_s: float
+    think: Literal["constant", "exponential"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time in which the arrival rate changes linearly, or not at all.
+
+    Attributes:
+        duration_s: Its length in seconds.
+        start_rate: Arrivals per second at its start.
+        end_rate: And at its end.
+    """
+
+    duration_s: float
+    start_rate: float
+    end_rate: float
+
+    @property
+    def arrivals(self) -> float:
+        """The expected number of arrivals: the area under the rate."""
+        return self.duration_s * (self.start_rate + self.end_rate) / 2
+
+    def time_of(self, arrivals: float) -> float:
+        """Seconds from its start until so many arrivals are expected.
+
+        The rate is a + b t with b = (end - start) / duration, so arrivals = a t + b t^2 / 2; solved
+        for t in the form that neither cancels nor divides by a b near zero.
+        """
+        if arrivals <= 0:
+            return 0.0
+        slope = (self.end_rate - self.start_rate) / self.duration_s
+        root = math.sqrt(max(0.0, self.start_rate**2 + 2 * slope * arrivals))
+        return 2 * arrivals / (self.start_rate + root)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stretch of the window; seconds from its start, and the mean rate planned."""
+
+    start_s: float
+    duration_s: float
+    rate: float
+
+
+class LoadModel(ABC):
+    """How flows arrive, or events are published.
+
+    What a plan says are the fields of each model; these are what the rest asks.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def traits(self) -> Traits:
+        """What the analysis must know of it."""
+
+    @property
+    @abstractmethod
+    def words(self) -> Words:
+        """How it is worded."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+
+    @property
+    @abstractmethod
+    def concurrency(self) -> int:
+        """The number of requests in flight, or of connections, at most."""
+
+    @property
+    def accounts(self) -> int | None:
+        """How many accounts its users need; None where they take turns over all that exist."""
+        return self.concurrency
+
+    @property
+    @abstractmethod
+    def magnitude(self) -> float:
+        """How large it is, among those of its model."""
+
+    @property
+    def comparable(self) -> Self:
+        """Itself without what a round is expected to take: that may differ between two cells."""
+        return self
+
+    @property
+    def undisturbed(self) -> Self:
+        """Itself where all clients just read, and nobody else is there."""
+        return self
+
+    @property
+    def held(self) -> Held | None:
+        """The users that are there through the whole window; None where their number varies."""
+        return None
+
+    @property
+    def spacing(self) -> Spacing:
+        """How what is due is spaced."""
+        return "constant"
+
+    @property
+    def window_s(self) -> tuple[float, float] | None:
+        """When the window opens and closes, in seconds from the start; None where answers decide.
+
+        A load with a warm-up opens it after that.
+        """
+        return None
+
+    @property
+    def window(self) -> tuple[Stretch, ...]:
+        """The arrival rate through the measured window; empty without a schedule."""
+        return ()
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of the window, in time order; empty without any."""
+        return ()
+
+    @property
+    def readers(self) -> int:
+        """Clients that hear events and read at once, so that they must hear everything."""
+        return 0

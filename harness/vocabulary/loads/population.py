@@ -1,0 +1,101 @@
+"""The users of a locustfile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from loopmark.harness.vocabulary.loads.bounds import Concurrency, PositiveSeconds, Rate
+from loopmark.harness.vocabulary.loads.model import LATENCIES, LoadModel, Traits, Words
+
+
+@dataclass(frozen=True, slots=True)
+class Population(LoadModel):
+    """The users of a locustfile, who ask and wait as it says.
+
+    Attributes:
+        users: How many; None where a shape of the locustfile decides.
+        spawn_rate: Users started per second; they count from when all are there.
+        run_time_s: From the first user's start to the end, in seconds; with a shape the longest
+            that it may take.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    users: Concurrency | None
+    spawn_rate: Rate
+    run_time_s: PositiveSeconds
+    model: Literal["population"] = "population"
+
+    @property
+    def traits(self) -> Traits:
+        """Under a shape nothing is meant to be steady.
+
+        How long the users wait is theirs to say: there is no number that Little's law could be held
+        against.
+        """
+        return _SHAPE if self.users is None else _USERS
+
+    @property
+    def words(self) -> Words:
+        """How it is worded: a shape has no number of users."""
+        return _SHAPE_WORDS if self.users is None else _USERS_WORDS
+
+    @property
+    def concurrency(self) -> int:
+        """The number of users at most, as far as it is known."""
+        return self.users or 1
+
+    @property
+    def magnitude(self) -> float:
+        """The number of users; 0 where it is not known."""
+        return self.users or 0
+
+    @property
+    def planned_s(self) -> float:
+        """Seconds that one round is expected to take."""
+        return self.run_time_s
+
+    @property
+    def label(self) -> str:
+        """Model and size, as in a cell's name."""
+        return "shape" if self.users is None else f"users-{self.users}"
+
+
+_USERS = Traits(
+    counted="answered",
+    latency_from="sent",
+    has_dues=False,
+    steady="answers",
+    main="throughput_rps",
+    compared=("throughput_rps", "latency_ms.p50", "cpu_ms_per_request"),
+    agreed=("throughput_rps", *LATENCIES, "cpu_ms_per_request"),
+)
+_SHAPE = replace(_USERS, steady=None, is_at_most=True)
+
+_USERS_WORDS = Words(
+    at_once="{users:count} users of the locustfile",
+    size="{users:count}",
+    heading="Users",
+    planned=(
+        "{users:count} users of the locustfile, {spawn_rate:level} more per second until all are "
+        "there, {run_time_s:long_time} in all"
+    ),
+    kind="by the users of a locustfile",
+    note=(
+        "Users ask and wait as the locustfile says; what counts is how many requests are answered "
+        "per second once all users are there."
+    ),
+)
+_SHAPE_WORDS = replace(
+    _USERS_WORDS,
+    at_once="as many users as the locustfile's shape says",
+    size="shape",
+    planned="as many users as the locustfile's shape says, for at most {run_time_s:long_time}",
+    note=(
+        "Users come and go as the locustfile's shape says, ask and wait as its tasks say; all of "
+        "it is measured, so the figures are of all sizes of the crowd together."
+    ),
+)
