@@ -89,9 +89,13 @@ def results(load: Staged, rounds: Sequence[Sequence[StageCount]]) -> tuple[Stage
 
 
 def knee_rps(found: Sequence[StageResult]) -> float | None:
-    """The highest rate up to which every stage kept up; 0 for none, None for all of them."""
+    """The highest rate up to which every stage kept up; 0 for none, None for all of them.
+
+    Rates may be repeated and in any order: a rate is kept up with where each stage of it is.
+    """
     knee = 0.0
-    for stage in sorted(found, key=lambda one: one.rate):
+    # Of equal rates a stage that did not keep up comes first, else the knee would be its rate.
+    for stage in sorted(found, key=lambda one: (one.rate, one.kept_up)):
         if not stage.kept_up:
             return knee
         knee = stage.rate
@@ -199,8 +203,11 @@ def _grows(yardstick: Sequence[StageCount], duration_s: float) -> bool:
 
     Where a queue grows, the response time rises by r - 1 seconds per second, r being the offered
     over the served rate; what was already queued when the stage began does not hide that.
+    Single answers have no halves: that they do not rise cannot be told.
     """
     halves = [np.array_split(one.response, 2) for one in yardstick if one.response.size > 1]
+    if not halves:
+        return True
     first, second = (
         statistics.percentile(joined([pair[half] for pair in halves]), 0.5) for half in (0, 1)
     )

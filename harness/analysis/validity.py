@@ -314,7 +314,10 @@ def _from_knee(load: FanOutSteps, evidence: Evidence) -> Iterator[tuple[Validity
     found, knee = evidence.fan_out, evidence.knee_rps
     if knee is None or found is None or found.driver_cpu_us is None:
         return
-    broken = min(rate for rate in load.rates if rate > knee)
+    beyond = [rate for rate in load.rates if rate > knee]
+    if not beyond:
+        return
+    broken = min(beyond)
     share = broken * load.readers * found.driver_cpu_us / 1e6
     if share > MAX_DRIVER_CPU:
         reason = (
@@ -393,8 +396,8 @@ def _from_flow_of_answers(load: Load, evidence: Evidence) -> Iterator[tuple[Vali
         if load.users is not None:
             yield from _from_steadiness(load, evidence)
     elif evidence.knee_rps == 0 and not isinstance(load, FanOutSteps):
-        reason = "the target kept up with no stage, so there is nothing to hold the others against"
-        yield ValidityState.UNSTEADY, reason
+        # Not "with no stage": of several stages at the slowest rate some may be kept up with.
+        yield ValidityState.UNSTEADY, "the target fell behind in the slowest stage; no baseline"
 
 
 def _from_steadiness(

@@ -360,8 +360,9 @@ class Figures:
             fan-out the publications.
         stages: Steps and ramps: the single stretches, in time order.
         knee_rps: Steps and ramps: the highest rate up to which the target kept up with every stage;
-            0 if not even with the slowest, None if with all: then its limit lies beyond. Of a
-            fan-out in publications per second.
+            0 if not even with the slowest, None if with all: then its limit lies beyond. Always
+            below the rate of a stage that it did not keep up with, however often that rate comes.
+            Of a fan-out in publications per second.
         database_use: What the database did for it.
         over_time: The window of its first round, in at most 60 stretches.
         workers: Of a distributed driver.

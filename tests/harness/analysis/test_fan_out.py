@@ -406,6 +406,42 @@ def test_knee_is_the_rate_before_the_first_that_was_not_kept_up_with(kept: list[
     assert stages.knee_rps(found) == (None if first_failed is None else 10.0 * first_failed)
 
 
+@pytest.mark.parametrize(
+    ("rates", "late", "knee"),
+    [
+        ((50.0, 100.0, 100.0), {2}, 50),
+        ((50.0, 100.0, 100.0), {1}, 50),
+        ((100.0, 50.0, 100.0), {0}, 50),
+        ((100.0, 100.0), {1}, 0),
+        ((100.0, 50.0), {0}, 50),
+        ((50.0, 100.0, 50.0), {2}, 0),
+        ((100.0, 100.0), set(), None),
+    ],
+)
+def test_rate_is_kept_up_with_where_each_stage_of_it_is(
+    rates: tuple[float, ...], late: set[int], knee: float | None
+) -> None:
+    load = fan_out_steps(*rates)
+    rows = fanned_out(load)
+    for row in rows:
+        if row["step"] == DELIVERY_STEP and (row["due_ns"] - START) // 10**9 in late:
+            row["done_ns"] += 500_000_000
+    found = summary(load, rows)
+    assert figures(found).knee_rps == knee
+    assert [number for number, one in enumerate(figures(found).stages) if not one.kept_up] == [
+        *late
+    ]
+    assert found.validity.is_valid, found.validity.reasons
+
+
+def test_what_fails_in_a_stage_is_the_finding_though_its_rate_was_once_kept_up_with() -> None:
+    load = fan_out_steps(50.0, 100.0, 100.0)
+    found = summary(load, with_error(fanned_out(load), ErrorKind.MISSING, lambda n: n == 1600))
+    assert figures(found).knee_rps == 50
+    assert found.error_kinds == {"missing": 1}
+    assert found.validity.is_valid, found.validity.reasons
+
+
 # ---- a large one ----
 
 

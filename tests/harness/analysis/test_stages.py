@@ -13,8 +13,18 @@ from hypothesis import strategies as st
 from loopmark.harness.analysis import stages, summaries
 from loopmark.harness.planning.pacing import arrival_times
 from loopmark.harness.vocabulary.loads.arriving import RAMP_STAGES, Ramp, Steps
-from loopmark.harness.vocabulary.result import CellResult, Figures
-from tests.harness.builders import by_round, cell, frame, ramp, record, report, sample, steps
+from loopmark.harness.vocabulary.result import CellResult, Figures, StageResult
+from tests.harness.builders import (
+    START,
+    by_round,
+    cell,
+    frame,
+    ramp,
+    record,
+    report,
+    sample,
+    steps,
+)
 
 STEPS = steps(50.0, 100.0, 200.0, 400.0)
 CAPACITY = 150.0
@@ -46,6 +56,10 @@ def summary(load: Steps | Ramp, rows: list[dict[str, Any]], rounds: int = 1) -> 
     return summaries.summarise(
         cell(load=load, rounds=rounds), records, by_round(frame(all_rows)), ()
     )
+
+
+def stage(rate: float, *, kept_up: bool) -> StageResult:
+    return StageResult(0.0, 1.0, rate, rate, rate, rate, 0, 0, None, None, kept_up)
 
 
 def figures(of: CellResult) -> Figures:
@@ -125,6 +139,42 @@ def test_knee_of_a_ramp_is_near_its_capacity_when_it_rises(load: Ramp) -> None:
     if load.from_rate < load.to_rate:
         found = figures(summary(load, driven(load, 200.0))).knee_rps
         assert found == pytest.approx(200, abs=36)
+
+
+@pytest.mark.parametrize("rates", [(50.0, 400.0, 400.0), (50.0, 100.0, 400.0, 100.0)])
+def test_what_is_refused_at_a_rate_that_was_not_always_kept_up_with_is_the_finding(
+    rates: tuple[float, ...],
+) -> None:
+    load = steps(*rates)
+    last = START + (len(rates) - 1) * 10**9
+    rows = [
+        row | {"error": "refused"} if row["due_ns"] >= last else row for row in driven(load, 5000.0)
+    ]
+    found = summary(load, rows)
+    assert figures(found).knee_rps == 50
+    assert found.error_kinds == {"refused": rates[-1]}
+    assert found.validity.is_valid, found.validity.reasons
+
+
+def test_single_answers_are_no_yardstick() -> None:
+    load = steps(1.0, 2.0)
+    rows = [sample(sent_ms=ms, took_ms=10) for ms in (0, 1000, 1500)]
+    found = summary(load, rows, rounds=25)
+    assert figures(found).knee_rps == 0
+    assert found.validity.reasons == ("the target fell behind in the slowest stage; no baseline",)
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=8))
+def test_every_stage_up_to_the_knee_kept_up_and_one_of_the_next_rate_did_not(
+    of: list[tuple[int, bool]],
+) -> None:
+    found = [stage(float(rate), kept_up=kept_up) for rate, kept_up in of]
+    knee = stages.knee_rps(found)
+    assert (knee is None) == all(one.kept_up for one in found)
+    if knee is not None:
+        assert all(one.kept_up for one in found if one.rate <= knee)
+        following = min(one.rate for one in found if one.rate > knee)
+        assert not all(one.kept_up for one in found if one.rate == following)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=8), st.randoms(use_true_random=False))

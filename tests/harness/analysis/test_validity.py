@@ -232,7 +232,7 @@ def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evide
         ),
         (OPEN, replace(GOOD_OPEN, arrivals=(PUNCTUAL,)), "driver-limited", "of 2 rounds"),
         (OPEN, replace(GOOD_OPEN, answers=19), "too-few-samples", "19 right answers"),
-        (STEPS, replace(GOOD_STEPS, knee_rps=0.0), "unsteady", "kept up with no stage"),
+        (STEPS, replace(GOOD_STEPS, knee_rps=0.0), "unsteady", "fell behind in the slowest stage"),
         (RAMP, replace(GOOD_STEPS, error_kinds={"refused": 7}), "errors", "7 of 3000 arrivals"),
         (
             FAN_OUT,
@@ -381,6 +381,12 @@ def test_a_knee_that_may_be_the_drivers(cost_us: float | None, *, valid: bool) -
     """The second step asks for 40 publications to 10 clients: 400 deliveries a second."""
     asked = replace(GOOD_FAN_OUT, knee_rps=20.0, fan_out=replace(HEARD, driver_cpu_us=cost_us))
     assert judge(FAN_OUT_STEPS, asked).is_valid is valid
+
+
+@pytest.mark.parametrize("knee", [40.0, 50.0])
+def test_a_knee_with_no_rate_beyond_it_is_nothing_to_hold_against_the_driver(knee: float) -> None:
+    asked = replace(GOOD_FAN_OUT, knee_rps=knee, fan_out=replace(HEARD, driver_cpu_us=2_200.0))
+    assert judge(FAN_OUT_STEPS, asked).is_valid
 
 
 # ---- gravest first, all kept ----
