@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-workers bench-events bench-uploads test check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-workers bench-events bench-uploads test fuzz check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -56,6 +56,11 @@ bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 m
 # Two processes, whatever the machine has: most tests start some of their own.
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Property tests only, with examples that are new in each run; FUZZ names files or folders.
+FUZZ ?= tests
+fuzz: $(STAMP) ## Look for inputs that break a property, with new and ten times as many examples (many minutes)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m hypothesis --hypothesis-profile=fuzz $(FUZZ)
 
 check: $(STAMP) ## Lint and type-check
 	$(BIN)/ruff check $(SOURCES)

@@ -9,10 +9,34 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from loopmark.harness.launch.process_reaper import MARK
 
 Loopmark = Callable[..., "subprocess.Popen[str]"]
+
+# On a slow or busy machine an example may take long, and that says nothing about the code. Examples
+# are the same in every run, so that a failure has to do with the change and comes again.
+settings.register_profile(
+    "same-examples",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=40,
+    print_blob=True,
+)
+# New ones in each run, to look for what those leave out, and kept when they fail.
+settings.register_profile(
+    "fuzz",
+    settings.get_profile("same-examples"),
+    derandomize=False,
+    database=DirectoryBasedExampleDatabase(".hypothesis/examples"),
+    max_examples=400,
+)
+# Here and not in a folder below, which is read later than --hypothesis-profile.
+settings.load_profile("same-examples")
 
 TEST = "LOOPMARK_TEST"
 """Environment variable by which a test knows the processes that came from it."""
