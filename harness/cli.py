@@ -32,6 +32,8 @@ from loopmark.harness.planning.plan import (
     KnownNames,
     Plan,
     cells_of,
+    drivable,
+    driven_by,
     parse_plan,
     planned_seconds,
     select,
@@ -113,8 +115,8 @@ def main() -> None:
     "drivers",
     metavar="NAME",
     multiple=True,
-    help="Instead of the plan's drivers: httpx or locust; twice for both. Scenarios that need "
-    "an httpx client stay with httpx, and those that hear events with websocket.",
+    help="Instead of the plan's drivers: httpx, locust or websocket; may be repeated. Cells that "
+    "it cannot drive are skipped.",
 )
 @click.option(
     "--workers",
@@ -165,13 +167,18 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     wished = wish(ctx, of_a_plan)
     if wished is not None:
         _run_locustfile(wished, _workers(workers, listen), out_folder)
-    parsed, text = _plan(plan, profile, drivers)
-    cells = select(cells_of(parsed), only)
+    _require_known("driver", drivers, DRIVERS)
+    parsed, text = _plan(plan, profile)
+    if drivers:
+        parsed = driven_by(tuple(dict.fromkeys(drivers)), parsed)
+    cells, skipped = drivable(select(cells_of(parsed), only), _known_names().drivable_by)
     _require_files(cells)
     shared = _workers(workers, listen)
     if shared is not None:
         _require_distributed(cells)
         _warn_of_crowding(shared)
+    if skipped:
+        err.print(Text(skipped), soft_wrap=True)
     host = parse_address(shared.listen, "--listen").host if shared and shared.listen else HOST
     from loopmark.harness.run import measure as running  # noqa: PLC0415 - half a second that --help need not take
     from loopmark.harness.run.journal import new_run_id  # noqa: PLC0415
@@ -435,16 +442,13 @@ def _require_distributed(cells: Sequence[Cell]) -> None:
         if cell.driver not in DISTRIBUTED:
             raise UserError(
                 f"--workers: the {cell.driver} driver of {cell.name} is one process; add "
-                "--driver locust, and choose with --only what that can drive"
+                "--driver locust, which skips what it cannot drive"
             )
 
 
-def _plan(
-    path: Path | None, profile: str | None, drivers: tuple[str, ...] = ()
-) -> tuple[Plan, str]:
+def _plan(path: Path | None, profile: str | None) -> tuple[Plan, str]:
     if path is not None and profile is not None:
         raise UserError("name a plan file or a --profile, not both")
-    _require_known("driver", drivers, DRIVERS)
     known = _known_names()
     if path is not None:
         try:
@@ -455,11 +459,11 @@ def _plan(
             raise UserError(f"cannot read the plan {path}: {reason}{hint}") from None
         if path.suffix == ".py":
             raise UserError(f"{path} is no plan (TOML); for a locustfile: --locustfile {path}")
-        return parse_plan(text, str(path), known, drivers), text
+        return parse_plan(text, str(path), known), text
     name = DEFAULT_PROFILE if profile is None else profile
     _require_known("profile", (name,), _profiles())
     text = (files("loopmark.scenarios") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
-    return parse_plan(text, f"{name}.toml", known, drivers), text
+    return parse_plan(text, f"{name}.toml", known), text
 
 
 def _known_names() -> KnownNames:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from itertools import chain
 from random import Random
 from typing import Annotated
 
@@ -96,23 +95,18 @@ class KnownNames:
 _PLAN = TypeAdapter(Plan)
 
 
-def parse_plan(text: str, source: str, known: KnownNames, drivers: tuple[str, ...] = ()) -> Plan:
+def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
     """Read a plan.
 
     Args:
         text: TOML.
         source: The file's name, for messages.
         known: The names that exist.
-        drivers: Instead of those that it names, but for scenarios that they cannot drive; empty
-            leaves them.
 
     Raises:
         UserError: With the file, the line or key, and what was expected there.
     """
     plan = _read(text, source)
-    if drivers:
-        blocks = [_driven_by(drivers, block, known.drivable_by) for block in plan.measure]
-        plan = replace(plan, measure=tuple(chain.from_iterable(blocks)))
     if plan.timeouts.first_byte_s > plan.request_timeout_s:
         raise UserError(
             f"{source}: first_byte_timeout_s: at most request_timeout_s, which is "
@@ -134,6 +128,54 @@ def parse_plan(text: str, source: str, known: KnownNames, drivers: tuple[str, ..
             raise UserError(f"{source}: measure[{index}].{problem}")
     _refuse_duplicates(cells_of(plan), source)
     return plan
+
+
+def driven_by(drivers: tuple[str, ...], plan: Plan) -> Plan:
+    """The plan with these drivers instead of those that it names.
+
+    Raises:
+        UserError: When two of its blocks have the same cells then.
+    """
+    blocks = tuple(replace(block, drivers=drivers) for block in plan.measure)
+    found = replace(plan, measure=blocks)
+    _refuse_duplicates(cells_of(found), f"{plan.name} with --driver")
+    return found
+
+
+def drivable(
+    cells: Sequence[Cell], drivable_by: Mapping[str, Collection[str]]
+) -> tuple[tuple[Cell, ...], str]:
+    """Keep the cells that their driver can drive.
+
+    Args:
+        cells: Those that were chosen.
+        drivable_by: By scenario that not every driver can drive: the drivers that can.
+
+    Returns:
+        These cells, and a line on the others: how many, of which scenarios, and what drives those.
+        The line is empty where there are none.
+
+    Raises:
+        UserError: With that line, when nothing is left.
+    """
+    kept = tuple(cell for cell in cells if _is_drivable(cell, drivable_by))
+    skipped = [cell for cell in cells if not _is_drivable(cell, drivable_by)]
+    if not skipped:
+        return kept, ""
+    fit: dict[tuple[str, ...], list[str]] = {}
+    for name in dict.fromkeys(cell.scenario for cell in skipped):
+        fit.setdefault(tuple(sorted(drivable_by[name])), []).append(name)
+    why = "; ".join(
+        f"only {' or '.join(able)} can drive {', '.join(names)}" for able, names in fit.items()
+    )
+    named = " ".join(f"--driver {name}" for name in sorted({cell.driver for cell in skipped}))
+    if not kept:
+        raise UserError(f"{named}: no cell is left to measure: {why}")
+    return kept, f"{named}: {len(skipped)} of {len(cells)} cells skipped: {why}"
+
+
+def _is_drivable(cell: Cell, drivable_by: Mapping[str, Collection[str]]) -> bool:
+    return cell.driver in drivable_by.get(cell.scenario, (cell.driver,))
 
 
 def cells_of(plan: Plan) -> tuple[Cell, ...]:
@@ -222,21 +264,6 @@ def _unfit_load(block: Measure, broadcasting: Collection[str]) -> str:
                     "of its own with other loads"
                 )
     return ""
-
-
-def _driven_by(
-    drivers: tuple[str, ...], block: Measure, drivable_by: Mapping[str, Collection[str]]
-) -> Iterator[Measure]:
-    """The block with these drivers; scenarios that only others can drive stay with theirs."""
-    for is_fit in (True, False):
-        scenarios = tuple(
-            name
-            for name in block.scenarios
-            if is_fit == all(driver in drivable_by.get(name, drivers) for driver in drivers)
-        )
-        if scenarios:
-            own = drivers if is_fit else block.drivers
-            yield replace(block, scenarios=scenarios, drivers=own)
 
 
 def _read(text: str, source: str) -> Plan:

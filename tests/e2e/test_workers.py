@@ -72,6 +72,23 @@ def test_workers_of_this_machine_share_a_plan(
     assert "2 workers" in page
 
 
+def test_cells_that_locust_cannot_drive_are_skipped_and_told(
+    loopmark: Loopmark, tmp_path: Path
+) -> None:
+    choice = ("--driver", "locust", "--workers", "2", "--only", "*/async/burst-10/*")
+    done = loopmark("run", "--profile", "smoke", *choice)
+    assert done.returncode in {0, 1}, done.stderr
+    assert (
+        "--driver locust: 5 of 7 cells skipped: only websocket can drive connect-websocket, "
+        "connect-socketio, process-websocket, process-socketio, upload\n"
+    ) in done.stderr
+    results = json.loads((tmp_path / "results/latest/results.json").read_text())
+    assert {(cell["scenario"], cell["driver"]) for cell in results["cells"]} == {
+        ("wait-timer", "locust"),
+        ("wait-database", "locust"),
+    }
+
+
 @pytest.fixture(scope="module")
 def three_hosts() -> Iterator[Sequence[Host]]:
     """The first is for the run, the others for workers."""
@@ -296,6 +313,10 @@ def test_a_locustfile_that_a_worker_cannot_import_is_told(
     ("arguments", "message"),
     [
         (("run", "--workers", "2"), "the httpx driver of "),
+        (
+            ("run", "--profile", "smoke", "--driver", "locust", "--only", "crud-client"),
+            "--driver locust: no cell is left to measure: only httpx can drive crud-client",
+        ),
         (("run", "--workers", "0"), "'--workers'"),
         (("run", "--listen", "127.0.0.1"), "--listen: say with --workers how many"),
         (("run", "--driver", "locst"), "unknown driver 'locst'; did you mean 'locust'?"),

@@ -16,6 +16,8 @@ from loopmark.harness.planning.plan import (
     KnownNames,
     Plan,
     cells_of,
+    drivable,
+    driven_by,
     interleave,
     parse_plan,
     planned_seconds,
@@ -30,6 +32,7 @@ from loopmark.targets.catalog import VARIANTS
 from tests.harness.builders import burst, cell, closed
 
 KNOWN = KnownNames(["crud", "wait-timer"], ["sync", "async"], ["httpx", "fake"])
+DRIVABLE_BY = {name: able(one) for name, one in SCENARIOS.items()}
 SHIPPED = sorted(
     path.name
     for path in (files("loopmark.scenarios") / "plans").iterdir()
@@ -53,6 +56,13 @@ def parsed(text: str) -> Plan:
     return parse_plan(text, "my.toml", KNOWN)
 
 
+def shipped(name: str) -> Plan:
+    text = (files("loopmark.scenarios") / "plans" / name).read_text(encoding="utf-8")
+    broadcasting = [name for name, one in SCENARIOS.items() if one.broadcast is not None]
+    known = KnownNames(SCENARIOS, VARIANTS, DRIVERS, DRIVABLE_BY, broadcasting)
+    return parse_plan(text, name, known)
+
+
 def refusal(text: str) -> str:
     with pytest.raises(UserError) as caught:
         parsed(text)
@@ -70,11 +80,7 @@ def one_load(load: str) -> str:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_plan_is_accepted(name: str) -> None:
-    text = (files("loopmark.scenarios") / "plans" / name).read_text(encoding="utf-8")
-    drivable_by = {name: able(one) for name, one in SCENARIOS.items()}
-    broadcasting = [name for name, one in SCENARIOS.items() if one.broadcast is not None]
-    known = KnownNames(SCENARIOS, VARIANTS, DRIVERS, drivable_by, broadcasting)
-    plan = parse_plan(text, name, known)
+    plan = shipped(name)
     assert f"{plan.name}.toml" == name
     assert plan.title
     assert cells_of(plan)
@@ -454,23 +460,60 @@ def test_driver_that_can_is_not(scenario: str, drivers: str) -> None:
     assert cells_of(parse_plan(text, "my.toml", FITTING))
 
 
+BOTH = plan_text(scenarios='["wait-timer", "crud"]', targets='["async"]', drivers='["httpx"]')
+
+
 def test_other_drivers_take_the_place_of_the_plans() -> None:
-    text = plan_text(scenarios='["wait-timer", "crud"]', drivers='["httpx"]')
-    plan = parse_plan(text, "my.toml", KNOWN, ("fake",))
+    plan = driven_by(("fake",), parse_plan(BOTH, "my.toml", KNOWN))
+    assert drivable(cells_of(plan), KNOWN.drivable_by) == (cells_of(plan), "")
     assert {(cell.scenario, cell.driver) for cell in cells_of(plan)} == {
         ("wait-timer", "fake"),
         ("crud", "fake"),
     }
 
 
-def test_scenarios_that_other_drivers_cannot_drive_stay_with_theirs() -> None:
-    text = plan_text(scenarios='["wait-timer", "crud"]', drivers='["httpx"]')
-    plan = parse_plan(text, "my.toml", FITTING, ("fake", "httpx"))
-    assert {(cell.scenario, cell.driver) for cell in cells_of(plan)} == {
+def test_cells_that_another_driver_cannot_drive_are_skipped_and_told() -> None:
+    cells = cells_of(driven_by(("fake", "httpx"), parse_plan(BOTH, "my.toml", FITTING)))
+    kept, skipped = drivable(cells, FITTING.drivable_by)
+    assert {(cell.scenario, cell.driver) for cell in kept} == {
         ("wait-timer", "fake"),
         ("wait-timer", "httpx"),
         ("crud", "httpx"),
     }
+    assert skipped == "--driver fake: 1 of 4 cells skipped: only httpx can drive crud"
+
+
+def test_another_driver_that_can_drive_no_cell_is_refused() -> None:
+    cells = cells_of(driven_by(("fake",), parse_plan(BOTH, "my.toml", FITTING)))
+    with pytest.raises(UserError) as caught:
+        drivable(select(cells, "crud"), FITTING.drivable_by)
+    assert str(caught.value) == (
+        "--driver fake: no cell is left to measure: only httpx can drive crud"
+    )
+
+
+def test_blocks_that_are_the_same_with_another_driver_are_refused() -> None:
+    block = BOTH[BOTH.index("[[measure]]") :].replace('"httpx"', '"fake"')
+    plan = parse_plan(f"{BOTH}\n{block}", "my.toml", KNOWN)
+    with pytest.raises(UserError, match=r"test with --driver: the cell .* is planned twice"):
+        driven_by(("fake",), plan)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("driver", sorted(DRIVERS))
+def test_shipped_plans_have_cells_for_drivers_and_leave_out_the_rest(
+    name: str, driver: str
+) -> None:
+    cells = cells_of(driven_by((driver,), shipped(name)))
+    fit = [cell for cell in cells if driver in able(SCENARIOS[cell.scenario])]
+    if not fit:
+        with pytest.raises(UserError, match="no cell is left"):
+            drivable(cells, DRIVABLE_BY)
+        return
+    kept, skipped = drivable(cells, DRIVABLE_BY)
+    assert list(kept) == fit
+    assert bool(skipped) == (len(fit) < len(cells))
+    assert "\n" not in skipped
 
 
 # ---- what a scenario does not publish ----
