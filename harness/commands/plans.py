@@ -1,0 +1,75 @@
+"""The plans that the command line can name: a file, or one that is shipped."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from loopmark.harness.commands.console import (
+    require_known,
+)
+from loopmark.harness.drivers.catalog import DRIVERS, able
+from loopmark.harness.errors import UserError
+from loopmark.harness.planning.plan import (
+    KnownNames,
+    Plan,
+    cells_of,
+    parse_plan,
+    planned_seconds,
+)
+from loopmark.scenarios.catalog import SCENARIOS
+from loopmark.targets.catalog import VARIANTS
+
+DEFAULT_PROFILE = "quick"
+
+
+def read_plan(path: Path | None, profile: str | None) -> tuple[Plan, str]:
+    """The plan that was named, and its text; the default profile where none was.
+
+    Raises:
+        UserError: There is none of that name, or it is none.
+    """
+    if path is not None and profile is not None:
+        raise UserError("name a plan file or a --profile, not both")
+    known = known_names()
+    if path is not None:
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            hint = f"; for the shipped plan: --profile {path}" if str(path) in profiles() else ""
+            raise UserError(f"cannot read the plan {path}: {reason}{hint}") from None
+        if path.suffix == ".py":
+            raise UserError(f"{path} is no plan (TOML); for a locustfile: --locustfile {path}")
+        return parse_plan(text, str(path), known), text
+    name = DEFAULT_PROFILE if profile is None else profile
+    require_known("profile", (name,), profiles())
+    text = (files("loopmark.scenarios") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
+    return parse_plan(text, f"{name}.toml", known), text
+
+
+def known_names() -> KnownNames:
+    """The names that a plan may use, from the catalogs."""
+    return KnownNames(
+        SCENARIOS.keys(),
+        VARIANTS.keys(),
+        DRIVERS.keys(),
+        drivable_by={name: able(one) for name, one in SCENARIOS.items()},
+        broadcasting=[name for name, one in SCENARIOS.items() if one.broadcast is not None],
+    )
+
+
+def profiles() -> list[str]:
+    """Names of the shipped plans, the shortest runs first."""
+    plans = (files("loopmark.scenarios") / "plans").iterdir()
+    names = {plan.name.removesuffix(".toml") for plan in plans if plan.name.endswith(".toml")}
+    order = ["smoke", "quick", "full", "drivers", "events"]
+    return sorted(names, key=lambda name: (order.index(name) if name in order else 9, name))
+
+
+def profile_line(name: str) -> str:
+    """What a shipped plan answers, and what it takes."""
+    plan, _ = read_plan(None, name)
+    cells = cells_of(plan)
+    minutes = planned_seconds(cells) / 60
+    return f"{plan.title} ({len(cells)} cells, {minutes:.1f} minutes of measuring)"
