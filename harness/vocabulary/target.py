@@ -1,0 +1,55 @@
+"""A target: an application under test, and how it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from pydantic import ConfigDict
+
+Way: TypeAlias = Literal["variant", "asgi", "command", "url"]
+"""How a target is reached; each is a field of `Target`."""
+
+WAYS: tuple[Way, ...] = ("variant", "asgi", "command", "url")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An application under test. Exactly one of the four ways says how it is reached.
+
+    Attributes:
+        name: As in plans and in the names of cells.
+        variant: One of our own implementations of the documented contract, by name: it gets a
+            database, files and accounts, and tells how late its event loop is.
+        asgi: An application as `package.module:app`, served by uvicorn.
+        command: What starts it; `{port}` in an argument stands for the port to listen on.
+        url: Where it runs already: it is neither started nor watched.
+        environment: What it is told beside the present environment.
+        folder: Where it is started; empty for the present one.
+        ready: Path that answers 200 when it is ready; empty when it is enough that its port
+            answers.
+        description: What a reader of the report must know of it.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    variant: str = ""
+    asgi: str = ""
+    command: tuple[str, ...] = ()
+    url: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
+    ready: str = ""
+    description: str = ""
+
+    @property
+    def is_launched(self) -> bool:
+        """Whether it is started, watched and ended by the run."""
+        return not self.url
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it keeps the documented contract, and so needs its database and accounts."""
+        return bool(self.variant)
