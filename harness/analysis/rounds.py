@@ -28,6 +28,7 @@ from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import RoundResult
+from loopmark.harness.vocabulary.thresholds import Materiality
 
 LATE_MS = 1.0
 LATE_SHARE = 0.99
@@ -191,7 +192,7 @@ def _series(
     return None
 
 
-def _materiality(load: Load) -> steady_state.Materiality:
+def _materiality(load: Load) -> Materiality:
     if isinstance(load, Open | FanOut):
         return validity.MATERIAL_RESPONSES
     return validity.MATERIAL_ANSWERS

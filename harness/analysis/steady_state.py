@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from loopmark.harness.vocabulary.thresholds import Materiality
+
 BINS = 20
 """Per window: 100 ms in one of 2 s. More and smaller ones find shifts close to an end, but lose
 those in short windows to the scatter; see `tests/bench/steady_state_calibration.py`."""
@@ -27,19 +29,6 @@ MAX_CUT = 0.5
 SIGMAS = 4.0
 
 Series = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Materiality:
-    """How large a change must be to count.
-
-    Attributes:
-        level: Factor between both sides of a cut.
-        whole: Factor between the whole window, which is what is reported, and what the cut leaves.
-    """
-
-    level: float
-    whole: float
 
 
 @dataclass(frozen=True, slots=True)

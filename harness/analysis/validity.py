@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loopmark.harness.analysis.littles_law import Balance
-from loopmark.harness.analysis.steady_state import Change, Materiality, most
+from loopmark.harness.analysis.steady_state import Change, most
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
 from loopmark.harness.vocabulary.job import ErrorKind
 from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Arriving, EventLoad, Load
@@ -23,6 +23,7 @@ from loopmark.harness.vocabulary.loads.fan_out import PUBLISHERS, FanOut, FanOut
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END, RoundState
 from loopmark.harness.vocabulary.result import AuditResult, DriverUse, FanOutFigures
+from loopmark.harness.vocabulary.thresholds import Materiality
 
 MAX_DRIVER_CPU = 0.85
 """A single-threaded driver that is busier than this answers late itself: queueing grows as

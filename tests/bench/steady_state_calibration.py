@@ -17,13 +17,14 @@ import pandas as pd
 
 from loopmark.harness.analysis import steady_state
 from loopmark.harness.analysis.littles_law import open_balance
-from loopmark.harness.analysis.steady_state import Materiality, Series
+from loopmark.harness.analysis.steady_state import Series
 from loopmark.harness.analysis.validity import (
     MATERIAL_ANSWERS,
     MATERIAL_RESPONSES,
     MAX_LITTLE_DEVIATION,
     drift,
 )
+from loopmark.harness.vocabulary.thresholds import Materiality
 
 RATE = 400.0
 START_NS = 10**12

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.analysis import steady_state
-from loopmark.harness.analysis.steady_state import BINS, LEAST_KEPT, Change, Materiality
+from loopmark.harness.analysis.steady_state import BINS, LEAST_KEPT, Change
+from loopmark.harness.vocabulary.thresholds import Materiality
 
 MATERIALITY = Materiality(level=1.25, whole=1.1)
 levels = st.floats(10.0, 1e4)

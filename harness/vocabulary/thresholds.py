@@ -1,0 +1,94 @@
+"""The thresholds by which a cell is judged, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Materiality:
+    """How large a change must be to count.
+
+    Attributes:
+        level: Factor between both sides of a cut.
+        whole: Factor between the whole window, which is what is reported, and what the cut leaves.
+    """
+
+    level: float
+    whole: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """Those in force; the defaults are the ones that Loopmark ships.
+
+    Attributes:
+        max_driver_cpu: A single-threaded driver that is busier than this answers late itself:
+            queueing grows as 1 / (1 - utilisation).
+        max_waited_share: Of the time in which the driver was ready to run, it may have been not
+            scheduled for this share. With a processor of its own it is for 0 to 13%, beside a busy
+            loop for 18 to 71% (`make bench-starved`).
+        waited_allowance: Whatever that share, this part of the window is allowed.
+        max_burst_waited: In a burst all the waiting together makes the time to the last answer
+            longer by at most this share of it: less than its rounds scatter, however little the
+            driver had to do.
+        lag_allowance_ms: The driver's loop lag, and its lateness, may always be the few
+            milliseconds that a scheduler takes.
+        max_lag_share: And this share of the latency, to which they add. What a fan-out delivers
+            comes in bulk, and the lag with it: it falls on what is read last, so there the tail is
+            held against the tail.
+        spread_allowance_ms: In a burst, the last request may be sent this late.
+        max_spread_share: And this share of the makespan later.
+        min_send_rate: Of the requests that an open load makes due, the driver must send this share
+            within the window: a rate that was not offered says nothing of the target.
+        schedule_sigmas: Poisson arrivals scatter by the square root of their number.
+        max_little_deviation: Users, or requests in flight, as throughput x latency, against those
+            there were: what is missing was kept by the driver, or a queue grew through the window.
+        material_answers: For answers per bin: neither may one part of the window be a quarter above
+            the rest, nor may that move the figure of the whole window by a tenth.
+        material_responses: For mean response times of an open load: near saturation those of a
+            steady queue wander to twice their mean, while those of a growing one triple from one
+            half of the window to the other.
+        min_answers: Fewer cannot carry a median: N (1 - p) >= 10.
+        min_kept_share: A target keeps up with a stage of steps or of a ramp when this share of what
+            was due in it was answered right and in time. Not all: a stage of a few hundred requests
+            has its outliers, and where a target saturates the share falls by tens of per cent from
+            one stage to the next.
+        knee_slowdown: In time means: within so many times the 99th percentile of the slowest stage.
+            A queue at 80% use is five times as slow as an empty one; beyond that latency grows
+            without bound.
+        knee_allowance_ms: What a scheduler takes, where the target answers in a fraction of a
+            millisecond.
+        max_yardstick_growth: The slowest stage is the yardstick, so it must hold its own level. It
+            is overloaded itself if the median response of its second half is over so many times
+            that of its first.
+        max_yardstick_slope: Or if response times rise by so many seconds per second: then a tenth
+            more is offered than is served.
+        in_time_ms: A fan-out keeps up with a stage when every delivery due in it came, and nearly
+            all of them within this time from the moment the publication was due: up to a tenth of a
+            second what one sees seems to happen at once (Miller, 1968).
+        in_time_share: So many of them. A count of what was in time, because it needs no thousand
+            samples.
+    """
+
+    max_driver_cpu: float = 0.85
+    max_waited_share: float = 0.15
+    waited_allowance: float = 0.003
+    max_burst_waited: float = 0.02
+    lag_allowance_ms: float = 5.0
+    max_lag_share: float = 0.1
+    spread_allowance_ms: float = 10.0
+    max_spread_share: float = 0.2
+    min_send_rate: float = 0.99
+    schedule_sigmas: float = 4.0
+    max_little_deviation: float = 0.03
+    material_answers: Materiality = Materiality(level=1.25, whole=1.1)
+    material_responses: Materiality = Materiality(level=2.5, whole=1.6)
+    min_answers: int = 20
+    min_kept_share: float = 0.97
+    knee_slowdown: float = 5.0
+    knee_allowance_ms: float = 5.0
+    max_yardstick_growth: float = 2.0
+    max_yardstick_slope: float = 0.1
+    in_time_ms: float = 100.0
+    in_time_share: float = 0.99
