@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-workers bench-events bench-uploads test fuzz check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-driver-against bench-workers bench-events bench-uploads test fuzz check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -43,6 +43,9 @@ bench-steady-state: $(STAMP) ## How often steadiness is misjudged, on simulated 
 
 bench-driver: $(STAMP) ## The driver against its peers (about 13 minutes): CPU per request and accuracy, into docs/driver.md
 	$(BIN)/python -m tests.bench.driver
+
+bench-driver-against: $(STAMP) ## CPU per request of our drivers against those of another checkout: OTHER=folder (8 minutes)
+	$(BIN)/python -m tests.bench.driver_against $(OTHER)
 
 bench-workers: $(STAMP) ## Are two workers worth twice one, and is no sample lost? (7 minutes), into docs/workers.md
 	$(BIN)/python -m tests.bench.workers
