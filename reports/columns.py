@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from loopmark.harness.vocabulary.job import ErrorKind
 from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
 from loopmark.harness.vocabulary.loads.arriving import Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
@@ -18,6 +17,7 @@ from loopmark.harness.vocabulary.result import (
     StepResult,
     WorkerUse,
 )
+from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.reports import clocks, formatting, wording
 from loopmark.reports.formatting import MISSING
 

@@ -17,18 +17,17 @@ from loopmark.harness.analysis.latencies import Latencies, joined, percentiles
 from loopmark.harness.analysis.stages import StageCount
 from loopmark.harness.analysis.validity import Arrivals
 from loopmark.harness.analysis.windows import right, within
-from loopmark.harness.vocabulary.job import (
-    CONNECT_STEP,
-    DELIVERY_STEP,
-    SLOW_DELIVERY_STEP,
-    DriverReport,
-    ErrorKind,
-    FanOutReport,
-)
+from loopmark.harness.vocabulary.job import DriverReport, FanOutReport
 from loopmark.harness.vocabulary.load import EventLoad
 from loopmark.harness.vocabulary.loads.model import Stage
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import FanOutFigures
+from loopmark.harness.vocabulary.sample import (
+    CONNECT_STEP,
+    DELIVERY_STEP,
+    SLOW_DELIVERY_STEP,
+    ErrorKind,
+)
 
 KIB = 1024
 

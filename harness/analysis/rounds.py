@@ -19,7 +19,7 @@ from loopmark.harness.analysis import (
 )
 from loopmark.harness.analysis.latencies import Answers
 from loopmark.harness.analysis.windows import in_window, right, within
-from loopmark.harness.vocabulary.job import CONNECT_STEP, DriverReport, ErrorKind
+from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
@@ -28,6 +28,7 @@ from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import RoundResult
+from loopmark.harness.vocabulary.sample import CONNECT_STEP, ErrorKind
 from loopmark.harness.vocabulary.thresholds import Materiality
 
 LATE_MS = 1.0

@@ -21,7 +21,7 @@ from loopmark.harness.vocabulary.flow import (
     VirtualUser,
     WrongAnswer,
 )
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 SERVER_ERRORS = range(500, 600)
 

@@ -9,13 +9,7 @@ from typing import Any
 import pandas as pd
 
 from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
-from loopmark.harness.vocabulary.job import (
-    CONNECT_STEP,
-    DELIVERY_STEP,
-    DriverReport,
-    EmitterCounts,
-    FanOutReport,
-)
+from loopmark.harness.vocabulary.job import DriverReport, EmitterCounts, FanOutReport
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
@@ -43,6 +37,7 @@ from loopmark.harness.vocabulary.result import (
     RoundResult,
     TargetUse,
 )
+from loopmark.harness.vocabulary.sample import CONNECT_STEP, DELIVERY_STEP
 
 MS = 1_000_000
 S = 1_000_000_000

@@ -22,7 +22,7 @@ from loopmark.harness.vocabulary.flow import (
     VirtualUser,
     check,
 )
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 USER = VirtualUser(number=3, token="t-3", random=Random(1))
 ASK = Request("POST", "/things", step="create")

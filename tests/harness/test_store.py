@@ -20,7 +20,6 @@ from loopmark.harness.analysis.summaries import COLUMNS
 from loopmark.harness.errors import UserError
 from loopmark.harness.store import LABELS, RunFolder
 from loopmark.harness.vocabulary.cell import Cell, Validity
-from loopmark.harness.vocabulary.job import SAMPLE_COLUMNS
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
@@ -33,6 +32,7 @@ from loopmark.harness.vocabulary.result import (
     ScenarioFacts,
     TargetFacts,
 )
+from loopmark.harness.vocabulary.sample import SAMPLE_COLUMNS
 from tests.harness.builders import (
     burst,
     cell,

@@ -26,7 +26,7 @@ from loopmark.harness.vocabulary.flow import (
     VirtualUser,
     is_client_journey,
 )
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 from loopmark.targets import contract, event_contract, file_contract

@@ -11,7 +11,7 @@ import pytest
 
 from loopmark.harness.drivers.journey import RIGHT
 from loopmark.harness.vocabulary.flow import Event, EventFlow, Request, VirtualUser
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.scenarios import event_flows
 from tests.scenarios.fake_target import Answer, FakeTarget, passed_hearing
 

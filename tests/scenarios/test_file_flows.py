@@ -9,7 +9,7 @@ import pytest
 
 from loopmark.harness.drivers.journey import RIGHT
 from loopmark.harness.vocabulary.flow import Request, VirtualUser
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.scenarios import file_flows
 from loopmark.scenarios.file_flows import ProcessFiles
 from loopmark.scenarios.file_scenarios import FILE_SCENARIOS

@@ -12,7 +12,7 @@ import pytest
 
 from loopmark.harness.drivers.journey import RIGHT, Journey
 from loopmark.harness.vocabulary.flow import Flow, Request, VirtualUser
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.scenarios import flows
 from loopmark.targets import contract
 from tests.scenarios.fake_target import Answer, FakeTarget, passed

@@ -14,7 +14,7 @@ from typing import Protocol, cast
 import httptools
 
 from loopmark.harness.drivers.recording.clock import clock
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024

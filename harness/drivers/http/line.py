@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from loopmark.harness.drivers.http.connection import Connection, Failure, Headers, Owner
 from loopmark.harness.drivers.process import background_tasks
 from loopmark.harness.drivers.recording.clock import clock
-from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import Timeouts
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Safe methods. Repeating a DELETE that was carried out would be answered with 404."""

@@ -17,7 +17,8 @@ import httpx
 from loopmark.harness.drivers.http.connection import Failure, Headers
 from loopmark.harness.drivers.http.encoding import wire_form
 from loopmark.harness.drivers.http.line import Line, Origin
-from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import Timeouts
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 _EXCEPTIONS: dict[str, type[httpx.TransportError]] = {
     ErrorKind.CONNECT: httpx.ConnectError,

@@ -26,11 +26,11 @@ from loopmark.harness.planning.pacing import (
     start_times,
     think_time,
 )
-from loopmark.harness.vocabulary.job import ErrorKind
 from loopmark.harness.vocabulary.load import Arriving, PlanLoad
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.sample import ARRIVAL_STEP, ErrorKind
 
 SETTLE_S = 0.2
 """Quiet between warming up and a burst, so that the target is idle when it begins."""
@@ -45,9 +45,6 @@ connections would else be asked without end, and the samples of that fill the di
 
 UNSENT_AFTER_NS = 250_000_000
 """Arrivals that are still not sent so long after the window are given up, and counted."""
-
-ARRIVAL_STEP = "arrival"
-"""The step of a refused arrival: its flow was never begun."""
 
 T = TypeVar("T")
 

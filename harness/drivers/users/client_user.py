@@ -16,7 +16,8 @@ from loopmark.harness.drivers.process import background_tasks
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.flow import ClientJourney, Request, WrongAnswer
-from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import Timeouts
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 _IDENTIFIER = re.compile(
     r"(?<=/)(\d+|[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-f]{16,})(?=/|$)"

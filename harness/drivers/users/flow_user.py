@@ -19,7 +19,8 @@ from loopmark.harness.drivers.pacing.user import (
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.flow import Flow, Request, Response, VirtualUser
-from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import Timeouts
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 
 class FlowUser:

@@ -11,12 +11,12 @@ from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.websocket_driver.event_line import EventAddress, EventLine
 from loopmark.harness.drivers.websocket_driver.publications import Hearer, Publications
 from loopmark.harness.vocabulary.flow import Event
-from loopmark.harness.vocabulary.job import (
+from loopmark.harness.vocabulary.job import Timeouts
+from loopmark.harness.vocabulary.sample import (
     CONNECT_STEP,
     DELIVERY_STEP,
     SLOW_DELIVERY_STEP,
     ErrorKind,
-    Timeouts,
 )
 from loopmark.harness.vocabulary.scenario import Broadcast
 

@@ -16,7 +16,7 @@ from engineio import packet as engineio
 from socketio import packet as socketio
 
 from loopmark.harness.vocabulary.flow import Event
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.scenario import EventProtocol
 
 LONGEST_KEPT = 4096

@@ -21,7 +21,7 @@ from loopmark.harness.drivers.journey import SERVER_ERRORS
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.websocket_driver.dialects import Dialect, Ending, Reply
 from loopmark.harness.vocabulary.flow import Event
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_FRAGMENTS = 1024

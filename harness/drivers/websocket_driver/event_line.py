@@ -19,7 +19,8 @@ from loopmark.harness.drivers.websocket_driver.event_connection import (
     EventConnection,
     Listener,
 )
-from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import Timeouts
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 FRUGAL_SEGMENT_BYTES = 1400
 FRUGAL_BUFFER_BYTES = 1024

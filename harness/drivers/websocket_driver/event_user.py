@@ -28,7 +28,8 @@ from loopmark.harness.vocabulary.flow import (
     Request,
     VirtualUser,
 )
-from loopmark.harness.vocabulary.job import CONNECT_STEP, ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import Timeouts
+from loopmark.harness.vocabulary.sample import CONNECT_STEP, ErrorKind
 
 
 class EventUser:

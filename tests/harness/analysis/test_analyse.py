@@ -12,8 +12,9 @@ from loopmark.harness.drivers.recording.samples import SampleFile
 from loopmark.harness.errors import UserError
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
-from loopmark.harness.vocabulary.job import DELIVERY_STEP, WorkerReport
+from loopmark.harness.vocabulary.job import WorkerReport
 from loopmark.harness.vocabulary.record import LocustfileFacts, RoundState
+from loopmark.harness.vocabulary.sample import DELIVERY_STEP
 from loopmark.harness.vocabulary.scenario import Sweep
 from loopmark.scenarios.catalog import SCENARIOS
 from tests.harness.builders import (

@@ -15,7 +15,6 @@ from loopmark.harness.analysis.littles_law import Balance
 from loopmark.harness.analysis.steady_state import Change
 from loopmark.harness.analysis.validity import Arrivals, Evidence, judge
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
-from loopmark.harness.vocabulary.job import ErrorKind
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.record import RoundState
 from loopmark.harness.vocabulary.result import (
@@ -25,6 +24,7 @@ from loopmark.harness.vocabulary.result import (
     LoopLag,
     Percentiles,
 )
+from loopmark.harness.vocabulary.sample import ErrorKind
 from tests.harness.builders import (
     burst,
     closed,

@@ -19,7 +19,7 @@ from loopmark.harness.drivers.websocket_driver.dialects import (
     SocketIoDialect,
 )
 from loopmark.harness.vocabulary.flow import Event
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.scenario import EventProtocol
 
 JSON = st.recursive(

@@ -19,7 +19,7 @@ from loopmark.harness.drivers.websocket_driver.dialects import PlainDialect, Soc
 from loopmark.harness.drivers.websocket_driver.event_connection import EventConnection
 from loopmark.harness.drivers.websocket_driver.event_line import EventAddress
 from loopmark.harness.vocabulary.flow import Event
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 GREETING = '{"event": "connected", "data": {}}'
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"

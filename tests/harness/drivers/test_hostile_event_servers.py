@@ -17,9 +17,10 @@ from websockets.server import ServerProtocol
 
 from loopmark.harness.drivers.process.run_job import to_its_end
 from loopmark.harness.drivers.websocket_driver.driver import drive
-from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.fan_out import FanOut
+from loopmark.harness.vocabulary.sample import ErrorKind
 from tests.harness.drivers.driving import HANG_S, ok, samples_of
 from tests.harness.drivers.hostile_server import never_accepting
 from tests.harness.drivers.test_websocket_driver import counted, job, scenario

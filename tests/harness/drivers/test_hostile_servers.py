@@ -15,9 +15,10 @@ import uvloop
 from loopmark.harness.drivers.http import answer, connection
 from loopmark.harness.drivers.http.transport import LoadTransport
 from loopmark.harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser
-from loopmark.harness.vocabulary.job import DriverReport, ErrorKind, LoadJob, Timeouts
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.scenario import Scenario
 from tests.harness.drivers.driving import HANG_S, drive, job, scenario
 from tests.harness.drivers.hostile_server import BEHAVIOURS, HostileServer, never_accepting

@@ -35,12 +35,13 @@ from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleFile
 from loopmark.harness.drivers.users.flow_user import FlowUser
 from loopmark.harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser
-from loopmark.harness.vocabulary.job import DriverReport, ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import DriverReport, Timeouts
 from loopmark.harness.vocabulary.load import FlowLoad
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp
 from loopmark.harness.vocabulary.loads.arriving import Steps as StepsLoad
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.sample import ErrorKind
 from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import (
     HANG_S,

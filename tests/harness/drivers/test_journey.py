@@ -12,7 +12,7 @@ import pytest
 
 from loopmark.harness.drivers.journey import RIGHT, Journey
 from loopmark.harness.vocabulary.flow import Request, Response, VirtualUser, check
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 USER = VirtualUser(number=3, token="t-3", random=Random(1))
 FIRST = Request("POST", "/things", step="create", expect=201)

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.load import FlowLoad
 from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.sample import ErrorKind
 from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import HANG_S, WARM, Server, job, samples_of, scenario
 from tests.harness.drivers.http.test_transport import always_ok, served

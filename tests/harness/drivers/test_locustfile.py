@@ -26,9 +26,10 @@ from loopmark.harness.launch.target_process import free_port
 from loopmark.harness.run.driver_process import Drive, DriverProcess
 from loopmark.harness.run.locustfile_inspection import inspect
 from loopmark.harness.run.locustfile_run import MODULE
-from loopmark.harness.vocabulary.job import DriverReport, ErrorKind, LocustfileJob
+from loopmark.harness.vocabulary.job import DriverReport, LocustfileJob
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import Inspection, LocustfileChoice
+from loopmark.harness.vocabulary.sample import ErrorKind
 from tests.harness.drivers.locustfile_target import SLOW_S, CountingTarget
 
 FEW = Population(users=3, spawn_rate=100.0, run_time_s=1.0)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.drivers.websocket_driver.publications import Hearer, Publications
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 
 def published(*moments: tuple[int, int]) -> Publications:

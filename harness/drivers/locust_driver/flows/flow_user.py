@@ -21,7 +21,8 @@ from loopmark.harness.drivers.pacing.user import NEVER_NS, Account, OnEnd, nobod
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.flow import Flow, Request, Response, VirtualUser
-from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import Timeouts
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from loopmark.harness.drivers.http.connection import Failure
 from loopmark.harness.drivers.http.line import CLOSING_RACE_NS, REPEATABLE, Origin
 from loopmark.harness.drivers.locust_driver.flows.reading import Reading
 from loopmark.harness.drivers.recording.clock import clock
-from loopmark.harness.vocabulary.job import ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import Timeouts
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 READ_BYTES = 64 * 1024
 WRITTEN_AT_ONCE = 16 * 1024

@@ -14,7 +14,7 @@ from loopmark.harness.drivers.http.connection import (
     MAX_HEADER_BYTES,
     Failure,
 )
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 _SWITCHING = 101
 

@@ -19,7 +19,8 @@ from loopmark.harness.drivers.pacing.load_models import WHOLE, Share
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.event_times import moments, number
 from loopmark.harness.drivers.recording.recording import MAX_EXAMPLES, Recording
-from loopmark.harness.vocabulary.job import DriverReport, ErrorKind
+from loopmark.harness.vocabulary.job import DriverReport
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 MAX_STEPS = 500
 """Names that requests are told apart by. A locustfile that puts an id into each would have a row of

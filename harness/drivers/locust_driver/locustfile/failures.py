@@ -15,7 +15,7 @@ from geventhttpclient.useragent import ConnectionError as GeventConnectionError
 from locust.exception import CatchResponseError, ResponseError
 
 from loopmark.harness.drivers.journey import SERVER_ERRORS
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 _UNREACHABLE = frozenset(
     {errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL}

@@ -14,8 +14,8 @@ from loopmark.harness.drivers.locust_driver.gevent_loop import GeventLoop
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
-from loopmark.harness.vocabulary.job import ErrorKind
 from loopmark.harness.vocabulary.loads.population import Population
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 LOOK_INTERVAL_S = 0.1
 """How often it is looked whether there are users left."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from loopmark.harness.drivers.http import connection as module
 from loopmark.harness.drivers.http.connection import Connection, Failure, Headers
-from loopmark.harness.vocabulary.job import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind
 
 MORE = settings(max_examples=300)
 NO_ANSWER = {ErrorKind.RESET, ErrorKind.PROTOCOL, ErrorKind.TIMEOUT}

@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 
 from loopmark.harness.drivers import httpx_driver
-from loopmark.harness.drivers.pacing.load_models import ARRIVAL_STEP, FAILURE_PAUSE_S
+from loopmark.harness.drivers.pacing.load_models import FAILURE_PAUSE_S
 from loopmark.harness.planning.pacing import arrival_times, start_times
 from loopmark.harness.vocabulary.job import DriverReport, Timeouts
 from loopmark.harness.vocabulary.load import Arriving
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.sample import ARRIVAL_STEP
 from tests.harness.drivers.driving import Drive, Server, driven, job, samples_of, scenario
 from tests.harness.drivers.tried_flows import asking_nothing, one_step, two_steps
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.drivers.recording.samples import SAMPLE_SCHEMA, SampleFile
-from loopmark.harness.vocabulary.job import SAMPLE_COLUMNS
+from loopmark.harness.vocabulary.sample import SAMPLE_COLUMNS
 
 Row = tuple[int, str, int, int, int, int, int, int, int, str]
 TIMES = st.integers(0, 2**63 - 1)
@@ -141,7 +141,7 @@ MILLIONS = """
 import resource, sys
 from pathlib import Path
 from loopmark.harness.drivers.recording.samples import SampleFile
-from loopmark.harness.vocabulary.job import SAMPLE_COLUMNS
+from loopmark.harness.vocabulary.sample import SAMPLE_COLUMNS
 
 def add(samples, rows):
     for n in range(rows):

@@ -23,10 +23,11 @@ from loopmark.harness.vocabulary.flow import (
     WrongAnswer,
     check,
 )
-from loopmark.harness.vocabulary.job import DriverReport, ErrorKind, Timeouts
+from loopmark.harness.vocabulary.job import DriverReport, Timeouts
 from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.sample import ErrorKind
 from tests.harness.drivers.driving import (
     HANG_S,
     PATIENT,
