@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loopmark.harness.vocabulary.result import Agreement, RunResults
+from loopmark.harness.vocabulary.comparison import Agreement
+from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import columns, formatting, wording
 from loopmark.reports.sections import sections
 

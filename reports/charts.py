@@ -6,17 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from loopmark.harness.vocabulary.figures import Figures, Interval, StageResult
 from loopmark.harness.vocabulary.load import FANNING_OUT
 from loopmark.harness.vocabulary.loads.arriving import Ramp, Steps
 from loopmark.harness.vocabulary.loads.fan_out import FanOutSteps
 from loopmark.harness.vocabulary.loads.population import Population
-from loopmark.harness.vocabulary.result import (
-    CellResult,
-    DocumentedPoint,
-    Figures,
-    Interval,
-    StageResult,
-)
+from loopmark.harness.vocabulary.result import CellResult, DocumentedPoint
 from loopmark.reports import formatting, wording
 from loopmark.reports.columns import shown
 from loopmark.reports.sections import Section, size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loopmark.harness.vocabulary.result import WorkerUse
+from loopmark.harness.vocabulary.figures import WorkerUse
 from loopmark.reports import formatting
 
 

@@ -4,19 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
-from loopmark.harness.vocabulary.loads.arriving import Ramp, Steps
-from loopmark.harness.vocabulary.loads.burst import Burst
-from loopmark.harness.vocabulary.loads.fan_out import FanOutSteps
-from loopmark.harness.vocabulary.loads.population import Population
-from loopmark.harness.vocabulary.result import (
-    CellResult,
+from loopmark.harness.vocabulary.figures import (
     FanOutFigures,
     Figures,
     StageResult,
     StepResult,
     WorkerUse,
 )
+from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
+from loopmark.harness.vocabulary.loads.arriving import Ramp, Steps
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.fan_out import FanOutSteps
+from loopmark.harness.vocabulary.loads.population import Population
+from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.reports import clocks, formatting, wording
 from loopmark.reports.formatting import MISSING

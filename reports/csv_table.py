@@ -5,18 +5,12 @@ import io
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from loopmark.harness.vocabulary.figures import FanOutFigures, Figures, Interval
 from loopmark.harness.vocabulary.load import FANNING_OUT, Load
 from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import FanOut
-from loopmark.harness.vocabulary.result import (
-    CellResult,
-    FanOutFigures,
-    Figures,
-    Interval,
-    RunResults,
-    ScenarioFacts,
-)
+from loopmark.harness.vocabulary.result import CellResult, RunResults, ScenarioFacts
 
 Value = str | int | float | None
 """None becomes an empty field."""

@@ -8,16 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from loopmark.harness.vocabulary.comparison import Comparison
+from loopmark.harness.vocabulary.figures import Figures
 from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT
 from loopmark.harness.vocabulary.loads.burst import Burst
-from loopmark.harness.vocabulary.result import (
-    CellResult,
-    Comparison,
-    DocumentedPoint,
-    Figures,
-    NotBelieved,
-    RunResults,
-)
+from loopmark.harness.vocabulary.result import CellResult, DocumentedPoint, Invalid, RunResults
 from loopmark.reports import agreement, formatting, locustfile, wording
 from loopmark.reports.formatting import Bounds
 from loopmark.reports.sections import sections, several_drivers
@@ -407,7 +402,7 @@ def _short_measured(results: RunResults) -> str:
 
 def _short_time(cell: CellResult) -> str:
     figures = cell.figures
-    if isinstance(figures, NotBelieved):
+    if isinstance(figures, Invalid):
         return str(figures.validity.state)
     return formatting.seconds(figures.makespan_s)
 

@@ -10,12 +10,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from loopmark.harness.vocabulary.cell import Cell, ValidityState
+from loopmark.harness.vocabulary.comparison import Comparison
+from loopmark.harness.vocabulary.figures import WorkerUse
 from loopmark.harness.vocabulary.load import FANNING_OUT, Load
 from loopmark.harness.vocabulary.loads.arriving import Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.fan_out import FanOutSteps
 from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END
-from loopmark.harness.vocabulary.result import Comparison, RunResults, WorkerUse
+from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import (
     agreement,
     charts,

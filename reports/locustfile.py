@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from loopmark.harness.vocabulary.figures import Figures, StepResult
 from loopmark.harness.vocabulary.record import LocustfileFacts
-from loopmark.harness.vocabulary.result import (
-    CellResult,
-    Figures,
-    NotBelieved,
-    RunResults,
-    StepResult,
-)
+from loopmark.harness.vocabulary.result import CellResult, Invalid, RunResults
 from loopmark.reports import formatting, wording
 
 
@@ -41,7 +36,7 @@ def sentences(results: RunResults) -> tuple[str, ...]:
 
 def _answered(cell: CellResult) -> str:
     figures = cell.figures
-    if isinstance(figures, NotBelieved):
+    if isinstance(figures, Invalid):
         found = figures.validity
         why = found.reasons[0] if found.reasons else wording.VALIDITY[found.state]
         return f"the figures of {cell.target} may not be believed ({found.state}): {why}"
@@ -57,7 +52,7 @@ def _answered(cell: CellResult) -> str:
 
 def _behind(cell: CellResult) -> Iterable[str]:
     figures = cell.figures
-    if isinstance(figures, NotBelieved):
+    if isinstance(figures, Invalid):
         return
     rounds = "one round" if cell.rounds == 1 else f"{formatting.count(cell.rounds)} rounds"
     yield f"{_measured(figures)} in {rounds}, by {wording.at_once(cell.load)}"

@@ -8,21 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from loopmark.harness.vocabulary.comparison import Comparison, Disturbance, SweepResult
+from loopmark.harness.vocabulary.figures import WorkerUse
 from loopmark.harness.vocabulary.load import FANNING_OUT, Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.loads.population import Population
-from loopmark.harness.vocabulary.result import (
-    CellResult,
-    Comparison,
-    Disturbance,
-    RunResults,
-    ScenarioFacts,
-    SweepResult,
-    WorkerUse,
-)
+from loopmark.harness.vocabulary.result import CellResult, RunResults, ScenarioFacts
 from loopmark.harness.vocabulary.scenario import Sweep
 from loopmark.reports import formatting, wording
 

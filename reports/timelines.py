@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from loopmark.harness.vocabulary.result import CellResult, Moment
+from loopmark.harness.vocabulary.figures import Moment
+from loopmark.harness.vocabulary.result import CellResult
 from loopmark.reports import formatting
 
 WIDTH, HEIGHT = 360, 132

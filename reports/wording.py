@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from loopmark.harness.vocabulary.cell import ValidityState
+from loopmark.harness.vocabulary.comparison import Comparison, Disturbance, SweepResult
+from loopmark.harness.vocabulary.figures import Figures, StageResult
 from loopmark.harness.vocabulary.load import FANNING_OUT, Arriving, EventLoad, Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
@@ -11,15 +13,7 @@ from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import RunRecord
-from loopmark.harness.vocabulary.result import (
-    CellResult,
-    Comparison,
-    Disturbance,
-    Figures,
-    NotBelieved,
-    StageResult,
-    SweepResult,
-)
+from loopmark.harness.vocabulary.result import CellResult, Invalid
 from loopmark.reports import formatting
 from loopmark.reports.formatting import Bounds
 
@@ -329,7 +323,7 @@ def knee(figures: Figures) -> str:
 def knee_sentence(cell: CellResult) -> str:
     """The same in a sentence, only where it may be believed."""
     figures = cell.figures
-    if isinstance(figures, NotBelieved):
+    if isinstance(figures, Invalid):
         return (
             f"{cell.target}, {at_once(cell.load)}: not believable ({figures.validity.state}), so "
             "nothing is said of where its limit lies"

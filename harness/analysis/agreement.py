@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 from loopmark.harness.analysis.paired_rounds import asked, paired_ratio
+from loopmark.harness.vocabulary.comparison import Agreement
+from loopmark.harness.vocabulary.figures import Figures
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.loads.population import Population
-from loopmark.harness.vocabulary.result import Agreement, CellResult, Figures, NotBelieved
+from loopmark.harness.vocabulary.result import CellResult, Invalid
 
 _FIGURES: Mapping[str, Callable[[Figures], float | None]] = {
     "makespan_s": lambda figures: figures.makespan_s,
@@ -93,4 +95,4 @@ def _agreement(base: CellResult, other: CellResult, metric: str) -> Agreement:
 
 def _figure(cell: CellResult, metric: str) -> float | None:
     figures = cell.figures
-    return None if isinstance(figures, NotBelieved) else _FIGURES[metric](figures)
+    return None if isinstance(figures, Invalid) else _FIGURES[metric](figures)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from loopmark.harness.vocabulary.figures import AuditResult
 from loopmark.harness.vocabulary.record import RoundRecord
-from loopmark.harness.vocabulary.result import AuditResult
 from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.scenario import Audit
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from loopmark.harness.analysis.paired_rounds import asked, paired_ratio
+from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.loads.population import Population
-from loopmark.harness.vocabulary.result import CellResult, Comparison
+from loopmark.harness.vocabulary.result import CellResult
 
 
 def compare(cells: Sequence[CellResult]) -> tuple[Comparison, ...]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from loopmark.harness.analysis.paired_rounds import asked, paired_ratio
+from loopmark.harness.vocabulary.comparison import Disturbance
 from loopmark.harness.vocabulary.loads.fan_out import FanOut
-from loopmark.harness.vocabulary.result import CellResult, Disturbance
+from loopmark.harness.vocabulary.result import CellResult
 
 METRICS = ("latency_ms.p99", "latency_ms.p50", "cpu_ms_per_request")
 

@@ -17,11 +17,11 @@ from loopmark.harness.analysis.latencies import Latencies, joined, percentiles
 from loopmark.harness.analysis.stages import StageCount
 from loopmark.harness.analysis.validity import Arrivals
 from loopmark.harness.analysis.windows import right, within
+from loopmark.harness.vocabulary.figures import FanOutFigures
 from loopmark.harness.vocabulary.job import DriverReport, FanOutReport
 from loopmark.harness.vocabulary.load import EventLoad
 from loopmark.harness.vocabulary.loads.model import Stage
 from loopmark.harness.vocabulary.record import RoundRecord
-from loopmark.harness.vocabulary.result import FanOutFigures
 from loopmark.harness.vocabulary.sample import (
     CONNECT_STEP,
     DELIVERY_STEP,

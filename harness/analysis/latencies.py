@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from loopmark.harness.analysis import statistics
-from loopmark.harness.vocabulary.load import ARRIVING, Load
-from loopmark.harness.vocabulary.result import (
+from loopmark.harness.vocabulary.figures import (
     Interval,
     PercentileIntervals,
     Percentiles,
     Phase,
     Phases,
 )
+from loopmark.harness.vocabulary.load import ARRIVING, Load
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 

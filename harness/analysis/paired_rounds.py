@@ -6,16 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from loopmark.harness.analysis import statistics
+from loopmark.harness.vocabulary.figures import Figures, Interval, RoundResult
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.population import Population
-from loopmark.harness.vocabulary.result import (
-    CellResult,
-    Figures,
-    Interval,
-    NotBelieved,
-    RoundResult,
-)
+from loopmark.harness.vocabulary.result import CellResult, Invalid
 
 METRICS: Mapping[str, Callable[[RoundResult], float | None]] = {
     "makespan_s": lambda one: one.makespan_s,
@@ -68,7 +63,7 @@ def paired_ratio(
         name: What each cell is called in a reason.
     """
     of_base, of_other = base.figures, other.figures
-    if isinstance(of_base, NotBelieved) or isinstance(of_other, NotBelieved):
+    if isinstance(of_base, Invalid) or isinstance(of_other, Invalid):
         reasons = tuple(
             f"{name(cell)}: {cell.validity.state}"
             for cell in (base, other)

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from loopmark.harness.analysis import statistics
+from loopmark.harness.vocabulary.figures import DatabaseUse, Interval, LoopLag, TargetUse
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.record import DatabaseReading, RoundRecord, TargetReading
-from loopmark.harness.vocabulary.result import DatabaseUse, Interval, LoopLag, TargetUse
 
 MIB = 1024**2
 

@@ -19,6 +19,7 @@ from loopmark.harness.analysis import (
 )
 from loopmark.harness.analysis.latencies import Answers
 from loopmark.harness.analysis.windows import in_window, right, within
+from loopmark.harness.vocabulary.figures import RoundResult
 from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
@@ -27,7 +28,6 @@ from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import RoundRecord
-from loopmark.harness.vocabulary.result import RoundResult
 from loopmark.harness.vocabulary.sample import CONNECT_STEP, ErrorKind
 from loopmark.harness.vocabulary.thresholds import Materiality
 

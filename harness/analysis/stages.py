@@ -25,11 +25,11 @@ from loopmark.harness.analysis.validity import (
     MIN_KEPT_SHARE,
 )
 from loopmark.harness.analysis.windows import right, within
+from loopmark.harness.vocabulary.figures import StageResult
 from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.loads.arriving import Ramp, Steps
 from loopmark.harness.vocabulary.loads.fan_out import FanOutSteps
 from loopmark.harness.vocabulary.loads.model import Stage
-from loopmark.harness.vocabulary.result import StageResult
 from loopmark.harness.vocabulary.sample import ErrorKind
 
 Staged: TypeAlias = Steps | Ramp | FanOutSteps

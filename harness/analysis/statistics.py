@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loopmark.harness.vocabulary.result import Interval
+from loopmark.harness.vocabulary.figures import Interval
 
 CONFIDENCE = 0.95
 MIN_SAMPLES_BEYOND = 10

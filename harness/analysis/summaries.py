@@ -23,11 +23,7 @@ from loopmark.harness.analysis.rounds import Round, measured_round
 from loopmark.harness.analysis.timeline import over_time
 from loopmark.harness.analysis.worker_use import losses, worker_use
 from loopmark.harness.vocabulary.cell import Cell
-from loopmark.harness.vocabulary.job import DriverReport
-from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
-from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END, RoundRecord
-from loopmark.harness.vocabulary.result import (
-    CellResult,
+from loopmark.harness.vocabulary.figures import (
     DriverUse,
     Figures,
     Interval,
@@ -35,6 +31,10 @@ from loopmark.harness.vocabulary.result import (
     StageResult,
     StepResult,
 )
+from loopmark.harness.vocabulary.job import DriverReport
+from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
+from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END, RoundRecord
+from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import SLOW_DELIVERY_STEP, ErrorKind
 from loopmark.harness.vocabulary.scenario import Audit
 

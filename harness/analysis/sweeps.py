@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from loopmark.harness.analysis.paired_rounds import asked, paired_ratio
+from loopmark.harness.vocabulary.comparison import SweepResult
+from loopmark.harness.vocabulary.figures import Figures
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.population import Population
-from loopmark.harness.vocabulary.result import (
-    CellResult,
-    Figures,
-    NotBelieved,
-    ScenarioFacts,
-    SweepResult,
-)
+from loopmark.harness.vocabulary.result import CellResult, Invalid, ScenarioFacts
 
 _FEW = 2
 """A series of one has nothing to be held against."""
@@ -101,7 +97,7 @@ def _metric(load: Load) -> tuple[str, bool]:
 def _figure(cell: CellResult, metric: str) -> float | None:
     """Over all rounds, as the tables of a report show it; None of a cell that is not valid."""
     figures = cell.figures
-    if isinstance(figures, NotBelieved):
+    if isinstance(figures, Invalid):
         return None
     return _of(figures, metric)
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loopmark.harness.analysis.resource_use import MIB, with_cpu
+from loopmark.harness.vocabulary.figures import Moment
 from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.record import (
     RAN_TO_THEIR_END,
@@ -17,7 +18,6 @@ from loopmark.harness.vocabulary.record import (
     RoundRecord,
     TargetReading,
 )
-from loopmark.harness.vocabulary.result import Moment
 
 MOST_MOMENTS = 60
 LEAST_MOMENT_S = 0.1

@@ -14,6 +14,7 @@ import numpy as np
 from loopmark.harness.analysis.littles_law import Balance
 from loopmark.harness.analysis.steady_state import Change, most
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.figures import AuditResult, DriverUse, FanOutFigures
 from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Arriving, EventLoad, Load
 from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.burst import Burst
@@ -21,7 +22,6 @@ from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import PUBLISHERS, FanOut, FanOutSteps
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END, RoundState
-from loopmark.harness.vocabulary.result import AuditResult, DriverUse, FanOutFigures
 from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.thresholds import Materiality
 

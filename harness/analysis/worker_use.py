@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from loopmark.harness.vocabulary.figures import WorkerUse
 from loopmark.harness.vocabulary.job import ClockKind, WorkerReport
 from loopmark.harness.vocabulary.record import RoundRecord
-from loopmark.harness.vocabulary.result import WorkerUse
 
 _CLOCKS: tuple[ClockKind, ...] = ("shared", "aligned", "durations")
 """From the one that can be trusted most to the one that can be trusted least."""

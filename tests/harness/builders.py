@@ -9,6 +9,14 @@ from typing import Any
 import pandas as pd
 
 from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
+from loopmark.harness.vocabulary.figures import (
+    DriverUse,
+    Figures,
+    PercentileIntervals,
+    Percentiles,
+    RoundResult,
+    TargetUse,
+)
 from loopmark.harness.vocabulary.job import DriverReport, EmitterCounts, FanOutReport
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
@@ -28,15 +36,7 @@ from loopmark.harness.vocabulary.record import (
     RunRecord,
     TargetReading,
 )
-from loopmark.harness.vocabulary.result import (
-    CellResult,
-    DriverUse,
-    Figures,
-    PercentileIntervals,
-    Percentiles,
-    RoundResult,
-    TargetUse,
-)
+from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import CONNECT_STEP, DELIVERY_STEP
 
 MS = 1_000_000

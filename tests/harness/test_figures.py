@@ -11,7 +11,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
-from loopmark.harness.vocabulary.result import CellResult, Figures, NotBelieved
+from loopmark.harness.vocabulary.figures import Figures
+from loopmark.harness.vocabulary.result import CellResult, Invalid
 from tests.harness.builders import VALID, cell, cell_result, round_result
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ def test_figures_of_a_valid_cell_are_there() -> None:
 @pytest.mark.parametrize("validity", INVALID)
 def test_figures_of_an_invalid_cell_are_its_state(validity: Validity) -> None:
     found = a_cell(validity).figures
-    assert found == NotBelieved(validity)
+    assert found == Invalid(validity)
     for field in fields(Figures):
         assert not hasattr(found, field.name)
         assert not hasattr(a_cell(validity), field.name)

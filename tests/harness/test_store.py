@@ -20,13 +20,13 @@ from loopmark.harness.analysis.summaries import COLUMNS
 from loopmark.harness.errors import UserError
 from loopmark.harness.store import LABELS, RunFolder
 from loopmark.harness.vocabulary.cell import Cell, Validity
+from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.record import RoundRecord, RunRecord
 from loopmark.harness.vocabulary.result import (
     CellResult,
-    Comparison,
     DocumentedPoint,
     RunResults,
     ScenarioFacts,

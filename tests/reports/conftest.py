@@ -7,6 +7,25 @@ from typing import Any
 import pytest
 
 from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
+from loopmark.harness.vocabulary.comparison import Agreement, Comparison, Disturbance, SweepResult
+from loopmark.harness.vocabulary.figures import (
+    AuditResult,
+    DatabaseUse,
+    DriverUse,
+    FanOutFigures,
+    Figures,
+    LoopLag,
+    Moment,
+    PercentileIntervals,
+    Percentiles,
+    Phase,
+    Phases,
+    RoundResult,
+    StageResult,
+    StepResult,
+    TargetUse,
+    WorkerUse,
+)
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
@@ -23,31 +42,11 @@ from loopmark.harness.vocabulary.record import (
     RunRecord,
 )
 from loopmark.harness.vocabulary.result import (
-    Agreement,
-    AuditResult,
     CellResult,
-    Comparison,
-    DatabaseUse,
-    Disturbance,
     DocumentedPoint,
-    DriverUse,
-    FanOutFigures,
-    Figures,
-    LoopLag,
-    Moment,
-    PercentileIntervals,
-    Percentiles,
-    Phase,
-    Phases,
-    RoundResult,
     RunResults,
     ScenarioFacts,
-    StageResult,
-    StepResult,
-    SweepResult,
     TargetFacts,
-    TargetUse,
-    WorkerUse,
 )
 from loopmark.harness.vocabulary.scenario import Sweep
 

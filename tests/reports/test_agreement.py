@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from loopmark.harness.vocabulary.result import Agreement, RunResults
+from loopmark.harness.vocabulary.comparison import Agreement
+from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import agreement, headline, html, markdown
 from loopmark.reports.formatting import MISSING
 from tests.reports.test_tables import printed

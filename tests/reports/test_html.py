@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from loopmark.harness.vocabulary.figures import DatabaseUse
 from loopmark.harness.vocabulary.loads.closed import Closed
-from loopmark.harness.vocabulary.result import DatabaseUse, RunResults
+from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import html
 from loopmark.reports.formatting import MISSING
 from tests.reports.conftest import with_figures

@@ -6,8 +6,9 @@ import re
 from dataclasses import replace
 
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.figures import Percentiles, StepResult
 from loopmark.harness.vocabulary.loads.population import Population
-from loopmark.harness.vocabulary.result import Percentiles, RunResults, StepResult
+from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import columns, csv_table, headline, html, markdown, wording
 from loopmark.reports.formatting import MISSING
 from tests.reports.conftest import LOCUSTFILE, with_figures

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loopmark.harness.vocabulary.figures import Moment
 from loopmark.harness.vocabulary.loads.closed import Closed
-from loopmark.harness.vocabulary.result import CellResult, Moment, RunResults
+from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import html, timelines
 from loopmark.reports.timelines import CellTimelines
 from tests.reports.conftest import cell_result, with_figures

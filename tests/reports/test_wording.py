@@ -2,10 +2,11 @@ import pytest
 
 from loopmark.harness.analysis.validity import IN_TIME_MS, IN_TIME_SHARE
 from loopmark.harness.vocabulary.cell import ValidityState
+from loopmark.harness.vocabulary.comparison import Comparison, SweepResult
+from loopmark.harness.vocabulary.figures import StageResult
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
-from loopmark.harness.vocabulary.result import Comparison, StageResult, SweepResult
 from loopmark.reports import wording
 from tests.reports.conftest import fan_out, with_figures
 

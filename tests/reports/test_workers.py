@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from loopmark.harness.vocabulary.result import RunResults, WorkerUse
+from loopmark.harness.vocabulary.figures import WorkerUse
+from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import clocks, html, markdown
 from tests.reports.conftest import with_figures
 

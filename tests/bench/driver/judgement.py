@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from loopmark.harness.analysis.statistics import ratio_over_rounds
-from loopmark.harness.vocabulary.result import Interval
+from loopmark.harness.vocabulary.figures import Interval
 from tests.bench.driver.accuracy import HELD_PERCENTILES, RELATIVE, STALL_TRUTH_MS, is_within
 from tests.bench.driver.catalog import FAST, HEY, OURS, OURS_LOCUST
 from tests.bench.driver.outcome import Held, Outcome

@@ -8,7 +8,7 @@ from statistics import median
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from loopmark.harness.vocabulary.result import Interval
+from loopmark.harness.vocabulary.figures import Interval
 from tests.bench.driver.accuracy import (
     DELAY_TRUTH_MS,
     ERROR_TRUTH,

@@ -9,15 +9,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loopmark.harness.store import RunFolder
+from loopmark.harness.vocabulary.comparison import Disturbance
+from loopmark.harness.vocabulary.figures import FanOutFigures, Figures
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.record import RoundRecord
-from loopmark.harness.vocabulary.result import (
-    CellResult,
-    Disturbance,
-    FanOutFigures,
-    Figures,
-    RunResults,
-)
+from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import formatting, wording
 from loopmark.scenarios.event_scenarios import EVENT_PROTOCOLS
 

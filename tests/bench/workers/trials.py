@@ -17,9 +17,9 @@ from loopmark.harness.analysis.statistics import ratio_over_rounds
 from loopmark.harness.analysis.summaries import COLUMNS, summarise
 from loopmark.harness.run.driver_process import Drive
 from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.figures import Interval
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.record import RoundRecord
-from loopmark.harness.vocabulary.result import Interval
 from tests.bench.workers.places import Crew, Target, samples_of, sleeping_target
 from tests.network_namespaces import Host
 

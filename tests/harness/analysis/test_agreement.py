@@ -8,8 +8,10 @@ import pytest
 
 from loopmark.harness.analysis.agreement import agreements
 from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
+from loopmark.harness.vocabulary.comparison import Agreement
+from loopmark.harness.vocabulary.figures import Percentiles, TargetUse
 from loopmark.harness.vocabulary.load import Load
-from loopmark.harness.vocabulary.result import Agreement, CellResult, Percentiles, TargetUse
+from loopmark.harness.vocabulary.result import CellResult
 from tests.harness.builders import (
     burst,
     cell_result,

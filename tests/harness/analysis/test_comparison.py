@@ -8,9 +8,10 @@ import pytest
 
 from loopmark.harness.analysis.comparison import compare
 from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
+from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.closed import Closed
-from loopmark.harness.vocabulary.result import CellResult, Comparison
+from loopmark.harness.vocabulary.result import CellResult
 from tests.harness.builders import (
     burst,
     cell,

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.analysis import fan_out, stages, summaries
+from loopmark.harness.vocabulary.figures import FanOutFigures, Figures
 from loopmark.harness.vocabulary.job import DriverReport, FanOutReport
 from loopmark.harness.vocabulary.load import EventLoad
 from loopmark.harness.vocabulary.record import TargetReading
-from loopmark.harness.vocabulary.result import CellResult, FanOutFigures, Figures
+from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import DELIVERY_STEP, SLOW_DELIVERY_STEP, ErrorKind
 from tests.harness import builders
 from tests.harness.builders import (

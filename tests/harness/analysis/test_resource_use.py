@@ -14,9 +14,9 @@ from loopmark.harness.analysis.resource_use import (
     database_use,
     target_use,
 )
+from loopmark.harness.vocabulary.figures import DatabaseUse, LoopLag, TargetUse
 from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.record import DatabaseReading
-from loopmark.harness.vocabulary.result import DatabaseUse, LoopLag, TargetUse
 from tests.harness.builders import START, burst, closed, database_reading, reading, record, report
 
 STEP_MS = 80

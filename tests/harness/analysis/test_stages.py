@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from loopmark.harness.analysis import stages, summaries
 from loopmark.harness.planning.pacing import arrival_times
+from loopmark.harness.vocabulary.figures import Figures, StageResult
 from loopmark.harness.vocabulary.loads.arriving import RAMP_STAGES, Ramp, Steps
-from loopmark.harness.vocabulary.result import CellResult, Figures, StageResult
+from loopmark.harness.vocabulary.result import CellResult
 from tests.harness.builders import (
     START,
     by_round,

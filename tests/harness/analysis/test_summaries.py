@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from loopmark.harness.analysis import latencies, summaries
 from loopmark.harness.analysis.summaries import COLUMNS
 from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.figures import AuditResult, Figures, Percentiles
 from loopmark.harness.vocabulary.job import DriverReport, WorkerReport
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.record import AuditCount, RoundRecord, TargetReading
-from loopmark.harness.vocabulary.result import AuditResult, CellResult, Figures, Percentiles
+from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.scenario import Audit
 from tests.harness.builders import (

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from loopmark.harness.analysis.sweeps import sweeps
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.comparison import SweepResult
 from loopmark.harness.vocabulary.load import Load
-from loopmark.harness.vocabulary.result import CellResult, ScenarioFacts, SweepResult
+from loopmark.harness.vocabulary.result import CellResult, ScenarioFacts
 from loopmark.harness.vocabulary.scenario import Sweep
 from tests.harness.builders import burst, cell, cell_result, closed, figures, open_, round_result
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.analysis.timeline import LEAST_MOMENT_S, MOST_MOMENTS, over_time
-from loopmark.harness.vocabulary.result import Moment
+from loopmark.harness.vocabulary.figures import Moment
 from tests.harness.builders import database_reading, reading, record, report
 
 

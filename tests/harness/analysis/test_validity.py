@@ -15,15 +15,15 @@ from loopmark.harness.analysis.littles_law import Balance
 from loopmark.harness.analysis.steady_state import Change
 from loopmark.harness.analysis.validity import Arrivals, Evidence, judge
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
-from loopmark.harness.vocabulary.load import Load
-from loopmark.harness.vocabulary.record import RoundState
-from loopmark.harness.vocabulary.result import (
+from loopmark.harness.vocabulary.figures import (
     AuditResult,
     DriverUse,
     FanOutFigures,
     LoopLag,
     Percentiles,
 )
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.record import RoundState
 from loopmark.harness.vocabulary.sample import ErrorKind
 from tests.harness.builders import (
     burst,

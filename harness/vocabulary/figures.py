@@ -1,0 +1,387 @@
+"""What was measured in a cell: its figures, with their intervals beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loopmark.harness.vocabulary.job import ClockKind
+
+Interval = tuple[float, float]
+"""Lower and upper bound of a two-sided 95% interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Latency percentiles in milliseconds; None where there are too few samples to tell."""
+
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PercentileIntervals:
+    """The intervals beside `Percentiles`; the maximum has none."""
+
+    p50: Interval | None = None
+    p90: Interval | None = None
+    p95: Interval | None = None
+    p99: Interval | None = None
+    p999: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopLag:
+    """How late a timer on the event loop fired, in milliseconds; None where nobody looked."""
+
+    p50: float | None = None
+    p99: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetUse:
+    """What the target spent.
+
+    Attributes:
+        cpu_ms_per_request: CPU milliseconds of the target's processes per request answered.
+        cpu_ms_per_request_ci: Its interval.
+        cpu_fraction: CPU seconds per second of the window (1.0 is one core).
+        rss_mib: Largest resident memory seen, MiB. A target lives for a block: this holds what
+            earlier rounds of the block have left in it.
+        threads: Largest number of threads seen; likewise.
+        loop_lag_ms: Lag of its event loop.
+        sockets: Largest number of open sockets seen; likewise.
+        context_switches_per_request: Of all its threads, per request answered.
+        files: Largest number of open descriptors seen that are no sockets.
+    """
+
+    cpu_ms_per_request: float | None = None
+    cpu_ms_per_request_ci: Interval | None = None
+    cpu_fraction: float | None = None
+    rss_mib: float | None = None
+    threads: int | None = None
+    loop_lag_ms: LoopLag = LoopLag()
+    sockets: int | None = None
+    context_switches_per_request: float | None = None
+    files: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUse:
+    """What PostgreSQL's own counters say of it within the windows; None where nobody looked.
+
+    Attributes:
+        connections: Largest number of connections that the target held.
+        active: Mean number of them that executed a statement.
+        idle_in_transaction: Mean number of them that held a transaction open and waited for the
+            target.
+        waiting: Mean number of them that waited for a lock.
+        waiting_max: The largest.
+        transactions_per_request: Transactions ended, in either way, per request answered; None for
+            bursts and windows of less than two seconds, because sessions bring these counters up
+            to date once a second.
+        rollbacks_per_request: Those that were rolled back; likewise.
+        cache_hits: Share of the blocks wanted that were in its buffers; likewise.
+        cpu_ms_per_request: CPU milliseconds of the server's processes per request answered.
+        cpu_fraction: CPU seconds of theirs per second of the window (1.0 is one core).
+    """
+
+    connections: int | None = None
+    active: float | None = None
+    idle_in_transaction: float | None = None
+    waiting: float | None = None
+    waiting_max: int | None = None
+    transactions_per_request: float | None = None
+    rollbacks_per_request: float | None = None
+    cache_hits: float | None = None
+    cpu_ms_per_request: float | None = None
+    cpu_fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Target and database in one stretch of a window; None where nobody looked.
+
+    Attributes:
+        t_s: The middle of the stretch, in seconds from the start of the window.
+        cpu_fraction: CPU seconds of the target per second.
+        rss_mib: Resident memory of the target, MiB; mean, as all that follows without a unit.
+        threads: Threads of the target.
+        sockets: Open sockets of the target.
+        context_switches_per_s: Of the target, per second.
+        connections: Connections to the database that the target holds.
+        active: Those that execute a statement.
+        waiting: Those that wait for a lock.
+        database_cpu_fraction: CPU seconds of the database's processes per second.
+    """
+
+    t_s: float
+    cpu_fraction: float | None = None
+    rss_mib: float | None = None
+    threads: float | None = None
+    sockets: float | None = None
+    context_switches_per_s: float | None = None
+    connections: float | None = None
+    active: float | None = None
+    waiting: float | None = None
+    database_cpu_fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DriverUse:
+    """What the driver spent: the worst of the cell's rounds.
+
+    Attributes:
+        cpu_fraction: CPU seconds per second of the window.
+        waited_fraction: Seconds per second of the window in which it was ready to run and another
+            process had its processor.
+        loop_lag_ms: Lag of its event loop.
+        late_sends: Share of requests sent over 1 ms after they were due.
+        send_spread_ms: Largest time from due to sent.
+    """
+
+    cpu_fraction: float | None = None
+    waited_fraction: float | None = None
+    loop_lag_ms: LoopLag = LoopLag()
+    late_sends: float | None = None
+    send_spread_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerUse:
+    """One worker of a distributed driver, over the rounds of a cell; the worst where it varied.
+
+    Attributes:
+        name: Its host and process.
+        rounds: In how many rounds it drove.
+        samples: Those it has delivered.
+        clock: How its times came into the master's clock; see `ClockKind`.
+        uncertainty_ms: At most so wrong is the offset between the clocks, in milliseconds.
+        cpu_fraction: CPU seconds per second of the window.
+        loop_lag_ms_p99: 99th percentile of the lag of its event loop.
+        lost: Why it did not deliver all; empty if it did.
+    """
+
+    name: str
+    rounds: int
+    samples: int
+    clock: ClockKind
+    uncertainty_ms: float | None = None
+    cpu_fraction: float | None = None
+    loop_lag_ms_p99: float | None = None
+    lost: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One step of the flow, over all rounds."""
+
+    step: str
+    requests: int
+    errors: int
+    latency_ms: Percentiles
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """Rows counted against acknowledged writes, over all rounds.
+
+    Attributes:
+        what: What was counted.
+        acknowledged: Change in rows that the acknowledged requests must have made.
+        uncertain: Requests that may or may not have been carried out: they have no answer.
+        found: Change in rows that the database shows.
+        ok: Whether they agree, allowing for the uncertain ones.
+    """
+
+    what: str
+    acknowledged: int
+    uncertain: int
+    found: int
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """The figures of one round, for those who want to see the scatter.
+
+    Rounds of different cells with the same `block` ran within minutes of each other.
+    """
+
+    round: int
+    block: int
+    requests: int
+    errors: int
+    window_s: float
+    makespan_s: float | None
+    throughput_rps: float
+    latency_ms: Percentiles
+    cpu_ms_per_request: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """How long one part of a request took, in milliseconds, over `requests` of them."""
+
+    requests: int = 0
+    p50: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """Where the time of a right answer went.
+
+    Attributes:
+        to_send: From due to sent: the driver, or its lack of a free connection.
+        connecting: From sent to connected, of those that needed a new connection.
+        to_first_byte: From sent, or connected, to the first byte of the answer.
+        transfer: From the first byte to the last.
+    """
+
+    to_send: Phase = Phase()
+    connecting: Phase = Phase()
+    to_first_byte: Phase = Phase()
+    transfer: Phase = Phase()
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """A stretch of steps or of a ramp, over all rounds; rates are per second.
+
+    Attributes:
+        start_s: When it begins, in seconds from the start of the window.
+        duration_s: Its length in seconds.
+        rate: Arrivals planned, in the mean; of a fan-out publications, and what follows are
+            deliveries.
+        offered_rps: Requests that were due in it, refused ones included.
+        sent_rps: Those of them that were sent.
+        answered_rps: Those of them that were answered right, whenever that was.
+        refused: How many of them were refused.
+        errors: How many of them failed, refused ones included; of a fan-out also publications that
+            failed and deliveries of what had been heard before.
+        p50_ms: Their median response time.
+        p99_ms: The 99th percentile.
+        kept_up: Whether the target kept up with it.
+    """
+
+    start_s: float
+    duration_s: float
+    rate: float
+    offered_rps: float
+    sent_rps: float
+    answered_rps: float
+    refused: int
+    errors: int
+    p50_ms: float | None
+    p99_ms: float | None
+    kept_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutFigures:
+    """What became of the publications of a fan-out load, over all rounds.
+
+    Attributes:
+        published: Publications due in the windows that the target acknowledged.
+        expected: Deliveries that these should have made to clients that read.
+        received: Deliveries made, each publication counted once per client.
+        reach: Received over expected; None without any.
+        duplicates: Deliveries of what a client had heard before.
+        out_of_order: Deliveries that came after a later publication.
+        spread_ms: Of each publication, the time from the first to the last client that heard it.
+        delivered_per_s: Deliveries per second of the windows; median over the rounds.
+        reconnects: Times that a client which reads had to connect again.
+        closed: Connections of slow and stalled clients that the target closed.
+        slow_heard: Deliveries to slow clients.
+        dropped: Events that the target dropped by its own count, because a client did not read;
+            None when it did not say.
+        driver_cpu_us: CPU microseconds of the driver per delivery.
+        kib_per_connection: Growth of the target's resident memory per connection from before the
+            first to after the last was opened, KiB; the median over the rounds.
+        connect_ms: Until the target had greeted a client.
+    """
+
+    published: int
+    expected: int
+    received: int
+    reach: float | None
+    duplicates: int
+    out_of_order: int
+    spread_ms: Percentiles
+    delivered_per_s: float | None
+    reconnects: int
+    closed: int
+    slow_heard: int
+    dropped: int | None
+    driver_cpu_us: float | None
+    kib_per_connection: float | None
+    connect_ms: Percentiles
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured in one cell.
+
+    Attributes:
+        requests: Those of the measured windows, errors included: those answered in them, or under
+            an open load those due in them.
+        errors: How many of them failed.
+        makespan_s: Burst only: median over the rounds of the time to the last answer.
+        makespan_s_ci: Its interval.
+        throughput_rps: Right answers per second within the windows.
+        throughput_rps_ci: Its interval.
+        latency_ms: Over the samples of all rounds: the response time under an open load, else the
+            service time.
+        latency_ms_ci: Their intervals.
+        latency_ci_from: What the intervals rest on: `rounds` or `samples` (one round only).
+        target_use: What the target spent.
+        driver_use: What the driver spent.
+        steps: By step of the flow.
+        per_round: The single rounds.
+        response_ms: From due to done.
+        service_ms: From sent to done.
+        phases_ms: The parts of it.
+        refused: Open loads: requests of the windows that were never sent, because `max_in_flight`
+            flows were under way.
+        offered_rps: Open loads: requests due per second, refused and unsent ones included; of a
+            fan-out the publications.
+        stages: Steps and ramps: the single stretches, in time order.
+        knee_rps: Steps and ramps: the highest rate up to which the target kept up with every stage;
+            0 if not even with the slowest, None if with all: then its limit lies beyond. Always
+            below the rate of a stage that it did not keep up with, however often that rate comes.
+            Of a fan-out in publications per second.
+        database_use: What the database did for it.
+        over_time: The window of its first round, in at most 60 stretches.
+        workers: Of a distributed driver.
+        fan_out: Under a fan-out load; its requests are deliveries.
+    """
+
+    requests: int
+    errors: int
+    makespan_s: float | None
+    makespan_s_ci: Interval | None
+    throughput_rps: float | None
+    throughput_rps_ci: Interval | None
+    latency_ms: Percentiles
+    latency_ms_ci: PercentileIntervals
+    latency_ci_from: str | None
+    target_use: TargetUse
+    driver_use: DriverUse
+    steps: tuple[StepResult, ...]
+    per_round: tuple[RoundResult, ...]
+    response_ms: Percentiles = Percentiles()
+    service_ms: Percentiles = Percentiles()
+    phases_ms: Phases = Phases()
+    refused: int = 0
+    offered_rps: float | None = None
+    stages: tuple[StageResult, ...] = ()
+    knee_rps: float | None = None
+    database_use: DatabaseUse = DatabaseUse()
+    over_time: tuple[Moment, ...] = ()
+    workers: tuple[WorkerUse, ...] = ()
+    fan_out: FanOutFigures | None = None
