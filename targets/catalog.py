@@ -14,12 +14,14 @@ class Variant:
         factory: `module:function`; the function takes Settings and returns the application.
         worker_threads: Size of the thread pool that runs `def` handlers.
         description: One sentence.
+        preparation: Module that makes the tables and folders it needs.
     """
 
     name: str
     factory: str
     worker_threads: int
     description: str
+    preparation: str = "loopmark.targets.preparation"
 
 
 _ROWS = (

@@ -23,7 +23,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "store": frozenset({"vocabulary", "errors"}),
     "planning": frozenset({"vocabulary", "errors"}),
     "watch": frozenset({"vocabulary"}),
-    "launch": frozenset({"vocabulary", "errors", "targets"}),
+    "launch": frozenset({"vocabulary", "errors"}),
     "drivers": frozenset({"vocabulary", "errors", "planning", "scenarios", "version"}),
     "analysis": frozenset({"vocabulary", "store", "planning", "scenarios", "targets"}),
     "run": frozenset(

@@ -11,6 +11,7 @@ from loopmark.harness.commands.console import (
     ExitCode,
     out,
 )
+from loopmark.harness.commands.plans import catalog_targets
 
 
 @click.command()
@@ -24,7 +25,8 @@ def doctor() -> None:
         "problem": "[red]problem [/]",
     }
     problems = 0
-    for finding in diagnose():
+    prepared_by = next(target.prepared_by for target in catalog_targets().values())
+    for finding in diagnose(prepared_by):
         problems += finding.level == "problem"
         out.print(f"{marks[finding.level]}{escape(finding.what)}", soft_wrap=True)
         if finding.advice:

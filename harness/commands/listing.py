@@ -7,13 +7,12 @@ import click
 from loopmark.harness.commands.console import (
     print_rows,
 )
-from loopmark.harness.commands.plans import profile_line, profiles, read_plan
+from loopmark.harness.commands.plans import catalog_targets, profile_line, profiles, read_plan
 from loopmark.harness.drivers.catalog import DRIVERS
 from loopmark.harness.planning.plan import (
     cells_of,
 )
 from loopmark.scenarios.catalog import SCENARIOS
-from loopmark.targets.catalog import VARIANTS
 
 
 @click.command(name="list")
@@ -21,7 +20,7 @@ from loopmark.targets.catalog import VARIANTS
 @click.option("--profile", metavar="NAME", help="Of which profile (default: quick).")
 def list_(*, cells: bool, profile: str | None) -> None:
     """List targets, scenarios, drivers and profiles."""
-    print_rows("Targets", ((v.name, v.description) for v in VARIANTS.values()))
+    print_rows("Targets", ((one.name, one.description) for one in catalog_targets().values()))
     print_rows("Scenarios", ((s.name, s.title) for s in SCENARIOS.values()))
     print_rows("Drivers", ((name, module) for name, module in DRIVERS.items()))
     print_rows("Profiles", ((name, profile_line(name)) for name in profiles()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from loopmark.harness.planning.plan import (
     parse_plan,
     planned_seconds,
 )
+from loopmark.harness.vocabulary.target import Target
 from loopmark.scenarios.catalog import SCENARIOS
 from loopmark.targets.catalog import VARIANTS
 
@@ -41,18 +43,43 @@ def read_plan(path: Path | None, profile: str | None) -> tuple[Plan, str]:
             raise UserError(f"cannot read the plan {path}: {reason}{hint}") from None
         if path.suffix == ".py":
             raise UserError(f"{path} is no plan (TOML); for a locustfile: --locustfile {path}")
-        return parse_plan(text, str(path), known), text
+        return _in_folder(path.parent, parse_plan(text, str(path), known)), text
     name = DEFAULT_PROFILE if profile is None else profile
     require_known("profile", (name,), profiles())
     text = (files("loopmark.scenarios") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
     return parse_plan(text, f"{name}.toml", known), text
 
 
+def _in_folder(folder: Path, plan: Plan) -> Plan:
+    """The plan with the folders of its own targets, which it names from where it lies."""
+    targets = {
+        name: target
+        if name in catalog_targets()
+        else replace(target, folder=str(folder / target.folder))
+        for name, target in plan.targets.items()
+    }
+    return replace(plan, targets=targets)
+
+
+def catalog_targets() -> dict[str, Target]:
+    """The reference targets, by name."""
+    return {
+        row.name: Target(
+            name=row.name,
+            variant=row.name,
+            ready="/ready",
+            description=row.description,
+            prepared_by=row.preparation,
+        )
+        for row in VARIANTS.values()
+    }
+
+
 def known_names() -> KnownNames:
     """The names that a plan may use, from the catalogs."""
     return KnownNames(
         SCENARIOS.keys(),
-        VARIANTS.keys(),
+        catalog_targets(),
         DRIVERS.keys(),
         drivable_by={name: able(one) for name, one in SCENARIOS.items()},
         broadcasting=[name for name, one in SCENARIOS.items() if one.broadcast is not None],

@@ -28,8 +28,8 @@ from loopmark.harness.commands.plans import known_names, read_plan
 from loopmark.harness.commands.report import conclude
 from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS
 from loopmark.harness.errors import UserError
+from loopmark.harness.launch.ports import HOST, require_free
 from loopmark.harness.launch.processors import assign, available
-from loopmark.harness.launch.target_process import HOST, require_listenable
 from loopmark.harness.planning.plan import (
     cells_of,
     drivable,
@@ -200,7 +200,7 @@ def _workers(count: int | None, listen: str | None) -> Workers | None:
     if listen is None:
         return Workers(count)
     address = parse_address(listen, "--listen")
-    require_listenable(address)
+    require_free(address, "--listen")
     return Workers(count, str(address))
 
 

@@ -15,7 +15,7 @@ from loopmark.harness.commands.console import (
     out,
     require_known,
 )
-from loopmark.targets.catalog import VARIANTS
+from loopmark.harness.commands.plans import catalog_targets
 
 
 @click.command()
@@ -23,12 +23,13 @@ from loopmark.targets.catalog import VARIANTS
 @click.option("--port", type=click.IntRange(1, 65535), help="To listen on; default: a free one.")
 def serve(variant: str, port: int | None) -> None:
     """Run one reference target with its database, to try by hand or with any client."""
-    from loopmark.harness.launch.target_process import TargetFailedError  # noqa: PLC0415
+    from loopmark.harness.launch.running_target import TargetFailedError  # noqa: PLC0415
     from loopmark.harness.run.serving import served  # noqa: PLC0415 - as above
 
-    require_known("target", (variant,), VARIANTS)
+    targets = catalog_targets()
+    require_known("target", (variant,), targets)
     try:
-        with served(variant, port) as (target, token, facts):
+        with served(targets[variant], port) as (target, token, facts):
             database = "embedded" if facts.embedded else facts.url
             out.print(f"{variant} at [bold]{target.base_url}[/]")
             out.print(f"Database: {escape(database)}, PostgreSQL {facts.version}", soft_wrap=True)

@@ -12,8 +12,8 @@ from loopmark.harness.commands.console import (
     out,
     require_known,
 )
+from loopmark.harness.commands.plans import catalog_targets
 from loopmark.scenarios.catalog import SCENARIOS
-from loopmark.targets.catalog import VARIANTS
 
 
 @click.command()
@@ -23,10 +23,13 @@ def verify(targets: tuple[str, ...], scenarios: tuple[str, ...]) -> None:
     """Check the answers of TARGETS (default: all) without timing anything."""
     from loopmark.harness.run.verification import verify as verdicts  # noqa: PLC0415 - as above
 
-    require_known("target", targets, VARIANTS)
+    known = catalog_targets()
+    require_known("target", targets, known)
     require_known("scenario", scenarios, SCENARIOS)
     wrong = 0
-    for verdict in verdicts(targets or tuple(VARIANTS), scenarios or tuple(SCENARIOS)):
+    for verdict in verdicts(
+        tuple(known[name] for name in targets or known), scenarios or tuple(SCENARIOS)
+    ):
         mark = "[green]right[/]" if not verdict.problem else "[red]WRONG[/]"
         out.print(f"{mark}  {verdict.target:<16} {verdict.scenario}")
         if verdict.problem:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
@@ -19,7 +20,6 @@ from loopmark.harness.errors import UserError
 from loopmark.harness.launch.process_reaper import temporary_folder
 from loopmark.harness.launch.processors import staying_on
 from loopmark.harness.vocabulary.record import DatabaseFacts
-from loopmark.targets.settings import Settings, SettingsError
 
 URL_VARIABLE = "LOOPMARK_DATABASE_URL"
 SCHEMA_PREFIX = "loopmark_"
@@ -39,17 +39,35 @@ _SETTINGS = (
 )
 
 
+class Preparation(Protocol):
+    """The module by which an application brings what it needs; a row of its catalog names it."""
+
+    def check(self, environment: Mapping[str, str]) -> None:
+        """Raise ValueError if it could not run with this environment."""
+
+    def create_tables(self, connection: Connection) -> None:
+        """Create its tables. The caller owns the transaction."""
+
+    def reset(self, connection: Connection, tokens: Sequence[str], resources: int) -> None:
+        """Bring its tables into their known state. The caller owns the transaction."""
+
+    def make_folders(self, folder: Path) -> dict[str, str]:
+        """Make its folders within this one; return what tells it of them."""
+
+
 class Database:
     """A schema of our own in a PostgreSQL.
 
     Attributes:
         schema: Its name.
+        preparation: Of the application that uses it.
         facts: What a report says of the server.
     """
 
-    def __init__(self, url: URL, schema: str, *, embedded: bool) -> None:
+    def __init__(self, url: URL, schema: str, preparation: Preparation, *, embedded: bool) -> None:
         self._url = url
         self.schema = schema
+        self.preparation = preparation
         self._engine = _engine(url, search_path=schema)
         with self._engine.connect() as connection:
             self.facts = _facts(connection, url, embedded=embedded)
@@ -65,12 +83,10 @@ class Database:
         Raises:
             UserError: A target holds a lock on the tables and does not let go.
         """
-        from loopmark.targets.schema import reset  # noqa: PLC0415 - heavy; the CLI starts without it
-
         try:
             with self._engine.begin() as connection:
                 connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_TIMEOUT_S * 1e3)}"))
-                reset(connection, tokens, resources)
+                self.preparation.reset(connection, tokens, resources)
         except DBAPIError as error:
             raise UserError(f"the tables could not be emptied: {_first_line(error)}") from None
 
@@ -89,12 +105,10 @@ class Database:
             ) from None
 
     def _create(self) -> None:
-        from loopmark.targets.schema import create_tables  # noqa: PLC0415 - as above
-
         with self._engine.begin() as connection:
             # Without IF NOT EXISTS: a schema that is there already is not ours.
             connection.execute(text(f'CREATE SCHEMA "{self.schema}"'))
-            create_tables(connection)
+            self.preparation.create_tables(connection)
 
     def _drop(self) -> None:
         drop = f'DROP SCHEMA "{self.schema}" CASCADE'
@@ -110,12 +124,15 @@ class Database:
 
 
 @contextmanager
-def open_database(token: str, run_id: str, cpus: Sequence[int] = ()) -> Iterator[Database]:
+def open_database(
+    token: str, run_id: str, prepared_by: str, cpus: Sequence[int] = ()
+) -> Iterator[Database]:
     """Provide a schema for one run, and drop it afterwards.
 
     Args:
         token: Of `process_reaper.reaped`: an embedded server goes with it.
         run_id: The schema is named after it.
+        prepared_by: The module that makes the tables, a `Preparation`.
         cpus: Processors for an embedded server; empty means any.
 
     Raises:
@@ -124,11 +141,12 @@ def open_database(token: str, run_id: str, cpus: Sequence[int] = ()) -> Iterator
     url_text = os.environ.get(URL_VARIABLE, "")
     # PostgreSQL would cut a longer name by itself, and then not find it under the longer one.
     schema = (SCHEMA_PREFIX + re.sub(r"[^a-z0-9]+", "_", run_id.lower()))[:MAX_NAME_LENGTH]
+    preparation = cast("Preparation", importlib.import_module(prepared_by))
     if url_text:
-        yield from _in_schema(_external_url(url_text), schema, embedded=False)
+        yield from _in_schema(_external_url(url_text), schema, preparation, embedded=False)
     else:
         with _embedded(token, cpus) as url:
-            yield from _in_schema(url, schema, embedded=True)
+            yield from _in_schema(url, schema, preparation, embedded=True)
 
 
 def external_server() -> tuple[DatabaseFacts, int, list[str]] | None:
@@ -160,15 +178,17 @@ def external_server() -> tuple[DatabaseFacts, int, list[str]] | None:
         return _facts(connection, url, embedded=False), int(free), list(left)
 
 
-def _in_schema(url: URL, schema: str, *, embedded: bool) -> Iterator[Database]:
+def _in_schema(
+    url: URL, schema: str, preparation: Preparation, *, embedded: bool
+) -> Iterator[Database]:
     try:
-        Settings.from_environment(_target_environment(url, schema))
-    except SettingsError as error:
+        preparation.check(_target_environment(url, schema))
+    except ValueError as error:
         message = str(error).replace("DATABASE_URL", URL_VARIABLE)
         raise UserError(f"the targets cannot use {_shown(url)}: {message}") from None
     with _connected(url, embedded=embedded):
         pass  # A server that cannot be used is told here, in words.
-    database = Database(url, schema, embedded=embedded)
+    database = Database(url, schema, preparation, embedded=embedded)
     try:
         database._create()  # noqa: SLF001 - the life of the schema is this function's affair
     except DBAPIError as error:

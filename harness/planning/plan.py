@@ -18,6 +18,7 @@ from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.load import PlanLoad
 from loopmark.harness.vocabulary.loads.model import DELIVERY
+from loopmark.harness.vocabulary.target import Target
 
 MAX_ROUNDS = 1000
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -45,6 +46,7 @@ class Plan:
         name: Short, for the run's folder and the report.
         title: What the plan answers.
         measure: The blocks.
+        targets: Those that the blocks name, and the plan's own, by name.
         seed: Of the order of the rounds and of the virtual users' choices.
         connect_timeout_s: Seconds that opening a connection may take.
         first_byte_timeout_s: Seconds from sending until an answer must begin; None is as many as it
@@ -57,6 +59,7 @@ class Plan:
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,29}$")]
     title: str
     measure: Annotated[tuple[Measure, ...], Field(min_length=1)]
+    targets: Mapping[str, Target] = field(default_factory=dict)
     seed: int = 1
     connect_timeout_s: TimeoutSeconds = 10.0
     first_byte_timeout_s: TimeoutSeconds | None = None
@@ -79,14 +82,14 @@ class KnownNames:
 
     Attributes:
         scenarios: All there are.
-        targets: All there are.
+        targets: The catalog's, by name.
         drivers: All there are.
         drivable_by: By scenario that not every driver can drive: the drivers that can.
         broadcasting: The scenarios that publish something, so that it can be fanned out.
     """
 
     scenarios: Collection[str]
-    targets: Collection[str]
+    targets: Mapping[str, Target]
     drivers: Collection[str]
     drivable_by: Mapping[str, Collection[str]] = field(default_factory=dict)
     broadcasting: Collection[str] = ()
@@ -107,6 +110,8 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
         UserError: With the file, the line or key, and what was expected there.
     """
     plan = _read(text, source)
+    own = {name: _own_target(target, known) for name, target in plan.targets.items()}
+    all_targets = {**known.targets, **own}
     if plan.timeouts.first_byte_s > plan.request_timeout_s:
         raise UserError(
             f"{source}: first_byte_timeout_s: at most request_timeout_s, which is "
@@ -115,7 +120,7 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
     for index, block in enumerate(plan.measure):
         for kind, names, valid in (
             ("scenario", block.scenarios, known.scenarios),
-            ("target", block.targets, known.targets),
+            ("target", block.targets, all_targets),
             ("driver", block.drivers, known.drivers),
         ):
             for name in names:
@@ -127,7 +132,21 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
         if problem := _unfit_load(block, known.broadcasting):
             raise UserError(f"{source}: measure[{index}].{problem}")
     _refuse_duplicates(cells_of(plan), source)
-    return plan
+    named = {name: all_targets[name] for block in plan.measure for name in block.targets}
+    return replace(plan, targets=own | named)
+
+
+def _own_target(target: Target, known: KnownNames) -> Target:
+    """A target of the plan; one of our variants with what the catalog knows of it."""
+    if not target.variant:
+        return target
+    row = known.targets[target.variant]
+    return replace(
+        target,
+        ready=row.ready,
+        description=target.description or row.description,
+        prepared_by=row.prepared_by,
+    )
 
 
 def driven_by(drivers: tuple[str, ...], plan: Plan) -> Plan:
@@ -271,6 +290,11 @@ def _read(text: str, source: str) -> Plan:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # Also a number or a nesting beyond all measure.
         raise UserError(f"{source}: not valid TOML: {error}") from None
+    tables = document.get("targets")
+    if isinstance(tables, dict):
+        for name, table in tables.items():
+            if isinstance(table, dict):
+                table["name"] = name
     try:
         # Strict, so that the text "3" is no number. Through JSON, because only there does strict
         # validation make dataclasses of tables and tuples of arrays.

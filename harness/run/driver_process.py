@@ -85,6 +85,7 @@ class DriverProcess:
     ) -> None:
         self._log = log
         self._workers = workers
+        self._is_ready = workers is None
         command = [sys.executable, "-P", "-m", module or DRIVERS[driver]]
         if workers is not None:
             command += ["--workers", str(workers.count), "--listen", workers.listen]
@@ -113,7 +114,7 @@ class DriverProcess:
         Raises:
             UserError: They did not come in time, or it ended before they did.
         """
-        if self._workers is None:
+        if self._workers is None or self._is_ready:
             return
         remote = bool(self._workers.listen)
         patience_s = WORKERS_ELSEWHERE_S if remote else START_ALLOWANCE_S
@@ -121,6 +122,7 @@ class DriverProcess:
         assert stdout is not None
         answered, _, _ = select.select([stdout], [], [], patience_s)
         if answered and stdout.readline() == READY:
+            self._is_ready = True
             return
         self.stop()
         why = (last_lines(self._log) or ["it wrote nothing"])[-1]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-import socket
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from loopmark.harness.errors import UserError
+from loopmark.harness.launch.ports import require_free
 from loopmark.harness.launch.process_reaper import reaped
 from loopmark.harness.run.driver_process import DriverProcess
 from loopmark.harness.run.journal import Observer, RunJournal, new_run_id, now
 from loopmark.harness.run.locustfile_inspection import inspect
 from loopmark.harness.run.machine import fingerprint
 from loopmark.harness.store import RunFolder
+from loopmark.harness.vocabulary.address import Address
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import LocustfileJob, Workers
 from loopmark.harness.vocabulary.loads.bounds import MAX_SECONDS
@@ -80,7 +81,7 @@ def prepare(
     if choice.host is not None:
         _require_url(choice.host)
     if web_port is not None:
-        _require_free(web_port)
+        require_free(Address(WEB_HOST, web_port), "--web-port")
     found = inspect(choice)
     load = _population(choice, found)
     if found.shape is None:
@@ -227,18 +228,6 @@ def _require_url(host: str) -> None:
     if not usable or not host.isascii() or not host.isprintable() or " " in host:
         hint = f"; did you mean http://{host}?" if "://" not in host and host else ""
         raise UserError(f"--host {host!r} is no URL{hint or ', such as http://127.0.0.1:8000'}")
-
-
-def _require_free(port: int) -> None:
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            one.bind((WEB_HOST, port))
-        except OSError as error:
-            raise UserError(
-                f"port {port} for Locust's page cannot be had: {error.strerror}; "
-                "choose another with --web-port"
-            ) from None
 
 
 def _place(host: str) -> str:

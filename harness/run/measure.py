@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loopmark.harness.errors import UserError
-from loopmark.harness.launch.database import Database, open_database
+from loopmark.harness.launch.ports import HOST
+from loopmark.harness.launch.process_pool import ProcessPool
 from loopmark.harness.launch.process_reaper import reaped
 from loopmark.harness.launch.processors import assign, available, staying_on
-from loopmark.harness.launch.sandbox import target_folders
-from loopmark.harness.launch.target_process import HOST, TargetFailedError
-from loopmark.harness.launch.target_processes import TargetProcesses
+from loopmark.harness.launch.provision import Provision, provision
+from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
 from loopmark.harness.planning import plan as planning
 from loopmark.harness.planning.plan import Plan
-from loopmark.harness.run.driver_processes import DriverProcesses
+from loopmark.harness.run.driver_process import DriverProcess
 from loopmark.harness.run.journal import Observer, RunJournal, now
 from loopmark.harness.run.machine import fingerprint
 from loopmark.harness.store import RunFolder
@@ -28,11 +28,12 @@ from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
+    DatabaseReading,
     Pinning,
     RoundRecord,
     RunRecord,
 )
-from loopmark.harness.vocabulary.scenario import Scenario
+from loopmark.harness.vocabulary.scenario import Audit
 from loopmark.harness.watch.database_monitor import database_readings
 from loopmark.harness.watch.target_monitor import read_loop_lag
 from loopmark.scenarios.catalog import SCENARIOS
@@ -74,13 +75,17 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
     workers = request.workers
     pinning = assign(available(), workers.count if workers and not workers.listen else 1)
     started = time.monotonic()
-    with reaped() as token, open_database(token, request.run_id, pinning.database) as database:
-        if not database.facts.embedded:
+    targets = [request.plan.targets[name] for name in {cell.target for cell in request.cells}]
+    with (
+        reaped() as token,
+        provision(targets, token, request.run_id, pinning.database) as provided,
+    ):
+        if provided is None or not provided.database.facts.embedded:
             pinning = replace(pinning, database=())  # Somebody else's: it runs where it runs.
         folder = RunFolder.create(out, request.run_id)
-        record = _begun(request, database, pinning)
+        record = _begun(request, provided, pinning)
         with RunJournal(folder, record, observer, started) as journal:
-            measuring = _Measuring(request, journal, database, target_folders(token))
+            measuring = _Measuring(request, journal, provided)
             # What reads the target must not take the driver's processor from it.
             with staying_on(pinning.target):
                 measuring.all_blocks()
@@ -90,17 +95,12 @@ class _Measuring:
     """The state of one run while it is carried out."""
 
     def __init__(
-        self,
-        request: RunRequest,
-        journal: RunJournal,
-        database: Database,
-        folders: dict[str, str],
+        self, request: RunRequest, journal: RunJournal, provided: Provision | None
     ) -> None:
         self._request = request
         self._journal = journal
         self._folder = journal.folder
-        self._database = database
-        self._target_environment = database.target_environment | folders
+        self._provided = provided
         largest = max(cell.load.concurrency for cell in request.cells)
         self._tokens = _bearer_tokens(request.run_id, max(largest, SEEDED_ACCOUNTS))
 
@@ -119,7 +119,7 @@ class _Measuring:
                 if self._journal.interrupted:
                     return
 
-    def _with_workers_elsewhere(self, stack: ExitStack) -> DriverProcesses | None:
+    def _with_workers_elsewhere(self, stack: ExitStack) -> ProcessPool[DriverProcess] | None:
         """Drivers that last for the whole run, where workers of other machines belong to them.
 
         They are awaited before any target is started: people may take their time.
@@ -133,21 +133,45 @@ class _Measuring:
             drivers.ready(name)
         return drivers
 
-    def _drivers(self, block: int | None) -> DriverProcesses:
+    def _drivers(self, block: int | None) -> ProcessPool[DriverProcess]:
         label = "run" if block is None else f"block-{block}"
         cpus, workers = self._journal.record.pinning.driver, self._request.workers
-        return DriverProcesses(self._folder.logs, label, cpus, workers)
+        logs = self._folder.logs
+
+        def start(name: str, number: int) -> DriverProcess:
+            if block is None and number > 1:
+                raise UserError(
+                    f"the {name} driver has ended, and with it the workers on other machines; "
+                    f"{logs} has what it wrote"
+                )
+            log = logs / f"{label}-driver-{number}-{name}.log"
+            return DriverProcess(name, log, cpus, workers)
+
+        return ProcessPool(start)
+
+    def _targets(self, block: int) -> ProcessPool[RunningTarget]:
+        provided = {} if self._provided is None else self._provided.environment
+        cpus, host = self._journal.record.pinning.target, self._request.host
+
+        def start(name: str, number: int) -> RunningTarget:
+            return RunningTarget(
+                self._request.plan.targets[name],
+                self._folder.logs,
+                f"block-{block}-{number}-{name}",
+                provided=provided,
+                cpus=cpus,
+                host=host,
+            )
+
+        return ProcessPool(start)
 
     def _one_block(
-        self, number: int, block: Sequence[tuple[Cell, int]], drivers: DriverProcesses
+        self,
+        number: int,
+        block: Sequence[tuple[Cell, int]],
+        drivers: ProcessPool[DriverProcess],
     ) -> None:
-        environment = self._target_environment
-        logs, cpus, host = (
-            self._folder.logs,
-            self._journal.record.pinning.target,
-            self._request.host,
-        )
-        with TargetProcesses(environment, logs, f"block-{number}", cpus, host) as targets:
+        with self._targets(number) as targets:
             for name in sorted({cell.target for cell, _ in block}):
                 targets.launch(name)
             for cell, round_number in block:
@@ -162,8 +186,8 @@ class _Measuring:
         cell: Cell,
         round_number: int,
         block: int,
-        targets: TargetProcesses,
-        drivers: DriverProcesses,
+        targets: ProcessPool[RunningTarget],
+        drivers: ProcessPool[DriverProcess],
     ) -> RoundRecord:
         scenario = SCENARIOS[cell.scenario]
         self._reset(targets)
@@ -171,7 +195,9 @@ class _Measuring:
             target = targets.ready(cell.target)
         except TargetFailedError as error:
             return _unmeasured(round_number, block, f"{error}\n{error.stderr_tail}")
-        before = self._counts(scenario)
+        # Of a target that is not ours there is no database to look at.
+        audits = scenario.audits if target.target.is_ours else ()
+        before = self._counts(audits)
         assert not isinstance(cell.load, Population), "no plan has a locustfile's users"
         job = LoadJob(
             scenario=cell.scenario,
@@ -187,11 +213,9 @@ class _Measuring:
             timeouts=self._request.plan.timeouts,
         )
         driver = drivers.ready(cell.driver)
-        url = self._target_environment["DATABASE_URL"]
-        embedded = self._database.facts.embedded
-        with database_readings(url, target.session_name, embedded=embedded) as database:
-            driven = driver.drive(job, target)
-        after = self._counts(scenario)
+        with self._database_readings(target) as database:
+            driven = driver.drive(job, target.process)
+        after = self._counts(audits)
         lag: tuple[tuple[int, int], ...] = ()
         stderr_tail = driven.stderr_tail
         failed = driven.state != "measured"
@@ -215,22 +239,36 @@ class _Measuring:
             loop_lag=lag,
             audits=tuple(
                 AuditCount(audit.what, b, a)
-                for audit, b, a in zip(scenario.audits, before, after, strict=True)
+                for audit, b, a in zip(audits, before, after, strict=True)
             ),
             stderr_tail=stderr_tail,
         )
 
-    def _reset(self, targets: TargetProcesses) -> None:
+    def _reset(self, targets: ProcessPool[RunningTarget]) -> None:
         """Bring the tables into their known state, if need be over the head of a stuck target."""
+        if self._provided is None:
+            return
+        database = self._provided.database
         try:
-            self._database.reset(self._tokens, SEEDED_ACCOUNTS)
+            database.reset(self._tokens, SEEDED_ACCOUNTS)
         except UserError:
             # A target that holds a lock lets go of it when it ends.
             targets.end_all()
-            self._database.reset(self._tokens, SEEDED_ACCOUNTS)
+            database.reset(self._tokens, SEEDED_ACCOUNTS)
 
-    def _counts(self, scenario: Scenario) -> list[int]:
-        return [self._database.count(audit.count) for audit in scenario.audits]
+    def _counts(self, audits: Sequence[Audit]) -> list[int]:
+        if self._provided is None:
+            return []
+        return [self._provided.database.count(audit.count) for audit in audits]
+
+    def _database_readings(
+        self, target: RunningTarget
+    ) -> AbstractContextManager[Sequence[DatabaseReading]]:
+        if self._provided is None or not target.target.is_ours:
+            return nullcontext(())
+        url = self._provided.environment["DATABASE_URL"]
+        embedded = self._provided.database.facts.embedded
+        return database_readings(url, target.session_name, embedded=embedded)
 
 
 def _unmeasured(round_number: int, block: int, tail: str) -> RoundRecord:
@@ -248,7 +286,7 @@ def _unmeasured(round_number: int, block: int, tail: str) -> RoundRecord:
     )
 
 
-def _begun(request: RunRequest, database: Database, pinning: Pinning) -> RunRecord:
+def _begun(request: RunRequest, provided: Provision | None, pinning: Pinning) -> RunRecord:
     return RunRecord(
         schema_version=SCHEMA_VERSION,
         run_id=request.run_id,
@@ -262,7 +300,7 @@ def _begun(request: RunRequest, database: Database, pinning: Pinning) -> RunReco
         wall_s=None,
         interrupted=False,
         machine=fingerprint(),
-        database=database.facts,
+        database=None if provided is None else provided.database.facts,
         pinning=pinning,
         cells=request.cells,
         round_states={},

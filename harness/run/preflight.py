@@ -10,9 +10,9 @@ from typing import Literal
 
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch import database
+from loopmark.harness.launch.ports import free_port
 from loopmark.harness.launch.process_reaper import reaped
 from loopmark.harness.launch.processors import assign, available
-from loopmark.harness.launch.target_process import free_port
 
 FILES_BESIDE_CONNECTIONS = 150
 """Libraries, logs, the event loop, database connections."""
@@ -52,12 +52,16 @@ def require_open_files(connections: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def diagnose() -> Iterator[Finding]:
-    """Look at everything that a run needs, one finding after the other."""
+def diagnose(prepared_by: str) -> Iterator[Finding]:
+    """Look at everything that a run needs, one finding after the other.
+
+    Args:
+        prepared_by: The module that makes the tables of our own variants.
+    """
     yield _processors()
     yield _load()
     yield _open_files()
-    yield from _database()
+    yield from _database(prepared_by)
     yield _port()
 
 
@@ -108,11 +112,14 @@ def _open_files() -> Finding:
     )
 
 
-def _database() -> Iterator[Finding]:
+def _database(prepared_by: str) -> Iterator[Finding]:
     try:
         external = database.external_server()
         if external is None:
-            with reaped() as token, database.open_database(token, "doctor") as opened:
+            with (
+                reaped() as token,
+                database.open_database(token, "doctor", prepared_by) as opened,
+            ):
                 yield Finding(
                     "ok", f"embedded PostgreSQL {opened.facts.version} starts and answers"
                 )

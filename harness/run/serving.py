@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from loopmark.harness.launch.database import open_database
+from loopmark.harness.launch.ports import HOST, require_free
 from loopmark.harness.launch.process_reaper import reaped, temporary_folder
-from loopmark.harness.launch.sandbox import target_folders
-from loopmark.harness.launch.target_process import TargetProcess, require_free
+from loopmark.harness.launch.provision import provision
+from loopmark.harness.launch.running_target import RunningTarget
+from loopmark.harness.vocabulary.address import Address
 from loopmark.harness.vocabulary.record import DatabaseFacts
+from loopmark.harness.vocabulary.target import Target
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 
 
 @contextmanager
-def served(variant: str, port: int | None) -> Iterator[tuple[TargetProcess, str, DatabaseFacts]]:
+def served(target: Target, port: int | None) -> Iterator[tuple[RunningTarget, str, DatabaseFacts]]:
     """Run a variant on a seeded schema of its own.
 
     Args:
-        variant: Name of the target.
+        target: One of our own variants.
         port: To listen on; a free one when None.
 
     Yields:
@@ -29,15 +31,17 @@ def served(variant: str, port: int | None) -> Iterator[tuple[TargetProcess, str,
         TargetFailedError: The target does not come up.
     """
     if port is not None:
-        require_free(port)
-    with reaped() as token, open_database(token, f"serve_{token}") as database:
+        require_free(Address(HOST, port), "--port")
+    with reaped() as token, provision([target], token, f"serve_{token}") as provided:
+        assert provided is not None, "it is one of our own"
         tokens = tuple(f"{token}-{number}" for number in range(1, SEEDED_ACCOUNTS + 1))
-        database.reset(tokens, SEEDED_ACCOUNTS)
+        provided.database.reset(tokens, SEEDED_ACCOUNTS)
         folder = temporary_folder(token, "serve")
-        environment = database.target_environment | target_folders(token)
-        target = TargetProcess(variant, environment, folder, variant, port=port)
+        running = RunningTarget(
+            target, folder, target.name, provided=provided.environment, port=port
+        )
         try:
-            target.wait_until_ready()
-            yield target, tokens[0], database.facts
+            running.wait_until_ready()
+            yield running, tokens[0], provided.database.facts
         finally:
-            target.stop()
+            running.stop()

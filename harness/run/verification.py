@@ -17,10 +17,10 @@ from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import ROWS_PER_GROUP, RowGroup, SampleRows
 from loopmark.harness.drivers.users.round import watched
-from loopmark.harness.launch.database import Database, open_database
+from loopmark.harness.launch.database import Database
 from loopmark.harness.launch.process_reaper import reaped, temporary_folder
-from loopmark.harness.launch.sandbox import target_folders
-from loopmark.harness.launch.target_process import TargetFailedError, TargetProcess
+from loopmark.harness.launch.provision import provision
+from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
 from loopmark.harness.vocabulary.flow import (
     ClientJourney,
     EventFlow,
@@ -31,6 +31,7 @@ from loopmark.harness.vocabulary.flow import (
 )
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
+from loopmark.harness.vocabulary.target import Target
 from loopmark.scenarios.catalog import SCENARIOS
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 
@@ -48,28 +49,28 @@ class Verdict:
     problem: str = ""
 
 
-def verify(targets: Sequence[str], scenarios: Sequence[str]) -> Iterator[Verdict]:
+def verify(targets: Sequence[Target], scenarios: Sequence[str]) -> Iterator[Verdict]:
     """Pass through every flow a few times on every target, and count the rows afterwards.
 
     Raises:
         UserError: There is no usable database.
     """
     tokens = tuple(f"verify-{number}" for number in range(SEEDED_ACCOUNTS))
-    with reaped() as token, open_database(token, f"verify_{token}") as database:
+    with reaped() as token, provision(targets, token, f"verify_{token}") as provided:
+        assert provided is not None
         folder = temporary_folder(token, "verify")
-        environment = database.target_environment | target_folders(token)
-        for name in targets:
-            target = TargetProcess(name, environment, folder, name)
-            yield from _one_target(target, scenarios, database, tokens)
+        for one in targets:
+            target = RunningTarget(one, folder, one.name, provided=provided.environment)
+            yield from _one_target(target, scenarios, provided.database, tokens)
 
 
 def _one_target(
-    target: TargetProcess,
+    target: RunningTarget,
     scenarios: Sequence[str],
     database: Database,
     tokens: tuple[str, ...],
 ) -> Iterator[Verdict]:
-    name = target.name
+    name = target.target.name
     with ExitStack() as stack:
         stack.callback(target.stop)
         try:

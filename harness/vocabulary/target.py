@@ -23,13 +23,15 @@ class Target:
         variant: One of our own implementations of the documented contract, by name: it gets a
             database, files and accounts, and tells how late its event loop is.
         asgi: An application as `package.module:app`, served by uvicorn.
-        command: What starts it; `{port}` in an argument stands for the port to listen on.
+        command: What starts it; `{port}` stands for the port to listen on, here and in the
+            environment.
         url: Where it runs already: it is neither started nor watched.
         environment: What it is told beside the present environment.
         folder: Where it is started; empty for the present one.
         ready: Path that answers 200 when it is ready; empty when it is enough that its port
             answers.
         description: What a reader of the report must know of it.
+        prepared_by: Module that makes the tables and files which one of our own variants needs.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -43,6 +45,7 @@ class Target:
     folder: str = ""
     ready: str = ""
     description: str = ""
+    prepared_by: str = ""
 
     @property
     def is_launched(self) -> bool:

@@ -21,10 +21,11 @@ from random import Random
 import pandas as pd
 
 from loopmark.harness.analysis.summaries import COLUMNS, summarise
-from loopmark.harness.launch.database import open_database
+from loopmark.harness.commands.plans import catalog_targets
 from loopmark.harness.launch.process_reaper import end, reaped, temporary_folder
 from loopmark.harness.launch.processors import assign, available, staying_on
-from loopmark.harness.launch.target_process import TargetProcess
+from loopmark.harness.launch.provision import provision
+from loopmark.harness.launch.running_target import RunningTarget
 from loopmark.harness.run.driver_process import DriverProcess
 from loopmark.harness.vocabulary.cell import Cell, ValidityState
 from loopmark.harness.vocabulary.job import LoadJob, Timeouts
@@ -47,14 +48,16 @@ def main(trials: int) -> None:
         sys.exit("there is one processor only: the driver shares it with the target in any case")
     tokens = tuple(f"starved-{number}" for number in range(SEEDED_ACCOUNTS))
     found: list[tuple[str, bool, CellResult]] = []
+    reference = catalog_targets()[TARGET]
     with (
         reaped() as token,
-        open_database(token, f"starved_{token}", pinning.database) as database,
+        provision([reference], token, f"starved_{token}", pinning.database) as provided,
     ):
-        database.reset(tokens, SEEDED_ACCOUNTS)
+        assert provided is not None
+        provided.database.reset(tokens, SEEDED_ACCOUNTS)
         folder = temporary_folder(token, "starved")
-        environment = database.target_environment
-        target = TargetProcess(TARGET, environment, folder, TARGET, cpus=pinning.target)
+        environment, cpus = provided.environment, pinning.target
+        target = RunningTarget(reference, folder, TARGET, provided=environment, cpus=cpus)
         target.wait_until_ready()
         driver = DriverProcess("httpx", folder / "driver.log", pinning.driver)
         try:
@@ -81,7 +84,7 @@ def _order(trials: int) -> Sequence[tuple[FlowLoad, bool]]:
 def _measured(
     load: FlowLoad,
     driver: DriverProcess,
-    target: TargetProcess,
+    target: RunningTarget,
     tokens: tuple[str, ...],
     folder: Path,
 ) -> CellResult:
@@ -97,7 +100,7 @@ def _measured(
         report=str(report),
         timeouts=Timeouts(connect_s=5.0, first_byte_s=30.0, response_s=30.0),
     )
-    driven = driver.drive(job, target)
+    driven = driver.drive(job, target.process)
     record = RoundRecord(
         round=0,
         block=0,

@@ -14,7 +14,7 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from loopmark.harness.launch.target_process import free_port
+from loopmark.harness.launch.ports import free_port
 from tests.e2e.test_run import results_of, started_by, wait_until
 from tests.harness.drivers.locustfile_target import CountingTarget
 

@@ -17,7 +17,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from loopmark.harness.launch.target_process import free_port
+from loopmark.harness.launch.ports import free_port
 from tests.harness.drivers.locustfile_target import CountingTarget
 from tests.network_namespaces import Host, hosts, why_not
 

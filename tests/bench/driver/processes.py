@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from loopmark.harness.launch.ports import HOST, free_port
 from loopmark.harness.launch.process_reaper import end
 from loopmark.harness.launch.processors import staying_on
-from loopmark.harness.launch.target_process import HOST, free_port
 from tests.bench.driver.catalog import PACKAGE, Generator
 from tests.bench.driver.task import Reading, Task, decoded, encoded
 

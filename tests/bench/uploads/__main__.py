@@ -16,10 +16,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from loopmark.harness.launch.database import open_database
+from loopmark.harness.commands.plans import catalog_targets
 from loopmark.harness.launch.process_reaper import reaped, temporary_folder
-from loopmark.harness.launch.sandbox import target_folders
-from loopmark.harness.launch.target_process import TargetProcess
+from loopmark.harness.launch.provision import provision
+from loopmark.harness.launch.running_target import RunningTarget
 from loopmark.harness.run.machine import fingerprint
 from tests.bench.uploads.trial import QUICK, Plan, Trial, trial
 
@@ -78,11 +78,14 @@ def main() -> None:
 def measured(plan: Plan) -> Outcome:
     started, facts = datetime.now(UTC), fingerprint()
     trials = []
-    with reaped() as token, open_database(token, f"uploads_{token}") as database:
-        environment = database.target_environment | target_folders(token)
+    targets = catalog_targets()
+    asked = [targets[variant] for variant in VARIANTS]
+    with reaped() as token, provision(asked, token, f"uploads_{token}") as provided:
+        assert provided is not None
         for variant in VARIANTS:
-            database.reset((token,), 0)
-            target = TargetProcess(variant, environment, temporary_folder(token, "log"), variant)
+            provided.database.reset((token,), 0)
+            folder = temporary_folder(token, "log")
+            target = RunningTarget(targets[variant], folder, variant, provided=provided.environment)
             try:
                 target.wait_until_ready()
                 sys.stderr.write(f"{variant}: {plan.uploads} uploads of {plan.mb} MB\n")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from loopmark.harness.analysis.statistics import percentile
-from loopmark.harness.launch.target_process import TargetProcess
+from loopmark.harness.launch.running_target import RunningTarget
 from loopmark.harness.watch.process_counters import process_counters
 
 MB = 1_000_000
@@ -129,8 +129,9 @@ class Sent:
     answered: float
 
 
-async def trial(target: TargetProcess, token: str, plan: Plan) -> Trial:
+async def trial(target: RunningTarget, token: str, plan: Plan) -> Trial:
     """Carry it out against a ready target."""
+    assert target.process is not None
     memory: list[tuple[float, float]] = []
     latencies: list[tuple[float, float]] = []
     async with httpx.AsyncClient(
@@ -143,7 +144,7 @@ async def trial(target: TargetProcess, token: str, plan: Plan) -> Trial:
         # What is imported and opened with the first upload is no growth.
         await _ended(client, await _send(client, Content(0, 1000)))
         samplers = [
-            asyncio.create_task(_sample_memory(target.pid, memory)),
+            asyncio.create_task(_sample_memory(target.process.pid, memory)),
             asyncio.create_task(_ask(target.base_url, latencies)),
         ]
         await asyncio.sleep(plan.idle_s)
@@ -157,7 +158,7 @@ async def trial(target: TargetProcess, token: str, plan: Plan) -> Trial:
             sampler.cancel()
         await asyncio.gather(*samplers, return_exceptions=True)
     return Trial(
-        variant=target.name,
+        variant=target.target.name,
         rss_before_mib=_most(memory, 0, began),
         rss_most_mib=_most(memory, began, answered),
         rss_most_later_mib=_most(memory, answered, done),

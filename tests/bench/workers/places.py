@@ -16,8 +16,8 @@ from typing import Self
 import pandas as pd
 import pyarrow.parquet as pq
 
+from loopmark.harness.launch.ports import HOST, free_port
 from loopmark.harness.launch.process_reaper import end
-from loopmark.harness.launch.target_process import HOST, free_port
 from loopmark.harness.run.driver_process import Drive, DriverProcess
 from loopmark.harness.vocabulary.address import Address
 from loopmark.harness.vocabulary.job import LoadJob, Timeouts, Workers

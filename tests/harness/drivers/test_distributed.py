@@ -23,7 +23,7 @@ import pytest
 from loopmark.harness import __version__
 from loopmark.harness.drivers.process.job_files import read_report, write_job
 from loopmark.harness.drivers.process.job_loop import DONE, ENDED_EARLY, READY
-from loopmark.harness.launch.target_process import free_port
+from loopmark.harness.launch.ports import free_port
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.load import FlowLoad
 from loopmark.harness.vocabulary.loads.arriving import Open

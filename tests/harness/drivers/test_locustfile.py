@@ -22,7 +22,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from loopmark.harness.errors import UserError
-from loopmark.harness.launch.target_process import free_port
+from loopmark.harness.launch.ports import free_port
 from loopmark.harness.run.driver_process import Drive, DriverProcess
 from loopmark.harness.run.locustfile_inspection import inspect
 from loopmark.harness.run.locustfile_run import MODULE

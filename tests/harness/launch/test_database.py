@@ -13,6 +13,8 @@ from loopmark.harness.launch import database
 from loopmark.harness.launch.database import URL_VARIABLE, external_server, open_database
 from loopmark.harness.launch.process_reaper import reaped
 
+PREPARATION = "loopmark.targets.preparation"
+
 
 @pytest.fixture(scope="module")
 def server_url() -> Iterator[str]:
@@ -33,7 +35,7 @@ def test_a_run_has_a_schema_of_its_own_and_leaves_none(
 ) -> None:
     monkeypatch.setenv(URL_VARIABLE, server_url)
     before = schemas(server_url)
-    with open_database("unused", "20260101-Run/1") as opened:
+    with open_database("unused", "20260101-Run/1", PREPARATION) as opened:
         assert opened.schema == "loopmark_20260101_run_1"
         assert schemas(server_url) - before == {opened.schema}
         opened.reset(("a", "b", "c"), 5)
@@ -54,7 +56,7 @@ def test_a_schema_that_is_there_already_is_not_touched(
         connection.execute("CREATE SCHEMA loopmark_mine")
         connection.execute("CREATE TABLE loopmark_mine.precious (n int)")
     refused = pytest.raises(UserError, match="cannot create the schema 'loopmark_mine'")
-    with refused, open_database("unused", "mine"):
+    with refused, open_database("unused", "mine", PREPARATION):
         pass
     with psycopg.connect(server_url) as connection:
         assert connection.execute("SELECT count(*) FROM loopmark_mine.precious").fetchone() == (0,)
@@ -97,7 +99,10 @@ def test_a_server_that_cannot_be_used_is_named(
     url: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(URL_VARIABLE, url)
-    with pytest.raises(UserError, match=message) as caught, open_database("unused", "x"):
+    with (
+        pytest.raises(UserError, match=message) as caught,
+        open_database("unused", "x", PREPARATION),
+    ):
         pass
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -108,7 +113,7 @@ def test_a_held_lock_is_told_instead_of_waited_for(
 ) -> None:
     monkeypatch.setenv(URL_VARIABLE, server_url)
     monkeypatch.setattr(database, "LOCK_TIMEOUT_S", 0.05)
-    with open_database("unused", "locked") as opened:
+    with open_database("unused", "locked", PREPARATION) as opened:
         url = make_url(server_url).update_query_dict({"options": f"-csearch_path={opened.schema}"})
         with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
             connection.execute("LOCK TABLE users")
@@ -119,7 +124,7 @@ def test_a_held_lock_is_told_instead_of_waited_for(
 def test_the_embedded_server_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(URL_VARIABLE, raising=False)
     assert external_server() is None
-    with reaped() as token, open_database(token, "embedded") as opened:
+    with reaped() as token, open_database(token, "embedded", PREPARATION) as opened:
         assert opened.facts.embedded
         assert opened.facts.url == "embedded"
         assert opened.facts.settings["fsync"] == "on"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loopmark.harness.commands.plans import known_names
 from loopmark.harness.drivers.catalog import DRIVERS, able
 from loopmark.harness.errors import UserError
 from loopmark.harness.planning.plan import (
@@ -27,11 +28,15 @@ from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.target import Target
 from loopmark.scenarios.catalog import SCENARIOS
-from loopmark.targets.catalog import VARIANTS
 from tests.harness.builders import burst, cell, closed
 
-KNOWN = KnownNames(["crud", "wait-timer"], ["sync", "async"], ["httpx", "fake"])
+KNOWN = KnownNames(
+    ["crud", "wait-timer"],
+    {name: Target(name=name, variant=name, ready="/ready") for name in ("sync", "async")},
+    ["httpx", "fake"],
+)
 DRIVABLE_BY = {name: able(one) for name, one in SCENARIOS.items()}
 SHIPPED = sorted(
     path.name
@@ -58,9 +63,7 @@ def parsed(text: str) -> Plan:
 
 def shipped(name: str) -> Plan:
     text = (files("loopmark.scenarios") / "plans" / name).read_text(encoding="utf-8")
-    broadcasting = [name for name, one in SCENARIOS.items() if one.broadcast is not None]
-    known = KnownNames(SCENARIOS, VARIANTS, DRIVERS, DRIVABLE_BY, broadcasting)
-    return parse_plan(text, name, known)
+    return parse_plan(text, name, known_names())
 
 
 def refusal(text: str) -> str:

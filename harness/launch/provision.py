@@ -1,0 +1,48 @@
+"""What our own variants need around them: a database, files to process, a place for uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from loopmark.harness.launch.database import Database, open_database
+from loopmark.harness.launch.process_reaper import temporary_folder
+from loopmark.harness.vocabulary.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """What is there for the variants of one run; it goes with the run.
+
+    Attributes:
+        database: A schema of their own.
+        environment: What each needs in its environment to find all of it.
+    """
+
+    database: Database
+    environment: Mapping[str, str]
+
+
+@contextmanager
+def provision(
+    targets: Iterable[Target], token: str, run_id: str, cpus: Sequence[int] = ()
+) -> Iterator[Provision | None]:
+    """Provide what our own variants among the targets need; None where none is.
+
+    Args:
+        targets: Of the run.
+        token: Of `process_reaper.reaped`.
+        run_id: The schema is named after it.
+        cpus: Processors for an embedded server; empty means any.
+
+    Raises:
+        UserError: There is no usable database.
+    """
+    prepared_by = next((target.prepared_by for target in targets if target.is_ours), None)
+    if prepared_by is None:
+        yield None
+        return
+    with open_database(token, run_id, prepared_by, cpus) as database:
+        folders = database.preparation.make_folders(temporary_folder(token, "files"))
+        yield Provision(database, database.target_environment | folders)
