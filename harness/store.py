@@ -16,10 +16,9 @@ from loopmark.harness.errors import UserError
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.record import SCHEMA_VERSION, RoundRecord, RunRecord
 from loopmark.harness.vocabulary.result import RunResults
+from loopmark.harness.vocabulary.sample import LABELS
 
 LATEST = "latest"
-LABELS = ("step", "error")
-"""The sample columns that are read as categories."""
 
 _VERSION = TypeAdapter(dict[str, Any])
 _RUN = TypeAdapter(RunRecord)

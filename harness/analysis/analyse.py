@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from loopmark.harness.analysis.agreement import agreements
 from loopmark.harness.analysis.comparison import compare
 from loopmark.harness.analysis.disturbances import disturbances
-from loopmark.harness.analysis.summaries import COLUMNS, summarise
+from loopmark.harness.analysis.summaries import summarise
 from loopmark.harness.analysis.sweeps import sweeps
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
@@ -23,6 +23,7 @@ from loopmark.harness.vocabulary.result import (
     ScenarioFacts,
     TargetFacts,
 )
+from loopmark.harness.vocabulary.sample import SUMMARISED
 from loopmark.harness.vocabulary.scenario import Audit
 from loopmark.scenarios.catalog import SCENARIOS
 from loopmark.targets.catalog import VARIANTS
@@ -60,7 +61,7 @@ def _summary(folder: RunFolder, cell: Cell, asked: tuple[Audit, ...]) -> CellRes
     whole = {record.round for record in records if record.state in RAN_TO_THEIR_END}
 
     def samples_of(number: int) -> pd.DataFrame:
-        return folder.read_samples(cell, number, COLUMNS, must_be_whole=number in whole)
+        return folder.read_samples(cell, number, SUMMARISED, must_be_whole=number in whole)
 
     return summarise(cell, records, samples_of, asked)
 

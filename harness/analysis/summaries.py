@@ -38,22 +38,9 @@ from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import SLOW_DELIVERY_STEP, ErrorKind
 from loopmark.harness.vocabulary.scenario import Audit
 
-COLUMNS = (
-    "round",
-    "user",
-    "step",
-    "due_ns",
-    "sent_ns",
-    "connected_ns",
-    "first_byte_ns",
-    "done_ns",
-    "error",
-)
-"""The sample columns that summaries need."""
-
 SamplesOf = Callable[[int], pd.DataFrame]
-"""The samples of a round by its number, with the columns `COLUMNS`. A round at a time: a cell can
-have more of them than fit in memory at once."""
+"""The samples of a round by its number, with the columns `SUMMARISED`. A round at a time: a cell
+can have more of them than fit in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)

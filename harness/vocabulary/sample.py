@@ -2,24 +2,94 @@
 
 from __future__ import annotations
 
-SAMPLE_COLUMNS = (
-    "round",
-    "user",
-    "step",
-    "due_ns",
-    "sent_ns",
-    "connected_ns",
-    "first_byte_ns",
-    "done_ns",
-    "status",
-    "bytes",
-    "error",
-)
-"""One row per request; times in ns of CLOCK_MONOTONIC, 0 for what did not happen.
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
-`due`: when it should have been sent. `sent`: when the driver took it up: it wrote on an open
-connection, or began to connect. `connected`: when a new connection was there. `first_byte` and
-`done`: of the answer; a request without one is done when that was clear."""
+ColumnType: TypeAlias = Literal["int16", "int32", "int64", "time", "label"]
+"""A time: 64 bits, in ns of CLOCK_MONOTONIC, 0 for what did not happen. A label: one of few texts,
+stored as a dictionary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the stored samples.
+
+    Attributes:
+        name: In the file.
+        type: Of its values.
+        is_summarised: Whether summaries need it.
+    """
+
+    name: str
+    type: ColumnType
+    is_summarised: bool = True
+
+
+COLUMNS = (
+    Column("round", "int32"),
+    Column("user", "int32"),
+    Column("step", "label"),
+    Column("due_ns", "time"),
+    Column("sent_ns", "time"),
+    Column("connected_ns", "time"),
+    Column("first_byte_ns", "time"),
+    Column("done_ns", "time"),
+    Column("status", "int16", is_summarised=False),
+    Column("bytes", "int64", is_summarised=False),
+    Column("error", "label"),
+)
+"""What is stored: the number of the round, the same in all rows of a file, and a `Sample`."""
+
+TIMES = tuple(column.name for column in COLUMNS if column.type == "time")
+LABELS = tuple(column.name for column in COLUMNS if column.type == "label")
+SUMMARISED = tuple(column.name for column in COLUMNS if column.is_summarised)
+
+Sample: TypeAlias = tuple[int, str, int, int, int, int, int, int, int, str]
+"""The values of `COLUMNS` without the round: made by `sample`, and not looked into."""
+
+
+def sample(  # noqa: PLR0913 - the columns
+    *,
+    user: int,
+    step: str,
+    due_ns: int,
+    sent_ns: int,
+    done_ns: int,
+    connected_ns: int = 0,
+    first_byte_ns: int = 0,
+    status: int = 0,
+    body_bytes: int = 0,
+    error: str = "",
+) -> Sample:
+    """Make a sample.
+
+    A function, for it is called for every request: a class would cost the driver twice as much.
+
+    Args:
+        user: Number of the virtual user.
+        step: What was asked.
+        due_ns: When it should have been sent.
+        sent_ns: When the driver took it up: it wrote on an open connection, or began to connect;
+            0 if it did not get that far before it was done.
+        done_ns: When the answer was complete, or it was clear that there is none.
+        connected_ns: When a new connection was there; 0 on one that was open.
+        first_byte_ns: When the first byte of the answer came.
+        status: The HTTP status code; 0 without an answer.
+        body_bytes: Size of the answer's body.
+        error: An `ErrorKind`; empty for the right answer.
+    """
+    return (
+        user,
+        step,
+        due_ns,
+        sent_ns or done_ns,
+        connected_ns,
+        first_byte_ns,
+        done_ns,
+        status,
+        body_bytes,
+        error,
+    )
 
 
 class ErrorKind:

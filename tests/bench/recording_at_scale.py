@@ -19,6 +19,7 @@ import psutil
 from loopmark.harness.drivers import httpx_driver
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleFile
+from loopmark.harness.vocabulary.sample import sample
 
 SHOWN = 10
 """Lines of output."""
@@ -39,16 +40,16 @@ def main(samples: int) -> None:
                 sent_ns = due_ns + 20_000
                 first_byte_ns = sent_ns + int(random.expovariate(1e-6))
                 recording.add(
-                    number % 1000,
-                    "hello",
-                    due_ns,
-                    sent_ns,
-                    0,
-                    first_byte_ns,
-                    first_byte_ns + 10_000,
-                    200,
-                    19,
-                    "",
+                    sample(
+                        user=number % 1000,
+                        step="hello",
+                        due_ns=due_ns,
+                        sent_ns=sent_ns,
+                        first_byte_ns=first_byte_ns,
+                        done_ns=first_byte_ns + 10_000,
+                        status=200,
+                        body_bytes=19,
+                    )
                 )
                 if (number + 1) % max(samples // SHOWN, 1) == 0:
                     mib = process.memory_info().rss / 1024**2

@@ -20,7 +20,7 @@ from random import Random
 
 import pandas as pd
 
-from loopmark.harness.analysis.summaries import COLUMNS, summarise
+from loopmark.harness.analysis.summaries import summarise
 from loopmark.harness.commands.plans import catalog_targets
 from loopmark.harness.launch.process_reaper import end, reaped, temporary_folder
 from loopmark.harness.launch.processors import assign, available, staying_on
@@ -34,6 +34,7 @@ from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import CellResult
+from loopmark.harness.vocabulary.sample import SUMMARISED
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 
 TARGET = "async"
@@ -112,7 +113,7 @@ def _measured(
         loop_lag=(),
         audits=(),
     )
-    frame = pd.read_parquet(samples, columns=list(COLUMNS))
+    frame = pd.read_parquet(samples, columns=list(SUMMARISED))
     return summarise(Cell(SCENARIO, TARGET, load, "httpx", 1), [record], lambda _: frame, ())
 
 

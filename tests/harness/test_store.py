@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from loopmark.harness.analysis.summaries import COLUMNS
 from loopmark.harness.errors import UserError
-from loopmark.harness.store import LABELS, RunFolder
+from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell, Validity
 from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.load import Load
@@ -32,7 +31,7 @@ from loopmark.harness.vocabulary.result import (
     ScenarioFacts,
     TargetFacts,
 )
-from loopmark.harness.vocabulary.sample import SAMPLE_COLUMNS
+from loopmark.harness.vocabulary.sample import COLUMNS, LABELS, SUMMARISED
 from tests.harness.builders import (
     burst,
     cell,
@@ -65,6 +64,7 @@ ROUND = record(
 )
 
 LABEL = pa.dictionary(pa.int32(), pa.string())
+NAMES = [column.name for column in COLUMNS]
 
 T = TypeVar("T")
 
@@ -80,12 +80,12 @@ def write_samples(
     """A sample file as a driver writes it, with a (step, error) for each row."""
     path = folder.make_cell(CELL) / folder.samples_file(CELL, number).name
     columns: dict[str, list[int] | pa.Array] = {
-        name: [value] * len(labels) for value, name in enumerate(SAMPLE_COLUMNS)
+        name: [value] * len(labels) for value, name in enumerate(NAMES)
     }
     columns["round"] = [number] * len(labels)
     for name, texts in zip(("step", "error"), zip(*labels, strict=True), strict=False):
         columns[name] = pa.array(texts, LABEL)
-    schema = pa.schema([(name, LABEL if name in LABELS else pa.int64()) for name in SAMPLE_COLUMNS])
+    schema = pa.schema([(name, LABEL if name in LABELS else pa.int64()) for name in NAMES])
     pq.write_table(pa.table(columns, schema=schema), path, row_group_size=group)
     return path
 
@@ -321,25 +321,25 @@ def test_other_schema_version_with_other_fields_is_refused_by_number(folder: Run
 def test_run_without_its_cells_is_the_users_error_or_empty(folder: RunFolder) -> None:
     (folder.path / "cells").rmdir()
     assert folder.read_rounds(CELL) == ()
-    assert folder.read_samples(CELL, 0, COLUMNS, must_be_whole=True).empty
+    assert folder.read_samples(CELL, 0, SUMMARISED, must_be_whole=True).empty
 
 
 # ---- samples ----
 
 
 def read(folder: RunFolder, number: int = 0, *, must_be_whole: bool = True) -> pd.DataFrame:
-    return folder.read_samples(CELL, number, COLUMNS, must_be_whole=must_be_whole)
+    return folder.read_samples(CELL, number, SUMMARISED, must_be_whole=must_be_whole)
 
 
 def test_samples_of_a_round_are_its_own(folder: RunFolder) -> None:
     write_samples(folder, 0, [("read", ""), ("write", "timeout")])
     write_samples(folder, 1, [("delete", ""), ("read", "reset")])
     found = read(folder, 1)
-    assert list(found.columns) == list(COLUMNS)
+    assert list(found.columns) == list(SUMMARISED)
     assert found["round"].tolist() == [1, 1]
     assert found["step"].tolist() == ["delete", "read"]
     assert found["error"].tolist() == ["", "reset"]
-    assert found["done_ns"].tolist() == [SAMPLE_COLUMNS.index("done_ns")] * 2
+    assert found["done_ns"].tolist() == [NAMES.index("done_ns")] * 2
 
 
 def test_labels_are_categories_and_numbers_stay_whole(folder: RunFolder) -> None:
@@ -366,7 +366,7 @@ def test_only_the_named_columns_are_read(folder: RunFolder) -> None:
 def test_round_without_a_file_has_the_columns_all_the_same(folder: RunFolder) -> None:
     found = read(folder)
     assert found.empty
-    assert list(found.columns) == list(COLUMNS)
+    assert list(found.columns) == list(SUMMARISED)
 
 
 def test_round_without_samples_is_empty(folder: RunFolder) -> None:

@@ -30,7 +30,7 @@ from loopmark.harness.vocabulary.load import Arriving, PlanLoad
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
-from loopmark.harness.vocabulary.sample import ARRIVAL_STEP, ErrorKind
+from loopmark.harness.vocabulary.sample import ARRIVAL_STEP, ErrorKind, sample
 
 SETTLE_S = 0.2
 """Quiet between warming up and a burst, so that the target is idle when it begins."""
@@ -311,16 +311,14 @@ class _ArrivingExecution(LoadExecution):
             user.go(due_ns)
         else:
             self._recording.add(
-                account.virtual.number,
-                ARRIVAL_STEP,
-                due_ns,
-                now_ns,
-                0,
-                0,
-                now_ns,
-                0,
-                0,
-                ErrorKind.REFUSED,
+                sample(
+                    user=account.virtual.number,
+                    step=ARRIVAL_STEP,
+                    due_ns=due_ns,
+                    sent_ns=now_ns,
+                    done_ns=now_ns,
+                    error=ErrorKind.REFUSED,
+                )
             )
             message = f"{self._size} flows were under way (max_in_flight)"
             self._recording.explain(ErrorKind.REFUSED, message)

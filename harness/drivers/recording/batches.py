@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from loopmark.harness.drivers.recording.samples import RowGroup, SampleRows
+from loopmark.harness.vocabulary.sample import TIMES
 
 ROWS_PER_BATCH = 8192
 """About 200 KiB as it is sent."""
 
-_TIMES = ("due_ns", "sent_ns", "connected_ns", "first_byte_ns", "done_ns")
 _WRITTEN = pa.ipc.IpcWriteOptions(compression="zstd")
 
 
@@ -47,7 +47,7 @@ def moved(table: pa.Table, by_ns: int) -> pa.Table:
     """The same rows by a clock that is so much ahead; what did not happen (0) stays so."""
     if by_ns == 0:
         return table
-    for name in _TIMES:
+    for name in TIMES:
         place = table.schema.get_field_index(name)
         chunks = [_moved(chunk, by_ns) for chunk in table.column(place).chunks]
         table = table.set_column(place, table.schema.field(place), pa.chunked_array(chunks))

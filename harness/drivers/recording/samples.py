@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from loopmark.harness.vocabulary.sample import COLUMNS, LABELS, ColumnType, Sample
 
 ROWS_PER_GROUP = 65_536
 """About 4 MiB in memory; a group is written when it is full, so a long run stays small."""
@@ -28,28 +30,24 @@ and its loop lag tells."""
 NICENESS = 10
 """Of the thread that writes: answers come first."""
 
-_NUMBERS = {
-    "user": ("i", pa.int32()),
-    "step": ("i", pa.int32()),
-    "due_ns": ("q", pa.int64()),
-    "sent_ns": ("q", pa.int64()),
-    "connected_ns": ("q", pa.int64()),
-    "first_byte_ns": ("q", pa.int64()),
-    "done_ns": ("q", pa.int64()),
-    "status": ("h", pa.int16()),
-    "bytes": ("q", pa.int64()),
-    "error": ("i", pa.int32()),
-}
-"""The columns that are collected, as C types and as Arrow's; labels as numbers."""
+ROWS_TOGETHER = 64
+"""Rows are put into columns so many at a time: that takes half as long as one by one, and delays no
+request by more than another one does."""
 
-_LABELS = frozenset({"step", "error"})
 _LABEL = pa.dictionary(pa.int32(), pa.string())
-SAMPLE_SCHEMA = pa.schema(
-    [
-        ("round", pa.int32()),
-        *((name, _LABEL if name in _LABELS else kind) for name, (_, kind) in _NUMBERS.items()),
-    ]
-)
+_TYPES: dict[ColumnType, tuple[str, pa.DataType, pa.DataType]] = {
+    "int16": ("h", pa.int16(), pa.int16()),
+    "int32": ("i", pa.int32(), pa.int32()),
+    "int64": ("q", pa.int64(), pa.int64()),
+    "time": ("q", pa.int64(), pa.int64()),
+    "label": ("i", pa.int32(), _LABEL),
+}
+"""By type of column: how it is collected, as C's type and as Arrow's, and how it is stored."""
+
+_COLLECTED = COLUMNS[1:]
+_DONE = [column.name for column in _COLLECTED].index("done_ns")
+_LABEL_PLACES = [place for place, column in enumerate(_COLLECTED) if column.name in LABELS]
+SAMPLE_SCHEMA = pa.schema([(column.name, _TYPES[column.type][2]) for column in COLUMNS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +57,21 @@ class RowGroup:
     Attributes:
         round: Value of the column `round` in every row.
         columns: The collected columns, in their order.
-        labels: For the columns of labels: the labels that there are so far.
+        labels: By place of a column of labels: those that there are so far.
     """
 
     round: int
     columns: list[array[int]]
-    labels: dict[str, list[str]]
+    labels: dict[int, list[str]]
 
     def table(self) -> pa.Table:
         """As an Arrow table with `SAMPLE_SCHEMA`."""
         count = len(self.columns[0])
         arrays = [_numbers(pa.int32(), array("i", [self.round]) * count)]
-        for (name, (_, kind)), column in zip(_NUMBERS.items(), self.columns, strict=True):
-            numbers = _numbers(kind, column)
-            if name in self.labels:
-                numbers = pa.DictionaryArray.from_arrays(numbers, _texts(self.labels[name]))
+        for place, (column, values) in enumerate(zip(_COLLECTED, self.columns, strict=True)):
+            numbers = _numbers(_TYPES[column.type][1], values)
+            if place in self.labels:
+                numbers = pa.DictionaryArray.from_arrays(numbers, _texts(self.labels[place]))
             arrays.append(numbers)
         return pa.table(arrays, schema=SAMPLE_SCHEMA)
 
@@ -84,52 +82,41 @@ class SampleRows(ABC):
     Args:
         round_number: Value of the column `round` in every row.
         rows_per_group: Rows that are held before they are handed over.
-
-    Attributes:
-        rows: How many were added.
     """
 
     def __init__(self, round_number: int, rows_per_group: int) -> None:
         self._round = round_number
         self._rows_per_group = rows_per_group
-        self._steps: dict[str, int] = {}
-        self._errors: dict[str, int] = {}
-        self.rows = 0
+        self._rows_together = min(ROWS_TOGETHER, rows_per_group)
+        self._labels: dict[int, dict[str, int]] = {place: {} for place in _LABEL_PLACES}
+        self._loose: list[Sample] = []
+        self._rows = 0
+        self._last_done_ns = 0
         self._clear()
 
-    def append(  # noqa: PLR0913, PLR0917 - the columns of a sample; by position, it is called for every request
-        self,
-        user: int,
-        step: str,
-        due_ns: int,
-        sent_ns: int,
-        connected_ns: int,
-        first_byte_ns: int,
-        done_ns: int,
-        status: int,
-        body_bytes: int,
-        error: str,
-    ) -> None:
-        """Add one row; `error` is empty for the right answer, else an `ErrorKind`.
+    @property
+    def rows(self) -> int:
+        """How many were added."""
+        return self._rows + len(self._loose)
+
+    @property
+    def last_done_ns(self) -> int:
+        """When the latest of them was done (CLOCK_MONOTONIC)."""
+        latest_ns: int = max((row[_DONE] for row in self._loose), default=0)  # type: ignore[assignment] # a time
+        return max(self._last_done_ns, latest_ns)
+
+    def append(self, row: Sample) -> None:
+        """Add one row.
 
         Raises:
             OSError: Earlier rows could not be written.
         """
-        steps, errors = self._steps, self._errors
-        c = self._columns
-        c[0].append(user)
-        c[1].append(steps.setdefault(step, len(steps)))
-        c[2].append(due_ns)
-        c[3].append(sent_ns)
-        c[4].append(connected_ns)
-        c[5].append(first_byte_ns)
-        c[6].append(done_ns)
-        c[7].append(status)
-        c[8].append(body_bytes)
-        c[9].append(errors.setdefault(error, len(errors)))
-        self.rows += 1
-        if len(c[0]) >= self._rows_per_group:
-            self.flush()
+        loose = self._loose
+        loose.append(row)
+        if len(loose) >= self._rows_together:
+            self._collect()
+            if len(self._columns[0]) >= self._rows_per_group:
+                self.flush()
 
     def flush(self) -> None:
         """Hand over what there is, if there is any.
@@ -137,14 +124,27 @@ class SampleRows(ABC):
         Raises:
             OSError: Earlier rows could not be written.
         """
+        if self._loose:
+            self._collect()
         if len(self._columns[0]):
-            labels = {"step": list(self._steps), "error": list(self._errors)}
+            labels = {place: list(known) for place, known in self._labels.items()}
             group = RowGroup(self._round, self._columns, labels)
             self._clear()
             self._hand_over(group)
 
+    def _collect(self) -> None:
+        """Put the rows that were added into columns."""
+        self._last_done_ns = self.last_done_ns
+        self._rows += len(self._loose)
+        columns: list[Any] = [*map(list, zip(*self._loose, strict=True))]
+        self._loose.clear()
+        for place, known in self._labels.items():
+            columns[place] = [known.setdefault(label, len(known)) for label in columns[place]]
+        for column, values in zip(self._columns, columns, strict=True):
+            column.fromlist(values)
+
     def _clear(self) -> None:
-        self._columns: list[array[int]] = [array(code) for code, _ in _NUMBERS.values()]
+        self._columns: list[array[int]] = [array(_TYPES[one.type][0]) for one in _COLLECTED]
 
     @abstractmethod
     def _hand_over(self, group: RowGroup) -> None:
@@ -213,7 +213,7 @@ class SampleFile(SampleRows):
         """
         self._await_all_but(GROUPS_WAITING)
         self._under_way.append(self._executor.submit(self._write, table))
-        self.rows += table.num_rows
+        self._rows += table.num_rows
 
     def _hand_over(self, group: RowGroup) -> None:
         self._await_all_but(GROUPS_WAITING)

@@ -17,7 +17,7 @@ from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.flow import ClientJourney, Request, WrongAnswer
 from loopmark.harness.vocabulary.job import Timeouts
-from loopmark.harness.vocabulary.sample import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind, sample
 
 _IDENTIFIER = re.compile(
     r"(?<=/)(\d+|[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-f]{16,})(?=/|$)"
@@ -192,7 +192,7 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
     def __init__(self, inner: LoadTransport, recording: Recording) -> None:
         self._inner = inner
         self._recording = recording
-        self._pending: _Sample | None = None
+        self._pending: _Request | None = None
         self._steps: set[str] = set()
         self._due_ns = 0
         self._stop_ns = NEVER_NS
@@ -230,9 +230,9 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
 
     def flush(self) -> None:
         """Record the last request."""
-        sample, self._pending = self._pending, None
-        if sample is not None:
-            self._add(sample)
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._add(pending)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.flush()
@@ -254,11 +254,11 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
             kind = next(k for t, k in _KINDS if isinstance(error, t))
             self.unanswered = True
             self._recording.explain(kind, str(error))
-            self._add(_Sample(step, due_ns, timing, error=kind))
+            self._add(_Request(step, due_ns, timing, error=kind))
             raise
         except asyncio.CancelledError:
             timing.done_ns = clock()
-            self._pending = _Sample(step, due_ns, timing, error=ErrorKind.ABANDONED)
+            self._pending = _Request(step, due_ns, timing, error=ErrorKind.ABANDONED)
             raise
         finally:
             self._under_way -= 1
@@ -266,9 +266,9 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
                 self._quiet.set()
         self.unanswered = False
         self.flush()  # Of a request that ran beside this one.
-        self._pending = sample = _Sample(step, due_ns, timing, status=response.status_code)
+        self._pending = pending = _Request(step, due_ns, timing, status=response.status_code)
         assert isinstance(response.stream, httpx.ByteStream)
-        sample.body_bytes = sum(len(part) for part in response.stream)
+        pending.body_bytes = sum(len(part) for part in response.stream)
         if response.status_code in SERVER_ERRORS:
             response.request = request
             self.blame(*_status_problem(response))
@@ -286,25 +286,26 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
             return step
         return OTHER_STEP
 
-    def _add(self, sample: _Sample) -> None:
-        timing = sample.timing
-        done_ns = timing.done_ns or clock()
+    def _add(self, request: _Request) -> None:
+        timing = request.timing
         self._recording.add(
-            self.user,
-            sample.step,
-            sample.due_ns,
-            timing.sent_ns,
-            timing.connected_ns,
-            timing.first_byte_ns,
-            done_ns,
-            sample.status,
-            sample.body_bytes,
-            sample.error,
+            sample(
+                user=self.user,
+                step=request.step,
+                due_ns=request.due_ns,
+                sent_ns=timing.sent_ns,
+                connected_ns=timing.connected_ns,
+                first_byte_ns=timing.first_byte_ns,
+                done_ns=timing.done_ns or clock(),
+                status=request.status,
+                body_bytes=request.body_bytes,
+                error=request.error,
+            )
         )
 
 
 @dataclass(slots=True)
-class _Sample:
+class _Request:
     """A request that is done, and what is known of its answer so far."""
 
     step: str

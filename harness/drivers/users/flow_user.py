@@ -20,7 +20,7 @@ from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.flow import Flow, Request, Response, VirtualUser
 from loopmark.harness.vocabulary.job import Timeouts
-from loopmark.harness.vocabulary.sample import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind, sample
 
 
 class FlowUser:
@@ -97,10 +97,11 @@ class FlowUser:
     async def close(self) -> None:
         """Close the connection; a request under way is recorded as abandoned."""
         self.on_end = nobody_waits
-        if self._line.is_busy:
-            self._record(clock(), ErrorKind.ABANDONED)
-        if self._journey is not None:
-            self._journey.abandon()
+        journey = self._journey
+        if journey is not None:
+            if self._line.is_busy and journey.request is not None:
+                self._record(journey.request, clock(), ErrorKind.ABANDONED)
+            journey.abandon()
         self._line.close()
 
     # What the line tells.
@@ -116,18 +117,7 @@ class FlowUser:
         line = self._line
         done_ns = line.done_ns
         if judgement.error or not self._only_errors:
-            self._recording.add(
-                account.virtual.number,
-                asked.step,
-                self._due_ns,
-                line.sent_ns,
-                line.connected_ns,
-                line.first_byte_ns,
-                done_ns,
-                status,
-                len(body),
-                judgement.error,
-            )
+            self._record(asked, done_ns, judgement.error, status, len(body))
         if judgement.error:
             self._recording.explain(judgement.error, judgement.message)
         request = journey.request
@@ -143,11 +133,12 @@ class FlowUser:
 
     def failed(self, failure: Failure) -> None:
         """Record that there is no answer; the flow ends here."""
-        done_ns = self._line.done_ns
-        self._record(done_ns, failure.kind)
+        done_ns, journey = self._line.done_ns, self._journey
+        assert journey is not None
+        assert journey.request is not None
+        self._record(journey.request, done_ns, failure.kind)
         self._recording.explain(failure.kind, failure.message)
-        assert self._journey is not None
-        self._journey.abandon()
+        journey.abandon()
         self._end(done_ns, True)
 
     def _begin(self, flow: Flow, account: Account) -> None:
@@ -156,23 +147,24 @@ class FlowUser:
         if journey.request is not None:
             self._message = account.encoder.encoded(journey.request)
 
-    def _record(self, done_ns: int, error: str) -> None:
-        assert self._journey is not None
+    def _record(
+        self, request: Request, done_ns: int, error: str, status: int = 0, size: int = 0
+    ) -> None:
         assert self._account is not None
-        request = self._journey.request
-        assert request is not None
         line = self._line
         self._recording.add(
-            self._account.virtual.number,
-            request.step,
-            self._due_ns,
-            line.sent_ns,
-            line.connected_ns,
-            line.first_byte_ns,
-            done_ns,
-            0,
-            0,
-            error,
+            sample(
+                user=self._account.virtual.number,
+                step=request.step,
+                due_ns=self._due_ns,
+                sent_ns=line.sent_ns,
+                connected_ns=line.connected_ns,
+                first_byte_ns=line.first_byte_ns,
+                done_ns=done_ns,
+                status=status,
+                body_bytes=size,
+                error=error,
+            )
         )
 
     def _end(self, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - as above

@@ -17,6 +17,7 @@ from loopmark.harness.vocabulary.sample import (
     DELIVERY_STEP,
     SLOW_DELIVERY_STEP,
     ErrorKind,
+    sample,
 )
 from loopmark.harness.vocabulary.scenario import Broadcast
 
@@ -118,7 +119,16 @@ class Client:
         add, due_ns = self._shared.recording.add, self._shared.publications.due_ns
         for number in self.hearer.missed():
             due = due_ns[number]
-            add(self._number, self.step, due, due, 0, 0, now_ns, 0, 0, ErrorKind.MISSING)
+            add(
+                sample(
+                    user=self._number,
+                    step=self.step,
+                    due_ns=due,
+                    sent_ns=due,
+                    done_ns=now_ns,
+                    error=ErrorKind.MISSING,
+                )
+            )
 
     # What the line tells.
 
@@ -149,7 +159,16 @@ class Client:
             )
             emitted_ns, error = due_ns, ErrorKind.WRONG_ANSWER
         shared.recording.add(
-            self._number, self.step, due_ns, emitted_ns, 0, at_ns, at_ns, 0, size, error
+            sample(
+                user=self._number,
+                step=self.step,
+                due_ns=due_ns,
+                sent_ns=emitted_ns,
+                first_byte_ns=at_ns,
+                done_ns=at_ns,
+                body_bytes=size,
+                error=error,
+            )
         )
         if self.is_awaited:
             shared.tally.last_heard_ns = at_ns
@@ -173,16 +192,18 @@ class Client:
         line = self._line
         began_ns = line.began_ns
         self._shared.recording.add(
-            self._number,
-            CONNECT_STEP,
-            began_ns,
-            began_ns,
-            line.connected_ns,
-            line.first_byte_ns,
-            now_ns,
-            line.status,
-            size,
-            error,
+            sample(
+                user=self._number,
+                step=CONNECT_STEP,
+                due_ns=began_ns,
+                sent_ns=began_ns,
+                connected_ns=line.connected_ns,
+                first_byte_ns=line.first_byte_ns,
+                done_ns=now_ns,
+                status=line.status,
+                body_bytes=size,
+                error=error,
+            )
         )
 
 

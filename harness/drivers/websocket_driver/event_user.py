@@ -29,7 +29,7 @@ from loopmark.harness.vocabulary.flow import (
     VirtualUser,
 )
 from loopmark.harness.vocabulary.job import Timeouts
-from loopmark.harness.vocabulary.sample import CONNECT_STEP, ErrorKind
+from loopmark.harness.vocabulary.sample import CONNECT_STEP, ErrorKind, sample
 
 
 class EventUser:
@@ -294,13 +294,10 @@ class EventUser:
             self._recording.explain(judgement.error, judgement.message)
         elif self._only_errors:
             return
-        assert self._account is not None
-        number = self._account.virtual.number
-        self._recording.add(number, step, due_ns, *times, status, size, judgement.error)
+        self._add(step, due_ns, times, status, size, judgement.error)
 
     def _record_failure(self, now_ns: int, error: str) -> None:
         """Record a step that nothing came of."""
-        assert self._account is not None
         assert self._journey is not None
         step, line, events = self._journey.step, self._line, self._events
         status, due_ns = 0, self._due_ns
@@ -314,8 +311,33 @@ class EventUser:
             sent = (line.sent_ns, line.connected_ns, line.first_byte_ns)
         else:
             due_ns, sent = self._asked_ns, (self._asked_ns, 0, 0)
-        number = self._account.virtual.number
-        self._recording.add(number, name, due_ns, *sent, now_ns, status, 0, error)
+        self._add(name, due_ns, (*sent, now_ns), status, 0, error)
+
+    def _add(  # noqa: PLR0913, PLR0917 - as above
+        self,
+        step: str,
+        due_ns: int,
+        times: tuple[int, int, int, int],
+        status: int,
+        size: int,
+        error: str,
+    ) -> None:
+        assert self._account is not None
+        sent_ns, connected_ns, first_byte_ns, done_ns = times
+        self._recording.add(
+            sample(
+                user=self._account.virtual.number,
+                step=step,
+                due_ns=due_ns,
+                sent_ns=sent_ns,
+                connected_ns=connected_ns,
+                first_byte_ns=first_byte_ns,
+                done_ns=done_ns,
+                status=status,
+                body_bytes=size,
+                error=error,
+            )
+        )
 
     def _end(self, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - as above
         self._under_way = self._reopening = False

@@ -14,12 +14,13 @@ import pandas as pd
 import psutil
 
 from loopmark.harness.analysis.statistics import ratio_over_rounds
-from loopmark.harness.analysis.summaries import COLUMNS, summarise
+from loopmark.harness.analysis.summaries import summarise
 from loopmark.harness.run.driver_process import Drive
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.figures import Interval
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.record import RoundRecord
+from loopmark.harness.vocabulary.sample import SUMMARISED
 from tests.bench.workers.places import Crew, Target, samples_of, sleeping_target
 from tests.network_namespaces import Host
 
@@ -221,5 +222,5 @@ def _validity(load: Closed, driven: Drive, samples: pd.DataFrame) -> str:
         audits=(),
     )
     cell = Cell("wait-timer", "sleeping", replace(load), "locust", 1)
-    result = summarise(cell, [record], lambda _: samples[list(COLUMNS)], ())
+    result = summarise(cell, [record], lambda _: samples[list(SUMMARISED)], ())
     return result.validity.state

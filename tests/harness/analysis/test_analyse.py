@@ -43,7 +43,7 @@ def write_round(folder: RunFolder, cell: Cell, state: RoundState = "measured") -
     with SampleFile(folder.samples_file(cell, 0), 0) as samples:
         for number in range(200):
             at = START + number * 10 * MS
-            samples.append(0, "GET /items", at, at, 0, at + MS, at + 5 * MS, 200, 10, "")
+            samples.append((0, "GET /items", at, at, 0, at + MS, at + 5 * MS, 200, 10, ""))
     worker = WorkerReport("a-1", 200, "shared", lost="" if state == "measured" else "it ended")
     driver = replace(report(requests=200), workers=(worker,))
     folder.write_round(cell, record(0, driver, state=state))
@@ -123,11 +123,11 @@ def test_a_fan_out_comes_from_its_files_and_back(folder: RunFolder) -> None:
             for number in range(40):
                 due = START + number * 50 * MS
                 times = due, due, 0, due + MS, due + 4 * MS
-                samples.append(10, "publish", *times, 200, 10, "")
+                samples.append((10, "publish", *times, 200, 10, ""))
                 for client in range(load.readers):
                     heard = due + 5 * MS + client * 10_000
                     times = due, due + 2 * MS, 0, heard, heard
-                    samples.append(client, DELIVERY_STEP, *times, 0, 10, "")
+                    samples.append((client, DELIVERY_STEP, *times, 0, 10, ""))
         said = replace(
             report(requests=40 * (1 + load.readers)),
             fan_out=fan_out_report(40, dropped=load.stalled * 30),

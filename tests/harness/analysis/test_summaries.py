@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.analysis import latencies, summaries
-from loopmark.harness.analysis.summaries import COLUMNS
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.figures import AuditResult, Figures, Percentiles
 from loopmark.harness.vocabulary.job import DriverReport, WorkerReport
@@ -21,7 +20,7 @@ from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.record import AuditCount, RoundRecord, TargetReading
 from loopmark.harness.vocabulary.result import CellResult
-from loopmark.harness.vocabulary.sample import ErrorKind
+from loopmark.harness.vocabulary.sample import SUMMARISED, ErrorKind
 from loopmark.harness.vocabulary.scenario import Audit
 from tests.harness.builders import (
     MS,
@@ -733,7 +732,7 @@ def test_round_that_lost_a_worker_and_its_report_was_not_measured() -> None:
 
 
 @pytest.mark.parametrize("load", [closed(), burst(10)])
-@pytest.mark.parametrize("samples", [frame([]), pd.DataFrame(columns=list(COLUMNS))])
+@pytest.mark.parametrize("samples", [frame([]), pd.DataFrame(columns=list(SUMMARISED))])
 @pytest.mark.parametrize(
     "records",
     [

@@ -22,7 +22,7 @@ from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.flow import Flow, Request, Response, VirtualUser
 from loopmark.harness.vocabulary.job import Timeouts
-from loopmark.harness.vocabulary.sample import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind, sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,16 +207,18 @@ class FlowUser(FastHttpUser):
         assert self._account is not None
         line = self._line
         self._recording.add(
-            self._account.virtual.number,
-            request.step,
-            due_ns,
-            line.sent_ns,
-            line.connected_ns,
-            line.first_byte_ns,
-            self._done_ns,
-            status,
-            size,
-            error,
+            sample(
+                user=self._account.virtual.number,
+                step=request.step,
+                due_ns=due_ns,
+                sent_ns=line.sent_ns,
+                connected_ns=line.connected_ns,
+                first_byte_ns=line.first_byte_ns,
+                done_ns=self._done_ns,
+                status=status,
+                body_bytes=size,
+                error=error,
+            )
         )
 
 

@@ -20,7 +20,7 @@ from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.event_times import moments, number
 from loopmark.harness.drivers.recording.recording import MAX_EXAMPLES, Recording
 from loopmark.harness.vocabulary.job import DriverReport
-from loopmark.harness.vocabulary.sample import ErrorKind
+from loopmark.harness.vocabulary.sample import ErrorKind, sample
 
 MAX_STEPS = 500
 """Names that requests are told apart by. A locustfile that puts an id into each would have a row of
@@ -114,17 +114,18 @@ class EventRecorder:
             step = self._step(request_type, name)
             if error:
                 self._recording.explain(error, f"{step}: {message}")
+            # Locust's clients do not tell when they were connected, nor when an answer began.
             self._recording.add(
-                self._user(),
-                step,
-                times.sent_ns,
-                times.sent_ns,
-                0,  # Locust's clients do not tell when they were connected,
-                0,  # nor when an answer began.
-                times.done_ns,
-                status,
-                _size(response_length),
-                error,
+                sample(
+                    user=self._user(),
+                    step=step,
+                    due_ns=times.sent_ns,
+                    sent_ns=times.sent_ns,
+                    done_ns=times.done_ns,
+                    status=status,
+                    body_bytes=_size(response_length),
+                    error=error,
+                )
             )
         except Exception as problem:  # noqa: BLE001 - told to whoever waits
             self._on_problem(problem)

@@ -26,7 +26,7 @@ def batches(rows: int) -> list[tuple[int, bytes]]:
         error = "reset" if n % 7 == 0 else ""
         begun = 0 if error else 10_000 + n
         collected.append(
-            n % 5, f"step-{n % 3}", 1000 + n, 2000 + n, 0, begun, 20_000, 200, n, error
+            (n % 5, f"step-{n % 3}", 1000 + n, 2000 + n, 0, begun, 20_000, 200, n, error)
         )
     collected.flush()
     collected.flush()  # Nothing is left, so nothing is sent.
@@ -80,7 +80,7 @@ def test_no_batch_makes_arrow_import_pandas() -> None:
         "from loopmark.harness.drivers.recording.batches import SampleBatches, moved, read_batch\n"
         "sent = []\n"
         "rows = SampleBatches(0, lambda count, content: sent.append(content))\n"
-        "rows.append(0, 'a', 1, 2, 0, 3, 4, 200, 5, '')\n"
+        "rows.append((0, 'a', 1, 2, 0, 3, 4, 200, 5, ''))\n"
         "rows.flush()\n"
         "assert moved(read_batch(sent[0]), 9).num_rows == 1\n"
         "assert 'pandas' not in sys.modules\n"

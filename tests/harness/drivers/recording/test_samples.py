@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.drivers.recording.samples import SAMPLE_SCHEMA, SampleFile
-from loopmark.harness.vocabulary.sample import SAMPLE_COLUMNS
+from loopmark.harness.vocabulary.sample import COLUMNS, Sample, sample
 
-Row = tuple[int, str, int, int, int, int, int, int, int, str]
+NAMES = [column.name for column in COLUMNS]
 TIMES = st.integers(0, 2**63 - 1)
 LABELS = st.sampled_from(["", "read", "GET /users/{id}", "ä", "timeout", "x" * 200])
 ROWS = st.lists(
@@ -27,7 +27,7 @@ ROWS = st.lists(
     ),
     max_size=40,
 )
-ONE: Row = (1, "read", 2, 3, 4, 5, 6, 200, 8, "")
+ONE: Sample = (1, "read", 2, 3, 4, 5, 6, 200, 8, "")
 
 
 def writers() -> list[threading.Thread]:
@@ -36,7 +36,7 @@ def writers() -> list[threading.Thread]:
 
 @given(rows=ROWS, rows_per_group=st.integers(1, 15), round_number=st.integers(0, 99))
 def test_rows_are_read_as_they_were_added(
-    rows: list[Row],
+    rows: list[Sample],
     rows_per_group: int,
     round_number: int,
     tmp_path_factory: pytest.TempPathFactory,
@@ -44,16 +44,34 @@ def test_rows_are_read_as_they_were_added(
     path = tmp_path_factory.mktemp("samples") / "samples.parquet"
     with SampleFile(path, round_number, rows_per_group) as samples:
         for row in rows:
-            samples.append(*row)
+            samples.append(row)
     assert samples.rows == len(rows)
     stored = pq.ParquetFile(path)
     assert stored.schema_arrow.equals(SAMPLE_SCHEMA)
-    assert tuple(stored.schema_arrow.names) == SAMPLE_COLUMNS
-    found = [tuple(row[name] for name in SAMPLE_COLUMNS) for row in stored.read().to_pylist()]
+    assert stored.schema_arrow.names == NAMES
+    found = [tuple(row[name] for name in NAMES) for row in stored.read().to_pylist()]
     assert found == [(round_number, *row) for row in rows]
     groups = [stored.metadata.row_group(n).num_rows for n in range(stored.num_row_groups)]
     assert all(size == rows_per_group for size in groups[:-1])
     assert writers() == []
+
+
+def test_a_sample_has_its_values_in_the_order_of_the_columns() -> None:
+    values: dict[str, Any] = {column.name: column.name for column in COLUMNS[1:]}
+    named = {"body_bytes" if name == "bytes" else name: value for name, value in values.items()}
+    assert list(sample(**named)) == list(values)
+
+
+def test_what_was_never_sent_counts_from_when_that_was_clear() -> None:
+    row = sample(user=0, step="read", due_ns=1, sent_ns=0, done_ns=5, error="connect")
+    assert row[NAMES.index("sent_ns") - 1] == 5
+
+
+def test_the_latest_end_is_known_at_any_time(tmp_path: Path) -> None:
+    with SampleFile(tmp_path / "s.parquet", 0, rows_per_group=3) as samples:
+        for done_ns, latest_ns in ((7, 7), (5, 7), (6, 7), (9, 9), (8, 9)):
+            samples.append(sample(user=0, step="read", due_ns=1, sent_ns=1, done_ns=done_ns))
+            assert samples.last_done_ns == latest_ns
 
 
 class DiskFullError(OSError):
@@ -83,7 +101,7 @@ def recorded(path: Path, problem: Exception, rows: int, ends_with: Exception | N
     with SampleFile(path, 0, rows_per_group=2) as samples:
         met = failing(samples, problem)
         for number in range(rows):
-            samples.append(*ONE)
+            samples.append(ONE)
             if number == 1:
                 met.wait(5)
         if ends_with is not None:
@@ -102,11 +120,11 @@ def test_a_disk_that_fails_is_heard_of(problem: Exception, rows: int, tmp_path: 
 def test_adding_rows_after_a_failure_is_refused(tmp_path: Path) -> None:
     samples = SampleFile(tmp_path / "s.parquet", 0, rows_per_group=1)
     failing(samples, PROBLEMS[0])
-    samples.append(*ONE)
+    samples.append(ONE)
     while not all(one.done() for one in samples._under_way):
         time.sleep(0.001)
     with pytest.raises(DiskFullError):
-        samples.append(*ONE)
+        samples.append(ONE)
     with pytest.raises(DiskFullError):
         samples.__exit__(None, None, None)
     assert writers() == []
@@ -121,13 +139,13 @@ def test_what_ended_the_round_is_not_hidden_by_the_disk(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_is_heard_of() -> None:
     with pytest.raises(OSError, match="No space left"), SampleFile(Path("/dev/full"), 0) as samples:
-        samples.append(*ONE)
+        samples.append(ONE)
     assert writers() == []
 
 
 def add_and_fail(path: Path) -> None:
     with SampleFile(path, 0) as samples:
-        samples.append(*ONE)
+        samples.append(ONE)
         raise ZeroDivisionError
 
 
@@ -141,11 +159,10 @@ MILLIONS = """
 import resource, sys
 from pathlib import Path
 from loopmark.harness.drivers.recording.samples import SampleFile
-from loopmark.harness.vocabulary.sample import SAMPLE_COLUMNS
 
 def add(samples, rows):
     for n in range(rows):
-        samples.append(n % 1000, "read", n, n + 1, 0, n + 2, n + 3, 200, 100, "")
+        samples.append((n % 1000, "read", n, n + 1, 0, n + 2, n + 3, 200, 100, ""))
 
 with SampleFile(Path(sys.argv[1]), 0) as samples:
     add(samples, 200_000)
@@ -183,7 +200,7 @@ from loopmark.harness.drivers import httpx_driver
 from loopmark.harness.drivers.recording.samples import SampleFile
 with SampleFile(Path({str(tmp_path / "s.parquet")!r}), 0, 2) as samples:
     for n in range(5):
-        samples.append(n, "step", 1, 1, 0, 1, 1, 200, 1, "")
+        samples.append((n, "step", 1, 1, 0, 1, 1, 200, 1, ""))
 assert not {{"pandas", "scipy"}} & set(sys.modules), "loaded"
 """
     subprocess.run([sys.executable, "-c", program], check=True)
