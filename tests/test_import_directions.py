@@ -63,6 +63,7 @@ PURE_LIBRARIES = frozenset(
         "pydantic",
         "pydantic_core",
         "random.Random",
+        "re",
         "scipy",
         "tomllib",
         "typing",

@@ -31,8 +31,9 @@ class ExitCode(IntEnum):
 
 
 def fail(message: str) -> NoReturn:
-    """End with one line on what was wrong with what the user gave."""
-    click.echo(f"loopmark: {message}", err=True)
+    """End with a line on each thing that was wrong with what the user gave."""
+    for line in message.splitlines():
+        click.echo(f"loopmark: {line}", err=True)
     sys.exit(ExitCode.USAGE)
 
 

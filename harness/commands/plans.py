@@ -11,13 +11,8 @@ from loopmark.harness.commands.console import (
 )
 from loopmark.harness.drivers.catalog import DRIVERS, able
 from loopmark.harness.errors import UserError
-from loopmark.harness.planning.plan import (
-    KnownNames,
-    Plan,
-    cells_of,
-    parse_plan,
-    planned_seconds,
-)
+from loopmark.harness.planning.plan import Plan, cells_of, planned_seconds
+from loopmark.harness.planning.plan_file import KnownNames, parse_plan
 from loopmark.harness.vocabulary.target import Target
 from loopmark.scenarios.catalog import SCENARIOS
 from loopmark.targets.catalog import VARIANTS

@@ -257,7 +257,7 @@ def test_list_names_everything(loopmark: Loopmark) -> None:
         (("run", "absent.toml"), "cannot read the plan absent.toml: No such file or directory"),
         (("run", "smoke"), "for the shipped plan: --profile smoke"),
         (("run", __file__), "for a locustfile: --locustfile"),
-        (("run", "--only", "wait-timr"), "unknown cell 'wait-timr'; did you mean 'wait-timer'?"),
+        (("run", "--only", "wait-timr"), "no cell is 'wait-timr'; the nearest: wait-timer, wait-"),
         (("run", "x.toml", "--profile", "smoke"), "name a plan file or a --profile, not both"),
         (("runn",), "unknown command 'runn'; did you mean 'run'?"),
         (("serve", "asinc"), "unknown target 'asinc'; did you mean 'async'?"),
@@ -281,9 +281,10 @@ def test_bad_input_is_one_line_and_exit_code_2(
 def test_a_broken_plan_names_file_and_key(loopmark: Loopmark, plan: Callable[[str], str]) -> None:
     done = loopmark("run", plan(PLAN.replace("users = 5", 'users = "five"')))
     assert done.returncode == 2
-    assert "plan.toml: measure[2].loads[0]" in done.stderr
-    assert "users" in done.stderr
-    assert "'five'" in done.stderr
+    assert done.stderr == (
+        'loopmark: plan.toml:20: measure[2].loads[0].users: "five" is text, a whole number is '
+        "needed\n"
+    )
 
 
 def test_a_driver_that_cannot_drive_a_scenario_is_refused(
@@ -294,7 +295,7 @@ def test_a_driver_that_cannot_drive_a_scenario_is_refused(
     )
     done = loopmark("run", plan(text))
     assert done.returncode == 2
-    assert "plan.toml: measure[2].drivers: 'locust' cannot drive the scenario" in done.stderr
+    assert "plan.toml:20: measure[2].drivers: 'locust' cannot drive the scenario" in done.stderr
     assert 'with drivers = ["httpx"]' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 

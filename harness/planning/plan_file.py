@@ -1,0 +1,205 @@
+"""Reads a plan's file, and finds all that is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from loopmark.harness.errors import UserError, unknown_name
+from loopmark.harness.planning.plan import Measure, Plan, planned_twice
+from loopmark.harness.planning.plan_problems import NOT_FOR_PLANS, Problem, told, worded
+from loopmark.harness.planning.toml_lines import Place
+from loopmark.harness.vocabulary.loads.model import DELIVERY
+from loopmark.harness.vocabulary.target import WAYS, Target
+
+_PLAN = TypeAdapter(Plan)
+_MEASURE = TypeAdapter(Measure)
+
+_TARGET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,29}")
+_FORMS = {
+    "asgi": (re.compile(r"[\w.]+:[\w.]+"), "'package.module:app' is needed"),
+    "url": (re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?"), "'http://HOST:PORT' is needed"),
+    "ready": (re.compile(r"/\S*"), "a path such as '/ready' is needed"),
+}
+_UNFIT: Mapping[str, tuple[str, ...]] = {
+    "url": ("environment", "folder"),
+    "variant": ("ready", "folder"),
+}
+"""By way to reach a target: the keys that mean nothing with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNames:
+    """The names that a plan may use.
+
+    Attributes:
+        scenarios: All there are.
+        targets: The catalog's, by name.
+        drivers: All there are.
+        drivable_by: By scenario that not every driver can drive: the drivers that can.
+        broadcasting: The scenarios that publish something, so that it can be fanned out.
+    """
+
+    scenarios: Collection[str]
+    targets: Mapping[str, Target]
+    drivers: Collection[str]
+    drivable_by: Mapping[str, Collection[str]] = field(default_factory=dict)
+    broadcasting: Collection[str] = ()
+
+
+def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
+    """Read a plan.
+
+    Args:
+        text: TOML.
+        source: The file's name, for messages.
+        known: The names that exist.
+
+    Raises:
+        UserError: With a line for each problem: the file's line, the key, and what was expected.
+    """
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # Also a number or a nesting beyond all measure.
+        raise UserError(f"{source}: not valid TOML: {error}") from None
+    try:
+        # Strict, so that the text "3" is no number. Through JSON, because only there does strict
+        # validation make dataclasses of tables and tuples of arrays.
+        plan = _PLAN.validate_json(json.dumps(_with_names(document), default=str), strict=True)
+        invalid = []
+    except RecursionError:
+        raise UserError(f"{source}: tables nested too deeply") from None
+    except ValidationError as error:
+        invalid = list(worded(error.errors(include_url=False), document))
+    if problems := [*invalid, *_problems(document, known)]:
+        raise UserError(told(problems, text, source))
+    own = {name: _own_target(target, known) for name, target in plan.targets.items()}
+    named = {name for block in plan.measure for name in block.targets}
+    return replace(
+        plan, targets={name: row for name, row in known.targets.items() if name in named} | own
+    )
+
+
+def _with_names(document: dict[str, Any]) -> dict[str, Any]:
+    """The same, with the name of each target in its table."""
+    tables = document.get("targets")
+    if not isinstance(tables, dict):
+        return document
+    named = {
+        name: table | {"name": name} if isinstance(table, dict) else table
+        for name, table in tables.items()
+    }
+    return document | {"targets": named}
+
+
+def _own_target(target: Target, known: KnownNames) -> Target:
+    """A target of the plan; one of our variants with what the catalog knows of it."""
+    if not target.is_ours:
+        return target
+    row = known.targets[target.variant]
+    return replace(
+        target,
+        ready=row.ready,
+        description=target.description or row.description,
+        prepared_by=row.prepared_by,
+    )
+
+
+def _problems(document: Mapping[str, Any], known: KnownNames) -> Iterator[Problem]:
+    """What validation cannot find: names that there are not, and what does not go together."""
+    first, whole = document.get("first_byte_timeout_s"), document.get("request_timeout_s", 120.0)
+    if isinstance(first, int | float) and isinstance(whole, int | float) and first > whole:
+        most = f"at most request_timeout_s, which is {whole:g}, got {first:g}"
+        yield Problem(("first_byte_timeout_s",), most)
+    tables = document.get("targets")
+    own = tables if isinstance(tables, dict) else {}
+    for name, table in own.items():
+        yield from _target_problems(name, table, known)
+    blocks: dict[int, Measure] = {}
+    given = document.get("measure")
+    for index, table in enumerate(given if isinstance(given, list) else ()):
+        if isinstance(table, dict):
+            yield from _unknown_names(index, table, known, {*known.targets, *own})
+        try:
+            text = json.dumps(table, default=str)
+            blocks[index] = _MEASURE.validate_json(text, strict=True)
+        except ValidationError:
+            continue
+        yield from _unfit(index, blocks[index], known)
+    for number, what in planned_twice(blocks.values()).items():
+        yield Problem(("measure", list(blocks)[number]), what)
+
+
+def _unknown_names(
+    index: int, table: Mapping[str, Any], known: KnownNames, targets: Collection[str]
+) -> Iterator[Problem]:
+    valid = {"scenario": known.scenarios, "target": targets, "driver": known.drivers}
+    for kind, names in valid.items():
+        given = table.get(f"{kind}s")
+        for number, name in enumerate(given if isinstance(given, list) else ()):
+            if isinstance(name, str) and name not in names:
+                place: Place = ("measure", index, f"{kind}s")
+                yield Problem(place, unknown_name(kind, name, names), (*place, number))
+
+
+def _unfit(index: int, block: Measure, known: KnownNames) -> Iterator[Problem]:
+    """What a block asks of drivers and scenarios that these cannot do."""
+    for scenario in block.scenarios:
+        able = sorted(known.drivable_by.get(scenario, block.drivers))
+        for driver in block.drivers:
+            if driver in known.drivers and driver not in able:
+                yield Problem(
+                    ("measure", index, "drivers"),
+                    f"'{driver}' cannot drive the scenario '{scenario}', only "
+                    f"{' and '.join(able)} can; give '{scenario}' a [[measure]] of its own "
+                    f"with drivers = {json.dumps(able)}",
+                )
+        for number, load in enumerate(block.loads):
+            if load.traits.unit is DELIVERY and scenario not in known.broadcasting:
+                publishing = " and ".join(sorted(known.broadcasting)) or "no scenario"
+                yield Problem(
+                    ("measure", index, "loads", number),
+                    f"'{load.model}' needs something to publish, and the scenario '{scenario}' "
+                    f"publishes nothing, only {publishing}; give '{scenario}' a [[measure]] of "
+                    "its own with other loads",
+                )
+
+
+def _target_problems(name: str, table: Any, known: KnownNames) -> Iterator[Problem]:  # noqa: ANN401
+    place = ("targets", name)
+    if name in known.targets:
+        yield Problem(place, "the catalog has a target of that name; choose another")
+    if not _TARGET_NAME.fullmatch(name):
+        yield Problem(place, "its name must be of up to 30 lower-case letters, digits, - and .")
+    if isinstance(table, dict):
+        yield from _table_problems(place, table, known)
+
+
+def _table_problems(place: Place, table: Mapping[str, Any], known: KnownNames) -> Iterator[Problem]:
+    ways = [way for way in WAYS if table.get(way)]
+    if len(ways) != 1:
+        has = f"has {' and '.join(ways)}, and" if ways else "has no way to reach it;"
+        yield Problem(place, f"{has} exactly one is needed of {', '.join(WAYS)}")
+    for key in NOT_FOR_PLANS & table.keys():
+        yield Problem(place, f"unknown key {key}", (*place, key))
+    for way in ways:
+        for key in table.keys() & _UNFIT.get(way, ()):
+            yield Problem((*place, key), f"means nothing beside {way}")
+    for key, (form, needed) in _FORMS.items():
+        if isinstance(table.get(key), str) and table[key] and not form.fullmatch(table[key]):
+            yield Problem((*place, key), f"{needed}, got '{table[key]}'")
+    variant = table.get("variant")
+    if isinstance(variant, str) and variant and variant not in known.targets:
+        yield Problem((*place, "variant"), unknown_name("variant", variant, known.targets))
+    if table.get("command") and "{port}" not in str((table["command"], table.get("environment"))):
+        yield Problem(
+            (*place, "command"),
+            "nothing tells it its port: write {port} into an argument or the environment, or start "
+            "it yourself and name its url",
+        )
