@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-driver-against bench-workers bench-events bench-uploads test fuzz check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-driver-against bench-workers bench-events bench-uploads test test-pythons fuzz check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -60,6 +60,19 @@ bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 m
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# Of pyenv or on the PATH; each gets an environment of its own. Tests that start no servers.
+PYTHONS ?= $(foreach version,3.11 3.12 3.13 3.14,$(or \
+    $(lastword $(wildcard $(HOME)/.pyenv/versions/$(version).*/bin/python$(version))), \
+    $(shell command -v python$(version))))
+FAST := tests/test_wheel.py tests/harness/vocabulary tests/harness/planning tests/harness/analysis tests/scenarios tests/reports
+test-pythons: ## On each Python from 3.11 that is found: fast tests, and the smoke profile from a wheel (4 minutes each)
+	@for python in $(PYTHONS); do \
+	    venv=.venv-$${python##*/python}; \
+	    echo "$$($$python --version), in $$venv"; \
+	    $(MAKE) --no-print-directory setup PYTHON=$$python VENV=$$venv && \
+	    LOOPMARK_TEST_SMOKE=1 $$venv/bin/python -m pytest -n 2 --dist loadfile $(FAST) || exit; \
+	done
+
 # Property tests only, with examples that are new in each run; FUZZ names files or folders.
 FUZZ ?= tests
 fuzz: $(STAMP) ## Look for inputs that break a property, with new and ten times as many examples (many minutes)
@@ -80,7 +93,9 @@ lock: ## Resolve the dependencies again and write requirements.lock
 	$(VENV)-lock/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 	    --generate-hashes --upgrade --no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	    --custom-compile-command 'make lock' --output-file requirements.lock
+	@# The newest Python is to find a wheel of each.
+	$(VENV)-lock/bin/uv pip compile requirements.lock --python-version 3.14 --only-binary :all: --quiet >/dev/null
 	rm -rf $(VENV)-lock
 
 clean: ## Remove the environment and caches, keep results/
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info tests/targets/javascript/node_modules
+	rm -rf $(VENV) $(VENV)-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info tests/targets/javascript/node_modules
