@@ -1,0 +1,33 @@
+"""What `loopmark verify` finds wrong with a cell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from loopmark.harness.commands.verify import problem
+from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.result import AuditResult
+from tests.harness.builders import cell, cell_result
+
+RIGHT = replace(cell_result(cell()), rounds=1)
+
+
+def test_right_answers_are_right_whatever_the_figures_are_worth() -> None:
+    assert problem(RIGHT) == ""
+    few = Validity(ValidityState.TOO_FEW_SAMPLES, ("3 requests",))
+    assert problem(replace(RIGHT, validity=few)) == ""
+
+
+def test_wrong_answers_and_missing_rows_are_told() -> None:
+    audit = AuditResult(what="resources", acknowledged=3, uncertain=0, found=2, ok=False)
+    examples: dict[str, tuple[str, ...]] = {"wrong-answer": ("id is 2, not 1", "no id")}
+    assert problem(replace(RIGHT, error_examples=examples, audits=(audit,))).splitlines() == [
+        "wrong-answer: id is 2, not 1; no id",
+        "resources: +3 rows acknowledged, +2 found",
+    ]
+
+
+def test_target_that_did_not_start_is_told_with_its_last_lines() -> None:
+    died = Validity(ValidityState.TARGET_DIED, ("it did not start",))
+    dead = replace(RIGHT, rounds=0, validity=died, stderr_tail="out of memory")
+    assert problem(dead) == "it did not start\nout of memory"
