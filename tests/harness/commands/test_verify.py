@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from loopmark.harness.commands.verify import problem
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
-from loopmark.harness.vocabulary.result import AuditResult
+from loopmark.harness.vocabulary.figures import AuditResult
 from tests.harness.builders import cell, cell_result
 
 RIGHT = replace(cell_result(cell()), rounds=1)
