@@ -11,6 +11,7 @@ from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import FanOut
 from loopmark.harness.vocabulary.result import CellResult, RunResults, ScenarioFacts
+from loopmark.reports import objections
 
 Value = str | int | float | None
 """None becomes an empty field."""
@@ -79,7 +80,7 @@ COLUMNS: Mapping[str, _Field] = MappingProxyType(
         "load_model": lambda cell: cell.load.model,
         "concurrency": lambda cell: cell.load.concurrency,
         "validity": lambda cell: cell.validity.state.value,
-        "validity_reasons": lambda cell: "; ".join(cell.validity.reasons),
+        "validity_reasons": lambda cell: "; ".join(objections.sentences(cell.validity)),
         "load": lambda cell: cell.load.label,
         "rate": lambda cell: _rate(cell.load),
         "think_s": lambda cell: _think_s(cell.load),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from loopmark.harness.vocabulary.figures import Figures, StepResult
 from loopmark.harness.vocabulary.record import LocustfileFacts
 from loopmark.harness.vocabulary.result import CellResult, Invalid, RunResults
-from loopmark.reports import formatting, wording
+from loopmark.reports import formatting, objections, wording
 
 
 def facts(file: LocustfileFacts, results: RunResults) -> tuple[tuple[str, str], ...]:
@@ -38,7 +38,7 @@ def _answered(cell: CellResult) -> str:
     figures = cell.figures
     if isinstance(figures, Invalid):
         found = figures.validity
-        why = found.reasons[0] if found.reasons else wording.VALIDITY[found.state]
+        why = next(iter(objections.sentences(found)), wording.VALIDITY[found.state])
         return f"the figures of {cell.target} may not be believed ({found.state}): {why}"
     rate = formatting.number(figures.throughput_rps)
     parts = [f"the target at {cell.target} answered {rate} requests per second"]

@@ -11,6 +11,7 @@ from loopmark.reports import (
     formatting,
     headline,
     locustfile,
+    objections,
     wording,
 )
 from loopmark.reports.columns import Column
@@ -66,7 +67,9 @@ def _warnings(results: RunResults) -> list[str]:
         blocks.append(f"**{len(cells)} of {len(results.cells)} cells may not be believed:**")
         blocks.append(
             _bullets(
-                f"{cell.name}: {'; '.join([cell.validity.state, *cell.validity.reasons])}"
+                "; ".join(
+                    [f"{cell.name}: {cell.validity.state}", *objections.sentences(cell.validity)]
+                )
                 for cell in cells
             )
         )

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
 from loopmark.harness.vocabulary.result import CellResult, RunResults
-from loopmark.reports import agreement, columns, formatting, headline, wording
+from loopmark.reports import agreement, columns, formatting, headline, objections, wording
 from loopmark.reports.agreement import DriverPair
 from loopmark.reports.formatting import MISSING
 from loopmark.reports.sections import Section, sections, several_drivers
@@ -167,9 +167,9 @@ def _doubt(section: Section, cell: CellResult, *, several_drivers: bool) -> Rend
     swept = "" if at is None else f"{section.swept} = {formatting.level(at)}, "
     text = Text(f"{cell.target} at {swept}{_size(cell.load)}{driver}: ")
     text.append(str(cell.validity.state), style="bold yellow")
-    if cell.validity.reasons:
-        text.append(f", {cell.validity.reasons[0]}")
-        if more := len(cell.validity.reasons) - 1:
+    if reasons := objections.sentences(cell.validity):
+        text.append(f", {reasons[0]}")
+        if more := len(reasons) - 1:
             text.append(f" (and {more} more)", style="dim")
     return Padding(text, (0, 0, 0, 2))
 

@@ -39,6 +39,11 @@ PURE = tuple(
     f"loopmark.harness.{room}"
     for room in ("vocabulary", "errors", "planning", "analysis", "drivers.journey")
 )
+# What only these may import: nothing that gives evidence knows the judge.
+IMPORTED_BY: Mapping[str, frozenset[str]] = {
+    "loopmark.harness.analysis.validity": frozenset({"loopmark.harness.analysis.summaries"}),
+}
+
 # From a run folder to its results: the one module of these that reads and writes files.
 READS_FILES = "loopmark.harness.analysis.analyse"
 
@@ -209,6 +214,9 @@ def _directions(imported: list[Found], module: str) -> Iterator[tuple[str, int]]
         beside = is_within(one.name, ("tests", *PACKAGES)) or one.name == "loopmark"
         if beside or (other and room not in {*TOP, other} and other not in ROOMS[room]):
             yield f"{room} must not import {one.name}", one.line
+        for reserved, importers in IMPORTED_BY.items():
+            if is_within(one.name, (reserved,)) and module not in importers:
+                yield f"{module} must not import {reserved}", one.line
         if not is_within(module, (PATCHED_PACKAGE,)) and (
             is_within(one.name, PATCHING_LIBRARIES) or is_within(one.name, (PATCHED_PACKAGE,))
         ):
@@ -272,7 +280,7 @@ def test_modules_keep_the_rules(package: str) -> None:
 
 
 def test_everything_named_exists() -> None:
-    assert set(SOURCES) >= SPEAKING | {READS_FILES, PATCHED_PACKAGE}
+    assert set(SOURCES) >= SPEAKING | {READS_FILES, PATCHED_PACKAGE} | set(IMPORTED_BY)
     rooms = {room_of(module) for module in SOURCES}
     assert rooms >= (set(ROOMS) | TOP) - {"version"}
     assert all(any(is_within(module, (pure,)) for module in SOURCES) for pure in PURE)
@@ -307,6 +315,7 @@ H = "loopmark.harness"
         (f"{H}.planning.plan", "from ..errors import UserError"),
         (f"{H}.analysis.statistics", "def f():\n    from scipy import stats"),
         (f"{H}.analysis.summaries", "import numpy as np\nnp.array([]).to_numpy()"),
+        (f"{H}.analysis.summaries", f"from {H}.analysis import validity"),
         (f"{H}.drivers.one", "import sys\nif __name__ == '__main__':\n    sys.exit(print(1))"),
         (f"{H}.run.progress", "console.print('a console that the command line gave')"),
         (f"{H}.run.measure", "import gevents\nimport locusts.gevent"),
@@ -343,6 +352,9 @@ def test_what_keeps_the_rules_passes(module: str, source: str) -> None:
         (f"{H}.run.measure", f"from {H}.analysis.validity import judge"),
         (f"{H}.analysis.validity", f"from {H}.run.measure import carry_out"),
         (f"{H}.vocabulary.cell", "from ..store import RunFolder"),
+        # nothing that gives evidence knows the judge
+        (f"{H}.analysis.knee", f"from {H}.analysis.validity import drift"),
+        (f"{H}.analysis.rounds", f"from {H}.analysis import validity"),
         # the pure part of the harness does no I/O
         (f"{H}.planning.plan", f"from {H} import store"),
         *(

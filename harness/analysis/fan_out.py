@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from loopmark.harness.analysis import stages
+from loopmark.harness.analysis import schedule, stages
 from loopmark.harness.analysis.latencies import Latencies, joined, percentiles
+from loopmark.harness.analysis.schedule import Arrivals
 from loopmark.harness.analysis.stages import StageCount
-from loopmark.harness.analysis.validity import Arrivals
 from loopmark.harness.analysis.windows import right, within
 from loopmark.harness.vocabulary.figures import FanOutFigures
 from loopmark.harness.vocabulary.job import DriverReport, FanOutReport
-from loopmark.harness.vocabulary.load import EventLoad
+from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.model import Stage
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.sample import (
@@ -96,7 +96,7 @@ def lateness_ms(report: DriverReport, samples: pd.DataFrame) -> Latencies:
     return found
 
 
-def arrivals(load: EventLoad, report: DriverReport, samples: pd.DataFrame) -> Arrivals | None:
+def arrivals(load: Load, report: DriverReport, samples: pd.DataFrame) -> Arrivals | None:
     """What became of the schedule of one round; None where the driver does not say."""
     if report.fan_out is None:
         return None
@@ -105,16 +105,10 @@ def arrivals(load: EventLoad, report: DriverReport, samples: pd.DataFrame) -> Ar
     asked = within(requests(samples), "due_ns", start, end)
     # HTTP users are never refused: each has a connection of its own.
     others = report.fan_out.failed + int((asked["error"] == ErrorKind.REFUSED).sum())
-    return Arrivals(
-        planned=sum(stretch.arrivals for stretch in load.window),
-        due=len(inside) + others + report.unsent,
-        sent=int((inside["sent_ns"] < end).sum()) + others,
-        unsent=report.unsent,
-        window_s=(end - start) / 1e9,
-    )
+    return schedule.arrivals(load, report, inside, others)
 
 
-def missing_samples(load: EventLoad, report: DriverReport, samples: pd.DataFrame) -> int:
+def missing_samples(load: Load, report: DriverReport, samples: pd.DataFrame) -> int:
     """How many deliveries of acknowledged publications have no sample, neither made nor missed."""
     if report.fan_out is None:
         return 0
@@ -123,7 +117,7 @@ def missing_samples(load: EventLoad, report: DriverReport, samples: pd.DataFrame
     return max(0, report.fan_out.published * load.readers - expected)
 
 
-def count(load: EventLoad, record: RoundRecord, samples: pd.DataFrame) -> FanOutCount | None:
+def count(load: Load, record: RoundRecord, samples: pd.DataFrame) -> FanOutCount | None:
     """Look at one round; None where the driver does not say what it saw."""
     report = record.driver
     if report is None or report.fan_out is None:
@@ -205,7 +199,7 @@ def _spread_ms(made: pd.DataFrame) -> Latencies:
     return found
 
 
-def _kib_per_connection(load: EventLoad, record: RoundRecord, start_ns: int) -> float | None:
+def _kib_per_connection(load: Load, record: RoundRecord, start_ns: int) -> float | None:
     """The driver connects between the first reading and the start of the window."""
     if not record.target or record.target[0].at_ns >= start_ns:
         return None
@@ -213,7 +207,7 @@ def _kib_per_connection(load: EventLoad, record: RoundRecord, start_ns: int) -> 
     after = min(record.target, key=lambda reading: abs(reading.at_ns - start_ns))
     if after is before:
         return None
-    return (after.rss_bytes - before.rss_bytes) / KIB / load.clients
+    return (after.rss_bytes - before.rss_bytes) / KIB / load.audience
 
 
 def _dropped(reports: Sequence[FanOutReport]) -> int | None:

@@ -17,7 +17,7 @@ from loopmark.harness.vocabulary.figures import (
     Phase,
     Phases,
 )
-from loopmark.harness.vocabulary.load import ARRIVING, Load
+from loopmark.harness.vocabulary.load import Load
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 
@@ -59,7 +59,7 @@ class Answers:
         delivery of an event is sent when the target emits it: what happened before is the latency
         of the publication.
         """
-        return self.response if isinstance(load, ARRIVING) else self.service
+        return self.response if load.traits.latency_from == "due" else self.service
 
     def of_step(self, step: str, load: Load) -> Latencies:
         """The latency that counts, of one step of the flow."""

@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from loopmark.harness.vocabulary.load import Load
-from loopmark.harness.vocabulary.loads.arriving import Open
-from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.loads.model import Held
 
 MAX_THINK_MEANS = 10.0
 """A pause beyond so many means of an exponential think time is a user that was lost: one in 22,000
@@ -44,7 +43,7 @@ class Balance:
 
 
 def balance(load: Load, samples: pd.DataFrame, start_ns: int, end_ns: int) -> Balance | None:
-    """The balance of one round of a steady load; None for loads that are not steady.
+    """The balance of one round; None for loads of which none holds.
 
     Args:
         load: The load.
@@ -52,14 +51,14 @@ def balance(load: Load, samples: pd.DataFrame, start_ns: int, end_ns: int) -> Ba
         start_ns: Start of the window.
         end_ns: Its end.
     """
-    if isinstance(load, Closed):
-        return closed_balance(load, samples, start_ns, end_ns)
-    if isinstance(load, Open):
+    if load.traits.balance == "users" and load.held is not None:
+        return closed_balance(load.held, samples, start_ns, end_ns)
+    if load.traits.balance == "arrivals":
         return open_balance(samples, start_ns, end_ns)
     return None
 
 
-def closed_balance(load: Closed, samples: pd.DataFrame, start_ns: int, end_ns: int) -> Balance:
+def closed_balance(held: Held, samples: pd.DataFrame, start_ns: int, end_ns: int) -> Balance:
     """The users in flight or thinking against the users there are: N = X (R + Z).
 
     Throughput x latency over a long window is the time that all requests spent in flight within it
@@ -68,15 +67,15 @@ def closed_balance(load: Closed, samples: pd.DataFrame, start_ns: int, end_ns: i
     from due to sent, or lost.
     """
     if end_ns <= start_ns:
-        return Balance(0.0, load.users)
+        return Balance(0.0, held.users)
     window = end_ns - start_ns
     samples = _until_the_last(samples)
     taken_up = samples[samples["sent_ns"] > 0]
     sent, done = _column(taken_up, "sent_ns"), _column(taken_up, "done_ns")
     busy = float(_overlap(sent, done, start_ns, end_ns).sum())
-    if load.think_s > 0:
-        busy += _thinking(load, samples, start_ns, end_ns)
-    return Balance(busy / window, load.users)
+    if held.think_s > 0:
+        busy += _thinking(held, samples, start_ns, end_ns)
+    return Balance(busy / window, held.users)
 
 
 def open_balance(samples: pd.DataFrame, start_ns: int, end_ns: int) -> Balance:
@@ -118,7 +117,7 @@ def _until_the_last(samples: pd.DataFrame) -> pd.DataFrame:
     return samples if not superseded.any() else samples.iloc[order[~superseded]]
 
 
-def _thinking(load: Closed, samples: pd.DataFrame, start_ns: int, end_ns: int) -> float:
+def _thinking(held: Held, samples: pd.DataFrame, start_ns: int, end_ns: int) -> float:
     """Nanoseconds that users spent thinking within the window: from an answer to what is due next.
 
     A pause longer than was asked for is no thinking: then the user was lost or forgotten.
@@ -129,7 +128,7 @@ def _thinking(load: Closed, samples: pd.DataFrame, start_ns: int, end_ns: int) -
     following = np.full(len(user), end_ns, dtype=np.int64)
     followed = user[1:] == user[:-1]
     following[:-1][followed] = due[1:][followed]
-    limit_s = load.think_s * (1.0 if load.think == "constant" else MAX_THINK_MEANS)
+    limit_s = held.think_s * (1.0 if held.think == "constant" else MAX_THINK_MEANS)
     until = np.minimum(following, done + round(limit_s * 1e9))
     return float(_overlap(done, until, start_ns, end_ns).sum())
 

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from loopmark.harness.analysis import statistics
 from loopmark.harness.vocabulary.figures import DatabaseUse, Interval, LoopLag, TargetUse
 from loopmark.harness.vocabulary.load import Load
-from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.record import DatabaseReading, RoundRecord, TargetReading
 
 MIB = 1024**2
@@ -129,7 +128,7 @@ def _spent(
     values = np.array([counter(reading) for reading in readings], dtype=float)
     if times[0] > start or times[-1] < end:
         return None
-    if isinstance(load, Burst):
+    if load.traits.ends_with_last_answer:
         # Idle on both sides, busy within: the readings just outside miss nothing.
         before = int(np.searchsorted(times, start, side="right")) - 1
         after = int(np.searchsorted(times, end, side="left"))
@@ -150,7 +149,7 @@ def _rates(
     either: what its sessions did last shows when they are next used, or after ten seconds.
     """
     found: dict[int, float] = {}
-    if isinstance(load, Burst):
+    if load.traits.ends_with_last_answer:
         return found
     for record in records:
         readings = _within(record, record.database)

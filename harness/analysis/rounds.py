@@ -12,28 +12,21 @@ from loopmark.harness.analysis import (
     latencies,
     littles_law,
     resource_use,
+    schedule,
     stages,
-    statistics,
     steady_state,
-    validity,
 )
 from loopmark.harness.analysis.latencies import Answers
 from loopmark.harness.analysis.windows import in_window, right, within
 from loopmark.harness.vocabulary.figures import RoundResult
 from loopmark.harness.vocabulary.job import DriverReport
-from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
-from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
-from loopmark.harness.vocabulary.loads.burst import Burst
-from loopmark.harness.vocabulary.loads.closed import Closed
-from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
-from loopmark.harness.vocabulary.loads.population import Population
+from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.sample import CONNECT_STEP, ErrorKind
-from loopmark.harness.vocabulary.thresholds import Materiality
+from loopmark.harness.vocabulary.thresholds import Thresholds
 
 LATE_MS = 1.0
-LATE_SHARE = 0.99
-"""The percentile of lateness that is judged under an open load."""
+"""Beyond it a request counts as sent late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +49,7 @@ class Round:
         cut: Whether MSER found a material change; likewise.
         arrivals: What an open load's schedule became.
         stages: Of loads that have any.
-        late_ms: 99th percentile of the time from due to sent; under a fan-out of the publications.
-        send_spread_ms: Largest time from due to sent; likewise.
+        send_spread_ms: Largest time from due to sent; under a fan-out of the publications.
         late_sends: Share of requests sent over 1 ms late; likewise.
         fan_out: What became of the publications of a fan-out; None where the driver did not say.
     """
@@ -72,16 +64,19 @@ class Round:
     balance: littles_law.Balance | None
     halves: steady_state.Change | None
     cut: bool | None
-    arrivals: validity.Arrivals | None
+    arrivals: schedule.Arrivals | None
     stages: tuple[stages.StageCount, ...]
-    late_ms: float | None
     send_spread_ms: float
     late_sends: float
     fan_out: fan_out.FanOutCount | None = None
 
 
 def measured_round(
-    load: Load, record: RoundRecord, report: DriverReport, samples: pd.DataFrame
+    load: Load,
+    record: RoundRecord,
+    report: DriverReport,
+    samples: pd.DataFrame,
+    thresholds: Thresholds,
 ) -> Round:
     """Look at one round.
 
@@ -90,17 +85,17 @@ def measured_round(
         record: Of the round.
         report: Of its driver.
         samples: All of the round's.
+        thresholds: Those in force.
     """
     start, end = report.window_start_ns, report.window_end_ns
     window_s = (end - start) / 1e9
-    fans_out = isinstance(load, FANNING_OUT)
+    fans_out = load.traits.fans_out
     counted = fan_out.deliveries(samples) if fans_out else samples
     inside = in_window(load, report, counted)
     good = right(inside)
     # What is due in the window may be answered or heard after it, and that is no throughput.
-    scheduled = fans_out or isinstance(load, ARRIVING)
-    answered = within(counted, "done_ns", start, end) if scheduled else inside
-    in_time = len(right(answered)) if scheduled else len(good)
+    due = load.traits.counted == "due"
+    answered = within(counted, "done_ns", start, end) if due else inside
     answers = latencies.answers(good)
     all_steps = _all_steps(load, report, samples) if fans_out else inside
     waited_ms = _waited_ms(load, report, samples, inside)
@@ -116,8 +111,8 @@ def measured_round(
         requests=len(inside),
         errors=len(inside) - len(good),
         window_s=window_s,
-        makespan_s=window_s if isinstance(load, Burst) else None,
-        throughput_rps=in_time / window_s if window_s > 0 else 0.0,
+        makespan_s=window_s if load.traits.ends_with_last_answer else None,
+        throughput_rps=len(right(answered)) / window_s if window_s > 0 else 0.0,
         latency_ms=latencies.percentiles(answers.latency(load)),
         cpu_ms_per_request=cpu_ms / served if cpu_ms is not None and served else None,
     )
@@ -137,13 +132,12 @@ def measured_round(
         users=inside["user"].nunique(),
         balance=littles_law.balance(load, samples, start, end),
         halves=None if series is None else steady_state.between_halves(series),
-        cut=None if series is None else not steady_state.is_steady(series, _materiality(load)),
+        cut=None if series is None else not _is_steady(load, series, thresholds),
         arrivals=_arrivals(load, report, samples, inside),
         stages=_stages(load, report, samples),
-        late_ms=statistics.percentile(waited_ms, LATE_SHARE) if waited_ms.size else None,
         send_spread_ms=float(waited_ms.max()) if waited_ms.size else 0.0,
         late_sends=float((waited_ms > LATE_MS).mean()) if waited_ms.size else 0.0,
-        fan_out=fan_out.count(load, record, samples) if isinstance(load, FANNING_OUT) else None,
+        fan_out=fan_out.count(load, record, samples),
     )
 
 
@@ -158,7 +152,7 @@ def _waited_ms(
     load: Load, report: DriverReport, samples: pd.DataFrame, inside: pd.DataFrame
 ) -> latencies.Latencies:
     """From due to sent: the driver's own time. The moments of a delivery are the target's."""
-    if isinstance(load, FANNING_OUT):
+    if load.traits.fans_out:
         return fan_out.lateness_ms(report, samples)
     waited: latencies.Latencies = (inside["sent_ns"] - inside["due_ns"]).to_numpy(dtype=float) / 1e6
     return waited
@@ -167,11 +161,8 @@ def _waited_ms(
 def _stages(
     load: Load, report: DriverReport, samples: pd.DataFrame
 ) -> tuple[stages.StageCount, ...]:
-    if isinstance(load, FanOutSteps):
-        return fan_out.stage_counts(stages.stages(load), report, samples)
-    if isinstance(load, Steps | Ramp):
-        return stages.counts(stages.stages(load), report, samples)
-    return ()
+    count = fan_out.stage_counts if load.traits.fans_out else stages.counts
+    return count(load.stages, report, samples) if load.stages else ()
 
 
 def _series(
@@ -182,35 +173,23 @@ def _series(
     The answers of an open load, and the deliveries of a fan-out, follow a schedule, whatever
     becomes of the target; under the shape of a locustfile nothing is meant to be steady.
     """
-    if end <= start or good.empty:
+    if end <= start or good.empty or load.traits.steady is None:
         return None
-    if isinstance(load, Closed) or (isinstance(load, Population) and load.users is not None):
+    if load.traits.steady == "answers":
         return steady_state.answers_per_bin(good["done_ns"].to_numpy(), start, end)
-    if isinstance(load, Open | FanOut):
-        due = good["due_ns"].to_numpy()
-        series = steady_state.mean_per_bin(due, answers.response, start, end)
-        return series if len(series) > 1 else None
-    return None
+    series = steady_state.mean_per_bin(good["due_ns"].to_numpy(), answers.response, start, end)
+    return series if len(series) > 1 else None
 
 
-def _materiality(load: Load) -> Materiality:
-    if isinstance(load, Open | FanOut):
-        return validity.MATERIAL_RESPONSES
-    return validity.MATERIAL_ANSWERS
+def _is_steady(load: Load, series: steady_state.Series, thresholds: Thresholds) -> bool:
+    return steady_state.is_steady(series, thresholds.materiality(load.traits.steady))
 
 
 def _arrivals(
     load: Load, report: DriverReport, samples: pd.DataFrame, inside: pd.DataFrame
-) -> validity.Arrivals | None:
-    if isinstance(load, FANNING_OUT):
-        return fan_out.arrivals(load, report, samples)
-    if not isinstance(load, ARRIVING):
+) -> schedule.Arrivals | None:
+    if not load.traits.is_scheduled:
         return None
-    in_time = (inside["sent_ns"] < report.window_end_ns) | (inside["error"] == ErrorKind.REFUSED)
-    return validity.Arrivals(
-        planned=sum(stretch.arrivals for stretch in load.window),
-        due=len(inside) + report.unsent,
-        sent=int(in_time.sum()),
-        unsent=report.unsent,
-        window_s=(report.window_end_ns - report.window_start_ns) / 1e9,
-    )
+    if load.traits.fans_out:
+        return fan_out.arrivals(load, report, samples)
+    return schedule.arrivals(load, report, inside)

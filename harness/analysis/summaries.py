@@ -13,6 +13,7 @@ import pandas as pd
 from loopmark.harness.analysis import (
     audits,
     fan_out,
+    knee,
     latencies,
     resource_use,
     stages,
@@ -32,11 +33,12 @@ from loopmark.harness.vocabulary.figures import (
     StepResult,
 )
 from loopmark.harness.vocabulary.job import DriverReport
-from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
+from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END, RoundRecord
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import SLOW_DELIVERY_STEP, ErrorKind
 from loopmark.harness.vocabulary.scenario import Audit
+from loopmark.harness.vocabulary.thresholds import SHIPPED, Thresholds
 
 SamplesOf = Callable[[int], pd.DataFrame]
 """The samples of a round by its number, with the columns `SUMMARISED`. A round at a time: a cell
@@ -55,7 +57,11 @@ class _Begun:
 
 
 def summarise(
-    cell: Cell, records: Sequence[RoundRecord], samples_of: SamplesOf, asked: Sequence[Audit]
+    cell: Cell,
+    records: Sequence[RoundRecord],
+    samples_of: SamplesOf,
+    asked: Sequence[Audit],
+    thresholds: Thresholds = SHIPPED,
 ) -> CellResult:
     """Summarise one cell.
 
@@ -64,12 +70,16 @@ def summarise(
         records: Of the rounds that were begun.
         samples_of: Where the samples of each round come from.
         asked: The audits of the cell's scenario.
+        thresholds: By which it is judged.
     """
     shown = _shown(records)
-    begun = [
-        _begun(cell, record, samples_of(record.round), asked, is_shown=record.round in shown)
-        for record in records
-    ]
+    begun = []
+    for record in records:
+        samples = samples_of(record.round)
+        measured = None
+        if record.round in shown and record.driver is not None:
+            measured = measured_round(cell.load, record, record.driver, samples, thresholds)
+        begun.append(_begun(cell.load, record, samples, asked, measured))
     rounds = [one.measured for one in begun if one.measured is not None]
     error_kinds = sum((one.error_kinds for one in begun), Counter[str]())
     reports = [record.driver for record in records if record.driver is not None]
@@ -80,8 +90,8 @@ def summarise(
         # One that no round could answer has nothing to say, for or against.
         if (found := [of for one in begun if (of := one.audits[n]) is not None])
     )
-    found_stages, knee, excused = _stages(cell.load, rounds)
-    figures = _figures(cell, records, rounds, found_stages, knee)
+    found_stages, limit, excused = _stages(cell.load, rounds, thresholds)
+    figures = _figures(cell, records, rounds, found_stages, limit)
     evidence = validity.Evidence(
         planned_rounds=cell.rounds,
         # A round without the driver's report has no window: it counts as not measured.
@@ -105,8 +115,7 @@ def summarise(
         halves=tuple(one.halves for one in rounds if one.halves is not None),
         cuts=tuple(one.cut for one in rounds if one.cut is not None),
         arrivals=tuple(one.arrivals for one in rounds if one.arrivals is not None),
-        late_ms=max((one.late_ms for one in rounds if one.late_ms is not None), default=None),
-        knee_rps=knee,
+        knee_rps=limit,
         losses=losses(records),
         ended_early=tuple(dict.fromkeys(one.ended_early for one in reports if one.ended_early)),
         remarks=_examples(records).get(ErrorKind.LOCUSTFILE, ()),
@@ -122,7 +131,7 @@ def summarise(
         error_kinds={kind: count for kind, count in error_kinds.most_common() if count},
         error_examples=_examples(records),
         audits=audit_results,
-        validity=validity.judge(cell.load, evidence),
+        validity=validity.judge(cell.load, evidence, thresholds),
         unjudged=figures,
         stderr_tail=next((r.stderr_tail for r in records if r.stderr_tail), ""),
     )
@@ -135,22 +144,18 @@ def _shown(records: Sequence[RoundRecord]) -> frozenset[int]:
 
 
 def _begun(
-    cell: Cell,
+    load: Load,
     record: RoundRecord,
     samples: pd.DataFrame,
     asked: Sequence[Audit],
-    *,
-    is_shown: bool,
+    measured: Round | None,
 ) -> _Begun:
     # What becomes of a client that hardly reads is the finding of such a load, and no error.
     wrong = (samples["error"] != "") & (samples["step"] != SLOW_DELIVERY_STEP)
     kinds = samples.loc[wrong, "error"].value_counts()
-    measured = None
-    if is_shown and record.driver is not None:
-        measured = measured_round(cell.load, record, record.driver, samples)
     return _Begun(
         requests=len(samples),
-        missing=_missing(cell.load, record.driver, samples) if record.driver is not None else 0,
+        missing=_missing(load, record.driver, samples) if record.driver is not None else 0,
         error_kinds=Counter({str(kind): int(count) for kind, count in kinds.items() if count}),
         audits=tuple(audits.of_round(audit, record, samples) for audit in asked),
         measured=measured,
@@ -159,22 +164,19 @@ def _begun(
 
 def _missing(load: Load, driver: DriverReport, samples: pd.DataFrame) -> int:
     """Samples that there should be, by what the driver says, and that are not on disk."""
-    lacking = max(0, driver.requests - len(samples))
-    if isinstance(load, FANNING_OUT):
-        lacking = max(lacking, fan_out.missing_samples(load, driver, samples))
-    return lacking
+    return max(0, driver.requests - len(samples), fan_out.missing_samples(load, driver, samples))
 
 
 def _stages(
-    load: Load, rounds: Sequence[Round]
+    load: Load, rounds: Sequence[Round], thresholds: Thresholds
 ) -> tuple[tuple[StageResult, ...], float | None, Counter[str]]:
     """The stages, the knee, and the errors beyond it."""
-    if not isinstance(load, stages.STAGED) or not rounds:
+    if not load.stages or not rounds:
         return (), None, Counter()
     counted = [one.stages for one in rounds]
-    found = stages.results(load, counted)
-    knee = stages.knee_rps(found)
-    return found, knee, stages.past_the_knee(stages.stages(load), counted, knee)
+    found = stages.results(load.stages, counted, knee.kept_up(load, counted, thresholds))
+    limit = knee.knee_rps(found)
+    return found, limit, knee.past_the_knee(load.stages, counted, limit)
 
 
 def _figures(
@@ -182,7 +184,7 @@ def _figures(
     records: Sequence[RoundRecord],
     rounds: Sequence[Round],
     found_stages: tuple[StageResult, ...],
-    knee: float | None,
+    limit: float | None,
 ) -> Figures:
     load = cell.load
     throughputs = [one.result.throughput_rps for one in rounds]
@@ -192,7 +194,7 @@ def _figures(
     counted = [one.answers for one in rounds]
     response = latencies.percentiles(latencies.joined([one.response for one in counted]))
     service = latencies.percentiles(latencies.joined([one.service for one in counted]))
-    latency = response if isinstance(load, ARRIVING) else service
+    latency = response if load.traits.latency_from == "due" else service
     intervals, intervals_from = latencies.percentile_intervals(
         latency, [one.latency(load) for one in counted]
     )
@@ -219,7 +221,7 @@ def _figures(
         refused=sum(one.refused for one in rounds),
         offered_rps=sum(one.due for one in arrivals) / offered_s if offered_s > 0 else None,
         stages=found_stages,
-        knee_rps=knee,
+        knee_rps=limit,
         database_use=resource_use.database_use(load, records, requests),
         over_time=over_time(records),
         workers=worker_use(records),

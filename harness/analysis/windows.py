@@ -5,8 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from loopmark.harness.vocabulary.job import DriverReport
-from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
-from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.load import Load
 
 
 def in_window(load: Load, report: DriverReport, samples: pd.DataFrame) -> pd.DataFrame:
@@ -16,9 +15,9 @@ def in_window(load: Load, report: DriverReport, samples: pd.DataFrame) -> pd.Dat
     and under a fan-out those due within it, whenever they were answered: left to its end, the
     slowest would be missing.
     """
-    if isinstance(load, Burst):
+    if load.traits.counted == "all":
         return samples
-    column = "due_ns" if isinstance(load, ARRIVING + FANNING_OUT) else "done_ns"
+    column = "due_ns" if load.traits.counted == "due" else "done_ns"
     return within(samples, column, report.window_start_ns, report.window_end_ns)
 
 

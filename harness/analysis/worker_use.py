@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
 from loopmark.harness.vocabulary.figures import WorkerUse
 from loopmark.harness.vocabulary.job import ClockKind, WorkerReport
 from loopmark.harness.vocabulary.record import RoundRecord
@@ -21,18 +22,23 @@ def worker_use(records: Sequence[RoundRecord]) -> tuple[WorkerUse, ...]:
     return tuple(_over_rounds(name, of_worker) for name, of_worker in reports.items())
 
 
-def losses(records: Sequence[RoundRecord]) -> tuple[str, ...]:
+def losses(records: Sequence[RoundRecord]) -> tuple[Objection, ...]:
     """For each worker that did not deliver all: which, why, and what there is of it."""
     found = []
     for record in records:
         told = [
-            f"round {record.round + 1} lost the worker {one.name}: {one.lost}; "
-            f"{one.samples} samples of it had been delivered"
+            Objection.of(
+                ObjectionCode.WORKER_LOST,
+                round=record.round + 1,
+                worker=one.name,
+                why=one.lost,
+                samples=one.samples,
+            )
             for one in _workers(record)
             if one.lost
         ]
         if record.state == "worker-lost" and not told:
-            told = [f"round {record.round + 1} lost a worker of the driver"]
+            told = [Objection.of(ObjectionCode.UNKNOWN_WORKER_LOST, round=record.round + 1)]
         found += told
     return tuple(found)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self, TypeAlias
 
 from loopmark.harness.vocabulary.load import Load
 
@@ -46,12 +48,82 @@ class ValidityState(StrEnum):
     VALID = "valid"
 
 
-@dataclass(frozen=True, slots=True)
-class Validity:
-    """The state of a cell and every reason for it, as sentences for the report."""
+Value: TypeAlias = int | float | str | None
+
+
+class ObjectionCode(StrEnum):
+    """What can be held against a cell: the code, and the state that it leads to.
+
+    Each has values of its own; the sentences over them are in `reports.objections`.
+    """
 
     state: ValidityState
-    reasons: tuple[str, ...] = ()
+
+    def __new__(cls, code: str, state: ValidityState) -> Self:
+        """A code that belongs to this state."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.state = state
+        return member
+
+    ROUNDS_UNFINISHED = "rounds-unfinished", ValidityState.INTERRUPTED
+    DRIVER_FAILED = "driver-failed", ValidityState.INTERRUPTED
+    WORKER_LOST = "worker-lost", ValidityState.INTERRUPTED
+    UNKNOWN_WORKER_LOST = "unknown-worker-lost", ValidityState.INTERRUPTED
+    LOCUSTFILE_ENDED_EARLY = "locustfile-ended-early", ValidityState.INTERRUPTED
+    TARGET_DIED = "target-died", ValidityState.TARGET_DIED
+    ANSWERS_WRONG = "answers-wrong", ValidityState.WRONG_ANSWERS
+    ROWS_DIFFER = "rows-differ", ValidityState.WRONG_ANSWERS
+    DRIVER_BUSY = "driver-busy", ValidityState.DRIVER_LIMITED
+    DRIVER_NOT_SCHEDULED = "driver-not-scheduled", ValidityState.DRIVER_LIMITED
+    LOOP_LAGGED = "loop-lagged", ValidityState.DRIVER_LIMITED
+    BURST_SPREAD = "burst-spread", ValidityState.DRIVER_LIMITED
+    KNEE_OF_THE_DRIVER = "knee-of-the-driver", ValidityState.DRIVER_LIMITED
+    SCHEDULE_MISSED = "schedule-missed", ValidityState.DRIVER_LIMITED
+    SCHEDULE_UNKNOWN = "schedule-unknown", ValidityState.DRIVER_LIMITED
+    RATE_NOT_REACHED = "rate-not-reached", ValidityState.DRIVER_LIMITED
+    SENT_LATE = "sent-late", ValidityState.DRIVER_LIMITED
+    REQUESTS_FAILED = "requests-failed", ValidityState.ERRORS
+    BESIDE_DELIVERIES_FAILED = "beside-deliveries-failed", ValidityState.ERRORS
+    REFUSED = "refused", ValidityState.ERRORS
+    TASKS_RAISED = "tasks-raised", ValidityState.ERRORS
+    LOCUSTFILE_PROBLEM = "locustfile-problem", ValidityState.ERRORS
+    DELIVERIES_MISSING = "deliveries-missing", ValidityState.ERRORS
+    DELIVERIES_DOUBLED = "deliveries-doubled", ValidityState.ERRORS
+    DELIVERIES_DISPLACED = "deliveries-displaced", ValidityState.ERRORS
+    CLIENTS_RECONNECTED = "clients-reconnected", ValidityState.ERRORS
+    ROUNDS_SILENT = "rounds-silent", ValidityState.UNSTEADY
+    HALVES_DIFFER = "halves-differ", ValidityState.UNSTEADY
+    FIRST_HALF_EMPTY = "first-half-empty", ValidityState.UNSTEADY
+    LEVEL_CHANGED = "level-changed", ValidityState.UNSTEADY
+    FELL_BEHIND = "fell-behind", ValidityState.UNSTEADY
+    CONCURRENCY_UNKNOWN = "concurrency-unknown", ValidityState.LITTLES_LAW
+    USERS_UNACCOUNTED = "users-unaccounted", ValidityState.LITTLES_LAW
+    REQUESTS_UNACCOUNTED = "requests-unaccounted", ValidityState.LITTLES_LAW
+    SAMPLES_MISSING = "samples-missing", ValidityState.TOO_FEW_SAMPLES
+    USERS_UNANSWERED = "users-unanswered", ValidityState.TOO_FEW_SAMPLES
+    ANSWERS_FEW = "answers-few", ValidityState.TOO_FEW_SAMPLES
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """What is held against a cell, in numbers and names; never in words."""
+
+    code: ObjectionCode
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, code: ObjectionCode, **values: Value) -> Self:
+        """One with these values."""
+        return cls(code, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """The state of a cell, and everything that is held against it, gravest first."""
+
+    state: ValidityState
+    objections: tuple[Objection, ...] = ()
 
     @property
     def is_valid(self) -> bool:

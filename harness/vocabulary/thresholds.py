@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from loopmark.harness.vocabulary.loads.model import Series
+
 
 @dataclass(frozen=True, slots=True)
 class Materiality:
@@ -92,3 +94,10 @@ class Thresholds:
     max_yardstick_slope: float = 0.1
     in_time_ms: float = 100.0
     in_time_share: float = 0.99
+
+    def materiality(self, of: Series | None) -> Materiality:
+        """How large a change of what must hold its level must be to count."""
+        return self.material_responses if of == "responses" else self.material_answers
+
+
+SHIPPED = Thresholds()

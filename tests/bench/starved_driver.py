@@ -35,6 +35,7 @@ from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import SUMMARISED
+from loopmark.reports import objections
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 
 TARGET = "async"
@@ -68,7 +69,8 @@ def main(trials: int) -> None:
                     cell = _measured(load, driver, target, tokens, folder)
                 found.append((load.label, starved, cell))
                 sys.stderr.write(f"{'starved' if starved else 'alone':<8}{cell.name}: ")
-                sys.stderr.write(f"{cell.validity.state} {'; '.join(cell.validity.reasons)}\n")
+                why = "; ".join(objections.sentences(cell.validity))
+                sys.stderr.write(f"{cell.validity.state} {why}\n")
         finally:
             driver.stop()
             target.stop()
@@ -149,7 +151,7 @@ def _tell(found: Sequence[tuple[str, bool, CellResult]]) -> None:
                 "load": label,
                 "starved": starved,
                 "state": str(cell.validity.state),
-                "reasons": cell.validity.reasons,
+                "reasons": objections.sentences(cell.validity),
                 "cpu_fraction": use.cpu_fraction,
                 "waited_fraction": use.waited_fraction,
                 "loop_lag_ms_p99": use.loop_lag_ms.p99,

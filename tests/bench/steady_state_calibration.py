@@ -18,13 +18,8 @@ import pandas as pd
 from loopmark.harness.analysis import steady_state
 from loopmark.harness.analysis.littles_law import open_balance
 from loopmark.harness.analysis.steady_state import Series
-from loopmark.harness.analysis.validity import (
-    MATERIAL_ANSWERS,
-    MATERIAL_RESPONSES,
-    MAX_LITTLE_DEVIATION,
-    drift,
-)
-from loopmark.harness.vocabulary.thresholds import Materiality
+from loopmark.harness.analysis.validity import drift
+from loopmark.harness.vocabulary.thresholds import SHIPPED, Materiality
 
 RATE = 400.0
 START_NS = 10**12
@@ -51,7 +46,7 @@ def answers(shape: Callable[[Series], Series], rate: float = RATE) -> Case:
         counts = random.poisson(rate * length_s / 1000 * shape(places))
         return np.asarray(counts.reshape(steady_state.BINS, -1).sum(axis=1), dtype=float)
 
-    return Case(window, MATERIAL_ANSWERS)
+    return Case(window, SHIPPED.material_answers)
 
 
 def wandering(spread: float, memory_s: float) -> Case:
@@ -68,7 +63,7 @@ def wandering(spread: float, memory_s: float) -> Case:
         counts = random.poisson(RATE * length_s / steps * np.exp(spread * level))
         return np.asarray(counts.reshape(steady_state.BINS, -1).sum(axis=1), dtype=float)
 
-    return Case(window, MATERIAL_ANSWERS)
+    return Case(window, SHIPPED.material_answers)
 
 
 def closed_queue(users: int, servers: int) -> Case:
@@ -88,7 +83,7 @@ def closed_queue(users: int, servers: int) -> Case:
             free.sort()
         return np.histogram(done, bins=steady_state.BINS, range=(0, length_s))[0].astype(float)
 
-    return Case(window, MATERIAL_ANSWERS)
+    return Case(window, SHIPPED.material_answers)
 
 
 def queue(load: Callable[[Series], Series]) -> Case:
@@ -107,7 +102,7 @@ def queue(load: Callable[[Series], Series]) -> Case:
         times = (np.linspace(0, length_s, arrivals, endpoint=False) * 1e9).astype(np.int64)
         return steady_state.mean_per_bin(times, response, 0, round(length_s * 1e9))
 
-    return Case(window, MATERIAL_RESPONSES)
+    return Case(window, SHIPPED.material_responses)
 
 
 def level(value: float) -> Callable[[Series], Series]:
@@ -165,7 +160,7 @@ def unbalanced(random: Random, load: float, length_s: float, rounds: int) -> boo
         samples = pd.DataFrame({"due_ns": due_ns, "done_ns": done_ns, "error": ""})
         end_ns = START_NS + round(length_s * 1e9)
         deviations.append(open_balance(samples, START_NS, end_ns).deviation)
-    return float(np.median(deviations)) > MAX_LITTLE_DEVIATION
+    return float(np.median(deviations)) > SHIPPED.max_little_deviation
 
 
 def main(repetitions: int) -> None:

@@ -172,10 +172,12 @@ def test_a_worker_killed_on_another_host_leaves_an_interrupted_cell(
         assert run.returncode == 1, out
         cell = only_cell(tmp_path)
         assert cell["validity"]["state"] == "interrupted"
-        (reason,) = [one for one in cell["validity"]["reasons"] if "lost the worker" in one]
+        (loss,) = [
+            one["values"] for one in cell["validity"]["objections"] if one["code"] == "worker-lost"
+        ]
         lost = [one for one in cell["workers"] if one["lost"]]
         assert len(lost) == 1
-        assert lost[0]["name"] in reason
+        assert lost[0]["name"] == loss["worker"]
         assert lost[0]["samples"] > 0
         record = json.loads((samples[0].parent / "round-0.json").read_text())
         assert record["state"] == "worker-lost"

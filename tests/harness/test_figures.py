@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, Validity
 from loopmark.harness.vocabulary.figures import Figures
 from loopmark.harness.vocabulary.result import CellResult, Invalid
 from tests.harness.builders import VALID, cell, cell_result, round_result
 
 ROOT = Path(__file__).resolve().parents[2]
-INVALID = [Validity(state, ("why",)) for state in ValidityState if state != "valid"]
+INVALID = [Validity(code.state, (Objection(code),)) for code in ObjectionCode]
 ADAPTER = TypeAdapter(CellResult)
 
 

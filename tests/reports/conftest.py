@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
+from loopmark.harness.vocabulary.cell import Cell, Objection, ObjectionCode, Validity, ValidityState
 from loopmark.harness.vocabulary.comparison import Agreement, Comparison, Disturbance, SweepResult
 from loopmark.harness.vocabulary.figures import (
     AuditResult,
@@ -51,6 +51,13 @@ from loopmark.harness.vocabulary.result import (
 from loopmark.harness.vocabulary.scenario import Sweep
 
 VALID = Validity(ValidityState.VALID)
+
+
+def against(*objections: Objection) -> Validity:
+    """The validity of a cell that has these against it, gravest first."""
+    return Validity(objections[0].code.state, objections)
+
+
 HOSTILE = "<script>alert('x')</script> | `tick` & \"quoted\""
 
 
@@ -303,8 +310,9 @@ def results() -> RunResults:
         error_kinds={"wrong-answer": 3},
         error_examples={"wrong-answer": (HOSTILE,)},
         audits=(AuditResult("rows", 120, 1, 117, ok=False),),
-        validity=Validity(
-            ValidityState.WRONG_ANSWERS, ("3 of 7,200 answers were wrong", f"rows: {HOSTILE}")
+        validity=against(
+            Objection.of(ObjectionCode.ANSWERS_WRONG, wrong=3, answers=7200),
+            Objection.of(ObjectionCode.ROWS_DIFFER, what=HOSTILE, acknowledged=120, found=117),
         ),
     )
     dead = replace(
@@ -328,7 +336,7 @@ def results() -> RunResults:
         ),
         rounds=0,
         audits=(),
-        validity=Validity(ValidityState.INTERRUPTED, ("0 of 3 rounds were measured to their end",)),
+        validity=against(Objection.of(ObjectionCode.ROUNDS_UNFINISHED, measured=0, planned=3)),
         stderr_tail=f"Traceback\n{HOSTILE}",
     )
     return run_results(
@@ -390,7 +398,11 @@ def open_loads() -> RunResults:
     poisson = Open(rate=32.5, duration_s=10.0, arrivals="poisson")
     stepped = Steps(rates=(100.0, 200.0, 300.0, 400.0), step_s=5.0)
     up = Ramp(from_rate=50.0, to_rate=450.0, duration_s=20.0)
-    late = Validity(ValidityState.DRIVER_LIMITED, ("the driver reached 240 of 250 requests",))
+    late = against(
+        Objection.of(
+            ObjectionCode.RATE_NOT_REACHED, sent_per_s=240.0, asked_per_s=250.0, what="requests"
+        )
+    )
     sync, async_ = arriving("sync", steady), arriving("async", steady)
     thinking = Closed(users=40, duration_s=10.0, think_s=0.5, think="exponential")
     cells = (
@@ -447,7 +459,7 @@ def fan_out(  # noqa: PLR0913 - a cell has that many coordinates
     knee = next(
         (found[n - 1].rate if n else 0.0 for n, one in enumerate(found) if not one.kept_up), None
     )
-    invalid = Validity(ValidityState.ERRORS, (f"{missing} deliveries did not come (reach 99.2%)",))
+    invalid = against(Objection.of(ObjectionCode.DELIVERIES_MISSING, missing=missing, reach=0.992))
     cell = cell_result(
         scenario,
         target,
@@ -566,7 +578,7 @@ def swept() -> RunResults:
     """A series that differs by one number, one cell doubtful; and flows that hear events."""
     load = Closed(users=10, duration_s=3.0)
     rates = {1: 11.0, 2: 21.0, 5: 48.0, 16: 83.0, 64: 84.5, 256: 71.0}
-    late = Validity(ValidityState.DRIVER_LIMITED, ("the driver used 93% of its processor",))
+    late = against(Objection.of(ObjectionCode.DRIVER_BUSY, share=0.93))
     cells = []
     for at, rps in rates.items():
         for target, factor in (("sync", 0.6), ("async", 1.0)):
@@ -656,7 +668,7 @@ def agreement(
 def two_drivers() -> RunResults:
     """Both drivers on the same cells: they agree, differ, and cannot be held side by side."""
     load, burst = Closed(users=100, duration_s=4.0), Burst(100)
-    late = Validity(ValidityState.DRIVER_LIMITED, ("the driver used 93% of its processor",))
+    late = against(Objection.of(ObjectionCode.DRIVER_BUSY, share=0.93))
     httpx = cell_result("create-fresh", "async", load, figure=800.0)
     locust = cell_result("create-fresh", "async", load, figure=780.0, driver="locust")
     wait_httpx = cell_result("wait-timer", "async", burst, figure=0.52)
@@ -683,8 +695,7 @@ def two_drivers() -> RunResults:
 @pytest.fixture
 def with_workers() -> RunResults:
     """A distributed driver: every kind of clock, and a worker that was lost."""
-    lost = "worker lost"
-    gone = Validity(ValidityState.INTERRUPTED, (lost,))
+    gone = against(Objection.of(ObjectionCode.UNKNOWN_WORKER_LOST, round=1))
     load = Closed(users=100, duration_s=4.0)
     cells = (
         with_figures(
@@ -785,6 +796,6 @@ def own_locustfile() -> RunResults:
 @pytest.fixture
 def shaped_locustfile() -> RunResults:
     """A locustfile with a shape, some of whose requests failed."""
-    failed = Validity(ValidityState.ERRORS, ("3 of 3600 requests failed",))
+    failed = against(Objection.of(ObjectionCode.REQUESTS_FAILED, failed=3, requests=3600))
     load = Population(users=None, spawn_rate=1.0, run_time_s=600.0)
     return locustfile_run(load, validity=failed, shape="Wave")

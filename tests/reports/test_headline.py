@@ -49,7 +49,7 @@ def test_an_interval_across_one_is_no_difference(many: RunResults) -> None:
 def test_a_cell_that_may_not_be_believed_is_named_and_its_figure_is_not(
     results: RunResults,
 ) -> None:
-    doubted = Validity(ValidityState.DRIVER_LIMITED, ("late",))
+    doubted = Validity(ValidityState.DRIVER_LIMITED)
     cells = tuple(
         replace(cell, validity=doubted) if cell.target == "async" else cell
         for cell in results.cells

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
 from loopmark.harness.vocabulary.figures import Percentiles, StepResult
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import columns, csv_table, headline, html, markdown, wording
 from loopmark.reports.formatting import MISSING
-from tests.reports.conftest import LOCUSTFILE, with_figures
+from tests.reports.conftest import LOCUSTFILE, against, with_figures
 from tests.reports.test_tables import printed
 
 
@@ -30,7 +30,7 @@ def test_answer_is_what_the_target_did(own_locustfile: RunResults) -> None:
 
 def test_answer_of_doubtful_figures_has_no_figure(shaped_locustfile: RunResults) -> None:
     assert headline.answer(shaped_locustfile) == (
-        "The figures of shop.example:8080 may not be believed (errors): 3 of 3600 requests failed."
+        "The figures of shop.example:8080 may not be believed (errors): 3 of 3,600 requests failed."
     )
     assert headline.sentences(shaped_locustfile) == ()
 
@@ -116,10 +116,9 @@ def test_errors_are_shown_by_kind_with_examples(shaped_locustfile: RunResults) -
 def test_what_tasks_raised_is_shown_everywhere(own_locustfile: RunResults) -> None:
     raised = "Shopper: KeyError: 'price' at buy, line 9"
     (cell,) = own_locustfile.cells
-    reason = f"tasks raised an exception 7 times: {raised}"
     cell = replace(
         cell,
-        validity=Validity(ValidityState.ERRORS, (reason,)),
+        validity=against(Objection.of(ObjectionCode.TASKS_RAISED, times=7, example=raised)),
         error_kinds={"locustfile": 7},
         error_examples={"locustfile": (f"{raised} (6 times)", "Shopper: ValueError: no")},
     )

@@ -9,10 +9,13 @@ import pytest
 from pydantic import TypeAdapter
 from rich.console import Console
 
+from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import csv_table, json_text, markdown, terminal
 from loopmark.reports.catalog import FORMATS
 from loopmark.reports.formatting import MISSING
+from loopmark.reports.objections import sentences
+from tests.reports.conftest import against
 
 
 def printed(results: RunResults, width: int) -> str:
@@ -69,7 +72,7 @@ def test_csv_gives_the_numbers_back_exactly(results: RunResults) -> None:
 
 def test_csv_keeps_text_of_a_target_within_its_field(results: RunResults) -> None:
     reasons = [row["validity_reasons"] for row in rows_of(results)]
-    assert "; ".join(results.cells[4].validity.reasons) in reasons
+    assert "; ".join(sentences(results.cells[4].validity)) in reasons
 
 
 def test_json_is_the_results(results: RunResults) -> None:
@@ -141,7 +144,7 @@ def test_every_format_shows_fan_outs(fan_outs: RunResults) -> None:
         assert "inconclusive (stalled-1: errors)" in shown
         assert "ratio 1.01" not in shown, "one figure counts"
     text = printed(fan_outs, 80)
-    assert "async at 1,000x20/s +1 stalled: errors, 2397 deliveries did not come" in text
+    assert "async at 1,000x20/s +1 stalled: errors, 2,397 deliveries did not come" in text
     assert re.search(rf"sync +1,000x5{MISSING}40/s +10 ", text)
     assert re.search(r"async +1,000x20/s +100% ", text)
     rows = rows_of(fan_outs)
@@ -233,6 +236,6 @@ def test_the_terminal_names_what_may_not_be_believed(results: RunResults) -> Non
 
 
 def test_terminal_text_of_a_target_is_no_markup(results: RunResults) -> None:
-    validity = replace(results.cells[5].validity, reasons=("[bold]x[/nonsense]",))
+    validity = against(Objection.of(ObjectionCode.LOCUSTFILE_ENDED_EARLY, why="[bold]x[/nonsense]"))
     cells = (*results.cells[:5], replace(results.cells[5], validity=validity))
     assert "[bold]x[/nonsense]" in printed(replace(results, cells=cells), 80)

@@ -1,12 +1,12 @@
 import pytest
 
-from loopmark.harness.analysis.validity import IN_TIME_MS, IN_TIME_SHARE
 from loopmark.harness.vocabulary.cell import ValidityState
 from loopmark.harness.vocabulary.comparison import Comparison, SweepResult
 from loopmark.harness.vocabulary.figures import StageResult
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
+from loopmark.harness.vocabulary.thresholds import SHIPPED
 from loopmark.reports import wording
 from tests.reports.conftest import fan_out, with_figures
 
@@ -88,7 +88,7 @@ def test_fan_outs_in_words(load: Load, words: str, size: str) -> None:
 
 
 def test_what_in_time_means_is_what_the_rule_says() -> None:
-    assert f"{IN_TIME_SHARE:.0%} within {IN_TIME_MS:g} ms" in wording.IN_TIME
+    assert f"{SHIPPED.in_time_share:.0%} within {SHIPPED.in_time_ms:g} ms" in wording.IN_TIME
     assert wording.IN_TIME in wording.model_note(STEPS)
 
 

@@ -52,6 +52,16 @@ class _FanningOut(LoadModel):
         return self.clients
 
     @property
+    def audience(self) -> int:
+        """All clients."""
+        return self.clients
+
+    @property
+    def in_flight_limit(self) -> int:
+        """As many publications as there are connections for them."""
+        return PUBLISHERS
+
+    @property
     def accounts(self) -> int:
         """One for each client, and each user beside; publishers share the clients'."""
         return self.concurrency - PUBLISHERS

@@ -91,6 +91,11 @@ class Traits:
         """Whether the window is made of stages."""
         return self.knee is not None
 
+    @property
+    def fans_out(self) -> bool:
+        """Whether it is about deliveries, with publications and connections beside them."""
+        return self.unit == DELIVERY
+
 
 LATENCIES = ("latency_ms.p50", "latency_ms.p90", "latency_ms.p99")
 """The latencies that two drivers are held side by side in."""
@@ -209,6 +214,11 @@ class LoadModel(ABC):
         """The number of requests in flight, or of connections, at most."""
 
     @property
+    def in_flight_limit(self) -> int:
+        """How much of what arrives, or is published, may be under way: the rest is refused."""
+        return self.concurrency
+
+    @property
     def accounts(self) -> int | None:
         """How many accounts its users need; None where they take turns over all that exist."""
         return self.concurrency
@@ -255,6 +265,11 @@ class LoadModel(ABC):
     def stages(self) -> tuple[Stage, ...]:
         """The stages of the window, in time order; empty without any."""
         return ()
+
+    @property
+    def audience(self) -> int:
+        """Clients that hear events, whether they read or not."""
+        return 0
 
     @property
     def readers(self) -> int:

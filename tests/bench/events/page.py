@@ -14,7 +14,7 @@ from loopmark.harness.vocabulary.figures import FanOutFigures, Figures
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import CellResult, RunResults
-from loopmark.reports import formatting, wording
+from loopmark.reports import formatting, objections, wording
 from loopmark.scenarios.event_scenarios import EVENT_PROTOCOLS
 
 MARKDOWN = Environment(
@@ -83,6 +83,7 @@ def page(folder: RunFolder) -> str:
         sweep=sweep(results),
         sweeps=results.sweeps,
         formatting=formatting,
+        objections=objections,
         wording=wording,
     )
     return f"{found.rstrip()}\n"

@@ -140,7 +140,7 @@ def test_every_pair_of_drivers_is_held_side_by_side() -> None:
 
 @pytest.mark.parametrize("state", [state for state in ValidityState if state != "valid"])
 def test_cell_that_is_not_valid_has_no_figure_and_no_ratio(state: ValidityState) -> None:
-    bad = replace(measured(LOCUST, 90.0), validity=Validity(state, ("for a reason",)))
+    bad = replace(measured(LOCUST, 90.0), validity=Validity(state))
     found = agreements([measured(HTTPX, 100.0), bad])
     assert found
     for one in found:

@@ -16,6 +16,7 @@ from loopmark.harness.vocabulary.job import WorkerReport
 from loopmark.harness.vocabulary.record import LocustfileFacts, RoundState
 from loopmark.harness.vocabulary.sample import DELIVERY_STEP
 from loopmark.harness.vocabulary.scenario import Sweep
+from loopmark.reports.objections import sentences
 from loopmark.scenarios.catalog import SCENARIOS
 from tests.harness.builders import (
     MS,
@@ -69,7 +70,7 @@ def test_samples_of_a_round_that_lost_a_worker_are_kept_and_must_be_whole(
     (found,) = analyse(folder).cells
     assert found.figures_despite(found.validity).requests == requests
     assert found.validity.state == "interrupted"
-    assert found.validity.reasons[0].startswith("round 1 lost the worker a-1: it ended")
+    assert sentences(found.validity)[0].startswith("round 1 lost the worker a-1: it ended")
     path = folder.samples_file(cell, 0)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match="not a readable sample file"):
@@ -135,7 +136,7 @@ def test_a_fan_out_comes_from_its_files_and_back(folder: RunFolder) -> None:
         folder.write_round(cell, record(0, said))
     folder.write_run(run_record(*cells))
     results = analyse(folder)
-    assert [cell.validity.reasons for cell in results.cells] == [(), ()]
+    assert [sentences(cell.validity) for cell in results.cells] == [(), ()]
     heard_by = [cell.figures_despite(cell.validity).fan_out for cell in results.cells]
     assert [one.received for one in heard_by if one] == [400, 360]
     assert [one.dropped for one in heard_by if one] == [0, 30]

@@ -137,7 +137,7 @@ def test_stages_are_held_side_by_side_and_not_made_a_ratio_of(load: Load) -> Non
 
 @pytest.mark.parametrize("state", [state for state in ValidityState if state != "valid"])
 def test_invalid_cell_makes_every_metric_inconclusive(state: ValidityState) -> None:
-    bad = replace(ASYNC, validity=Validity(state, ("for a reason",)))
+    bad = replace(ASYNC, validity=Validity(state))
     for cells in ([SYNC, bad], [bad, SYNC]):
         for one in compare(cells):
             assert one.ratio is None

@@ -12,7 +12,7 @@ from loopmark.harness.vocabulary.loads.fan_out import FanOut
 from loopmark.harness.vocabulary.result import CellResult
 from tests.harness.builders import cell, cell_result, closed, fan_out, round_result
 
-DOUBTFUL = Validity(ValidityState.ERRORS, ("3 deliveries did not come",))
+DOUBTFUL = Validity(ValidityState.ERRORS)
 
 
 def measured(load: FanOut, *p50: float, target: str = "async") -> CellResult:

@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.analysis import fan_out, stages, summaries
+from loopmark.harness.analysis import fan_out, knee, stages, summaries
 from loopmark.harness.vocabulary.figures import FanOutFigures, Figures
 from loopmark.harness.vocabulary.job import DriverReport, FanOutReport
 from loopmark.harness.vocabulary.load import EventLoad
 from loopmark.harness.vocabulary.record import TargetReading
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import DELIVERY_STEP, SLOW_DELIVERY_STEP, ErrorKind
+from loopmark.harness.vocabulary.thresholds import SHIPPED
+from loopmark.reports.objections import sentences
 from tests.harness import builders
 from tests.harness.builders import (
     START,
@@ -92,7 +94,7 @@ def with_error(rows: Rows, kind: str, which: Callable[[int], bool]) -> Rows:
 
 def test_everybody_hears_everything_once_and_in_order() -> None:
     found = summary(LOAD, fanned_out(LOAD))
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
     of = fanned(found)
     assert (of.published, of.expected, of.received, of.reach) == (40, 400, 400, 1.0)
     assert (of.duplicates, of.out_of_order, of.reconnects, of.dropped) == (0, 0, 0, 0)
@@ -177,7 +179,7 @@ def test_rounds_are_added_up() -> None:
     found = summaries.summarise(
         cell(load=LOAD, rounds=3), [record(n, driver) for n in range(3)], by_round(frame(rows)), ()
     )
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
     of = fanned(found)
     assert (of.published, of.expected, of.closed, of.slow_heard, of.dropped) == (120, 1200, 3, 6, 9)
     assert of.delivered_per_s == pytest.approx(200)
@@ -190,7 +192,7 @@ def test_rounds_are_added_up() -> None:
 def test_a_delivery_that_did_not_come_is_told_with_the_reach() -> None:
     found = summary(LOAD, with_error(fanned_out(LOAD), ErrorKind.MISSING, lambda n: n == 7))
     assert found.validity.state == "errors"
-    assert found.validity.reasons == ("1 delivery did not come (reach 99.75%)",)
+    assert sentences(found.validity) == ("1 delivery did not come (reach 99.75%)",)
     of = fanned(found)
     assert (of.expected, of.received) == (400, 399)
     assert figures(found).errors == 1
@@ -199,7 +201,7 @@ def test_a_delivery_that_did_not_come_is_told_with_the_reach() -> None:
 def test_reach_is_never_rounded_up_to_all() -> None:
     load = builders.fan_out(clients=200, rate=20, duration_s=50)
     rows = with_error(fanned_out(load), ErrorKind.MISSING, lambda n: n == 7)
-    (reason,) = summary(load, rows).validity.reasons
+    (reason,) = sentences(summary(load, rows).validity)
     assert reason == "1 delivery did not come (reach 99.999%)"
 
 
@@ -213,13 +215,13 @@ def test_duplicates_and_wrong_order_are_objections_and_no_losses() -> None:
     assert (of.duplicates, of.out_of_order) == (2, 1)
     assert found.validity.state == "errors"
     assert found.error_kinds == {"duplicate": 2, "out-of-order": 1}
-    assert len(found.validity.reasons) == 2
+    assert len(sentences(found.validity)) == 2
 
 
 def test_clients_that_read_and_had_to_connect_again_are_an_objection() -> None:
     found = summary(LOAD, fanned_out(LOAD), said=fan_out_report(40, reconnects=2))
     assert found.validity.state == "errors"
-    assert "had to connect again, 2 times" in found.validity.reasons[0]
+    assert "active clients reconnected 2 times" in sentences(found.validity)[0]
 
 
 def test_nothing_of_those_that_do_not_read_is_held_against_a_cell() -> None:
@@ -231,7 +233,7 @@ def test_nothing_of_those_that_do_not_read_is_held_against_a_cell() -> None:
     ]
     said = fan_out_report(40, slow_heard=1, closed=3, dropped=70)
     found = summary(load, rows, said=said)
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
     assert (fanned(found).closed, fanned(found).dropped) == (3, 70)
 
 
@@ -240,7 +242,7 @@ def test_delivery_without_a_sample_is_missed() -> None:
     rows.remove(deliveries(rows)[5])
     found = summary(LOAD, rows)
     assert found.validity.state == "too-few-samples"
-    assert found.validity.reasons == ("1 samples that the driver took are missing",)
+    assert sentences(found.validity) == ("1 sample that the driver recorded is missing",)
 
 
 def test_driver_that_does_not_say_what_it_published_is_not_believed() -> None:
@@ -254,14 +256,14 @@ def test_driver_that_publishes_too_seldom_is_limited() -> None:
     rows = [row for number in range(30) for row in published(number * 50, 10)]
     found = summary(LOAD, rows)
     assert found.validity.state == "driver-limited"
-    assert "reached 15.0 of 19.5 publications per second" in found.validity.reasons[0]
+    assert "reached 15 of 20 publications per second" in sentences(found.validity)[0]
 
 
 def test_driver_that_publishes_late_is_limited() -> None:
     rows = [row for number in range(40) for row in published(number * 50, 10, late_ms=20)]
     found = summary(LOAD, rows)
     assert found.validity.state == "driver-limited"
-    assert "publications were sent 20.0 ms after they were due" in found.validity.reasons[0]
+    assert "publications were sent 20.0 ms after they were due" in sentences(found.validity)[0]
     assert figures(found).driver_use.send_spread_ms == pytest.approx(20)
 
 
@@ -273,7 +275,7 @@ def test_publication_that_found_all_publishers_under_way_is_an_objection_to_the_
     rows = [row for n in range(30) for row in published(n * 50, 10)]
     found = summary(LOAD, rows + [refusal(n * 50) for n in range(30, 40)])
     assert found.validity.state == "errors"
-    assert found.validity.reasons == ("10 publications found 32 under way and were refused",)
+    assert sentences(found.validity) == ("10 publications were refused: 32 were under way already",)
     assert figures(found).offered_rps == pytest.approx(20)
     assert figures(found).refused == 10
     assert fanned(found).reach == 1.0
@@ -283,7 +285,7 @@ def test_refused_publications_beyond_the_knee_are_the_finding() -> None:
     rows = [row for row in fanned_out(STEPS) if row["due_ns"] < START + 3 * 10**9]
     rows += [refusal(3000 + n * 1e3 / 160) for n in range(160)]
     found = summary(STEPS, rows)
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
     assert figures(found).knee_rps == 80
     assert figures(found).stages[3].errors == 160
 
@@ -298,7 +300,7 @@ def test_what_is_heard_of_a_publication_that_failed_is_no_second_publication() -
     assert failed == 2
     found = summary(LOAD, rows)
     assert figures(found).offered_rps == pytest.approx(20)
-    assert found.validity.reasons == ("2 requests or connections failed",)
+    assert sentences(found.validity) == ("2 requests or connections failed",)
 
 
 def test_growing_response_times_are_unsteady() -> None:
@@ -322,7 +324,7 @@ def test_knee_is_the_last_rate_at_which_everybody_heard_all_in_time() -> None:
     assert [one.rate for one in measured.stages] == [20, 40, 80, 160]
     assert [one.offered_rps for one in measured.stages] == pytest.approx([200, 400, 800, 1600])
     assert [one.answered_rps for one in measured.stages] == pytest.approx([200, 400, 800, 1600])
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
 
 
 def test_knee_counts_from_the_moment_a_publication_was_due() -> None:
@@ -340,16 +342,16 @@ def test_one_that_is_missing_ends_it_and_is_the_finding() -> None:
     found = summary(STEPS, rows)
     assert figures(found).knee_rps == 40
     assert found.error_kinds == {"missing": 1}
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
 
 
 def test_one_in_a_hundred_may_be_late_and_no_more() -> None:
     load = fan_out_steps(50.0, 100.0)  # 500 and 1,000 deliveries
-    for late, knee in ((10, None), (11, 50.0)):
+    for late, limit in ((10, None), (11, 50.0)):
         rows = fanned_out(load)
         for row in deliveries(rows)[500 : 500 + late]:
             row["done_ns"] += 95_000_000
-        assert figures(summary(load, rows)).knee_rps == knee
+        assert figures(summary(load, rows)).knee_rps == limit
 
 
 def test_publications_that_fail_beyond_the_knee_are_the_finding() -> None:
@@ -359,7 +361,7 @@ def test_publications_that_fail_beyond_the_knee_are_the_finding() -> None:
     rows = [row | {"error": "timeout"} if row["due_ns"] == lost else row for row in rows]
     found = summary(STEPS, rows)
     assert figures(found).knee_rps == 80
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
 
 
 @pytest.mark.parametrize("kind", sorted(ErrorKind.MISDELIVERED))
@@ -372,13 +374,13 @@ def test_duplicates_and_wrong_order_are_objections_at_any_rate(kind: str) -> Non
 def test_target_that_keeps_up_with_all_or_with_none() -> None:
     found = summary(STEPS, fanned_out(STEPS))
     assert figures(found).knee_rps is None
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
     found = summary(STEPS, fanned_out(STEPS, heard_ms=lambda _: 500.0))
     assert figures(found).knee_rps == 0
     assert found.validity.is_valid, "the yardstick is 100 ms and no stage"
     missed = with_error(fanned_out(STEPS), ErrorKind.MISSING, lambda n: n in (0, 900))
     found = summary(STEPS, missed)
-    assert found.validity.reasons == ("2 deliveries did not come",)
+    assert sentences(found.validity) == ("2 deliveries did not come",)
 
 
 @pytest.mark.parametrize(("limit", "state"), [(60.0, "valid"), (1000.0, "errors")])
@@ -395,11 +397,11 @@ def test_knee_is_the_rate_before_the_first_that_was_not_kept_up_with(kept: list[
     load = fan_out_steps(*[10.0 * (n + 1) for n in range(len(kept))], clients=2)
     by_rate = {10.0 * (n + 1): ok for n, ok in enumerate(kept)}
     rows = fanned_out(load, heard_ms=lambda rate: 1.0 if by_rate[rate] else 120.0)
-    counted = fan_out.stage_counts(stages.stages(load), report(load.duration_s), frame(rows))
-    found = stages.results(load, [counted])
+    counted = [fan_out.stage_counts(load.stages, report(load.duration_s), frame(rows))]
+    found = stages.results(load.stages, counted, knee.kept_up(load, counted, SHIPPED))
     assert [one.kept_up for one in found] == kept
     first_failed = kept.index(False) if False in kept else None
-    assert stages.knee_rps(found) == (None if first_failed is None else 10.0 * first_failed)
+    assert knee.knee_rps(found) == (None if first_failed is None else 10.0 * first_failed)
 
 
 @pytest.mark.parametrize(
@@ -427,7 +429,7 @@ def test_rate_is_kept_up_with_where_each_stage_of_it_is(
     assert [number for number, one in enumerate(figures(found).stages) if not one.kept_up] == [
         *late
     ]
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
 
 
 def test_what_fails_in_a_stage_is_the_finding_though_its_rate_was_once_kept_up_with() -> None:
@@ -435,7 +437,7 @@ def test_what_fails_in_a_stage_is_the_finding_though_its_rate_was_once_kept_up_w
     found = summary(load, with_error(fanned_out(load), ErrorKind.MISSING, lambda n: n == 1600))
     assert figures(found).knee_rps == 50
     assert found.error_kinds == {"missing": 1}
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
 
 
 # ---- a large one ----
@@ -464,6 +466,6 @@ def test_four_hundred_thousand_deliveries_are_no_matter_of_minutes() -> None:
     start = time.perf_counter()
     found = summaries.summarise(cell(load=load), [record(0, driver)], lambda _: rows, ())
     assert time.perf_counter() - start < 30
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
     assert fanned(found).received == 400_000
     assert fanned(found).spread_ms.p50 == pytest.approx(19.98)

@@ -37,7 +37,9 @@ def thinking(users: int, took_ms: float, think_ms: float, *, exact: bool = True)
 
 @pytest.mark.parametrize("users", [1, 10])
 def test_users_in_flight_are_the_users_there_are(users: int) -> None:
-    found = closed_balance(closed(users), frame(steady(users, 2.0, 20.0, lead_ms=500)), START, END)
+    found = closed_balance(
+        closed(users).held, frame(steady(users, 2.0, 20.0, lead_ms=500)), START, END
+    )
     assert found.counted == pytest.approx(users)
     assert found.deviation == pytest.approx(0)
 
@@ -60,37 +62,37 @@ def test_who_awaits_an_answer_and_events_is_one_user(
     busy_ms = max(20.0, *heard_ms)
     load = Closed(users=10, duration_s=2.0, think_s=think_ms / 1e3)
     rows = thinking(10, 20.0, think_ms + busy_ms - 20.0)
-    found = closed_balance(load, frame(with_events(rows, heard_ms=heard_ms)), START, END)
+    found = closed_balance(load.held, frame(with_events(rows, heard_ms=heard_ms)), START, END)
     assert found.counted == pytest.approx(10, rel=0.01)
 
 
 def test_two_requests_of_a_user_at_once_are_still_one_too_many() -> None:
     rows = steady(10, 2.0, 20.0, lead_ms=500)
     twice = [row | {"sent_ns": row["sent_ns"] + MS} for row in rows]
-    assert closed_balance(closed(10), frame(rows + twice), START, END).counted > 19
+    assert closed_balance(closed(10).held, frame(rows + twice), START, END).counted > 19
 
 
 @given(st.integers(1, 8), st.floats(1, 300), st.floats(1, 1500))
 def test_users_who_think_are_counted(users: int, took_ms: float, think_ms: float) -> None:
     load = Closed(users=users, duration_s=2.0, think_s=think_ms / 1e3)
-    found = closed_balance(load, frame(thinking(users, took_ms, think_ms)), START, END)
+    found = closed_balance(load.held, frame(thinking(users, took_ms, think_ms)), START, END)
     assert found.counted == pytest.approx(users, rel=1e-3)
 
 
 def test_exponential_thinking_is_counted() -> None:
     load = Closed(users=50, duration_s=2.0, think_s=0.1, think="exponential")
     rows = thinking(50, 20.0, 100.0, exact=False)
-    assert closed_balance(load, frame(rows), START, END).counted == pytest.approx(50, rel=0.01)
+    assert closed_balance(load.held, frame(rows), START, END).counted == pytest.approx(50, rel=0.01)
 
 
 def test_pause_beyond_the_think_time_is_a_lost_user() -> None:
     load = Closed(users=10, duration_s=2.0, think_s=0.1)
-    found = closed_balance(load, frame(thinking(10, 100.0, 200.0)), START, END)
+    found = closed_balance(load.held, frame(thinking(10, 100.0, 200.0)), START, END)
     assert found.counted == pytest.approx(10 * 200 / 300, rel=0.05)
 
 
 def test_users_without_think_time_do_not_think() -> None:
-    found = closed_balance(closed(10), frame(thinking(10, 100.0, 100.0)), START, END)
+    found = closed_balance(closed(10).held, frame(thinking(10, 100.0, 100.0)), START, END)
     assert found.counted == pytest.approx(5, rel=0.05)
 
 
@@ -125,6 +127,6 @@ def test_only_steady_loads_have_a_balance() -> None:
 
 
 def test_window_without_length_or_requests() -> None:
-    assert closed_balance(closed(), frame([]), START, START).deviation == 1
+    assert closed_balance(closed().held, frame([]), START, START).deviation == 1
     assert open_balance(frame([]), START, END) == Balance(0.0, 0.0, 0.0)
     assert Balance(1.0, 0.0).deviation == float("inf")

@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.analysis import stages, summaries
+from loopmark.harness.analysis import knee, stages, summaries
 from loopmark.harness.planning.pacing import arrival_times
+from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
 from loopmark.harness.vocabulary.figures import Figures, StageResult
 from loopmark.harness.vocabulary.loads.arriving import RAMP_STAGES, Ramp, Steps
 from loopmark.harness.vocabulary.result import CellResult
+from loopmark.harness.vocabulary.thresholds import SHIPPED
+from loopmark.reports.objections import sentences
 from tests.harness.builders import (
     START,
     by_round,
@@ -68,7 +71,7 @@ def figures(of: CellResult) -> Figures:
 
 
 def test_every_step_is_a_stage() -> None:
-    found = stages.stages(STEPS)
+    found = STEPS.stages
     assert [one.rate for one in found] == list(STEPS.rates)
     assert [one.start_s for one in found] == [0, 1, 2, 3]
 
@@ -76,7 +79,7 @@ def test_every_step_is_a_stage() -> None:
 @given(st.floats(1, 500), st.floats(1, 500), st.floats(1, 60))
 def test_stages_of_a_ramp_cover_it(start: float, end: float, duration_s: float) -> None:
     load = ramp(start, end, duration_s)
-    found = stages.stages(load)
+    found = load.stages
     assert len(found) == RAMP_STAGES
     assert sum(one.duration_s for one in found) == pytest.approx(duration_s)
     planned = sum(one.rate * one.duration_s for one in found)
@@ -99,7 +102,7 @@ def test_knee_is_the_last_step_that_the_target_keeps_up_with(rounds: int) -> Non
 def test_refusals_beyond_the_knee_are_the_finding_and_no_objection() -> None:
     found = summary(STEPS, driven(STEPS, CAPACITY))
     assert found.error_kinds["refused"] > 0
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
 
 
 def test_failure_below_the_knee_is_an_objection() -> None:
@@ -117,7 +120,7 @@ def test_wrong_answer_beyond_the_knee_is_an_objection() -> None:
 def test_target_that_keeps_up_with_all_has_no_knee() -> None:
     found = summary(STEPS, driven(STEPS, 5000.0))
     assert figures(found).knee_rps is None
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
 
 
 def test_target_that_keeps_up_with_none_is_unsteady() -> None:
@@ -154,7 +157,7 @@ def test_what_is_refused_at_a_rate_that_was_not_always_kept_up_with_is_the_findi
     found = summary(load, rows)
     assert figures(found).knee_rps == 50
     assert found.error_kinds == {"refused": rates[-1]}
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
 
 
 def test_single_answers_are_no_yardstick() -> None:
@@ -162,7 +165,7 @@ def test_single_answers_are_no_yardstick() -> None:
     rows = [sample(sent_ms=ms, took_ms=10) for ms in (0, 1000, 1500)]
     found = summary(load, rows, rounds=25)
     assert figures(found).knee_rps == 0
-    assert found.validity.reasons == ("the target fell behind in the slowest stage; no baseline",)
+    assert found.validity.objections == (Objection(ObjectionCode.FELL_BEHIND),)
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=8))
@@ -170,11 +173,11 @@ def test_every_stage_up_to_the_knee_kept_up_and_one_of_the_next_rate_did_not(
     of: list[tuple[int, bool]],
 ) -> None:
     found = [stage(float(rate), kept_up=kept_up) for rate, kept_up in of]
-    knee = stages.knee_rps(found)
-    assert (knee is None) == all(one.kept_up for one in found)
-    if knee is not None:
-        assert all(one.kept_up for one in found if one.rate <= knee)
-        following = min(one.rate for one in found if one.rate > knee)
+    limit = knee.knee_rps(found)
+    assert (limit is None) == all(one.kept_up for one in found)
+    if limit is not None:
+        assert all(one.kept_up for one in found if one.rate <= limit)
+        following = min(one.rate for one in found if one.rate > limit)
         assert not all(one.kept_up for one in found if one.rate == following)
 
 
@@ -187,11 +190,11 @@ def test_knee_is_the_rate_before_the_slowest_that_failed(kept: list[bool], rando
         for n in range(30)
     ]
     random.shuffle(rows)
-    counted = [stages.counts(stages.stages(load), report(float(len(kept))), frame(rows))]
-    found = stages.results(load, counted)
-    knee = stages.knee_rps(found)
+    counted = [stages.counts(load.stages, report(float(len(kept))), frame(rows))]
+    found = stages.results(load.stages, counted, knee.kept_up(load, counted, SHIPPED))
+    limit = knee.knee_rps(found)
     first_failed = kept.index(False) if False in kept else None
-    assert knee == (None if first_failed is None else 10.0 * first_failed)
-    excused = stages.past_the_knee(stages.stages(load), counted, knee)
-    beyond = sum(30 for number, ok in enumerate(kept) if not ok) if knee else 0
+    assert limit == (None if first_failed is None else 10.0 * first_failed)
+    excused = knee.past_the_knee(load.stages, counted, limit)
+    beyond = sum(30 for number, ok in enumerate(kept) if not ok) if limit else 0
     assert excused == (Counter({"refused": beyond}) if beyond else Counter())

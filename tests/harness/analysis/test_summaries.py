@@ -22,6 +22,7 @@ from loopmark.harness.vocabulary.record import AuditCount, RoundRecord, TargetRe
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import SUMMARISED, ErrorKind
 from loopmark.harness.vocabulary.scenario import Audit
+from loopmark.reports.objections import sentences
 from tests.harness.builders import (
     MS,
     START,
@@ -232,7 +233,7 @@ def test_open_load_counts_what_was_due_in_the_window_whenever_it_was_answered() 
 
 def test_steady_open_load_is_valid() -> None:
     found = open_cell(arrivals(waited_ms=1.0))
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
     assert found.offered_rps == pytest.approx(100, rel=0.01)
     assert found.latency_ms.p50 == found.response_ms.p50 == pytest.approx(21)
     assert found.service_ms.p50 == pytest.approx(20)
@@ -295,7 +296,7 @@ def test_refused_arrivals_are_errors_that_say_so() -> None:
     assert found.refused == found.errors == 20
     assert found.offered_rps == pytest.approx(110, rel=0.01)
     assert found.validity.state == "errors"
-    assert "20 of 270 arrivals found 256 flows under way" in found.validity.reasons[0]
+    assert "20 requests were refused: 256 were under way already" in sentences(found.validity)[0]
 
 
 def test_driver_that_sends_late_is_limited() -> None:
@@ -311,7 +312,7 @@ def test_driver_that_did_not_get_to_all_is_limited() -> None:
 def test_driver_that_left_arrivals_out_is_limited() -> None:
     found = open_cell(arrivals()[::2])
     assert found.validity.state == "driver-limited"
-    assert "reached 50 of 100 requests per second" in found.validity.reasons[0]
+    assert "reached 50 of 100 requests per second" in sentences(found.validity)[0]
 
 
 def test_target_that_falls_behind_an_open_load_is_not_steady() -> None:
@@ -327,7 +328,7 @@ def test_user_who_thinks_is_no_deviation_from_littles_law() -> None:
         for row in (sample(sent_ms=100 * n + 10 * user, took_ms=20) for n in range(-5, 20))
     ]
     found = summarise(cell(load=load), [record(0, report())], frame(rows), ())
-    assert found.validity.is_valid, found.validity.reasons
+    assert found.validity.is_valid, sentences(found.validity)
     hurried = summarise(cell(load=closed(10)), [record(0, report())], frame(rows), ())
     assert hurried.validity.state == "littles-law"
 
@@ -362,7 +363,7 @@ def test_error_that_only_a_round_without_an_end_saw_is_kept() -> None:
     assert (found.rounds, len(found.per_round)) == (1, 1)
     assert found.stderr_tail == "killed"
     assert found.validity.state == "target-died"
-    assert len(found.validity.reasons) == 2
+    assert len(sentences(found.validity)) == 2
 
 
 def test_examples_of_errors_are_joined_without_repetition() -> None:
@@ -685,7 +686,7 @@ def test_tasks_that_raised_are_counted_beside_the_requests() -> None:
     assert found.error_kinds == {"locustfile": 4}
     assert found.errors == 0, "no request failed"
     assert found.validity.state == "interrupted"
-    assert found.validity.reasons[1:] == (f"tasks raised an exception 4 times: {what}",)
+    assert sentences(found.validity)[1:] == (f"tasks raised an exception 4 times: {what}",)
 
 
 # ---- workers ----
@@ -703,7 +704,7 @@ def test_round_that_lost_a_worker_counts_and_is_not_believed() -> None:
     assert found.requests == 2000
     assert found.validity.state == "interrupted"
     reason = "round 2 lost the worker b-2: it fell silent; 17 samples of it had been delivered"
-    assert found.validity.reasons[0] == reason
+    assert sentences(found.validity)[0] == reason
     assert [(one.name, one.samples, one.lost) for one in found.workers] == [
         ("a-1", 900, ""),
         ("b-2", 17, "it fell silent"),
@@ -776,7 +777,7 @@ def test_samples_that_the_driver_took_and_nobody_has_are_missed() -> None:
     records = [record(n, report(requests=one)) for n, one in enumerate(requests)]
     found = summarise(cell(load=closed(), rounds=3), records, frame(rows), ())
     assert not found.validity.is_valid
-    assert "77 samples that the driver took are missing" in found.validity.reasons
+    assert "77 samples that the driver recorded are missing" in sentences(found.validity)
 
 
 # ---- audits ----
@@ -802,7 +803,7 @@ def test_audit_notices_rows_too_few_and_too_many(change: int) -> None:
     found, result = audited(CREATED, change, "", "", "")
     assert not found.ok
     assert result.validity.state == "wrong-answers"
-    assert any("resources: +3 rows acknowledged" in one for one in result.validity.reasons)
+    assert any("resources: +3 rows acknowledged" in one for one in sentences(result.validity))
 
 
 def test_acknowledgements_outside_of_the_window_count_in_an_audit() -> None:

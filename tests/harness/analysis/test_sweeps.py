@@ -17,7 +17,7 @@ from loopmark.harness.vocabulary.result import CellResult, ScenarioFacts
 from loopmark.harness.vocabulary.scenario import Sweep
 from tests.harness.builders import burst, cell, cell_result, closed, figures, open_, round_result
 
-DOUBTFUL = Validity(ValidityState.ERRORS, ("3 of 30 requests failed",))
+DOUBTFUL = Validity(ValidityState.ERRORS)
 SCATTER = (0.98, 1.0, 1.02)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from loopmark.harness.analysis.worker_use import losses, worker_use
+from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
 from loopmark.harness.vocabulary.job import ClockKind, WorkerReport
 from loopmark.harness.vocabulary.record import RoundRecord, RoundState
 from tests.harness.builders import record, report
@@ -73,13 +74,13 @@ def test_loss_names_the_worker_the_reason_and_what_there_is_of_it() -> None:
         driven(0, worker("a-1"), worker("b-2")),
         driven(1, worker("a-1"), worker("b-2", 42, lost="it ended"), state="worker-lost"),
     ]
-    assert losses(records) == (
-        "round 2 lost the worker b-2: it ended; 42 samples of it had been delivered",
+    (loss,) = losses(records)
+    assert loss == Objection.of(
+        ObjectionCode.WORKER_LOST, round=2, worker="b-2", why="it ended", samples=42
     )
     assert [one.lost for one in worker_use(records)] == ["", "it ended"]
 
 
 def test_loss_without_a_name_is_a_loss_all_the_same() -> None:
-    assert losses([driven(0, worker(), state="worker-lost")]) == (
-        "round 1 lost a worker of the driver",
-    )
+    (loss,) = losses([driven(0, worker(), state="worker-lost")])
+    assert loss == Objection.of(ObjectionCode.UNKNOWN_WORKER_LOST, round=1)

@@ -1,0 +1,113 @@
+"""The sentences of what is held against a cell: a template for each code, over its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Formatter
+
+from loopmark.harness.vocabulary.cell import Objection, Validity, Value
+from loopmark.harness.vocabulary.cell import ObjectionCode as Code
+from loopmark.reports import formatting
+
+_SERIES = {"answers": "the answers per second", "responses": "the response times"}
+
+SENTENCES: Mapping[Code, str] = {
+    Code.ROUNDS_UNFINISHED: "{measured} of {planned} rounds were measured to their end",
+    Code.DRIVER_FAILED: "the driver failed or did not end in time",
+    Code.WORKER_LOST: (
+        "round {round} lost the worker {worker}: {why}; {samples:,} samples of it had been "
+        "delivered"
+    ),
+    Code.UNKNOWN_WORKER_LOST: "round {round} lost a worker of the driver",
+    Code.LOCUSTFILE_ENDED_EARLY: "the locustfile did not run to its end: {why}",
+    Code.TARGET_DIED: "the target ended under load, or did not start",
+    Code.ANSWERS_WRONG: "{wrong:,} of {answers:,} answers were wrong",
+    Code.ROWS_DIFFER: "{what}: {acknowledged:+,} rows acknowledged, {found:+,} found",
+    Code.DRIVER_BUSY: "the driver used {share:.0%} of its processor",
+    Code.DRIVER_NOT_SCHEDULED: (
+        "the driver was runnable but not scheduled for {share:.0%} of the time it was ready"
+    ),
+    Code.LOOP_LAGGED: "the driver's event loop lagged by {lag_ms:.1f} ms (99th percentile)",
+    Code.BURST_SPREAD: "the driver sent a request {late_ms:.0f} ms after it was due",
+    Code.KNEE_OF_THE_DRIVER: (
+        "hearing {rate:level} publications per second takes {share:.0%} of the driver's "
+        "processor: the knee may be its own"
+    ),
+    Code.SCHEDULE_MISSED: "the driver missed {missed:,} of {due:,} scheduled {what}",
+    Code.SCHEDULE_UNKNOWN: "what was sent is unknown in {rounds:# round|# rounds}",
+    Code.RATE_NOT_REACHED: (
+        "the driver reached {sent_per_s:level} of {asked_per_s:level} {what} per second"
+    ),
+    Code.SENT_LATE: "{what} were sent {late_ms:.1f} ms after they were due (99th percentile)",
+    Code.REQUESTS_FAILED: "{failed:,} of {requests:,} requests failed",
+    Code.BESIDE_DELIVERIES_FAILED: (
+        "{failed:# request or connection|# requests or connections} failed"
+    ),
+    Code.REFUSED: "{refused:,} {what} were refused: {limit:,} were under way already",
+    Code.TASKS_RAISED: "tasks raised an exception {times:once|# times}{example:?: #}",
+    Code.LOCUSTFILE_PROBLEM: "the locustfile had a problem beside its requests: {example}",
+    Code.DELIVERIES_MISSING: "{missing:# delivery|# deliveries} did not come{reach:reach}",
+    Code.DELIVERIES_DOUBLED: (
+        "{deliveries:# delivery|# deliveries} of what the client had heard before"
+    ),
+    Code.DELIVERIES_DISPLACED: (
+        "{deliveries:# delivery|# deliveries} came after a later publication"
+    ),
+    Code.CLIENTS_RECONNECTED: "active clients reconnected {times:once|# times}",
+    Code.ROUNDS_SILENT: "{rounds:# round|# rounds} had no answer in the window",
+    Code.HALVES_DIFFER: (
+        "in the second half of the window {series:series} were {ratio:.2f} x those of the first"
+    ),
+    Code.FIRST_HALF_EMPTY: "the first half of the window had no answer",
+    Code.LEVEL_CHANGED: (
+        "{series:series} changed within the window: what was steady in {cut} of {rounds} rounds "
+        "is a part of it, or differs from the whole (MSER)"
+    ),
+    Code.FELL_BEHIND: "the target fell behind in the slowest stage; no baseline",
+    Code.CONCURRENCY_UNKNOWN: "concurrency unknown",
+    Code.USERS_UNACCOUNTED: (
+        "throughput x latency{think_s:? and think time} makes {counted:.1f} users, there were "
+        "{users:,}"
+    ),
+    Code.REQUESTS_UNACCOUNTED: (
+        "{counted:.1f} requests were in flight, arrival rate x response time makes {expected:.1f}"
+    ),
+    Code.SAMPLES_MISSING: (
+        "{missing:# sample that the driver recorded is|# samples that the driver recorded are} "
+        "missing"
+    ),
+    Code.USERS_UNANSWERED: "only {answered:,} of {users:,} users got an answer",
+    Code.ANSWERS_FEW: "{answers:# right answer|# right answers}; a median needs {needed}",
+}
+"""A field is written `{name:form}`. Beside the forms of `format` there are `one|many` and
+`?optional`, in which # is the value, and those of `_Sentences`."""
+
+
+def sentences(validity: Validity) -> tuple[str, ...]:
+    """What is held against a cell, gravest first."""
+    return tuple(sentence(one) for one in validity.objections)
+
+
+def sentence(objection: Objection) -> str:
+    """What one objection says."""
+    return _SENTENCES.vformat(SENTENCES[objection.code], (), objection.values)
+
+
+class _Sentences(Formatter):
+    def format_field(self, value: Value, form: str) -> str:
+        match form:
+            case "level":
+                return formatting.level(float(value or 0))
+            case "series":
+                return _SERIES[str(value)]
+            case "reach":
+                return "" if value is None else f" (reach {formatting.reach(float(value))})"
+        if form.startswith("?"):
+            return form[1:].replace("#", str(value)) if value else ""
+        if "|" in form:
+            one, many = form.split("|")
+            return (one if value == 1 else many).replace("#", f"{value:,}")
+        return format(value, form)
+
+
+_SENTENCES = _Sentences()

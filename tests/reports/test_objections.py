@@ -1,0 +1,88 @@
+"""Every code has its sentence, whatever its values are."""
+
+from __future__ import annotations
+
+import pytest
+
+from loopmark.harness.vocabulary.cell import Objection, Validity, ValidityState, Value
+from loopmark.harness.vocabulary.cell import ObjectionCode as Code
+from loopmark.reports import objections
+
+
+def test_every_code_has_a_sentence() -> None:
+    assert set(objections.SENTENCES) == set(Code)
+
+
+@pytest.mark.parametrize(
+    ("code", "values", "sentence"),
+    [
+        (
+            Code.SCHEDULE_MISSED,
+            {"missed": 12, "due": 5000, "what": "requests"},
+            "the driver missed 12 of 5,000 scheduled requests",
+        ),
+        (Code.SCHEDULE_UNKNOWN, {"rounds": 1}, "what was sent is unknown in 1 round"),
+        (
+            Code.DRIVER_NOT_SCHEDULED,
+            {"share": 0.124},
+            "the driver was runnable but not scheduled for 12% of the time it was ready",
+        ),
+        (
+            Code.RATE_NOT_REACHED,
+            {"sent_per_s": 15.0, "asked_per_s": 19.75, "what": "publications"},
+            "the driver reached 15 of 19.8 publications per second",
+        ),
+        (
+            Code.DELIVERIES_MISSING,
+            {"missing": 1, "reach": 0.999999},
+            "1 delivery did not come (reach 99.999%)",
+        ),
+        (
+            Code.DELIVERIES_MISSING,
+            {"missing": 1200, "reach": None},
+            "1,200 deliveries did not come",
+        ),
+        (Code.CLIENTS_RECONNECTED, {"times": 1}, "active clients reconnected once"),
+        (Code.CLIENTS_RECONNECTED, {"times": 2}, "active clients reconnected 2 times"),
+        (Code.TASKS_RAISED, {"times": 3, "example": ""}, "tasks raised an exception 3 times"),
+        (
+            Code.TASKS_RAISED,
+            {"times": 1, "example": "{odd}: no # here"},
+            "tasks raised an exception once: {odd}: no # here",
+        ),
+        (
+            Code.LEVEL_CHANGED,
+            {"series": "responses", "cut": 2, "rounds": 3},
+            (
+                "the response times changed within the window: what was steady in 2 of 3 rounds "
+                "is a part of it, or differs from the whole (MSER)"
+            ),
+        ),
+        (
+            Code.USERS_UNACCOUNTED,
+            {"counted": 8.0, "users": 10, "think_s": 0.0},
+            "throughput x latency makes 8.0 users, there were 10",
+        ),
+        (
+            Code.USERS_UNACCOUNTED,
+            {"counted": 8.0, "users": 10, "think_s": 0.5},
+            "throughput x latency and think time makes 8.0 users, there were 10",
+        ),
+        (Code.SAMPLES_MISSING, {"missing": 2}, "2 samples that the driver recorded are missing"),
+        (
+            Code.ROWS_DIFFER,
+            {"what": "rows", "acknowledged": 1200, "found": -3},
+            "rows: +1,200 rows acknowledged, -3 found",
+        ),
+    ],
+)
+def test_sentence(code: Code, values: dict[str, Value], sentence: str) -> None:
+    assert objections.sentence(Objection(code, values)) == sentence
+
+
+def test_sentences_keep_the_order() -> None:
+    against = (Objection(Code.TARGET_DIED), Objection(Code.CONCURRENCY_UNKNOWN))
+    assert objections.sentences(Validity(ValidityState.TARGET_DIED, against)) == (
+        "the target ended under load, or did not start",
+        "concurrency unknown",
+    )
