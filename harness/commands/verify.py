@@ -25,6 +25,7 @@ from loopmark.harness.vocabulary.job import Workers
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import CellResult, RunResults
+from loopmark.reports.objections import sentences
 from loopmark.scenarios.catalog import SCENARIOS
 
 PASSES = 3
@@ -74,7 +75,7 @@ def problem(cell: CellResult) -> str:
         if not audit.ok
     ]
     if not cell.rounds:
-        wrong += [*cell.validity.reasons, cell.stderr_tail]
+        wrong += [*sentences(cell.validity), cell.stderr_tail]
     return "\n".join(wrong)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from loopmark.harness.commands.verify import problem
-from loopmark.harness.vocabulary.cell import Validity, ValidityState
+from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, Validity, ValidityState
 from loopmark.harness.vocabulary.figures import AuditResult
 from tests.harness.builders import cell, cell_result
 
@@ -14,7 +14,7 @@ RIGHT = replace(cell_result(cell()), rounds=1)
 
 def test_right_answers_are_right_whatever_the_figures_are_worth() -> None:
     assert problem(RIGHT) == ""
-    few = Validity(ValidityState.TOO_FEW_SAMPLES, ("3 requests",))
+    few = Validity(ValidityState.TOO_FEW_SAMPLES)
     assert problem(replace(RIGHT, validity=few)) == ""
 
 
@@ -28,6 +28,6 @@ def test_wrong_answers_and_missing_rows_are_told() -> None:
 
 
 def test_target_that_did_not_start_is_told_with_its_last_lines() -> None:
-    died = Validity(ValidityState.TARGET_DIED, ("it did not start",))
+    died = Validity(ValidityState.TARGET_DIED, (Objection(ObjectionCode.TARGET_DIED),))
     dead = replace(RIGHT, rounds=0, validity=died, stderr_tail="out of memory")
-    assert problem(dead) == "it did not start\nout of memory"
+    assert problem(dead) == "the target ended under load, or did not start\nout of memory"
