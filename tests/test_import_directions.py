@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -284,6 +285,16 @@ def test_everything_named_exists() -> None:
     rooms = {room_of(module) for module in SOURCES}
     assert rooms >= (set(ROOMS) | TOP) - {"version"}
     assert all(any(is_within(module, (pure,)) for module in SOURCES) for pure in PURE)
+
+
+def test_contributing_has_the_same_rows() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(?:harness/)?(\w+)(?:/|\.py)` \|.*\| ?([a-z, ]*) ?\|$", table, re.MULTILINE
+    )
+    documented = {room: set(re.findall(r"\w+", others)) for room, others in rows}
+    ours = {room: set(others) for room, others in ROOMS.items()} | {"commands": {"everything"}}
+    assert {room: documented.get(room, set()) for room in ours} == ours
 
 
 def test_rooms_form_no_circle() -> None:

@@ -54,7 +54,7 @@ Distort = Callable[[Sequence[Event]], Sequence[Event]]
 
 
 class FakeTarget:
-    """Answers as `targets.contract` says; starts with the accounts and resources of a round."""
+    """Answers as the contract says; starts with the accounts and resources of a round."""
 
     def __init__(self) -> None:
         self.users = dict(SEEDED_USERS)

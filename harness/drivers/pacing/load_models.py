@@ -1,6 +1,6 @@
 """Sets users going as a load wants it, until the last has ended.
 
-When flows are due is decided in `harness.planning.pacing`; here the clock is kept. Nothing here
+When flows are due is decided in `planning.pacing`; here the clock is kept. Nothing here
 waits: calls are put on an event loop, so that every driver uses the same models, whatever its loop.
 """
 
