@@ -31,6 +31,7 @@ from loopmark.harness.errors import UserError
 from loopmark.harness.launch.ports import HOST, require_free
 from loopmark.harness.launch.processors import assign, available
 from loopmark.harness.planning.plan import (
+    Plan,
     cells_of,
     drivable,
     driven_by,
@@ -119,6 +120,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
         parsed = driven_by(tuple(dict.fromkeys(drivers)), parsed)
     cells, skipped = drivable(select(cells_of(parsed), only), known_names().drivable_by)
     _require_files(cells)
+    _require_targets(parsed, cells)
     shared = _workers(workers, listen)
     if shared is not None:
         _require_distributed(cells)
@@ -149,6 +151,12 @@ def _require_files(cells: Sequence[Cell]) -> None:
     from loopmark.harness.run.preflight import require_open_files  # noqa: PLC0415 - as above
 
     require_open_files(max(_connections(cell) for cell in cells))
+
+
+def _require_targets(plan: Plan, cells: Sequence[Cell]) -> None:
+    from loopmark.harness.run.preflight import require_targets  # noqa: PLC0415 - as above
+
+    require_targets(plan.targets[name] for name in dict.fromkeys(cell.target for cell in cells))
 
 
 def _connections(cell: Cell) -> int:

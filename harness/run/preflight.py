@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
 from typing import Literal
 
 from loopmark.harness.errors import UserError
@@ -13,6 +15,8 @@ from loopmark.harness.launch import database
 from loopmark.harness.launch.ports import free_port
 from loopmark.harness.launch.process_reaper import reaped
 from loopmark.harness.launch.processors import assign, available
+from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
+from loopmark.harness.vocabulary.target import Target
 
 FILES_BESIDE_CONNECTIONS = 150
 """Libraries, logs, the event loop, database connections."""
@@ -50,6 +54,34 @@ def require_open_files(connections: int) -> None:
             "or measure less at once with --only"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def require_targets(targets: Iterable[Target]) -> None:
+    """Check what can be known of targets before they are started.
+
+    Raises:
+        UserError: With a line for each folder and command that is not there, and for each URL at
+            which nothing answers.
+    """
+    if problems := [problem for target in targets if (problem := _missing(target))]:
+        raise UserError("\n".join(problems))
+
+
+def _missing(target: Target) -> str:
+    folder = Path(target.folder)
+    if not folder.is_dir():
+        return f"target {target.name}: there is no folder {folder}"
+    if target.command:
+        program = target.command[0]
+        path = {**os.environ, **target.environment}.get("PATH")
+        place = str(folder / program) if os.sep in program else program
+        return "" if which(place, path=path) else f"target {target.name}: no command {program}"
+    if not target.is_launched:
+        try:
+            RunningTarget(target, folder, target.name).wait_until_ready()
+        except TargetFailedError as error:
+            return f"target {error}"
+    return ""
 
 
 def diagnose(prepared_by: str) -> Iterator[Finding]:
