@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from loopmark.harness.vocabulary.scenario import Audit, Broadcast, EventProtocol, Scenario
+from loopmark.harness.vocabulary.scenario import Audit, Broadcast, EventEndpoint, Scenario
 from loopmark.scenarios import event_flows, flows
 
 RESOURCE_ROWS = "SELECT count(*) FROM resources"
 ANALYSED = "SELECT count(*) FROM uploads WHERE state = 'analysed' AND analyses = 1"
 
-EVENT_PROTOCOLS: dict[EventProtocol, str] = {"websocket": "WebSocket", "socketio": "Socket.IO"}
+WEBSOCKET = EventEndpoint("websocket", "/ws", "connected")
+SOCKETIO = EventEndpoint("socketio", "/socket.io/", "connected")
+
+EVENT_PROTOCOLS = {"websocket": "WebSocket", "socketio": "Socket.IO"}
 """What each is called."""
 
+RESOURCE_CREATED = Broadcast(
+    event_flows.publish_resource,
+    event="resource_created",
+    key="resource_id",
+    emitted_ns="emitted_ns",
+    counts="/api/v2/emitter",
+    meanwhile=flows.read_mostly,
+)
 
-def _heard(protocol: EventProtocol) -> tuple[Scenario, ...]:
-    """The scenarios about events, over one protocol."""
+
+def _heard(endpoint: EventEndpoint) -> tuple[Scenario, ...]:
+    """The scenarios about events, at one endpoint."""
+    protocol = endpoint.protocol
     name = EVENT_PROTOCOLS[protocol]
     return (
         Scenario(
@@ -25,7 +38,7 @@ def _heard(protocol: EventProtocol) -> tuple[Scenario, ...]:
             ),
             flow=event_flows.connect,
             warm=flows.no_wait("timer"),
-            events=protocol,
+            events=endpoint,
             connects=True,
         ),
         Scenario(
@@ -38,8 +51,8 @@ def _heard(protocol: EventProtocol) -> tuple[Scenario, ...]:
             flow=event_flows.create_and_hear,
             warm=flows.no_wait("timer"),
             audits=(Audit("resources", RESOURCE_ROWS, {"create-fresh": 1}),),
-            events=protocol,
-            broadcast=Broadcast(event_flows.publish_resource, "resource_created", "resource_id"),
+            events=endpoint,
+            broadcast=RESOURCE_CREATED,
         ),
         Scenario(
             name=f"process-{protocol}",
@@ -51,13 +64,14 @@ def _heard(protocol: EventProtocol) -> tuple[Scenario, ...]:
             ),
             flow=event_flows.process_and_hear,
             warm=flows.no_wait("timer"),
-            events=protocol,
+            events=endpoint,
         ),
     )
 
 
 EVENT_SCENARIOS: tuple[Scenario, ...] = (
-    *(scenario for protocol in EVENT_PROTOCOLS for scenario in _heard(protocol)),
+    *_heard(WEBSOCKET),
+    *_heard(SOCKETIO),
     Scenario(
         name="upload",
         title="Upload a file, analysed in the background",
@@ -69,6 +83,6 @@ EVENT_SCENARIOS: tuple[Scenario, ...] = (
         flow=event_flows.upload_and_hear,
         warm=flows.no_wait("timer"),
         audits=(Audit("files analysed once", ANALYSED, {"upload": 1}),),
-        events="websocket",
+        events=WEBSOCKET,
     ),
 )

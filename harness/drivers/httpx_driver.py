@@ -13,17 +13,17 @@ from pathlib import Path
 
 from loopmark.harness.drivers.http.line import Origin
 from loopmark.harness.drivers.pacing.user import AsyncUser
+from loopmark.harness.drivers.process.job_inputs import origin_of
 from loopmark.harness.drivers.process.job_loop import run_jobs
 from loopmark.harness.drivers.process.run_job import run_job
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleFile
 from loopmark.harness.drivers.users.client_user import ClientUser
 from loopmark.harness.drivers.users.flow_user import FlowUser
-from loopmark.harness.drivers.users.round import drive_flows, origin_of
+from loopmark.harness.drivers.users.round import drive_flows
 from loopmark.harness.vocabulary.flow import is_client_journey
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
-from loopmark.scenarios.catalog import SCENARIOS
 
 
 async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
@@ -51,9 +51,9 @@ def _user(job: LoadJob, scenario: Scenario, origin: Origin, recording: Recording
     return FlowUser(flow, origin, job.timeouts, recording)
 
 
-def drive_one(job: LoadJob) -> DriverReport | None:
+def drive_one(job: LoadJob, scenario: Scenario) -> DriverReport | None:
     """Drive a job on an event loop of its own; SIGTERM ends it, and the samples are kept."""
-    return run_job(drive(job, SCENARIOS[job.scenario]))
+    return run_job(drive(job, scenario))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,21 @@ EventProtocol: TypeAlias = Literal["websocket", "socketio"]
 
 
 @dataclass(frozen=True, slots=True)
+class EventEndpoint:
+    """Where events reach a client.
+
+    Attributes:
+        protocol: How.
+        path: Below the target's base URL, with the leading slash.
+        greeting: Name of the event that comes first on every connection.
+    """
+
+    protocol: EventProtocol
+    path: str
+    greeting: str
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """Rows that must be there, or gone, after what the target has acknowledged.
 
@@ -57,11 +72,17 @@ class Broadcast:
         publish: Makes the next publication of a user.
         event: Name of the event that every client hears then.
         key: The field of its data that holds the publication's key.
+        emitted_ns: The field that says when the target emitted it (CLOCK_MONOTONIC).
+        counts: Path at which the target tells what its emitter has done, as `EmitterCounts`.
+        meanwhile: What those users do who only ask.
     """
 
     publish: Callable[[VirtualUser], Publication]
     event: str
     key: str
+    emitted_ns: str
+    counts: str
+    meanwhile: Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +114,7 @@ class Scenario:
             one that hears events as well, or a coroutine function with an httpx client.
         warm: Request that opens each user's connection before the round; a cheap one.
         audits: What is counted in the database against the acknowledged writes.
-        events: How users hear events; None if they do not.
+        events: Where users hear events; None if they do not.
         connects: Whether the flow opens that connection itself; else it is open from the start.
         broadcast: What fan-out loads publish; None where they make no sense.
         sweep: Its place in a series; None outside of any.
@@ -105,7 +126,7 @@ class Scenario:
     flow: Flow | ClientJourney | EventFlow
     warm: Request
     audits: tuple[Audit, ...] = field(default=())
-    events: EventProtocol | None = None
+    events: EventEndpoint | None = None
     connects: bool = False
     broadcast: Broadcast | None = None
     sweep: Sweep | None = None

@@ -19,7 +19,6 @@ from loopmark.harness.drivers.locust_driver.workers.distributed import Distribut
 from loopmark.harness.drivers.locust_driver.workers.job_lines import lines
 from loopmark.harness.drivers.locust_driver.workers.worker_pool import NoWorkersError
 from loopmark.harness.drivers.process.job_loop import READY, run_jobs
-from loopmark.scenarios.catalog import SCENARIOS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.buffer.flush()
         else:
             driver = LocalDriver()
-        drive = driver.drive
-        return run_jobs(lambda job: drive(job, SCENARIOS[job.scenario]), lines(sys.stdin.fileno()))
+        return run_jobs(driver.drive, lines(sys.stdin.fileno()))
     except ToldToEndError:
         return 0
     except (NoWorkersError, WorkerFailedError, RPCError) as problem:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
 from loopmark.harness.drivers.process.job_files import read_job, write_report
+from loopmark.harness.drivers.process.job_inputs import scenario_of
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
+from loopmark.harness.vocabulary.scenario import Scenario
 
 DONE = b"done\n"
 READY = b"ready\n"
@@ -35,12 +37,12 @@ J = TypeVar("J", bound=Job)
 
 
 def run_jobs(
-    drive: Callable[[LoadJob], DriverReport | None], lines: Iterable[str] = sys.stdin
+    drive: Callable[[LoadJob, Scenario], DriverReport | None], lines: Iterable[str] = sys.stdin
 ) -> int:
     """Drive jobs until the input ends, or until one has been ended from outside.
 
     Args:
-        drive: Drives one job; None says that it was ended early.
+        drive: Drives one job with the scenario it names; None says that it was ended early.
         lines: The input, line by line.
 
     Returns:
@@ -49,7 +51,7 @@ def run_jobs(
     Raises:
         Exception: Whatever a job raises ends the process: its parent starts another.
     """
-    return run_each(read_job, drive, lines, sys.stdout.buffer)
+    return run_each(read_job, lambda job: drive(job, scenario_of(job)), lines, sys.stdout.buffer)
 
 
 def run_each(

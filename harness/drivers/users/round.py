@@ -7,20 +7,16 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from random import Random
 from typing import Protocol
 
-import httpx
-
-from loopmark.harness.drivers.http.encoding import Encoder
-from loopmark.harness.drivers.http.line import Origin
 from loopmark.harness.drivers.pacing.load_models import UserPool, begin, settle_s
 from loopmark.harness.drivers.pacing.user import Account, AsyncUser
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.process import background_tasks
+from loopmark.harness.drivers.process.job_inputs import accounts, source_of_chance
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
-from loopmark.harness.vocabulary.flow import Request, VirtualUser
+from loopmark.harness.vocabulary.flow import Request
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.load import PlanLoad
 
@@ -139,31 +135,3 @@ async def few_at_once(openings: Iterable[Callable[[], Awaitable[bool]]]) -> bool
             return await opening()
 
     return all(await asyncio.gather(*(one(opening) for opening in openings)))
-
-
-def accounts(job: LoadJob) -> list[Account]:
-    """The accounts of a job, each with its own source of choices."""
-    return [
-        Account(
-            VirtualUser(number, token, Random(_seed(job, str(number)))),  # noqa: S311 - choices
-            Encoder(job.base_url, token),
-        )
-        for number, token in enumerate(job.tokens)
-    ]
-
-
-def source_of_chance(job: LoadJob) -> Random:
-    """For arrivals."""
-    return Random(_seed(job, "pacing"))  # noqa: S311 - no secret
-
-
-def _seed(job: LoadJob, part: str) -> str:
-    return f"{job.seed}/{job.scenario}/{job.round}/{part}"
-
-
-def origin_of(base_url: str) -> Origin:
-    """Where a target listens."""
-    url = httpx.URL(base_url)
-    if url.scheme == "https":
-        return Origin(url.host, url.port or 443, httpx.create_ssl_context())
-    return Origin(url.host, url.port or 80)

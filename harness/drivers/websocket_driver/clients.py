@@ -21,9 +21,6 @@ from loopmark.harness.vocabulary.sample import (
 )
 from loopmark.harness.vocabulary.scenario import Broadcast
 
-EMITTED = "emitted_ns"
-"""The field of an event's data that says when the target emitted it (CLOCK_MONOTONIC)."""
-
 RECONNECT_PAUSE_S = 0.5
 """Before a client whose connection broke connects again: a target that is gone is not asked without
 end by all of them."""
@@ -91,6 +88,7 @@ class Client:
         self._shared = shared
         self._name = shared.broadcast.event
         self._key = shared.broadcast.key
+        self._emitted = shared.broadcast.emitted_ns
         self._line = EventLine(shared.address, shared.timeouts, self, frugal=frugal)
         self._connecting: asyncio.Future[bool] | None = None
         self._again: asyncio.TimerHandle | None = None
@@ -149,12 +147,12 @@ class Client:
         if number is None:
             return
         due_ns = publications.due_ns[number]
-        emitted_ns = event.data.get(EMITTED)
+        emitted_ns = event.data.get(self._emitted)
         error = self.hearer.hear(number)
         if type(emitted_ns) is not int or not publications.sent_ns[number] <= emitted_ns <= at_ns:
             shared.recording.explain(
                 ErrorKind.WRONG_ANSWER,
-                f"{EMITTED} of '{event.name}' is {emitted_ns!r:.40}, not a moment of "
+                f"{self._emitted} of '{event.name}' is {emitted_ns!r:.40}, not a moment of "
                 "CLOCK_MONOTONIC between its request and its arrival",
             )
             emitted_ns, error = due_ns, ErrorKind.WRONG_ANSWER

@@ -49,11 +49,11 @@ class Dialect(Protocol):
     """What one connection is told, and what it tells.
 
     Attributes:
-        path: Where to connect to, below the target's base URL.
+        query: Of the address to connect to.
         headers: To send when connecting.
     """
 
-    path: str
+    query: str
     headers: Mapping[str, str]
 
     def read(self, message: bytes) -> Event | Reply | Ending | None:
@@ -72,10 +72,10 @@ class PlainDialect:
         token: Whose connection it is.
     """
 
-    __slots__ = ("headers", "path")
+    __slots__ = ("headers",)
+    query = ""
 
     def __init__(self, token: str) -> None:
-        self.path = "/ws"
         self.headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"}
 
     def read(self, message: bytes) -> Event | Reply | Ending | None:
@@ -90,11 +90,11 @@ class SocketIoDialect:
         token: Whose connection it is; it goes with the packet that asks to be connected.
     """
 
-    __slots__ = ("_token", "headers", "path")
+    __slots__ = ("_token", "headers")
+    query = "EIO=4&transport=websocket"
 
     def __init__(self, token: str) -> None:
         self._token = token
-        self.path = "/socket.io/?EIO=4&transport=websocket"
         self.headers: Mapping[str, str] = {}
 
     def read(self, message: bytes) -> Event | Reply | Ending | None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import httpx
 
+from loopmark.harness.drivers.process.job_inputs import origin_of
 from loopmark.harness.drivers.process.run_job import run_job
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleFile
-from loopmark.harness.drivers.users.round import drive_flows, origin_of
+from loopmark.harness.drivers.users.round import drive_flows
 from loopmark.harness.drivers.websocket_driver.dialects import DIALECTS
 from loopmark.harness.drivers.websocket_driver.event_line import EventAddress
 from loopmark.harness.drivers.websocket_driver.event_user import EventUser
@@ -18,7 +19,6 @@ from loopmark.harness.vocabulary.flow import is_client_journey
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.scenario import Scenario
-from loopmark.scenarios.catalog import SCENARIOS
 
 
 async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
@@ -46,11 +46,13 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
 
 def event_address(base_url: str, scenario: Scenario) -> EventAddress:
     """Where a target tells a scenario's users what happens."""
-    assert scenario.events is not None, "no plan lets this driver drive plain flows"
-    prefix = httpx.URL(base_url).path.rstrip("/")
-    return EventAddress(origin_of(base_url), prefix, DIALECTS[scenario.events])
+    endpoint = scenario.events
+    assert endpoint is not None, "no plan lets this driver drive plain flows"
+    path = httpx.URL(base_url).path.rstrip("/") + endpoint.path
+    dialect = DIALECTS[endpoint.protocol]
+    return EventAddress(origin_of(base_url), path, endpoint.greeting, dialect)
 
 
-def drive_one(job: LoadJob) -> DriverReport | None:
+def drive_one(job: LoadJob, scenario: Scenario) -> DriverReport | None:
     """Drive a job on an event loop of its own; SIGTERM ends it, and the samples are kept."""
-    return run_job(drive(job, SCENARIOS[job.scenario]))
+    return run_job(drive(job, scenario))

@@ -27,9 +27,6 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_FRAGMENTS = 1024
 """What one message may make the driver hold in memory."""
 
-GREETING = "connected"
-"""Name of the event that comes first on every connection."""
-
 SWITCHING = 101
 
 # The first bytes of a server's frame (RFC 6455, section 5.2).
@@ -56,6 +53,7 @@ class EventConnection(asyncio.Protocol):
     Args:
         uri: Where it leads.
         dialect: What messages mean.
+        greeting: Name of the event that comes first.
         listener: Who is told.
 
     Attributes:
@@ -69,6 +67,7 @@ class EventConnection(asyncio.Protocol):
     __slots__ = (
         "_dialect",
         "_fragments",
+        "_greeting",
         "_listener",
         "_protocol",
         "_switched",
@@ -80,9 +79,12 @@ class EventConnection(asyncio.Protocol):
         "status",
     )
 
-    def __init__(self, uri: WebSocketURI, dialect: Dialect, listener: Listener) -> None:
+    def __init__(
+        self, uri: WebSocketURI, dialect: Dialect, greeting: str, listener: Listener
+    ) -> None:
         self._protocol = ClientProtocol(uri, max_size=MAX_MESSAGE_BYTES)
         self._dialect = dialect
+        self._greeting = greeting
         self._listener = listener
         self._transport: asyncio.Transport | None = None
         self._fragments: list[Frame] = []
@@ -209,10 +211,9 @@ class EventConnection(asyncio.Protocol):
             self.status = events[0].status_code
             del events[0]
         if isinstance(problem, InvalidStatus):
-            path = self._dialect.path.partition("?")[0]
             error = self.status in SERVER_ERRORS
             kind = ErrorKind.SERVER_ERROR if error else ErrorKind.WRONG_STATUS
-            self.fail(kind, f"GET {path} answered {self.status}, expected {SWITCHING}")
+            self.fail(kind, f"GET {protocol.uri.path} answered {self.status}, expected {SWITCHING}")
         elif problem is not None and not protocol.reader.eof:
             self.fail(ErrorKind.PROTOCOL, f"the handshake was not answered rightly: {problem}")
         else:
@@ -249,11 +250,11 @@ class EventConnection(asyncio.Protocol):
         if isinstance(told, Event):
             if self.is_greeted:
                 self._listener.heard(told, now_ns, len(message))
-            elif told.name == GREETING:
+            elif told.name == self._greeting:
                 self.is_greeted = True
                 self._listener.greeted(told, now_ns, len(message))
             else:
-                what = f"the first event is '{told.name}', expected '{GREETING}'"
+                what = f"the first event is '{told.name}', expected '{self._greeting}'"
                 self.fail(ErrorKind.WRONG_ANSWER, what)
         elif isinstance(told, Reply):
             # What ends the connection may have come with it, and be read already.

@@ -35,20 +35,21 @@ class EventAddress:
 
     Attributes:
         origin: Where the target listens.
-        prefix: Path before that of the dialect, without a slash at its end.
+        path: Of the whole address.
+        greeting: Name of the event that comes first on every connection.
         dialect: Makes the dialect of a connection for a token.
     """
 
     origin: Origin
-    prefix: str
+    path: str
+    greeting: str
     dialect: Callable[[str], Dialect]
 
     def uri(self, dialect: Dialect) -> WebSocketURI:
         """The whole address."""
         origin = self.origin
-        path, _, query = dialect.path.partition("?")
         secure = origin.ssl_context is not None
-        return WebSocketURI(secure, origin.host, origin.port, self.prefix + path, query)
+        return WebSocketURI(secure, origin.host, origin.port, self.path, dialect.query)
 
 
 class EventLine:
@@ -156,7 +157,7 @@ class EventLine:
         address, origin, limit_s = self._address, self._address.origin, self._timeouts.connect_s
         where = f"no connection to {origin.host}:{origin.port}"
         dialect = address.dialect(token)
-        connection = EventConnection(address.uri(dialect), dialect, self._owner)
+        connection = EventConnection(address.uri(dialect), dialect, address.greeting, self._owner)
         failure: Failure | None = None
         self._connection = connection
         try:

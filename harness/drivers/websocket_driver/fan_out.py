@@ -14,16 +14,15 @@ from loopmark.harness.drivers.pacing.load_models import UserPool
 from loopmark.harness.drivers.pacing.user import Account
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.process import background_tasks
+from loopmark.harness.drivers.process.job_inputs import accounts, source_of_chance
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.users.flow_user import FlowUser
 from loopmark.harness.drivers.users.round import (
     Watched,
-    accounts,
     few_at_once,
     keep_what_exists,
     run,
-    source_of_chance,
     unfit,
     warmed,
     watched,
@@ -48,9 +47,7 @@ from loopmark.harness.vocabulary.load import EventLoad
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import PUBLISHERS
 from loopmark.harness.vocabulary.scenario import Scenario
-from loopmark.scenarios.flows import read_mostly
 
-EMITTER = "/api/v2/emitter"
 EMITTER_TIMEOUT_S = 5.0
 
 QUIET_NS = 500_000_000
@@ -113,6 +110,7 @@ class _FanOutRound:
         known = accounts(job)
         self._job, self._load, self._warm, self._recording = job, load, scenario.warm, recording
         self._ssl_context = origin.ssl_context
+        self._broadcast = broadcast
         self._tally = Tally()
         self._publications = published = Publications()
         self._crowd = _crowd(
@@ -126,7 +124,7 @@ class _FanOutRound:
         ]
         others = load.http_users
         self._askers = [
-            FlowUser(read_mostly, origin, job.timeouts, recording) for _ in range(others)
+            FlowUser(broadcast.meanwhile, origin, job.timeouts, recording) for _ in range(others)
         ]
         # Nobody's choices shall depend on how far another one has come.
         self._of_publishers = known[: load.clients]
@@ -189,18 +187,19 @@ class _FanOutRound:
         await asyncio.gather(*executions)
 
     async def _emitter_counts(self) -> EmitterCounts | None:
-        return await emitter_counts(self._job.base_url, self._ssl_context)
+        url = f"{self._job.base_url.rstrip('/')}{self._broadcast.counts}"
+        return await emitter_counts(url, self._ssl_context)
 
 
 async def emitter_counts(
-    base_url: str, ssl_context: ssl.SSLContext | None = None
+    url: str, ssl_context: ssl.SSLContext | None = None
 ) -> EmitterCounts | None:
     """What the target says of its emitter; None when it says nothing of use."""
     try:
         async with httpx.AsyncClient(
             trust_env=False, timeout=EMITTER_TIMEOUT_S, verify=ssl_context or True
         ) as client:
-            response = await client.get(f"{base_url.rstrip('/')}{EMITTER}")
+            response = await client.get(url)
             return _COUNTS.validate_json(response.raise_for_status().content)
     except (httpx.HTTPError, ValidationError):
         return None

@@ -17,6 +17,7 @@ from loopmark.harness.drivers.http import answer, connection
 from loopmark.harness.drivers.locust_driver.workers import job_lines
 from loopmark.harness.vocabulary.flow import Request
 from loopmark.harness.vocabulary.scenario import Scenario
+from loopmark.scenarios.catalog import SCENARIOS
 from tests.harness.drivers import tried_flows
 
 
@@ -33,7 +34,7 @@ def jobs(lines: Iterator[str]) -> Iterator[str]:
     """The paths of the jobs; each one's scenario is put where the driver will look for it."""
     for line in lines:
         path, _, told = line.partition("\t")
-        vars(process)["SCENARIOS"] = {"tried": tried(told)}
+        SCENARIOS["tried"] = tried(told)
         yield path
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS, able
 from loopmark.harness.vocabulary.flow import ClientJourney, EventFlow, Flow
-from loopmark.harness.vocabulary.scenario import EventProtocol, Scenario, is_plain_flow
+from loopmark.harness.vocabulary.scenario import EventEndpoint, Scenario, is_plain_flow
+from loopmark.scenarios.event_scenarios import SOCKETIO, WEBSOCKET
 from tests.harness.drivers.driving import WARM
 from tests.harness.drivers.test_httpx_driver import journey
 from tests.harness.drivers.tried_flows import creating, one_step
@@ -17,13 +18,13 @@ from tests.harness.drivers.tried_flows import creating, one_step
     [
         (one_step, None, {"httpx", "locust"}),
         (journey, None, {"httpx"}),
-        (creating, "websocket", {"websocket"}),
-        (creating, "socketio", {"websocket"}),
-        (one_step, "websocket", {"websocket"}),
+        (creating, WEBSOCKET, {"websocket"}),
+        (creating, SOCKETIO, {"websocket"}),
+        (one_step, WEBSOCKET, {"websocket"}),
     ],
 )
 def test_a_scenario_has_the_drivers_that_can(
-    flow: Flow | ClientJourney | EventFlow, events: EventProtocol | None, drivers: set[str]
+    flow: Flow | ClientJourney | EventFlow, events: EventEndpoint | None, drivers: set[str]
 ) -> None:
     scenario = Scenario("tried", "t", "d", flow, WARM, events=events)
     assert able(scenario) == drivers

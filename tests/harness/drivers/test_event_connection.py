@@ -23,7 +23,7 @@ from loopmark.harness.vocabulary.sample import ErrorKind
 
 GREETING = '{"event": "connected", "data": {}}'
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-ADDRESS = EventAddress(Origin("127.0.0.1", 80), "/below", PlainDialect)
+ADDRESS = EventAddress(Origin("127.0.0.1", 80), "/below/events", "connected", PlainDialect)
 
 
 class Transport:
@@ -81,7 +81,9 @@ class Wire:
         self.listener = Listener()
         self.transport = Transport()
         dialect = PlainDialect("secret")
-        self.connection = EventConnection(ADDRESS.uri(dialect), dialect, self.listener)
+        self.connection = EventConnection(
+            ADDRESS.uri(dialect), dialect, ADDRESS.greeting, self.listener
+        )
         self.connection.connection_made(cast("asyncio.Transport", self.transport))
         self.server = ServerProtocol()
         self.server.receive_data(self.transport.written)
@@ -113,11 +115,11 @@ def told(number: int, size: int = 0) -> str:
 
 def test_the_handshake_asks_for_events_with_the_token() -> None:
     request = cast("Any", Wire().request)
-    assert request.path == "/below/ws"
+    assert request.path == "/below/events"
     assert request.headers["Authorization"] == "Bearer secret"
     assert "Sec-WebSocket-Extensions" not in request.headers
     dialect = SocketIoDialect("secret")
-    assert ADDRESS.uri(dialect).resource_name == "/below/socket.io/?EIO=4&transport=websocket"
+    assert ADDRESS.uri(dialect).resource_name == "/below/events?EIO=4&transport=websocket"
 
 
 SIZES = st.lists(st.sampled_from([0, 1, 20, 50, 100, 1000, 40_000]), max_size=8)

@@ -283,6 +283,7 @@ from loopmark.harness.drivers import httpx_driver
 from loopmark.harness.drivers.process.job_loop import run_jobs
 from loopmark.harness.vocabulary.flow import Request
 from loopmark.harness.vocabulary.scenario import Scenario
+from loopmark.scenarios.catalog import SCENARIOS
 
 def flow(user):
     yield Request("GET", "/only", step="only")
@@ -292,7 +293,7 @@ async def journey(client, user):
 
 warm = Request("GET", "/warm", step="warm")
 chosen = {"flow": flow, "journey": journey}[sys.argv[1]]
-httpx_driver.SCENARIOS = {"tried": Scenario("tried", "t", "d", chosen, warm)}
+SCENARIOS["tried"] = Scenario("tried", "t", "d", chosen, warm)
 sys.exit(run_jobs(httpx_driver.drive_one))
 """
 

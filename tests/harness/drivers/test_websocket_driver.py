@@ -21,9 +21,9 @@ import pytest
 import socketio
 
 from loopmark.harness.drivers.process.job_files import read_report, write_job
+from loopmark.harness.drivers.process.job_inputs import accounts
 from loopmark.harness.drivers.process.job_loop import ENDED_EARLY
 from loopmark.harness.drivers.process.run_job import to_its_end
-from loopmark.harness.drivers.users.round import accounts
 from loopmark.harness.drivers.websocket_driver import clients, event_connection
 from loopmark.harness.drivers.websocket_driver.driver import drive
 from loopmark.harness.planning.pacing import arrival_times
@@ -34,18 +34,19 @@ from loopmark.harness.vocabulary.loads.arriving import Open, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import PUBLISHERS, FanOut, FanOutSteps
-from loopmark.harness.vocabulary.scenario import Broadcast, EventProtocol, Scenario
+from loopmark.harness.vocabulary.scenario import EventProtocol, Scenario
 from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import HANG_S, PATIENT, WARM, samples_of
 from tests.harness.drivers.event_server import EventServer, Fault, Message, running
 from tests.harness.drivers.tried_flows import (
+    BROADCAST,
+    ENDPOINTS,
     asking_nothing,
     connecting,
     connecting_and_creating,
     creating,
     hearing_nothing,
     processing,
-    publishing,
 )
 
 pytestmark = pytest.mark.anyio
@@ -70,9 +71,9 @@ def scenario(
         description="d",
         flow=flow,
         warm=WARM,
-        events=protocol,
+        events=ENDPOINTS[protocol],
         connects=connects,
-        broadcast=Broadcast(publishing, "resource_created", "resource_id"),
+        broadcast=BROADCAST,
     )
 
 
@@ -659,16 +660,14 @@ import sys
 from loopmark.harness.drivers.process.job_loop import run_jobs
 from loopmark.harness.drivers.websocket_driver import driver
 from loopmark.harness.vocabulary.flow import Request
-from loopmark.harness.vocabulary.scenario import Broadcast, Scenario
-from tests.harness.drivers.tried_flows import creating, publishing
+from loopmark.harness.vocabulary.scenario import Scenario
+from loopmark.scenarios.catalog import SCENARIOS
+from tests.harness.drivers.tried_flows import BROADCAST, ENDPOINTS, creating
 
 warm = Request("GET", "/warm", step="warm")
-broadcast = Broadcast(publishing, "resource_created", "resource_id")
-driver.SCENARIOS = {
-    "tried": Scenario(
-        "tried", "t", "d", creating, warm, events=sys.argv[1], broadcast=broadcast
-    )
-}
+SCENARIOS["tried"] = Scenario(
+    "tried", "t", "d", creating, warm, events=ENDPOINTS[sys.argv[1]], broadcast=BROADCAST
+)
 sys.exit(run_jobs(driver.drive_one))
 """
 

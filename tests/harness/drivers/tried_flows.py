@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from loopmark.harness.vocabulary.flow import (
     check,
 )
 from loopmark.harness.vocabulary.scenario import Publication
+from loopmark.scenarios.event_scenarios import RESOURCE_CREATED, SOCKETIO, WEBSOCKET
 
 Steps = Generator[Request, Response, None]
 
@@ -95,6 +97,8 @@ class Asking:
 
 # ---- flows that hear events ----
 
+ENDPOINTS = {endpoint.protocol: endpoint for endpoint in (WEBSOCKET, SOCKETIO)}
+
 EventSteps = Generator[Request | Connect | Listen, Any, None]
 
 
@@ -133,3 +137,6 @@ def hearing_nothing(_user: VirtualUser) -> EventSteps:
 def publishing(user: VirtualUser) -> Publication:
     key = user.unique_id()
     return Publication(key, Request("POST", "/publish", step="create", json={"id": key}))
+
+
+BROADCAST = replace(RESOURCE_CREATED, publish=publishing)

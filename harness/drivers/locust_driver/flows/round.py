@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from random import Random
 from types import TracebackType
 from typing import Any, Self
 
 import gevent
-import httpx
 from gevent.event import Event
 from gevent.pool import Pool
 from locust.runners import Runner
 
-from loopmark.harness.drivers.http.encoding import Encoder
-from loopmark.harness.drivers.http.line import Origin
 from loopmark.harness.drivers.locust_driver.flows.flow_user import FlowUser, RoundContext
 from loopmark.harness.drivers.locust_driver.gevent_loop import GeventLoop
 from loopmark.harness.drivers.pacing.load_models import (
@@ -26,12 +22,12 @@ from loopmark.harness.drivers.pacing.load_models import (
     begin,
     settle_s,
 )
-from loopmark.harness.drivers.pacing.user import Account, nobody_waits
+from loopmark.harness.drivers.pacing.user import nobody_waits
 from loopmark.harness.drivers.pacing.window import Window
+from loopmark.harness.drivers.process.job_inputs import accounts, origin_of, source_of_chance
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleRows
-from loopmark.harness.vocabulary.flow import VirtualUser
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
 
@@ -83,7 +79,7 @@ class Round:
         self.window = Window(self._loop)
         FlowUser.host = job.base_url
         FlowUser.round_context = RoundContext(
-            flow, _origin(job.base_url), job.timeouts, self._recording, self._stop
+            flow, origin_of(job.base_url), job.timeouts, self._recording, self._stop
         )
 
     def __enter__(self) -> Self:
@@ -117,14 +113,14 @@ class Round:
             OSError: The samples could not be written.
             EndedError: By `end`.
         """
-        accounts = self._accounts()
+        of_share = accounts(self._job, self._share)
         request = self._scenario.warm
         right: list[bool] = []
         pool = Pool(CONNECTING_AT_ONCE)
 
         def warm(number: int, user: FlowUser) -> None:
             try:
-                right.append(user.warm(request, accounts[number % len(accounts)]))
+                right.append(user.warm(request, of_share[number % len(of_share)]))
             except Exception as problem:  # noqa: BLE001 - raised to who waits below
                 self._stop(problem)
 
@@ -155,10 +151,9 @@ class Round:
             EndedError: By `end`.
         """
         job = self._job
-        random = Random(_seed(job, "pacing"))  # noqa: S311 - no secret
-        pool = UserPool(
-            self._loop, self._users, self._accounts(), self._recording, random, self._share
-        )
+        of_share = accounts(job, self._share)
+        random = source_of_chance(job)
+        pool = UserPool(self._loop, self._users, of_share, self._recording, random, self._share)
         # What exists now stays until the end: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -190,16 +185,6 @@ class Round:
         if self._problem is not None:
             raise self._problem
 
-    def _accounts(self) -> Sequence[Account]:
-        job = self._job
-        return [
-            Account(
-                VirtualUser(number, token, Random(_seed(job, str(number)))),  # noqa: S311 - choices
-                Encoder(job.base_url, token),
-            )
-            for number, token in self._share.of(enumerate(job.tokens))
-        ]
-
     def _check(self) -> None:
         self._watch = self._loop.call_later(CHECK_INTERVAL_S, self._check)
         now_ns = clock()
@@ -209,15 +194,3 @@ class Round:
     def _stop(self, problem: Exception) -> None:
         self._problem = self._problem or problem
         self._ended.set()
-
-
-def _seed(job: LoadJob, part: str) -> str:
-    return f"{job.seed}/{job.scenario}/{job.round}/{part}"
-
-
-def _origin(base_url: str) -> Origin:
-    url = httpx.URL(base_url)
-    if url.scheme == "https":
-        # Of gevent's kind, because this package has changed the standard library.
-        return Origin(url.host, url.port or 443, httpx.create_ssl_context())
-    return Origin(url.host, url.port or 80)

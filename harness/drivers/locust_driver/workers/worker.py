@@ -37,12 +37,12 @@ from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError, end_
 from loopmark.harness.drivers.locust_driver.workers import messages
 from loopmark.harness.drivers.locust_driver.workers.worker_population import WorkerPopulation
 from loopmark.harness.drivers.pacing.load_models import SETTLE_S, Share
+from loopmark.harness.drivers.process.job_inputs import scenario_of
 from loopmark.harness.drivers.recording.batches import SampleBatches
 from loopmark.harness.drivers.recording.clock import clock, clock_id
 from loopmark.harness.errors import UserError
 from loopmark.harness.vocabulary.address import Address
 from loopmark.harness.vocabulary.job import DriverReport
-from loopmark.scenarios.catalog import SCENARIOS
 
 PATIENCE_S = 8.0
 """For a master to be there: the two may be started in any order, by hand or by a scheduler."""
@@ -177,7 +177,7 @@ class Worker:
             only_listen(environment)
         with (
             self._delivered(job.round) as (rows, reports),
-            Round(self._runner, job, SCENARIOS[job.scenario], rows, share) as users,
+            Round(self._runner, job, scenario_of(job), rows, share) as users,
         ):
             self._users = users
             self._go_on()

@@ -1,0 +1,46 @@
+"""What a job names, as all drivers use it: its scenario, its accounts, where the target listens."""
+
+from __future__ import annotations
+
+from random import Random
+
+import httpx
+
+from loopmark.harness.drivers.http.encoding import Encoder
+from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.pacing.load_models import WHOLE, Share
+from loopmark.harness.drivers.pacing.user import Account
+from loopmark.harness.vocabulary.flow import VirtualUser
+from loopmark.harness.vocabulary.job import LoadJob
+from loopmark.harness.vocabulary.scenario import Scenario
+from loopmark.scenarios.catalog import SCENARIOS
+
+
+def scenario_of(job: LoadJob) -> Scenario:
+    """The scenario that a job names."""
+    return SCENARIOS[job.scenario]
+
+
+def accounts(job: LoadJob, share: Share = WHOLE) -> list[Account]:
+    """The accounts of a job, or of a share of it, each with its own source of choices."""
+    return [
+        Account(VirtualUser(number, token, _random(job, str(number))), Encoder(job.base_url, token))
+        for number, token in share.of(enumerate(job.tokens))
+    ]
+
+
+def source_of_chance(job: LoadJob) -> Random:
+    """For arrivals."""
+    return _random(job, "pacing")
+
+
+def origin_of(base_url: str) -> Origin:
+    """Where a target listens."""
+    url = httpx.URL(base_url)
+    if url.scheme == "https":
+        return Origin(url.host, url.port or 443, httpx.create_ssl_context())
+    return Origin(url.host, url.port or 80)
+
+
+def _random(job: LoadJob, part: str) -> Random:
+    return Random(f"{job.seed}/{job.scenario}/{job.round}/{part}")  # noqa: S311 - choices, no secrets
