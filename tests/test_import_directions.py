@@ -45,6 +45,10 @@ IMPORTED_BY: Mapping[str, frozenset[str]] = {
     "loopmark.harness.analysis.validity": frozenset({"loopmark.harness.analysis.summaries"}),
 }
 
+# Drivers know no scenario but the one that their job names, which this module looks up.
+LOOKS_UP = "loopmark.harness.drivers.process.job_inputs"
+CATALOG = "loopmark.scenarios.catalog"
+
 # From a run folder to its results: the one module of these that reads and writes files.
 READS_FILES = "loopmark.harness.analysis.analyse"
 
@@ -215,6 +219,9 @@ def _directions(imported: list[Found], module: str) -> Iterator[tuple[str, int]]
         beside = is_within(one.name, ("tests", *PACKAGES)) or one.name == "loopmark"
         if beside or (other and room not in {*TOP, other} and other not in ROOMS[room]):
             yield f"{room} must not import {one.name}", one.line
+        known = module == LOOKS_UP and is_within(one.name, (CATALOG,))
+        if room == "drivers" and other == "scenarios" and not known:
+            yield f"only {LOOKS_UP} imports {CATALOG}, and no driver {one.name}", one.line
         for reserved, importers in IMPORTED_BY.items():
             if is_within(one.name, (reserved,)) and module not in importers:
                 yield f"{module} must not import {reserved}", one.line
@@ -281,7 +288,9 @@ def test_modules_keep_the_rules(package: str) -> None:
 
 
 def test_everything_named_exists() -> None:
-    assert set(SOURCES) >= SPEAKING | {READS_FILES, PATCHED_PACKAGE} | set(IMPORTED_BY)
+    assert set(SOURCES) >= SPEAKING | {LOOKS_UP, CATALOG, READS_FILES, PATCHED_PACKAGE} | set(
+        IMPORTED_BY
+    )
     rooms = {room_of(module) for module in SOURCES}
     assert rooms >= (set(ROOMS) | TOP) - {"version"}
     assert all(any(is_within(module, (pure,)) for module in SOURCES) for pure in PURE)
@@ -363,6 +372,9 @@ def test_what_keeps_the_rules_passes(module: str, source: str) -> None:
         (f"{H}.run.measure", f"from {H}.analysis.validity import judge"),
         (f"{H}.analysis.validity", f"from {H}.run.measure import carry_out"),
         (f"{H}.vocabulary.cell", "from ..store import RunFolder"),
+        # drivers know no scenario but that of their job
+        (f"{H}.drivers.httpx_driver", "from loopmark.scenarios.catalog import SCENARIOS"),
+        (LOOKS_UP, "from loopmark.scenarios.flows import read_mostly"),
         # nothing that gives evidence knows the judge
         (f"{H}.analysis.knee", f"from {H}.analysis.validity import drift"),
         (f"{H}.analysis.rounds", f"from {H}.analysis import validity"),
