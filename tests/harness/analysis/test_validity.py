@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
@@ -9,6 +10,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from loopmark.harness.analysis.littles_law import Balance
 from loopmark.harness.analysis.schedule import Arrivals
@@ -25,7 +27,7 @@ from loopmark.harness.vocabulary.figures import (
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.record import RoundState
 from loopmark.harness.vocabulary.sample import ErrorKind
-from loopmark.harness.vocabulary.thresholds import SHIPPED
+from loopmark.harness.vocabulary.thresholds import SHIPPED, Materiality, Thresholds
 from loopmark.reports.objections import sentences
 from tests.harness.builders import (
     burst,
@@ -38,6 +40,7 @@ from tests.harness.builders import (
     steps,
 )
 
+VALIDITY = TypeAdapter(Validity)
 USERS = 10
 CLOSED = closed(USERS)
 BURST = burst(USERS)
@@ -123,6 +126,11 @@ def use(
     )
 
 
+WAITED = use(waited=0.03)  # 13% of the time in which it was ready
+HARDLY = use(cpu=0.001, waited=0.002)  # two thirds of next to nothing
+NARROW = Materiality(level=1.1, whole=1.1)
+
+
 def changes(*ratios: float) -> tuple[Change, ...]:
     return tuple(Change(ratio) for ratio in ratios)
 
@@ -189,6 +197,12 @@ def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evide
         (CLOSED, replace(GOOD, driver_use=use(lag_ms=7.1)), "driver-limited", "7.1 ms"),
         (BURST, replace(GOOD_BURST, driver_use=use(spread_ms=111)), "driver-limited", "111 ms"),
         (CLOSED, replace(GOOD, halves=changes(1.0, 1.5, 1.6)), "unsteady", "were 1.50 x those"),
+        (
+            CLOSED,
+            replace(GOOD, halves=changes(1.0, math.inf, math.inf)),
+            "unsteady",
+            "first half of the window had",
+        ),
         (CLOSED, replace(GOOD, halves=changes(0.5, 0.6, 1.0)), "unsteady", "were 0.60 x those"),
         (CLOSED, replace(GOOD, balances=balances(9.0, 9.6, 10.0)), "littles-law", "9.6 users"),
         (CLOSED, replace(GOOD, balances=balances(10.0, 10.4, 11.0)), "littles-law", "10.4 users"),
@@ -333,6 +347,35 @@ def test_each_objection_has_its_state_and_a_reason(
 )
 def test_what_is_within_the_thresholds_is_valid(load: Load, evidence: Evidence) -> None:
     assert judge(load, evidence).is_valid
+
+
+@pytest.mark.parametrize(
+    ("load", "evidence", "thresholds"),
+    [
+        (CLOSED, GOOD, replace(SHIPPED, max_driver_cpu=0.1)),
+        (CLOSED, replace(GOOD, driver_use=WAITED), replace(SHIPPED, max_waited_share=0.1)),
+        (CLOSED, replace(GOOD, driver_use=HARDLY), replace(SHIPPED, waited_allowance=0.0)),
+        (BURST, replace(GOOD_BURST, driver_use=HARDLY), replace(SHIPPED, max_burst_waited=0.0)),
+        (CLOSED, GOOD, replace(SHIPPED, lag_allowance_ms=0.0, max_lag_share=0.0)),
+        (BURST, GOOD_BURST, replace(SHIPPED, spread_allowance_ms=0.0, max_spread_share=0.0)),
+        (CLOSED, replace(GOOD, balances=balances(10.2)), replace(SHIPPED, max_little_deviation=0)),
+        (CLOSED, replace(GOOD, halves=changes(1.2)), replace(SHIPPED, material_answers=NARROW)),
+        (
+            OPEN,
+            replace(GOOD_OPEN, halves=changes(2.0)),
+            replace(SHIPPED, material_responses=NARROW),
+        ),
+        (CLOSED, GOOD, replace(SHIPPED, min_answers=2901)),
+        (OPEN, GOOD_OPEN, replace(SHIPPED, lag_allowance_ms=0.0, max_lag_share=0.0)),
+    ],
+)
+def test_thresholds_are_those_that_are_given(
+    load: Load, evidence: Evidence, thresholds: Thresholds
+) -> None:
+    assert judge(load, replace(evidence, states=("measured",), planned_rounds=1)).is_valid
+    assert not judge(
+        load, replace(evidence, states=("measured",), planned_rounds=1), thresholds
+    ).is_valid
 
 
 @pytest.mark.parametrize(("chance", "valid"), [(0.4, True), (0.02, False)])
@@ -622,6 +665,7 @@ def test_failed_requests_lost_rows_and_lost_rounds_are_never_valid(
     if spoiled:
         assert not verdict.is_valid
     assert verdict.is_valid == (not sentences(verdict))
+    assert VALIDITY.validate_json(VALIDITY.dump_json(verdict)) == verdict
 
 
 @given(st.sampled_from(LOADS), any_evidence)
