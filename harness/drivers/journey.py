@@ -71,7 +71,7 @@ class Journey:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HeardEvent:
     """An event, and how it came.
 
     Attributes:
@@ -97,7 +97,7 @@ class EventJourney:
 
     def __init__(self, flow: EventFlow, user: VirtualUser) -> None:
         self._steps = flow(user)
-        self._kept: deque[Heard] = deque(maxlen=MOST_KEPT)
+        self._kept: deque[HeardEvent] = deque(maxlen=MOST_KEPT)
         self.step: Request | Connect | Listen | None = next(self._steps, None)
 
     def receive(self, response: Response) -> Judgement:
@@ -113,7 +113,7 @@ class EventJourney:
         self.step, judgement = _sent(self._steps, greeting, f"event {greeting.name}")
         return judgement
 
-    def keep(self, heard: Heard) -> None:
+    def keep(self, heard: HeardEvent) -> None:
         """Take an event that came, for what the flow will listen to."""
         self._kept.append(heard)
 
@@ -121,7 +121,7 @@ class EventJourney:
         """Whether this is what the flow listens to now."""
         return isinstance(self.step, Listen) and _is(self.step, event)
 
-    def recall(self) -> Heard | None:
+    def recall(self) -> HeardEvent | None:
         """The first of the kept events that `step` listens to, if any is; it is used up by that."""
         listen = self.step
         assert isinstance(listen, Listen)

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
 
 from loopmark.harness.drivers.http.answer import Answer
 from loopmark.harness.drivers.http.connection import Failure, Headers
 from loopmark.harness.drivers.http.line import Line, Origin
 from loopmark.harness.drivers.journey import Journey
-from loopmark.harness.drivers.pacing.user import (
-    NEVER_NS,
-    Account,
-    OnEnd,
-    User,
-    nobody_waits,
-)
+from loopmark.harness.drivers.pacing.user import Account, nobody_waits
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
-from loopmark.harness.vocabulary.flow import Flow, Request, Response, VirtualUser
+from loopmark.harness.drivers.users.stepping_user import SteppingUser
+from loopmark.harness.vocabulary.flow import Flow, Request
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.sample import ErrorKind, sample
 
 
-class FlowUser:
+class FlowUser(SteppingUser):
     """A virtual user with its line to the target.
 
     Args:
@@ -31,50 +25,19 @@ class FlowUser:
         origin: Where the target listens.
         timeouts: How long it waits.
         recording: Where its requests are written down.
-
-    Attributes:
-        on_end: As `User` has it.
-        stop_ns: As `User` has it.
     """
 
     def __init__(
         self, flow: Flow, origin: Origin, timeouts: Timeouts, recording: Recording
     ) -> None:
+        super().__init__(recording)
         self._flow = flow
         self._line = Line(origin, timeouts, self)
-        self._recording = recording
-        self._account: Account | None = None
         self._journey: Journey | None = None
-        self._message = b""
-        self._due_ns = 0
-        self._only_errors = False
-        self.on_end: OnEnd = nobody_waits
-        self.stop_ns = NEVER_NS
 
     async def warm(self, request: Request, account: Account) -> bool:
         """Open the connection with a request; record it only if it fails, and say whether not."""
-        ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        right = True
-
-        def once(_user: VirtualUser) -> Generator[Request, Response, None]:
-            nonlocal right
-            right = False
-            yield request
-            right = True
-
-        def tell(_user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - as `OnEnd` has it
-            if not ended.done():
-                ended.set_result(right)
-
-        self._only_errors = True
-        self.on_end = tell
-        self._begin(once, account)
-        self.go(clock())
-        try:
-            return await ended
-        finally:
-            self._only_errors = False
-            self.on_end = nobody_waits
+        return await self._pass(account, request)
 
     def prepare(self, account: Account) -> None:
         """Begin the flow and encode its first request."""

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
-from typing import Any
 
 from loopmark.harness.drivers.http.answer import Answer
 from loopmark.harness.drivers.http.connection import Failure, Headers
 from loopmark.harness.drivers.http.line import Line
-from loopmark.harness.drivers.journey import EventJourney, Heard, Judgement
-from loopmark.harness.drivers.pacing.user import (
-    NEVER_NS,
-    Account,
-    OnEnd,
-    User,
-    nobody_waits,
-)
+from loopmark.harness.drivers.journey import EventJourney, HeardEvent, Judgement
+from loopmark.harness.drivers.pacing.user import Account, nobody_waits
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.users.stepping_user import SteppingUser
 from loopmark.harness.drivers.websocket_driver.event_line import EventAddress, EventLine
 from loopmark.harness.vocabulary.flow import (
     Connect,
@@ -26,13 +19,12 @@ from loopmark.harness.vocabulary.flow import (
     EventFlow,
     Listen,
     Request,
-    VirtualUser,
 )
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.sample import CONNECT_STEP, ErrorKind, sample
 
 
-class EventUser:
+class EventUser(SteppingUser):
     """A virtual user with its line to the target, and one for events.
 
     Args:
@@ -43,10 +35,6 @@ class EventUser:
         connects: Whether the flow opens the line for events itself; it is closed at its end then.
             Else it is opened at the warm-up, and again before a flow that finds it closed; the user
             stays the one whose it is, whoever is next where flows arrive.
-
-    Attributes:
-        on_end: As `User` has it.
-        stop_ns: As `User` has it.
     """
 
     def __init__(
@@ -58,53 +46,26 @@ class EventUser:
         *,
         connects: bool = False,
     ) -> None:
+        super().__init__(recording)
         self._flow = flow
         self._connects = connects
         self._timeouts = timeouts
         self._line = Line(address.origin, timeouts, self)
         self._events = EventLine(address, timeouts, self)
-        self._recording = recording
-        self._account: Account | None = None
         self._own: Account | None = None
         self._journey: EventJourney | None = None
-        self._message = b""
-        self._due_ns = 0
         self._asked_ns = 0
         self._done_ns = 0
         self._under_way = False
         self._reopening = False
         self._lost: Failure | None = None
-        self._only_errors = False
-        self.on_end: OnEnd = nobody_waits
-        self.stop_ns = NEVER_NS
 
     async def warm(self, request: Request, account: Account) -> bool:
         """Open the connections; record it only if that fails, and say whether not."""
-        ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        right = False
-
-        def once(_user: VirtualUser) -> Generator[Request | Connect, Any, None]:
-            nonlocal right
-            yield request
-            if not self._connects:
-                yield Connect(CONNECT_STEP)
-            right = True
-
-        def tell(_user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - as `OnEnd` has it
-            if not ended.done():
-                ended.set_result(right)
-
-        self._only_errors = True
-        self.on_end = tell
-        self._begin(once, account)
-        if not self._connects:
-            self._own = account
-        self.go(clock())
-        try:
-            return await ended
-        finally:
-            self._only_errors = False
-            self.on_end = nobody_waits
+        if self._connects:
+            return await self._pass(account, request)
+        self._own = account
+        return await self._pass(account, request, Connect(CONNECT_STEP))
 
     def prepare(self, account: Account) -> None:
         """Begin the flow and encode its first request."""
@@ -188,7 +149,7 @@ class EventUser:
             return
         journey = self._journey
         assert journey is not None
-        heard = Heard(event, at_ns, size)
+        heard = HeardEvent(event, at_ns, size)
         if not journey.awaits(event):
             journey.keep(heard)
         elif self._listened(heard):
@@ -246,7 +207,7 @@ class EventUser:
         step = self._journey.step
         return step if isinstance(step, Listen) else None
 
-    def _listened(self, heard: Heard) -> bool:
+    def _listened(self, heard: HeardEvent) -> bool:
         """Judge the event that was awaited and record it; whether the flow goes on."""
         journey = self._journey
         assert journey is not None

@@ -239,7 +239,7 @@ async def test_a_disk_that_fails_ends_the_round(
     def add(*_: object) -> None:
         raise DiskFullError
 
-    monkeypatch.setattr(Recording, "add", add)
+    monkeypatch.setattr(SampleFile, "append", add)
     server = Server()
     server.answers["/only"] = answer
     limits = Timeouts(connect_s=1.0, first_byte_s=0.1, response_s=1.0)

@@ -7,7 +7,7 @@ from typing import Any
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 
 from loopmark.harness.drivers.http.answer import Answer
-from loopmark.harness.drivers.locust_driver.flows.line import Line
+from loopmark.harness.drivers.locust_driver.flows.line import GeventLine
 from loopmark.harness.drivers.locust_driver.flows.reading import Reading
 
 
@@ -42,7 +42,7 @@ class FlowAgent(LocustUserAgent):
     would make of URL, headers and payload is not made, because the message has it all.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: GeventLine) -> None:
         super().__init__(max_redirects=0, max_retries=0)
         self._line = line
 

@@ -9,12 +9,12 @@ from locust.env import Environment
 from locust.event import EventHook
 from locust.runners import Runner
 
-from loopmark.harness.drivers.locust_driver.flows.flow_user import FlowUser
+from loopmark.harness.drivers.locust_driver.flows.flow_user import GeventFlowUser
 
 
 def flow_environment() -> Environment:
     """An environment whose users do flows; it has no runner yet."""
-    return Environment(user_classes=[FlowUser])
+    return Environment(user_classes=[GeventFlowUser])
 
 
 def connected_environment() -> Environment:

@@ -15,7 +15,7 @@ from loopmark.harness.drivers.http.connection import Failure
 from loopmark.harness.drivers.http.line import Origin
 from loopmark.harness.drivers.journey import Journey
 from loopmark.harness.drivers.locust_driver.flows.agent import FlowAgent, FlowResponse
-from loopmark.harness.drivers.locust_driver.flows.line import Line, UnansweredError
+from loopmark.harness.drivers.locust_driver.flows.line import GeventLine, UnansweredError
 from loopmark.harness.drivers.locust_driver.locustfile.failures import kind_of, told
 from loopmark.harness.drivers.pacing.user import NEVER_NS, Account, OnEnd, nobody_waits
 from loopmark.harness.drivers.recording.clock import clock
@@ -44,7 +44,7 @@ class RoundContext:
     on_problem: Callable[[Exception], None]
 
 
-class FlowUser(FastHttpUser):
+class GeventFlowUser(FastHttpUser):
     """A virtual user with its connection to the target, as `User` has it.
 
     Locust makes it and runs its only task in a greenlet. There it waits for a flow to do.
@@ -60,7 +60,7 @@ class FlowUser(FastHttpUser):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         context = self.round_context
-        self._line = Line(context.origin, context.timeouts)
+        self._line = GeventLine(context.origin, context.timeouts)
         self._session: Any = self.client  # Its types know no message.
         self._session.client = FlowAgent(self._line)
         self._flow = context.flow

@@ -41,7 +41,7 @@ class UnansweredError(GeventConnectionError):
         self.failure = failure
 
 
-class Line:
+class GeventLine:
     """Exchanges one request at a time for its answer.
 
     geventhttpclient's own connections send a GET, PUT or DELETE up to three times, also where the

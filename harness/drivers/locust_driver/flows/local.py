@@ -10,7 +10,7 @@ from loopmark.harness.drivers.locust_driver.flows.engine import (
     flow_environment,
     only_listen,
 )
-from loopmark.harness.drivers.locust_driver.flows.round import EndedError, Round
+from loopmark.harness.drivers.locust_driver.flows.round import EndedError, FlowRound
 from loopmark.harness.drivers.locust_driver.native_thread import NativeThread
 from loopmark.harness.drivers.recording.samples import SampleFile
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
@@ -24,7 +24,7 @@ class LocalDriver:
         environment = flow_environment()
         self._runner: Runner = environment.create_local_runner()
         self._is_driving = self._is_ended = False
-        self._round: Round | None = None
+        self._round: FlowRound | None = None
         only_listen(environment)
 
     def drive(self, job: LoadJob, scenario: Scenario) -> DriverReport | None:
@@ -43,7 +43,7 @@ class LocalDriver:
         try:
             with (
                 SampleFile(Path(job.samples), job.round, executor=NativeThread()) as samples,
-                Round(self._runner, job, scenario, samples) as users,
+                FlowRound(self._runner, job, scenario, samples) as users,
             ):
                 self._round = users
                 if self._was_ended():  # While the users were made.

@@ -12,7 +12,7 @@ from gevent.event import Event
 from gevent.pool import Pool
 from locust.runners import Runner
 
-from loopmark.harness.drivers.locust_driver.flows.flow_user import FlowUser, RoundContext
+from loopmark.harness.drivers.locust_driver.flows.flow_user import GeventFlowUser, RoundContext
 from loopmark.harness.drivers.locust_driver.gevent_loop import GeventLoop
 from loopmark.harness.drivers.pacing.load_models import (
     WHOLE,
@@ -42,7 +42,7 @@ class EndedError(Exception):
     """The round was ended from outside."""
 
 
-class Round:
+class FlowRound:
     """Users with open connections, and the load that they drive; a context manager.
 
     Args:
@@ -74,18 +74,18 @@ class Round:
         self._loop = GeventLoop(self._stop)
         self._ended = Event()
         self._problem: Exception | None = None
-        self._users: Sequence[FlowUser] = ()
+        self._users: Sequence[GeventFlowUser] = ()
         self._watch: Any = None
         self.window = Window(self._loop)
-        FlowUser.host = job.base_url
-        FlowUser.round_context = RoundContext(
+        GeventFlowUser.host = job.base_url
+        GeventFlowUser.round_context = RoundContext(
             flow, origin_of(job.base_url), job.timeouts, self._recording, self._stop
         )
 
     def __enter__(self) -> Self:
         numbers = list(self._share.of(range(self._job.load.concurrency)))
         if numbers:
-            self._users = self._runner.spawn_users({FlowUser.__name__: len(numbers)})
+            self._users = self._runner.spawn_users({GeventFlowUser.__name__: len(numbers)})
         self._watch = self._loop.call_later(CHECK_INTERVAL_S, self._check)
         return self
 
@@ -118,7 +118,7 @@ class Round:
         right: list[bool] = []
         pool = Pool(CONNECTING_AT_ONCE)
 
-        def warm(number: int, user: FlowUser) -> None:
+        def warm(number: int, user: GeventFlowUser) -> None:
             try:
                 right.append(user.warm(request, of_share[number % len(of_share)]))
             except Exception as problem:  # noqa: BLE001 - raised to who waits below

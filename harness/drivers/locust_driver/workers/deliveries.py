@@ -10,7 +10,7 @@ from loopmark.harness.drivers.locust_driver.flows.round import EndedError
 from loopmark.harness.drivers.locust_driver.workers import messages
 from loopmark.harness.drivers.locust_driver.workers.worker_pool import (
     Arrived,
-    Heard,
+    WorkerMessage,
     WorkerPool,
 )
 from loopmark.harness.drivers.recording.batches import moved, read_batch
@@ -190,7 +190,7 @@ class Deliveries:
             workers=tuple(_worker_report(part) for part in self.parts),
         )
 
-    def _take(self, heard: Heard) -> None:
+    def _take(self, heard: WorkerMessage) -> None:
         part = next((one for one in self.parts if one.worker.id == heard.worker.id), None)
         if part is None or part.lost:
             return
@@ -209,7 +209,7 @@ class Deliveries:
             case messages.PROBLEM:
                 raise WorkerFailedError(f"{part.worker.name}: {heard.data['what']}")
 
-    def _take_samples(self, part: Part, heard: Heard) -> None:
+    def _take_samples(self, part: Part, heard: WorkerMessage) -> None:
         if heard.data["number"] != part.batches:
             part.lost = f"batch {heard.data['number']} came where {part.batches} was due"
             return
@@ -218,7 +218,7 @@ class Deliveries:
         part.rows += table.num_rows
         self._samples.write(table)
 
-    def _take_end(self, part: Part, heard: Heard) -> None:
+    def _take_end(self, part: Part, heard: WorkerMessage) -> None:
         part.has_ended = True
         sent = heard.data["rows"]
         if heard.data["report"] is not None:

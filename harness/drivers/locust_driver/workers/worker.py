@@ -31,8 +31,8 @@ from loopmark.harness.drivers.locust_driver.flows.engine import (
     connected_environment,
     only_listen,
 )
-from loopmark.harness.drivers.locust_driver.flows.flow_user import FlowUser
-from loopmark.harness.drivers.locust_driver.flows.round import EndedError, Round
+from loopmark.harness.drivers.locust_driver.flows.flow_user import GeventFlowUser
+from loopmark.harness.drivers.locust_driver.flows.round import EndedError, FlowRound
 from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError, end_on
 from loopmark.harness.drivers.locust_driver.workers import messages
 from loopmark.harness.drivers.locust_driver.workers.worker_population import WorkerPopulation
@@ -89,7 +89,7 @@ class Worker:
         self._answer: AsyncResult[str] = AsyncResult()
         self._orders: Queue[tuple[str, Any]] = Queue()
         self._round: Any = None
-        self._users: Round | None = None
+        self._users: FlowRound | None = None
         self._is_ended = False
         self._start: AsyncResult[dict[str, Any]] = AsyncResult()
         for kind in messages.FROM_MASTER:
@@ -173,11 +173,11 @@ class Worker:
         self._say(f"{job.scenario}, {job.load.label}, part {share.index + 1} of {share.count}")
         environment = self._runner.environment
         if not environment.user_classes:
-            environment.user_classes = [FlowUser]
+            environment.user_classes = [GeventFlowUser]
             only_listen(environment)
         with (
             self._delivered(job.round) as (rows, reports),
-            Round(self._runner, job, scenario_of(job), rows, share) as users,
+            FlowRound(self._runner, job, scenario_of(job), rows, share) as users,
         ):
             self._users = users
             self._go_on()
@@ -238,7 +238,7 @@ class Worker:
         if self._is_ended:
             raise EndedError
 
-    def _begin(self, users: Round, order: dict[str, Any]) -> DriverReport:
+    def _begin(self, users: FlowRound, order: dict[str, Any]) -> DriverReport:
         if not order["go"]:
             self._send(messages.STARTED, start_ns=clock())
             return users.refuse()

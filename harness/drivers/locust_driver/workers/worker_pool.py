@@ -59,7 +59,7 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class WorkerMessage:
     """A message of a worker.
 
     Attributes:
@@ -100,7 +100,7 @@ class WorkerPool:
         self._starts_them = listen is None
         self.is_ended = self.is_patient = False
         self._is_closed = self._was_complete = False
-        self._inbox: Queue[Heard | None] = Queue()
+        self._inbox: Queue[WorkerMessage | None] = Queue()
         self._arrived: dict[str, Arrived] = {}
         self._gone: dict[str, str] = {}
         self._left: set[str] = set()
@@ -188,10 +188,12 @@ class WorkerPool:
         self.is_ended = True
         self._inbox.put(None)
 
-    def hear(self, until_s: float) -> Heard | None:
+    def hear(self, until_s: float) -> WorkerMessage | None:
         """The next message; None when there was none until then (monotonic seconds)."""
         try:
-            heard: Heard | None = self._inbox.get(timeout=max(0.0, until_s - time.monotonic()))
+            heard: WorkerMessage | None = self._inbox.get(
+                timeout=max(0.0, until_s - time.monotonic())
+            )
         except Empty:
             return None
         return heard
@@ -234,7 +236,7 @@ class WorkerPool:
         elif msg.type == messages.LEAVING:
             self._left.add(msg.node_id)
         elif msg.node_id in self._arrived and msg.node_id not in self._gone:
-            self._inbox.put(Heard(self._arrived[msg.node_id], msg.type, msg.data, at_ns))
+            self._inbox.put(WorkerMessage(self._arrived[msg.node_id], msg.type, msg.data, at_ns))
 
     def _let_in(self, worker_id: str, hello: dict[str, Any]) -> None:
         ours, theirs = messages.versions(), hello["versions"]

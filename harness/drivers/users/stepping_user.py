@@ -1,0 +1,67 @@
+"""What users on asyncio have in common that take a flow's next step where the last one ended."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from typing import Any
+
+from loopmark.harness.drivers.pacing.user import NEVER_NS, Account, OnEnd, User, nobody_waits
+from loopmark.harness.drivers.recording.clock import clock
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.vocabulary.flow import Connect, Flow, Request, VirtualUser
+
+
+class SteppingUser(ABC):
+    """A virtual user under way, and the pass that opens its connections.
+
+    Args:
+        recording: Where its steps are written down.
+
+    Attributes:
+        on_end: As `User` has it.
+        stop_ns: As `User` has it.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._account: Account | None = None
+        self._message = b""
+        self._due_ns = 0
+        self._only_errors = False
+        self.on_end: OnEnd = nobody_waits
+        self.stop_ns = NEVER_NS
+
+    async def _pass(self, account: Account, *steps: Request | Connect) -> bool:
+        """Take these steps; record them only where they fail, and say whether none did."""
+        ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        right = False
+
+        def once(_user: VirtualUser) -> Generator[Any, Any, None]:
+            nonlocal right
+            for step in steps:  # noqa: UP028 - they are sent answers, which no iterator takes
+                yield step
+            right = True
+
+        def tell(_user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - as `OnEnd` has it
+            if not ended.done():
+                ended.set_result(right)
+
+        self._only_errors = True
+        self.on_end = tell
+        self._begin(once, account)
+        self.go(clock())
+        try:
+            return await ended
+        finally:
+            self._only_errors = False
+            self.on_end = nobody_waits
+
+    @abstractmethod
+    def _begin(self, flow: Flow, account: Account) -> None:
+        """Begin a flow and encode its first request."""
+
+    @abstractmethod
+    def go(self, due_ns: int) -> None:
+        """Take the first step, which was due then."""
