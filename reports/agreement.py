@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loopmark.harness.vocabulary.comparison import Agreement
+from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import columns, formatting, wording
 from loopmark.reports.sections import sections
@@ -28,12 +28,7 @@ class SideBySide:
 
     anchor: str
     title: str
-    rows: tuple[Agreement, ...]
-
-    @property
-    def one(self) -> Agreement:
-        """Any of them: the scenario, the target and the load are the same in all."""
-        return self.rows[0]
+    rows: tuple[Comparison, ...]
 
     @property
     def is_inconclusive(self) -> bool:
@@ -41,10 +36,10 @@ class SideBySide:
         return all(row.ratio is None for row in self.rows)
 
     @property
-    def main(self) -> Agreement:
+    def main(self) -> Comparison:
         """The one in the metric that counts."""
-        metric = columns.METRICS.get(self.one.load.model)
-        return next((row for row in self.rows if row.metric == metric), self.one)
+        first = self.rows[0]
+        return next((row for row in self.rows if row.metric == first.load.traits.main), first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,47 +52,45 @@ class DriverPair:
 
 
 def driver_pairs(results: RunResults) -> tuple[DriverPair, ...]:
-    """The agreements of a run by pair of drivers, each in the order of the report's sections."""
-    pairs = dict.fromkeys((one.base, one.other) for one in results.agreements)
+    """What was compared of a run by pair of drivers, each in the order of the report's sections."""
+    pairs = dict.fromkeys(_drivers(one) for one in results.along("driver"))
     return tuple(DriverPair(*pair, _groups(results, pair)) for pair in pairs)
 
 
+def _drivers(comparison: Comparison) -> tuple[str, str]:
+    return comparison.base.label, comparison.other.label
+
+
 def _groups(results: RunResults, pair: tuple[str, str]) -> tuple[SideBySide, ...]:
-    found = []
-    for section in sections(results):
-        keys = dict.fromkeys((cell.load.label, cell.target) for cell in section.cells)
-        for label, target in keys:
-            rows = tuple(
-                one
-                for one in results.agreements
-                if (one.base, one.other) == pair
-                and (one.scenario, one.load.model) == (section.name, section.model)
-                and (one.load.label, one.target) == (label, target)
-            )
-            if rows:
-                found.append(SideBySide(section.anchor, section.title, rows))
-    return tuple(found)
+    rows: dict[tuple[str, str, str], list[Comparison]] = {}
+    for one in results.along("driver"):
+        if _drivers(one) == pair:
+            rows.setdefault((one.scenario, one.load.label, one.target), []).append(one)
+    return tuple(
+        SideBySide(section.anchor, section.title, tuple(rows[key]))
+        for section in sections(results)
+        for key in dict.fromkeys((c.scenario, c.load.label, c.target) for c in section.cells)
+        if key in rows
+    )
 
 
-def figure(metric: str, value: float | None) -> str:
-    """The value of a metric, in its unit."""
-    if metric == "makespan_s":
-        return formatting.seconds(value)
-    if metric == "throughput_rps":
-        return formatting.number(value)
-    return formatting.milliseconds(value)
+def figures(comparison: Comparison) -> tuple[str, str]:
+    """Those of both sides, each in its unit."""
+    metric = columns.metric(comparison.metric, comparison.load)
+    base, other = comparison.base.figure, comparison.other.figure
+    return columns.printed(metric, base), columns.printed(metric, other)
 
 
-def words(found: Agreement) -> str:
+def words(found: Comparison) -> str:
     """Whether two drivers differ in a figure, and by how much."""
     if found.ratio is None:
-        if found.base_figure is not None and found.other_figure is not None:
+        if found.base.figure is not None and found.other.figure is not None:
             return "cannot be said: no single round has enough samples of both"
-        return f"cannot be said ({'; '.join(found.reasons) or 'no reason was stored'})"
-    if found.ratio_ci is not None and not wording.is_clear(found.ratio_ci):
+        return f"cannot be said ({wording.why(found)})"
+    if found.ratio_ci is not None and not found.is_clear:
         return "no difference that these rounds could show: the interval includes 1"
     more = "more" if found.ratio >= 1 else "less"
-    apart = f"{found.other} measures {_percent(found.ratio)} {more} than {found.base}"
+    apart = f"{found.other.label} measures {_percent(found.ratio)} {more} than {found.base.label}"
     if found.ratio_ci is None:
         return f"{apart}; one round only, it may be chance"
     return f"{apart}: the interval leaves 1 out"
@@ -113,18 +106,15 @@ def _percent(ratio: float) -> str:
 
 def summary(results: RunResults) -> str:
     """How many figures agree, in one sentence; empty where nothing was measured by two drivers."""
-    if not results.agreements:
+    rows = results.along("driver")
+    if not rows:
         return ""
-    pairs = driver_pairs(results)
-    rows = [row for pair in pairs for group in pair.groups for row in group.rows]
-    drivers = formatting.listed(
-        dict.fromkeys(name for pair in pairs for name in (pair.base, pair.other))
-    )
-    ratios = [(row.ratio, row.ratio_ci) for row in rows if row.ratio is not None]
+    drivers = formatting.listed(dict.fromkeys(name for row in rows for name in _drivers(row)))
+    ratios = [row.ratio for row in rows if row.ratio is not None]
     if not ratios:
         return f"none of the figures that {drivers} both measured can be held side by side"
-    alone = [ratio for ratio, bounds in ratios if bounds is None]
-    apart = [ratio for ratio, bounds in ratios if wording.is_clear(bounds)]
+    alone = [row for row in rows if row.ratio is not None and row.ratio_ci is None]
+    apart = [row.ratio for row in rows if row.ratio is not None and row.is_clear]
     same = len(ratios) - len(alone) - len(apart)
     parts = []
     if same:

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from loopmark.harness.vocabulary.figures import Figures, Interval, StageResult
-from loopmark.harness.vocabulary.load import FANNING_OUT
-from loopmark.harness.vocabulary.loads.arriving import Ramp, Steps
-from loopmark.harness.vocabulary.loads.fan_out import FanOutSteps
-from loopmark.harness.vocabulary.loads.population import Population
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.model import DELIVERY
+from loopmark.harness.vocabulary.metrics import METRICS, Metric
 from loopmark.harness.vocabulary.result import CellResult, DocumentedPoint
 from loopmark.reports import formatting, wording
 from loopmark.reports.columns import shown
-from loopmark.reports.sections import Section, size
+from loopmark.reports.sections import Section
 from loopmark.reports.series_styles import Mark
 
 
@@ -116,21 +115,18 @@ def timing_chart(
 def section_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
     """The charts of one scenario."""
     if section.places:
-        return sweep_charts(section, marks)
-    if isinstance(section.load, FanOutSteps):
-        return delivery_stage_charts(section, marks)
-    if isinstance(section.load, FANNING_OUT):
-        return fan_out_charts(section, marks)
-    if isinstance(section.load, Steps | Ramp):
+        return series_charts(section, marks)
+    traits = section.load.traits
+    if traits.unit == DELIVERY:
+        return (delivery_stage_charts if traits.is_staged else fan_out_charts)(section, marks)
+    if traits.is_staged:
         return stage_charts(section, marks)
-    if isinstance(section.load, Population):
-        return ()  # A locustfile has one crowd: a chart would be of one point.
-    return _model_charts(section.model, lambda figure: _lines(section.cells, marks, figure))
+    return _model_charts(section.load, lambda figure: _lines(section.cells, marks, figure))
 
 
-def sweep_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
+def series_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
     """The charts of a series, by the number that differs."""
-    if section.model not in _X_LABELS:
+    if section.load.traits.is_staged or section.fans_out:
         return ()  # Where rates rise there is not one figure for each number.
 
     def x(cell: CellResult) -> float:
@@ -139,7 +135,7 @@ def sweep_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ..
     numbers = [x(cell) for cell in section.cells]
     spans_decades = min(numbers) > 0 and max(numbers) >= _DECADE * min(numbers)
     charts = _model_charts(
-        section.model,
+        section.load,
         lambda figure: _lines(
             section.cells, marks, figure, x, lambda cell: wording.size(cell.load)
         ),
@@ -160,7 +156,7 @@ def fan_out_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, 
         text=formatting.milliseconds,
         log=True,
         lines=(*lines(_FAINT_P50), *lines(replace(_P99, faint=False))),
-        x_label=_CLIENTS,
+        x_label=section.load.words.axis,
     )
     spread = Chart(
         title="From the first client to the last",
@@ -168,7 +164,7 @@ def fan_out_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, 
         text=formatting.milliseconds,
         log=True,
         lines=(*lines(_FAINT_SPREAD_P50), *lines(_SPREAD_P90)),
-        x_label=_CLIENTS,
+        x_label=section.load.words.axis,
     )
     cost = Chart(
         title="CPU of the target per delivery",
@@ -176,7 +172,7 @@ def fan_out_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, 
         text=formatting.microseconds,
         log=False,
         lines=lines(_CPU_PER_DELIVERY),
-        x_label=_CLIENTS,
+        x_label=section.load.words.axis,
     )
     return tuple(chart for chart in (heard, spread, cost) if chart.lines)
 
@@ -188,19 +184,18 @@ def _alike(cells: Sequence[CellResult]) -> tuple[Sequence[CellResult], str]:
     was measured most often.
     """
     plain = [cell for cell in cells if not wording.others(cell.load)] or list(cells)
-    crowds = Counter((cell.target, cell.driver, size(cell.load)) for cell in plain)
+    crowds = Counter((cell.target, cell.driver, cell.load.magnitude) for cell in plain)
     if max(crowds.values()) == 1:
         return plain, "; the other loads are in the table" if len(plain) < len(cells) else ""
     alike = Counter(_kind(cell) for cell in plain)
-    rate, others = alike.most_common(1)[0][0]
-    chosen = [cell for cell in plain if _kind(cell) == (rate, others)]
+    pace, others = alike.most_common(1)[0][0]
+    chosen = [cell for cell in plain if _kind(cell) == (pace, others)]
     also = "".join(f", {one}" for one in others)
-    return chosen, f"; at {rate} publications per second{also}, the other loads are in the table"
+    return chosen, f"; at {pace}{also}, the other loads are in the table"
 
 
 def _kind(cell: CellResult) -> tuple[str, tuple[str, ...]]:
-    rate = wording.rates(cell.load) if isinstance(cell.load, FANNING_OUT) else ""
-    return rate, wording.others(cell.load)
+    return wording.pace(cell.load), wording.others(cell.load)
 
 
 def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
@@ -215,7 +210,7 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
             *_stage_lines(section, marks, lambda stage: stage.p50_ms, faint=True, what="p50"),
             *_stage_lines(section, marks, lambda stage: stage.p99_ms, what="p99"),
         ),
-        x_label=_PUBLICATIONS,
+        x_label=section.load.words.axis,
     )
     deliveries = Chart(
         title="Deliveries per second",
@@ -223,7 +218,7 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
         text=formatting.number,
         log=False,
         lines=_stage_lines(section, marks, lambda stage: stage.answered_rps),
-        x_label=_PUBLICATIONS,
+        x_label=section.load.words.axis,
     )
     reach = Chart(
         title="Reach",
@@ -231,7 +226,7 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
         text=formatting.share,
         log=False,
         lines=_stage_lines(section, marks, wording.reached),
-        x_label=_PUBLICATIONS,
+        x_label=section.load.words.axis,
     )
     # Where nothing was missed there is nothing to see.
     missed = any(point.y < 1 for line in reach.lines for point in line.points)
@@ -239,10 +234,12 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
     return tuple(chart for chart in found if chart.lines)
 
 
-def _model_charts(model: str, lines: Callable[[_Figure], tuple[Line, ...]]) -> tuple[Chart, ...]:
+def _model_charts(load: Load, lines: Callable[[_Figure], tuple[Line, ...]]) -> tuple[Chart, ...]:
     """What counts under a load model, how fast it was, and what it took."""
-    x_label = _X_LABELS[model]
-    if model == "burst":
+    x_label = load.words.axis
+    if not x_label:
+        return ()
+    if load.traits.ends_with_last_answer:
         primary = Chart(
             title="Time to the last answer",
             note="lower is better",
@@ -254,7 +251,7 @@ def _model_charts(model: str, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
     else:
         primary = Chart(
             title="Answers per second",
-            note="within the window" if model == "open" else "higher is better",
+            note="within the window" if load.traits.is_scheduled else "higher is better",
             text=formatting.number,
             log=False,
             lines=lines(_THROUGHPUT),
@@ -289,7 +286,7 @@ def stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ..
         text=formatting.number,
         log=False,
         lines=_stage_lines(section, marks, lambda stage: stage.answered_rps),
-        x_label=_X_LABELS["open"],
+        x_label=section.load.words.axis,
     )
     p50 = _stage_lines(section, marks, lambda stage: stage.p50_ms)
     p99 = _stage_lines(section, marks, lambda stage: stage.p99_ms, faint=True, what="p99")
@@ -299,7 +296,7 @@ def stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ..
         text=formatting.milliseconds,
         log=True,
         lines=(*p99, *p50),
-        x_label=_X_LABELS["open"],
+        x_label=section.load.words.axis,
     )
     return tuple(chart for chart in (answered, latency) if chart.lines)
 
@@ -328,70 +325,42 @@ def _stage_lines(
     return tuple(found)
 
 
-_X_LABELS = {
-    "burst": "requests at once",
-    "closed": "users, each with one request in flight",
-    "open": "arrivals per second",
-}
-_CLIENTS = "clients that hear events"
-_PUBLICATIONS = "publications per second"
-
-
 @dataclass(frozen=True, slots=True)
 class _Figure:
-    """What is drawn of a cell."""
+    """What is drawn of a cell; a value in milliseconds may be drawn in microseconds."""
 
-    value: Callable[[Figures], float | None]
-    bounds: Callable[[Figures], Interval | None]
+    metric: Metric
     faint: bool = False
     what: str = ""
+    scale: float = 1.0
+
+    def of(self, figures: Figures) -> float | None:
+        """Its value."""
+        value: float | None = self.metric.of(figures)
+        return None if value is None else self.scale * value
+
+    def bounds(self, figures: Figures) -> Interval | None:
+        """Its interval."""
+        bounds = self.metric.interval and self.metric.interval(figures)
+        return (self.scale * bounds[0], self.scale * bounds[1]) if bounds else None
 
 
-def _spread(name: str) -> Callable[[Figures], float | None]:
-    def value(figures: Figures) -> float | None:
-        found: float | None = getattr(figures.fan_out.spread_ms, name) if figures.fan_out else None
-        return found
-
-    return value
-
-
-_MAKESPAN = _Figure(lambda figures: figures.makespan_s, lambda figures: figures.makespan_s_ci)
-_THROUGHPUT = _Figure(
-    lambda figures: figures.throughput_rps, lambda figures: figures.throughput_rps_ci
-)
-_P50 = _Figure(lambda figures: figures.latency_ms.p50, lambda figures: figures.latency_ms_ci.p50)
-_P99 = _Figure(
-    lambda figures: figures.latency_ms.p99,
-    lambda figures: figures.latency_ms_ci.p99,
-    faint=True,
-    what="p99",
-)
+_MAKESPAN = _Figure(METRICS["makespan_s"])
+_THROUGHPUT = _Figure(METRICS["throughput_rps"])
+_P50 = _Figure(METRICS["latency_ms.p50"])
+_P99 = _Figure(METRICS["latency_ms.p99"], faint=True, what="p99")
 _FAINT_P50 = replace(_P50, faint=True, what="p50")
-_FAINT_SPREAD_P50 = _Figure(_spread("p50"), lambda _: None, faint=True, what="p50")
-_SPREAD_P90 = _Figure(_spread("p90"), lambda _: None, what="p90")
-_CPU = _Figure(
-    lambda figures: figures.target_use.cpu_ms_per_request,
-    lambda figures: figures.target_use.cpu_ms_per_request_ci,
-)
-_CPU_PER_DELIVERY = _Figure(
-    lambda figures: _in_us(figures.target_use.cpu_ms_per_request),
-    lambda figures: _bounds_in_us(figures.target_use.cpu_ms_per_request_ci),
-)
-
-
-def _in_us(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else 1e3 * milliseconds
-
-
-def _bounds_in_us(bounds: Interval | None) -> Interval | None:
-    return None if bounds is None else (1e3 * bounds[0], 1e3 * bounds[1])
+_FAINT_SPREAD_P50 = _Figure(METRICS["fan_out_spread_p50_ms"], faint=True, what="p50")
+_SPREAD_P90 = _Figure(METRICS["fan_out_spread_p90_ms"], what="p90")
+_CPU = _Figure(METRICS["cpu_ms_per_request"])
+_CPU_PER_DELIVERY = replace(_CPU, scale=1e3)
 
 
 def _lines(
     cells: Sequence[CellResult],
     marks: Mapping[str, Mark],
     figure: _Figure,
-    x: Callable[[CellResult], float] = lambda cell: size(cell.load),
+    x: Callable[[CellResult], float] = lambda cell: cell.load.magnitude,
     kind: Callable[[CellResult], str] = lambda _: "",
 ) -> tuple[Line, ...]:
     """A line for each target, and for each driver and each kind of load where there are several.
@@ -408,7 +377,7 @@ def _lines(
     found: dict[tuple[str, str, str], list[Point]] = {}
     for cell in sorted(cells, key=x):
         figures = shown(cell)
-        if (y := figure.value(figures)) is not None:
+        if (y := figure.of(figures)) is not None:
             point = Point(x(cell), y, figure.bounds(figures), cell.validity.is_valid)
             found.setdefault((cell.target, cell.driver, kind(cell)), []).append(point)
     return tuple(

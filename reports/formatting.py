@@ -1,7 +1,10 @@
 """Numbers as text, the same way everywhere: three digits, and the unit that suits."""
 
 import math
-from collections.abc import Callable, Iterable
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 MISSING = "\N{EN DASH}"
 """What stands where there is no number."""
@@ -61,6 +64,11 @@ def seconds(value: float | None) -> str:
 def microseconds(value: float | None) -> str:
     """Microseconds of something small: `21.3 µs`."""
     return MISSING if value is None or not math.isfinite(value) else f"{number(value)} µs"
+
+
+def ms_in_us(value: float | None) -> str:
+    """Milliseconds of something small: `21.3 µs`."""
+    return microseconds(None if value is None else 1e3 * value)
 
 
 def long_time(value: float | None) -> str:
@@ -124,6 +132,33 @@ def listed(parts: Iterable[str]) -> str:
     """A list in a sentence: `a, b and c`."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
+
+
+FORMS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
+    {
+        form.__name__: form
+        for form in (
+            *(count, level, number, share, reach, seconds, long_time, milliseconds),
+            *(microseconds, ms_in_us, mebibytes, kibibytes),
+        )
+    }
+)
+"""By the name that a metric's row, or the words of a load, give."""
+
+
+class _Filling(string.Formatter):
+    """Fields are attributes of one value, and what stands behind the colon is a form."""
+
+    def get_value(self, key: int | str, args: Sequence[Any], _: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any field
+        return getattr(args[0], str(key))
+
+    def format_field(self, value: Any, format_spec: str) -> str:  # noqa: ANN401 - as above
+        return FORMS[format_spec](value)
+
+
+def filled(template: str, of: object) -> str:
+    """A template such as `{users:count} users`, filled in with the fields of a value."""
+    return _Filling().format(template, of)
 
 
 def _rounded(value: float) -> float:

@@ -10,8 +10,7 @@ from types import MappingProxyType
 
 from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.figures import Figures
-from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT
-from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.loads.model import DELIVERY, REQUEST
 from loopmark.harness.vocabulary.result import CellResult, DocumentedPoint, Invalid, RunResults
 from loopmark.reports import agreement, formatting, locustfile, wording
 from loopmark.reports.formatting import Bounds
@@ -85,7 +84,9 @@ def timing_cells(results: RunResults) -> tuple[CellResult, ...]:
     cells = [
         cell
         for cell in results.cells
-        if cell.scenario == SCENARIO and isinstance(cell.load, Burst) and cell.target in targets
+        if cell.scenario == SCENARIO
+        and cell.load.traits.ends_with_last_answer
+        and cell.target in targets
     ]
     return tuple(cell for cell in cells if cell.driver == cells[0].driver)
 
@@ -117,7 +118,7 @@ def ratio_rows(results: RunResults) -> tuple[RatioRow, ...]:
         if section.places:
             continue
         for one in section.comparisons:
-            if one.metric != "throughput_rps" or {one.base, one.other} != {SYNC, ASYNC}:
+            if one.metric != "throughput_rps" or {one.base.label, one.other.label} != {SYNC, ASYNC}:
                 continue
             ratio, bounds = wording.oriented(one, SYNC)
             load = wording.at_once(one.load)
@@ -143,7 +144,7 @@ def sentences(results: RunResults) -> tuple[str, ...]:
     found = [
         # The drivers come first where there are several; what the plan compares is then one of the
         # things behind it.
-        _claim_sentence(results) if results.agreements else "",
+        _claim_sentence(results) if results.along("driver") else "",
         _documented_sentence(results.documented),
         *_timing_sentences(results),
         _timing_ratio_sentence(results),
@@ -269,12 +270,12 @@ def _timing_ratio_sentence(results: RunResults) -> str:
     found = sorted(
         (
             one
-            for one in results.comparisons
+            for one in results.along("target")
             if cells
             and one.scenario == SCENARIO
             and one.metric == "makespan_s"
             and one.driver == cells[0].driver
-            and {one.base, one.other} == {SYNC, ASYNC}
+            and {one.base.label, one.other.label} == {SYNC, ASYNC}
         ),
         key=lambda one: one.load.concurrency,
     )
@@ -331,12 +332,13 @@ def _claim_sentence(results: RunResults) -> str:
             for cell in results.cells
             if cell.target == ASYNC and (SYNC, cell.scenario, cell.load.label) in same
         ]
-        if any(isinstance(cell.load, ARRIVING) for cell in both):
+        scheduled = [cell.load.traits.unit for cell in both if cell.load.traits.is_scheduled]
+        if REQUEST in scheduled:
             return (
                 "async and sync were compared at rates of arrival that the plan fixed, which does "
                 "not say how many answers per second each could give"
             )
-        if any(isinstance(cell.load, FANNING_OUT) for cell in both):
+        if DELIVERY in scheduled:
             return (
                 "async and sync told the same events to the same clients, at rates that the plan "
                 "fixed; answers per second are nothing that this compares"

@@ -10,12 +10,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from loopmark.harness.vocabulary.cell import Cell, ValidityState
-from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.figures import WorkerUse
-from loopmark.harness.vocabulary.load import FANNING_OUT, Load
-from loopmark.harness.vocabulary.loads.arriving import Ramp, Steps
-from loopmark.harness.vocabulary.loads.burst import Burst
-from loopmark.harness.vocabulary.loads.fan_out import FanOutSteps
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.fan_out import IN_TIME
+from loopmark.harness.vocabulary.loads.model import DELIVERY
+from loopmark.harness.vocabulary.metrics import METRICS, Metric
 from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import (
@@ -66,9 +65,8 @@ class SectionView:
         charts: Drawn.
         answers: Columns of the first table.
         knees: Of steps and ramps, up to where each target kept up, in sentences.
-        sweeps: Of a series, which number was best, likewise.
+        series: Which number was best, likewise.
         disturbances: Of a fan-out, what clients that do not read do to the others, likewise.
-        main: Comparisons in the metric that counts, each a sentence in the text.
         over_time: The small charts of the single cells.
         costs: Columns of what it took.
         cost: The one of them that each round has; None if nobody looked.
@@ -79,17 +77,16 @@ class SectionView:
 
     section: Section
     charts: tuple[Drawn, ...]
-    answers: tuple[columns.Column, ...]
+    answers: tuple[Metric, ...]
     knees: tuple[str, ...]
-    sweeps: tuple[str, ...]
+    series: tuple[str, ...]
     disturbances: tuple[str, ...]
-    main: tuple[Comparison, ...]
     over_time: tuple[timelines.CellTimelines, ...]
-    costs: tuple[columns.Column, ...]
-    cost: columns.Column | None
-    database: tuple[columns.Column, ...]
-    times: tuple[columns.Column, ...]
-    clients: tuple[columns.Column, ...]
+    costs: tuple[Metric, ...]
+    cost: Metric | None
+    database: tuple[Metric, ...]
+    times: tuple[Metric, ...]
+    clients: tuple[Metric, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +133,7 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         scale=_scale(ratios),
         claim=headline.CLAIM,
         doubtful=sections.doubtful(results),
-        fans_out=any(isinstance(cell.load, FANNING_OUT) for cell in results.cells),
+        fans_out=any(cell.load.traits.unit == DELIVERY for cell in results.cells),
         views=tuple(_view(section, looks) for section in sections.sections(results)),
         several_drivers=sections.several_drivers(results),
         cell_ids={cell.name: anchor for cell, anchor in zip(results.cells, cell_ids, strict=True)},
@@ -156,6 +153,8 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         states=[(state, wording.VALIDITY[state]) for state in ValidityState],
         columns=columns,
         objections=objections,
+        metrics=METRICS,
+        in_time=IN_TIME,
         timelines=timelines,
         formatting=formatting,
         wording=wording,
@@ -171,29 +170,21 @@ def _view(section: Section, looks: Mapping[str, series_styles.Mark]) -> SectionV
         Drawn(chart, drawing.svg(chart, name=f"{section.anchor}-chart-{number}"))
         for number, chart in enumerate(charts.section_charts(section, looks), start=1)
     ]
-    metric = columns.METRICS.get(section.model)
     return SectionView(
         section=section,
         charts=tuple(drawn),
-        answers=columns.shown_answers(section.load, section.cells),
+        answers=columns.shown_answers(section.cells),
         knees=tuple(
-            wording.knee_sentence(cell)
-            for cell in section.cells
-            if isinstance(cell.load, Steps | Ramp | FanOutSteps)
+            wording.knee_sentence(cell) for cell in section.cells if cell.load.traits.is_staged
         ),
-        sweeps=tuple(wording.sweep_sentence(one, section.swept) for one in section.sweeps),
-        disturbances=tuple(
-            wording.disturbance_sentence(one)
-            for one in section.disturbances
-            if one.metric == metric
-        ),
-        main=tuple(one for one in section.comparisons if one.metric == metric),
+        series=tuple(wording.series_sentence(one, section.swept) for one in section.series),
+        disturbances=tuple(map(wording.disturbance_sentence, section.main_disturbances)),
         over_time=timelines.timelines(section.cells),
-        costs=columns.present(columns.costs(section.load), section.cells),
+        costs=columns.table("costs", section.cells),
         cost=next(iter(columns.present((columns.cost(section.load),), section.cells)), None),
-        database=columns.present(columns.database(section.load), section.cells),
-        times=columns.present(columns.times(section.load), section.cells),
-        clients=columns.present(columns.CLIENTS, section.cells),
+        database=columns.table("database", section.cells),
+        times=columns.table("times", section.cells),
+        clients=columns.table("clients", section.cells),
     )
 
 
@@ -223,5 +214,6 @@ def _scale(rows: Sequence[RatioRow]) -> Scale:
 
 def _steady_loads(cells: Sequence[Cell]) -> Sequence[Load]:
     """All loads that have a window, each once, by model and size."""
-    loads = {cell.load.label: cell.load for cell in cells if not isinstance(cell.load, Burst)}
-    return sorted(loads.values(), key=lambda load: (load.model, sections.size(load)))
+    loads = [cell.load for cell in cells if not cell.load.traits.ends_with_last_answer]
+    each_once = {load.label: load for load in loads}.values()
+    return sorted(each_once, key=lambda load: (load.model, load.magnitude))

@@ -12,7 +12,7 @@ from loopmark.reports import formatting, objections, wording
 
 def facts(file: LocustfileFacts, results: RunResults) -> tuple[tuple[str, str], ...]:
     """What was measured, as names and values."""
-    loads = dict.fromkeys(wording.asked(cell.load) for cell in results.run.cells)
+    loads = dict.fromkeys(wording.planned(cell.load) for cell in results.run.cells)
     users = "User classes" if len(file.user_classes) > 1 else "User class"
     found = [
         ("Locustfile", file.name),

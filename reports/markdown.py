@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from loopmark.harness.vocabulary.metrics import Metric
 from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import (
     agreement,
@@ -14,15 +15,12 @@ from loopmark.reports import (
     objections,
     wording,
 )
-from loopmark.reports.columns import Column
 from loopmark.reports.sections import Section, doubtful, sections, several_drivers
 
-_COSTS = (columns.CPU, columns.DATABASE_CPU, columns.CONNECTIONS)
-_COSTS_OF_SWEEP = (columns.FILES, columns.THREADS, columns.LOOP_LAG)
+_COSTS = ("cpu_ms_per_request", "database_cpu_ms_per_request", "database_connections")
+_COSTS_OF_SERIES = (*_COSTS, "target_files", "target_threads", "target_loop_lag_p99_ms")
 _COSTS_OF_FAN_OUT = (
-    columns.CPU_PER_DELIVERY,
-    columns.DRIVER_CPU_PER_DELIVERY,
-    columns.MEMORY_PER_CONNECTION,
+    *("cpu_ms_per_request", "fan_out_driver_cpu_us", "fan_out_kib_per_connection"),
 )
 _WORDS = frozenset(
     {"Target", "Driver", "Validity", "Scenario", "Load", "Figure", "In words", "Request"}
@@ -81,7 +79,7 @@ def _workers_asked_for(workers: int) -> str:
 
 
 def _agreement(results: RunResults) -> list[str]:
-    blocks = [f"## {agreement.TITLE}"] if results.agreements else []
+    blocks = [f"## {agreement.TITLE}"] if results.along("driver") else []
     for pair in agreement.driver_pairs(results):
         headings = ["Scenario", "Target", "Load", "Figure", pair.base, pair.other]
         headings += ["Ratio", "95% interval", "In words"]
@@ -91,8 +89,7 @@ def _agreement(results: RunResults) -> list[str]:
                 row.target,
                 wording.at_once(row.load),
                 wording.subject(row.metric, row.load),
-                agreement.figure(row.metric, row.base_figure),
-                agreement.figure(row.metric, row.other_figure),
+                *agreement.figures(row),
                 formatting.number(row.ratio),
                 formatting.interval(row.ratio_ci),
                 agreement.words(row),
@@ -108,7 +105,7 @@ def _section(section: Section, *, several_drivers: bool) -> list[str]:
     blocks = [f"## {_escaped(section.title)}"]
     if section.description:
         blocks.append(_escaped(section.description))
-    shown = (*columns.answers(section.load), *columns.present(_costs(section), section.cells))
+    shown = (*columns.answers(section.load), *_costs(section))
     headings = [
         *_head(section, several_drivers=several_drivers),
         *(column.heading for column in shown),
@@ -116,54 +113,46 @@ def _section(section: Section, *, several_drivers: bool) -> list[str]:
     ]
     rows = [_row(section, cell, shown, several_drivers=several_drivers) for cell in section.cells]
     blocks.append(_table(headings, rows))
-    if section.sweeps:
+    if section.series:
         blocks.append(
-            _bullets(wording.sweep_sentence(one, section.swept) for one in section.sweeps)
+            _bullets(wording.series_sentence(one, section.swept) for one in section.series)
         )
-    disturbed = [
-        wording.disturbance_sentence(one)
-        for one in section.disturbances
-        if one.metric == columns.METRICS.get(section.model)
-    ]
-    if disturbed:
-        blocks.append(_bullets(disturbed))
+    blocks.append(_bullets(map(wording.disturbance_sentence, section.main_disturbances)))
     if section.is_step_by_step:
         blocks.append(_steps(section))
-    if clients := columns.present(columns.CLIENTS, section.cells):
+    if clients := columns.table("clients", section.cells):
         blocks.append(_figures(section, clients))
     if any(columns.shown(cell).stages for cell in section.cells):
         blocks.append(_stages(section))
         blocks.append(_bullets(wording.knee_sentence(cell) for cell in section.cells))
-    if section.model == "population":
+    if not section.load.traits.has_dues:
         blocks += [_requests(cell) for cell in section.cells]
         blocks += [_errors(cell) for cell in section.cells if columns.errors(cell)]
     if section.workers:
         blocks += [_workers(section), _bullets(clocks.notes([one for _, one in section.workers]))]
     blocks.append(_times(section))
-    metric = columns.METRICS.get(section.model)
-    main = [one for one in section.comparisons if one.metric == metric]
-    if main:
-        blocks.append(
-            _bullets(
-                f"{section.where(one)}{f', {one.driver}' if several_drivers else ''}: "
-                f"{wording.comparison_sentence(one)}"
-                for one in main
-            )
+    blocks.append(
+        _bullets(
+            f"{section.where(one)}{f', {one.driver}' if several_drivers else ''}: "
+            f"{wording.comparison_sentence(one)}"
+            for one in section.main
         )
+    )
     return blocks
 
 
-def _costs(section: Section) -> Sequence[Column]:
+def _costs(section: Section) -> Sequence[Metric]:
+    keys = _COSTS_OF_SERIES if section.places else _COSTS
     if section.fans_out:
-        return _COSTS_OF_FAN_OUT
-    return (*_COSTS, *_COSTS_OF_SWEEP) if section.places else _COSTS
+        keys = _COSTS_OF_FAN_OUT
+    return columns.present([columns.metric(key, section.load) for key in keys], section.cells)
 
 
 def _head(section: Section, *, several_drivers: bool = False) -> list[str]:
     """The headings of the columns that say which cell it is."""
     swept = [section.swept_heading] if section.places else []
     driver = ["Driver"] if several_drivers else []
-    return ["Target", *swept, columns.size_heading(section.load), *driver]
+    return ["Target", *swept, section.load.words.heading, *driver]
 
 
 def _which(section: Section, cell: CellResult, *, several_drivers: bool = False) -> list[str]:
@@ -175,14 +164,14 @@ def _which(section: Section, cell: CellResult, *, several_drivers: bool = False)
 
 
 def _times(section: Section) -> str:
-    return _figures(section, columns.present(columns.times(section.load), section.cells))
+    return _figures(section, columns.table("times", section.cells))
 
 
-def _figures(section: Section, shown: Sequence[Column]) -> str:
+def _figures(section: Section, shown: Sequence[Metric]) -> str:
     rows = [
         [
             *_which(section, cell),
-            *(column.text(columns.shown(cell)) for column in shown),
+            *(columns.text(column, columns.shown(cell)) for column in shown),
             wording.state(cell),
         ]
         for cell in section.cells
@@ -223,7 +212,7 @@ def _stages(section: Section) -> str:
         [
             cell.target,
             formatting.level(stage.rate),
-            *columns.texts_of_stage(section.load, stage),
+            *columns.stage_texts(section.load, stage),
             wording.state(cell),
         ]
         for cell in section.cells
@@ -233,13 +222,13 @@ def _stages(section: Section) -> str:
 
 
 def _row(
-    section: Section, cell: CellResult, shown: Sequence[Column], *, several_drivers: bool
+    section: Section, cell: CellResult, shown: Sequence[Metric], *, several_drivers: bool
 ) -> list[str]:
     measured = columns.shown(cell)
     figures = [
-        f"{column.text(measured)} ({within})"
-        if (within := column.interval(measured))
-        else column.text(measured)
+        f"{columns.text(column, measured)} ({within})"
+        if (within := columns.interval(column, measured))
+        else columns.text(column, measured)
         for column in shown
     ]
     which = _which(section, cell, several_drivers=several_drivers)

@@ -8,14 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from loopmark.harness.vocabulary.comparison import Comparison, Disturbance, SweepResult
+from loopmark.harness.vocabulary.comparison import Comparison, SeriesResult
 from loopmark.harness.vocabulary.figures import WorkerUse
-from loopmark.harness.vocabulary.load import FANNING_OUT, Load
-from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
-from loopmark.harness.vocabulary.loads.burst import Burst
-from loopmark.harness.vocabulary.loads.closed import Closed
-from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
-from loopmark.harness.vocabulary.loads.population import Population
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.model import DELIVERY
 from loopmark.harness.vocabulary.result import CellResult, RunResults, ScenarioFacts
 from loopmark.harness.vocabulary.scenario import Sweep
 from loopmark.reports import formatting, wording
@@ -32,9 +28,9 @@ class Section:
         description: What it asks.
         model: The load model; it decides what counts.
         cells: In reading order.
-        comparisons: In reading order.
+        comparisons: Of targets, in reading order.
         places: Of a series: by scenario its place in it.
-        sweeps: Of a series: what the rounds can tell of it.
+        series: Of a series: what the rounds can tell of it.
         disturbances: Of a fan-out: what those who do not read do to those who do.
         events: Whether its users hear events.
     """
@@ -47,8 +43,8 @@ class Section:
     cells: tuple[CellResult, ...]
     comparisons: tuple[Comparison, ...]
     places: Mapping[str, Sweep]
-    sweeps: tuple[SweepResult, ...]
-    disturbances: tuple[Disturbance, ...]
+    series: tuple[SeriesResult, ...]
+    disturbances: tuple[Comparison, ...]
     events: bool
 
     @property
@@ -75,7 +71,17 @@ class Section:
     @property
     def fans_out(self) -> bool:
         """Whether its requests are deliveries."""
-        return isinstance(self.load, FANNING_OUT)
+        return self.load.traits.unit == DELIVERY
+
+    @property
+    def main(self) -> tuple[Comparison, ...]:
+        """The comparisons of targets in the metric that counts."""
+        return tuple(one for one in self.comparisons if one.metric == self.load.traits.main)
+
+    @property
+    def main_disturbances(self) -> tuple[Comparison, ...]:
+        """Those of who does not just read, likewise."""
+        return tuple(one for one in self.disturbances if one.metric == self.load.traits.main)
 
     @property
     def is_step_by_step(self) -> bool:
@@ -139,7 +145,7 @@ def sections(results: RunResults) -> tuple[Section, ...]:
                 anchor,
                 model,
                 [fact for fact in of if topics[fact.name] == topic],
-                f": {_MODELS[model]}" if models[topic] > 1 else "",
+                with_kind=models[topic] > 1,
             )
         )
     return tuple(found)
@@ -150,7 +156,7 @@ def _topic(fact: ScenarioFacts) -> tuple[str, str]:
 
 
 def _section(
-    results: RunResults, anchor: str, model: str, facts: Sequence[ScenarioFacts], suffix: str
+    results: RunResults, anchor: str, model: str, facts: Sequence[ScenarioFacts], *, with_kind: bool
 ) -> Section:
     """The section of these scenarios: one, or all of a series."""
     order = target_order(results)
@@ -165,29 +171,29 @@ def _section(
     def belongs(item: CellResult | Comparison) -> bool:
         return item.scenario in names and item.load.model == model
 
+    cells = tuple(
+        sorted(
+            filter(belongs, results.cells),
+            key=lambda cell: (*place(cell), order[cell.target], cell.driver),
+        )
+    )
+    title = first.title if first.sweep is None else first.sweep.title
     return Section(
         anchor=anchor,
         name=first.name if first.sweep is None else first.sweep.series,
-        title=(first.title if first.sweep is None else first.sweep.title) + suffix,
+        title=f"{title}: {cells[0].load.words.kind}" if with_kind else title,
         description=_in_common([fact.description for fact in facts]),
         model=model,
-        cells=tuple(
-            sorted(
-                filter(belongs, results.cells),
-                key=lambda cell: (*place(cell), order[cell.target], cell.driver),
-            )
-        ),
-        comparisons=tuple(sorted(filter(belongs, results.comparisons), key=place)),
+        cells=cells,
+        comparisons=tuple(sorted(filter(belongs, results.along("target")), key=place)),
         places=places,
-        sweeps=tuple(
+        series=tuple(
             one
-            for one in results.sweeps
+            for one in results.series
             if first.sweep is not None
             and (one.series, one.load.model) == (first.sweep.series, model)
         ),
-        disturbances=tuple(
-            one for one in results.disturbances if one.scenario in names and one.load.model == model
-        ),
+        disturbances=tuple(filter(belongs, results.along("disturbance"))),
         events=any(fact.events for fact in facts),
     )
 
@@ -237,34 +243,5 @@ def unique_ids(names: Iterable[str]) -> list[str]:
     return found
 
 
-def size(load: Load) -> float:
-    """How large a load is, among those of its model."""
-    match load:
-        case Burst() | Closed():
-            return load.concurrency
-        case FanOut() | FanOutSteps():
-            return load.clients
-        case Open():
-            return load.rate
-        case Steps():
-            return max(load.rates)
-        case Ramp():
-            return max(load.from_rate, load.to_rate)
-        case Population():
-            return load.users or 0  # With a shape it is not known.
-
-
-_MODELS = {
-    "burst": "in one burst",
-    "closed": "steadily",
-    "open": "at a constant rate",
-    "steps": "step by step",
-    "ramp": "up a ramp",
-    "fan-out": "at a constant rate",
-    "fan-out-steps": "rate by rate",
-    "population": "by the users of a locustfile",
-}
-
-
 def _load_key(load: Load) -> tuple[float, str]:
-    return size(load), load.label
+    return load.magnitude, load.label

@@ -6,7 +6,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from loopmark.harness.vocabulary.load import ARRIVING, FANNING_OUT, Load
+from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import agreement, columns, formatting, headline, objections, wording
 from loopmark.reports.agreement import DriverPair
@@ -33,15 +33,6 @@ MOST_REQUESTS = 20
 """Rows of a locustfile's requests, those that were asked most often: one that puts an id into each
 name would fill the terminal."""
 
-_PRIMARY = {
-    "burst": "last",
-    "steps": "kept up to",
-    "ramp": "kept up to",
-    "fan-out": "reach",
-    "fan-out-steps": "kept up to",
-}
-"""What counts: the time to the last answer, the knee, the reach, else answers per second."""
-
 
 def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]:
     heading = Text(f"\n{section.title}", style="bold")
@@ -53,10 +44,10 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
     if section.places:
         table.add_column(section.swept, justify="right")
     table.add_column("at", justify="right", no_wrap=True)
-    cpu = bool(columns.present((columns.CPU,), section.cells))
-    per = "CPU/dlv" if section.fans_out else "CPU/req"
+    cost, primary = columns.cost(section.load), columns.headline(section.load)
+    cpu = bool(columns.present((cost,), section.cells))
     within = ["95%"] * (not section.fans_out)
-    figures = (_PRIMARY.get(section.model, "rate/s"), *within, "p50", "p99", *[per] * cpu)
+    figures = (primary.short, *within, "p50", "p99", *[cost.short] * cpu)
     for name in figures:
         table.add_column(name, justify="right", no_wrap=True)
     # No column for errors: a cell with any is not valid, and says so in words beneath.
@@ -72,10 +63,10 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
         if not cell.validity.is_valid
     ]
     found += [
-        Padding(Text(f"{wording.sweep_sentence(one, section.swept)}."), (0, 0, 0, 2))
-        for one in section.sweeps
+        Padding(Text(f"{wording.series_sentence(one, section.swept)}."), (0, 0, 0, 2))
+        for one in section.series
     ]
-    if section.model == "population":
+    if not section.load.traits.has_dues:
         found += [_requests(cell) for cell in section.cells if columns.shown(cell).steps]
         found += [_errors(cell) for cell in section.cells if columns.errors(cell)]
     return found
@@ -121,14 +112,11 @@ def _agreement(pair: DriverPair) -> RenderableType:
     for group in pair.groups:
         one = group.main
         suffix = "/s" if one.metric == "throughput_rps" else ""
-        figures = [
-            found + suffix if (found := agreement.figure(one.metric, value)) != MISSING else MISSING
-            for value in (one.base_figure, one.other_figure)
-        ]
+        figures = [text if text == MISSING else text + suffix for text in agreement.figures(one)]
         texts = [one.scenario, one.target, _size(one.load), *figures, formatting.number(one.ratio)]
         interval = formatting.interval(one.ratio_ci).replace(" to ", MISSING)
-        clear = wording.is_clear(one.ratio_ci)
-        table.add_row(*map(Text, texts), Text(interval, style="bold yellow" if clear else ""))
+        style = "bold yellow" if one.is_clear else ""
+        table.add_row(*map(Text, texts), Text(interval, style=style))
     return Group(Text(f"\n{agreement.TITLE}", style="bold"), table)
 
 
@@ -139,17 +127,19 @@ def _table() -> Table:
 def _row(section: Section, cell: CellResult, *, several_drivers: bool, cpu: bool) -> list[Text]:
     valid = cell.validity.is_valid
     figures = columns.shown(cell)
-    column = columns.of(cell)
+    column = columns.headline(cell.load)
     at = section.at(cell)
     # How far the reach and the knee of a fan-out scatter is not known, and room is scarce.
-    within = [] if section.fans_out else [column.interval(figures).replace(" to ", MISSING)]
-    cost = columns.cost(cell.load).text(figures)
+    within = (
+        [] if section.fans_out else [columns.interval(column, figures).replace(" to ", MISSING)]
+    )
+    cost = columns.text(columns.cost(cell.load), figures)
     texts = [
         cell.target,
         *([cell.driver] if several_drivers else []),
         *([] if at is None else [formatting.level(at)]),
         _size(cell.load),
-        column.text(figures),
+        columns.text(column, figures),
         *within,
         formatting.milliseconds(figures.latency_ms.p50),
         formatting.milliseconds(figures.latency_ms.p99),
@@ -175,12 +165,5 @@ def _doubt(section: Section, cell: CellResult, *, several_drivers: bool) -> Rend
 
 
 def _size(load: Load) -> str:
-    if isinstance(load, ARRIVING):
-        poisson = " Poisson" if load.arrivals == "poisson" else ""
-        return wording.rates(load).replace(" to ", MISSING) + "/s" + poisson
-    if isinstance(load, FANNING_OUT):
-        others = "".join(f" +{one}" for one in wording.others(load)).replace("HTTP users", "HTTP")
-        return f"{formatting.count(load.clients)}x{wording.rates(load)}/s{others}".replace(
-            " to ", MISSING
-        )
-    return wording.size(load).replace(", thinking ", " +")
+    """In as little room as there is."""
+    return formatting.filled(load.words.short or load.words.size, load).replace(" to ", MISSING)

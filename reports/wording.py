@@ -3,73 +3,16 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from loopmark.harness.vocabulary import metrics
 from loopmark.harness.vocabulary.cell import ValidityState
-from loopmark.harness.vocabulary.comparison import Comparison, Disturbance, SweepResult
+from loopmark.harness.vocabulary.comparison import Comparison, SeriesResult
 from loopmark.harness.vocabulary.figures import Figures, StageResult
-from loopmark.harness.vocabulary.load import FANNING_OUT, Arriving, EventLoad, Load
-from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
-from loopmark.harness.vocabulary.loads.burst import Burst
-from loopmark.harness.vocabulary.loads.closed import Closed
-from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
-from loopmark.harness.vocabulary.loads.population import Population
+from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.loads.model import DELIVERY
 from loopmark.harness.vocabulary.record import RunRecord
 from loopmark.harness.vocabulary.result import CellResult, Invalid
 from loopmark.reports import formatting
 from loopmark.reports.formatting import Bounds
-
-_SUBJECTS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "throughput_rps": (
-            "{other} answers {times} times as many requests per second as {base}",
-            "requests per second",
-        ),
-        "makespan_s": (
-            "{other} takes {times} times as long as {base} until the last answer",
-            "the time to the last answer",
-        ),
-        "latency_ms.p50": (
-            "the median request takes {times} times as long with {other} as with {base}",
-            "the median latency",
-        ),
-        "latency_ms.p90": (
-            "the 90th percentile of latency is {times} times as long with {other} as with {base}",
-            "the 90th percentile of latency",
-        ),
-        "latency_ms.p99": (
-            "the 99th percentile of latency is {times} times as long with {other} as with {base}",
-            "the 99th percentile of latency",
-        ),
-        "cpu_ms_per_request": (
-            "{other} spends {times} times as much CPU on a request as {base}",
-            "CPU per request",
-        ),
-    }
-)
-"""By metric: the sentence about a ratio, and what it is about."""
-
-_DELIVERY_SUBJECTS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "latency_ms.p50": (
-            "the median delivery takes {times} times as long with {other} as with {base}",
-            "the median time from emitted to heard",
-        ),
-        "latency_ms.p90": (
-            "90% of the deliveries come within {times} times as long with {other} as with {base}",
-            "the 90th percentile from emitted to heard",
-        ),
-        "latency_ms.p99": (
-            "99% of the deliveries come within {times} times as long with {other} as with {base}",
-            "the 99th percentile from emitted to heard",
-        ),
-        "cpu_ms_per_request": (
-            "{other} spends {times} times as much CPU on a delivery as {base}",
-            "CPU per delivery",
-        ),
-    }
-)
-"""The same under a fan-out."""
-
-_OTHER_SUBJECT = ("the figure is {times} times as large for {other} as for {base}", "this figure")
 
 VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
     {
@@ -110,201 +53,32 @@ def interrupted(run: RunRecord) -> str:
 
 def at_once(load: Load) -> str:
     """The load in a sentence."""
-    match load:
-        case Burst():
-            return f"{formatting.count(load.n)} requests at once"
-        case Closed():
-            return f"{formatting.count(load.users)} users{_thinking(load)}"
-        case Open() | Steps() | Ramp():
-            return f"{rates(load)} arrivals per second{_over(load)}{_spacing(load)}"
-        case Population():
-            return _crowd(load)
-        case FanOut() | FanOutSteps():
-            return f"{_audience(load)}, {_published(load)}"
+    return formatting.filled(load.words.at_once, load)
 
 
 def size(load: Load) -> str:
     """The size of a load, for a column whose heading says what it counts."""
-    match load:
-        case Burst() | Closed():
-            many = formatting.count(load.concurrency)
-            if isinstance(load, Closed) and load.think_s:
-                return f"{many}, thinking {formatting.seconds(load.think_s)}"
-            return many
-        case Open() | Steps() | Ramp():
-            poisson = ", Poisson" if load.arrivals == "poisson" else ""
-            return f"{rates(load)}{poisson}"
-        case Population():
-            return "shape" if load.users is None else formatting.count(load.users)
-        case FanOut() | FanOutSteps():
-            return ", ".join([crowd(load), *others(load)])
+    return formatting.filled(load.words.size, load)
 
 
-def rates(load: Arriving | EventLoad) -> str:
-    """Arrivals, or publications, per second, from the first to the last."""
-    match load:
-        case Open() | FanOut():
-            return formatting.level(load.rate)
-        case Steps() | FanOutSteps():
-            ends = load.rates[0], load.rates[-1]
-        case Ramp():
-            ends = load.from_rate, load.to_rate
-    return " to ".join(formatting.level(end) for end in ends)
-
-
-def _audience(load: EventLoad) -> str:
-    clients = f"{formatting.count(load.clients)} {'client' if load.clients == 1 else 'clients'}"
-    if not isinstance(load, FanOut):
-        return clients
-    silent = [
-        f"{formatting.count(many)} of them {what}"
-        for what, many in (("slow", load.slow), ("stalled", load.stalled))
-        if many
-    ]
-    users = f"{formatting.count(load.http_users)} {_users(load)}"
-    return ", ".join([clients, *silent, *([users] if load.http_users else [])])
-
-
-def crowd(load: EventLoad) -> str:
-    """How many clients there are, and what they are told."""
-    return f"{formatting.count(load.clients)} at {rates(load)}/s"
+def crowd(load: Load) -> str:
+    """The size, but for those who do not just read."""
+    return formatting.filled(load.words.crowd or load.words.size, load)
 
 
 def others(load: Load) -> tuple[str, ...]:
-    """Who is there under a fan-out beside clients that read, in few words."""
-    if not isinstance(load, FanOut):
-        return ()
-    parts = ((load.slow, "slow"), (load.stalled, "stalled"), (load.http_users, _users(load)))
-    return tuple(f"{formatting.count(many)} {what}" for many, what in parts if many)
+    """Who is there beside clients that read, in few words."""
+    return tuple(formatting.filled(one, load) for one in load.words.others)
 
 
-def _users(load: FanOut) -> str:
-    return "HTTP user" if load.http_users == 1 else "HTTP users"
+def pace(load: Load) -> str:
+    """How fast it is, where that and the size differ between loads; else empty."""
+    return formatting.filled(load.words.pace, load)
 
 
-def _published(load: EventLoad) -> str:
-    return f"{rates(load)} publications per second{_over(load)}"
-
-
-def _over(load: Arriving | EventLoad) -> str:
-    """In how many steps, or how fast, a rate rises."""
-    match load:
-        case Steps() | FanOutSteps():
-            return f" in {len(load.rates)} steps of {formatting.seconds(load.step_s)}"
-        case Ramp():
-            return f" over {formatting.seconds(load.duration_s)}"
-        case _:
-            return ""
-
-
-def _thinking(load: Closed) -> str:
-    if not load.think_s:
-        return ""
-    mean = " in the mean" if load.think == "exponential" else ""
-    return f" who think {formatting.seconds(load.think_s)}{mean} between flows"
-
-
-def _spacing(load: Arriving) -> str:
-    return ", at random moments (Poisson)" if load.arrivals == "poisson" else ""
-
-
-def asked(load: Load) -> str:
-    """A load with its times, for the description of the method."""
-    if isinstance(load, Burst):
-        return at_once(load)
-    if isinstance(load, Population):
-        return _asked_of_population(load)
-    times = (
-        f"for {formatting.seconds(load.duration_s)} after {formatting.seconds(load.warmup_s)} "
-        "of warm-up"
-    )
-    if isinstance(load, Closed | FanOut | FanOutSteps):
-        return f"{at_once(load)}, {times}"
-    most = formatting.count(load.max_in_flight)
-    return f"{at_once(load)}, {times}, at most {most} flows under way"
-
-
-def _crowd(load: Population) -> str:
-    if load.users is None:
-        return "as many users as the locustfile's shape says"
-    return f"{formatting.count(load.users)} users of the locustfile"
-
-
-def _crowd_note(load: Population) -> str:
-    if load.users is None:
-        return (
-            "Users come and go as the locustfile's shape says, ask and wait as its tasks say; all "
-            "of it is measured, so the figures are of all sizes of the crowd together."
-        )
-    return (
-        "Users ask and wait as the locustfile says; what counts is how many requests are answered "
-        "per second once all users are there."
-    )
-
-
-def _asked_of_population(load: Population) -> str:
-    run_time = formatting.long_time(load.run_time_s)
-    if load.users is None:
-        return f"{at_once(load)}, for at most {run_time}"
-    return (
-        f"{at_once(load)}, {formatting.level(load.spawn_rate)} more per second until all are "
-        f"there, {run_time} in all"
-    )
-
-
-def model_note(load: Load) -> str:
-    """What is asked under a load model, and what counts."""
-    match load:
-        case Burst():
-            return (
-                "All requests are due at one moment; what counts is the time until the last one "
-                "is answered."
-            )
-        case Closed():
-            return _closed_note(load)
-        case Open():
-            return (
-                "Flows arrive at a constant rate, whatever the target does; what counts is how "
-                "long an answer takes from the moment at which its request was due."
-            )
-        case Steps() | Ramp():
-            return (
-                "Flows arrive faster and faster, whatever the target does; what counts is up to "
-                "which rate it keeps up."
-            )
-        case Population():
-            return _crowd_note(load)
-        case FanOut() | FanOutSteps():
-            return _fan_out_note(load)
-
-
-def _closed_note(load: Closed) -> str:
-    if load.think_s:
-        return (
-            "Each user pauses between one flow and the next; what counts is how many requests are "
-            "answered per second."
-        )
-    return (
-        "Each user sends its next request as soon as the last one is answered; what counts is how "
-        "many are answered per second."
-    )
-
-
-def _fan_out_note(load: EventLoad) -> str:
-    if isinstance(load, FanOutSteps):
-        return (
-            "One publisher tells every client something, faster and faster; what counts is the "
-            f"highest rate up to which everybody hears all of it, {IN_TIME}."
-        )
-    return (
-        "One publisher tells every client something, at a constant rate, whatever the target does; "
-        "what counts is that each client that reads hears all of it, once and in order, and how "
-        "long that takes from the moment at which the target emitted it."
-    )
-
-
-IN_TIME = "99% within 100 ms of the moment at which it was due to be published"
-"""When a stage of a fan-out is in time; the rule and its reason are in `analysis.validity`."""
+def planned(load: Load) -> str:
+    """The load with its times, for the description of the method."""
+    return formatting.filled(load.words.planned, load)
 
 
 def knee(figures: Figures) -> str:
@@ -329,7 +103,7 @@ def knee_sentence(cell: CellResult) -> str:
             "nothing is said of where its limit lies"
         )
     who = f"{cell.target}, {at_once(cell.load)}:"
-    if isinstance(cell.load, FanOutSteps):
+    if cell.load.traits.unit == DELIVERY:
         return f"{who} {_heard_up_to(figures)}"
     if figures.knee_rps is None:
         fastest = max((stage.rate for stage in figures.stages), default=0.0)
@@ -382,16 +156,15 @@ def _what_broke(stage: StageResult) -> str:
     return f"p99 was {formatting.milliseconds(stage.p99_ms)}"
 
 
-def disturbance_sentence(found: Disturbance) -> str:
+def disturbance_sentence(found: Comparison) -> str:
     """What those who do not just read do to those who do, in one metric."""
     who = f"{found.target}, {at_once(found.load)}"
     about = subject(found.metric, found.load)
     if found.ratio is None:
-        why = "; ".join(found.reasons) or "no reason was stored"
-        return f"{who}: against clients that all just read it is inconclusive ({why})"
+        return f"{who}: against clients that all just read it is inconclusive ({why(found)})"
     note = interval_note(found.ratio_ci, found.rounds)
     times = formatting.number(found.ratio)
-    if found.ratio_ci is None or is_clear(found.ratio_ci):
+    if found.ratio_ci is None or found.is_clear:
         return (
             f"{who}: for those that read, {about} is {times} times what it is where all just read "
             f"({note})"
@@ -402,7 +175,7 @@ def disturbance_sentence(found: Disturbance) -> str:
     )
 
 
-def sweep_sentence(found: SweepResult, of: str) -> str:
+def series_sentence(found: SeriesResult, of: str) -> str:
     """Which number of a series was best, and from where more did not help.
 
     Args:
@@ -441,13 +214,9 @@ _PAIRS = 2
 _IS_ARE = {True: "is", False: "are"}
 
 
-def subject(metric: str, load: Load | None = None) -> str:
-    """What a metric is about; under a fan-out it is about deliveries."""
-    return _subjects(load).get(metric, (metric, metric))[1]
-
-
-def _subjects(load: Load | None) -> Mapping[str, tuple[str, str]]:
-    return _DELIVERY_SUBJECTS if isinstance(load, FANNING_OUT) else _SUBJECTS
+def subject(metric: str, load: Load) -> str:
+    """What a metric is about."""
+    return metrics.metric(metric, load.traits).subject
 
 
 def state(cell: CellResult) -> str:
@@ -465,7 +234,7 @@ def cell_label(cell: CellResult, *, driver: bool = False) -> str:
 def oriented(comparison: Comparison, base: str) -> tuple[float | None, Bounds | None]:
     """The ratio and its interval with `base` as the denominator, whichever way they were stored."""
     ratio, bounds = comparison.ratio, comparison.ratio_ci
-    if comparison.base == base or ratio is None:
+    if comparison.base.label == base or ratio is None:
         return ratio, bounds
     return 1 / ratio, (1 / bounds[1], 1 / bounds[0]) if bounds else None
 
@@ -482,18 +251,22 @@ def interval_note(bounds: Bounds | None, rounds: int) -> str:
     return f"95% interval {formatting.interval(bounds)}, {formatting.count(rounds)} rounds"
 
 
+def why(comparison: Comparison) -> str:
+    """Why it has no ratio."""
+    return "; ".join(comparison.reasons) or "no reason was stored"
+
+
 def comparison_sentence(comparison: Comparison) -> str:
     """A comparison in words, without the load."""
-    sentence, about = _subjects(comparison.load).get(comparison.metric, _OTHER_SUBJECT)
-    pair = {"base": comparison.base, "other": comparison.other}
+    metric = metrics.metric(comparison.metric, comparison.load.traits)
+    base, other = comparison.base.label, comparison.other.label
     if comparison.ratio is None:
-        why = "; ".join(comparison.reasons) or "no reason was stored"
-        return f"{comparison.other} against {comparison.base} is inconclusive ({why})"
+        return f"{other} against {base} is inconclusive ({why(comparison)})"
     note = interval_note(comparison.ratio_ci, comparison.rounds)
     times = formatting.number(comparison.ratio)
-    if comparison.ratio_ci is None or is_clear(comparison.ratio_ci):
-        return f"{sentence.format(times=times, **pair)} ({note})"
+    if comparison.ratio_ci is None or comparison.is_clear:
+        return f"{metric.ratio.format(times=times, base=base, other=other)} ({note})"
     return (
-        f"no difference between {comparison.other} and {comparison.base} in {about} "
+        f"no difference between {other} and {base} in {metric.subject} "
         f"that these rounds could show (ratio {times}, {note})"
     )

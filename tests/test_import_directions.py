@@ -69,6 +69,7 @@ PURE_LIBRARIES = frozenset(
         "json",
         "math",
         "numpy",
+        "operator.attrgetter",
         "pandas",
         "pydantic",
         "pydantic_core",

@@ -8,11 +8,8 @@ from importlib.resources import files
 import pandas as pd
 from pydantic import TypeAdapter
 
-from loopmark.harness.analysis.agreement import agreements
-from loopmark.harness.analysis.comparison import compare
-from loopmark.harness.analysis.disturbances import disturbances
+from loopmark.harness.analysis.comparison import compare, series_of
 from loopmark.harness.analysis.summaries import summarise
-from loopmark.harness.analysis.sweeps import sweeps
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END, SCHEMA_VERSION, RunRecord
@@ -40,6 +37,7 @@ def analyse(folder: RunFolder) -> RunResults:
     run = folder.read_run()
     cells = tuple(_summary(folder, cell, _audits(run, cell)) for cell in run.cells)
     scenarios = _scenario_facts(run)
+    series = series_of(cells, scenarios)
     results = RunResults(
         schema_version=SCHEMA_VERSION,
         run=run,
@@ -47,10 +45,8 @@ def analyse(folder: RunFolder) -> RunResults:
         targets=_target_facts(run),
         documented=_documented(),
         cells=cells,
-        comparisons=compare(cells),
-        agreements=agreements(cells),
-        sweeps=sweeps(cells, scenarios),
-        disturbances=disturbances(cells),
+        comparisons=compare(cells, series),
+        series=tuple(one.result for one in series),
     )
     folder.write_results(results)
     return results

@@ -3,75 +3,70 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from loopmark.harness.vocabulary.figures import Interval
 from loopmark.harness.vocabulary.load import Load
 
+Axis: TypeAlias = Literal["target", "driver", "disturbance", "place"]
+"""The one thing in which two cells differ: the target, the driver, those who do not just read, or
+the number of a series. The base is the cell that was planned earlier, the one where all just read,
+or the best one of the series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two cells of a comparison.
+
+    Attributes:
+        label: What tells it from the other: its target, driver, load or scenario.
+        figure: Over all rounds, in the metric's unit; None where it is invalid or has none.
+    """
+
+    label: str
+    figure: float | None
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One metric of two targets under the same scenario, load and driver.
+    """One metric of two cells that differ along one axis.
 
     Attributes:
-        scenario: The scenario in both cells.
-        load: The load in both cells.
-        driver: The driver in both cells.
-        base: Target that is the denominator.
-        other: Target that is the numerator.
-        metric: Name of the metric.
-        ratio: Geometric mean over the rounds of other / base; None when inconclusive.
-        ratio_ci: Its interval, from the rounds as pairs.
+        axis: In what they differ.
+        metric: Key of the metric.
+        base: The denominator.
+        other: The numerator.
+        scenario: Of the numerator, as the next three: the base has the same, but along the axis.
+        target: Its target.
+        load: Its load.
+        driver: Its driver.
+        ratio: Geometric mean over the pairs of other / base; None when inconclusive.
+        ratio_ci: Its interval, from the rounds as pairs; None with a single pair.
         rounds: Pairs of rounds.
         reasons: Why there is no ratio.
     """
 
-    scenario: str
-    load: Load
-    driver: str
-    base: str
-    other: str
+    axis: Axis
     metric: str
-    ratio: float | None
-    ratio_ci: Interval | None
-    rounds: int
-    reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """One metric of the same scenario, target and load, as two drivers measured it.
-
-    Attributes:
-        scenario: The scenario in both cells.
-        target: The target in both cells.
-        load: The load in both cells.
-        base: Driver that is the denominator.
-        other: Driver that is the numerator.
-        metric: Name of the metric.
-        base_figure: Of the base driver's cell, in the metric's unit; None when it is not believed.
-        other_figure: Of the other driver's; likewise.
-        ratio: Geometric mean over the rounds of other / base; None when inconclusive.
-        ratio_ci: Its interval, from the rounds as pairs.
-        rounds: Pairs of rounds.
-        reasons: Why there is no ratio.
-    """
-
+    base: Side
+    other: Side
     scenario: str
     target: str
     load: Load
-    base: str
-    other: str
-    metric: str
-    base_figure: float | None
-    other_figure: float | None
+    driver: str
     ratio: float | None
     ratio_ci: Interval | None
     rounds: int
     reasons: tuple[str, ...] = ()
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval of the ratio excludes 1."""
+        return self.ratio_ci is not None and not self.ratio_ci[0] <= 1 <= self.ratio_ci[1]
+
 
 @dataclass(frozen=True, slots=True)
-class SweepResult:
+class SeriesResult:
     """What the rounds can tell of a series of scenarios that differ by one number.
 
     Attributes:
@@ -79,14 +74,14 @@ class SweepResult:
         target: The target in all of its cells.
         driver: The driver in all of its cells.
         load: Their load.
-        metric: By which they are held against each other.
+        metric: By which they are compared.
         best_at: The number with the best figure; None where too few cells are valid.
         enough_at: The least number up from which no cell, as far as the best one, was clearly worse
             than that.
         worse_from: The least number beyond the best one at which it was clearly worse; None if it
             nowhere was.
         rounds: Pairs of rounds behind it, the fewest.
-        left_out: The numbers whose cells are not valid, or have no figure.
+        left_out: The numbers whose cells are invalid, or have no figure.
     """
 
     series: str
@@ -99,30 +94,3 @@ class SweepResult:
     worse_from: float | None
     rounds: int
     left_out: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Disturbance:
-    """One metric of a fan-out that is disturbed, over the same one where all clients just read.
-
-    Attributes:
-        scenario: The scenario in both cells.
-        target: The target in both cells.
-        driver: The driver in both cells.
-        load: Of the disturbed cell; in the other one nobody is slow, stalled or an HTTP user.
-        metric: Name of the metric.
-        ratio: Geometric mean over the rounds of disturbed / calm; None when inconclusive.
-        ratio_ci: Its interval, from the rounds as pairs.
-        rounds: Pairs of rounds.
-        reasons: Why there is no ratio.
-    """
-
-    scenario: str
-    target: str
-    driver: str
-    load: Load
-    metric: str
-    ratio: float | None
-    ratio_ci: Interval | None
-    rounds: int
-    reasons: tuple[str, ...] = ()

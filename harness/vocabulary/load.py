@@ -23,6 +23,3 @@ EventLoad: TypeAlias = FanOut | FanOutSteps
 
 PlanLoad: TypeAlias = Annotated[FlowLoad | EventLoad, Field(discriminator="model")]
 Load: TypeAlias = Annotated[FlowLoad | EventLoad | Population, Field(discriminator="model")]
-
-ARRIVING = (Open, Steps, Ramp)
-FANNING_OUT = (FanOut, FanOutSteps)

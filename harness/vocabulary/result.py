@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from loopmark.harness.vocabulary.cell import Validity
-from loopmark.harness.vocabulary.comparison import Agreement, Comparison, Disturbance, SweepResult
+from loopmark.harness.vocabulary.comparison import Axis, Comparison, SeriesResult
 from loopmark.harness.vocabulary.figures import AuditResult, Figures
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.record import RunRecord
@@ -140,6 +140,8 @@ class RunResults:
     documented: tuple[DocumentedPoint, ...]
     cells: tuple[CellResult, ...]
     comparisons: tuple[Comparison, ...]
-    agreements: tuple[Agreement, ...] = ()
-    sweeps: tuple[SweepResult, ...] = ()
-    disturbances: tuple[Disturbance, ...] = ()
+    series: tuple[SeriesResult, ...] = ()
+
+    def along(self, axis: Axis) -> tuple[Comparison, ...]:
+        """The comparisons of cells that differ in one thing."""
+        return tuple(one for one in self.comparisons if one.axis == axis)

@@ -76,7 +76,7 @@ def test_events_files_and_uploads_are_measured(loopmark: Loopmark, tmp_path: Pat
     process = by_name["process-websocket/async/burst-5/websocket"]
     slowest = {step["step"]: step["latency_ms"]["max"] for step in process["steps"]}
     assert slowest["first-event"] < slowest["last-event"]
-    (series,) = results["sweeps"]
+    (series,) = results["series"]
     assert series["series"] == "files-io"
     one, many = (by_name[f"files-io-{at}/async/burst-1/httpx"] for at in (1, 64))
     assert many["makespan_s"] < one["makespan_s"]

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from loopmark.harness.errors import UserError
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell, Validity
-from loopmark.harness.vocabulary.comparison import Comparison
+from loopmark.harness.vocabulary.comparison import Comparison, Side
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
@@ -53,7 +53,21 @@ RESULTS = RunResults(
     targets=(TargetFacts("async", "On the event loop."),),
     documented=(DocumentedPoint("sync", 10, 5.0),),
     cells=(cell_result(CELL, [round_result()]),),
-    comparisons=(Comparison("crud", closed(), "httpx", "sync", "async", "m", 1.5, (1.0, 2.0), 3),),
+    comparisons=(
+        Comparison(
+            axis="target",
+            metric="throughput_rps",
+            base=Side("sync", 2.0),
+            other=Side("async", 3.0),
+            scenario="crud",
+            target="async",
+            load=closed(),
+            driver="httpx",
+            ratio=1.5,
+            ratio_ci=(1.0, 2.0),
+            rounds=3,
+        ),
+    ),
 )
 ROUND = record(
     2,

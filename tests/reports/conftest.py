@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loopmark.harness.vocabulary.cell import Cell, Objection, ObjectionCode, Validity, ValidityState
-from loopmark.harness.vocabulary.comparison import Agreement, Comparison, Disturbance, SweepResult
+from loopmark.harness.vocabulary.comparison import Comparison, SeriesResult, Side
 from loopmark.harness.vocabulary.figures import (
     AuditResult,
     DatabaseUse,
@@ -226,12 +226,14 @@ def ratio(
     base: CellResult, other: CellResult, metric: str, value: float | None, share: float = 0.1
 ) -> Comparison:
     return Comparison(
+        axis="target",
+        metric=metric,
+        base=Side(base.target, None),
+        other=Side(other.target, None),
         scenario=base.scenario,
+        target=other.target,
         load=base.load,
         driver=base.driver,
-        base=base.target,
-        other=other.target,
-        metric=metric,
         ratio=value,
         ratio_ci=None if value is None or base.rounds == 1 else around(value, share),
         rounds=0 if value is None else base.rounds,
@@ -562,7 +564,20 @@ def fan_outs() -> RunResults:
         ScenarioFacts("fan-out-socketio", "Events to all, over Socket.IO", description, None, True),
     )
     disturbances = tuple(
-        Disturbance("fan-out-websocket", target, "websocket", load, metric, value, bounds, 3, why)
+        Comparison(
+            axis="disturbance",
+            metric=metric,
+            base=Side("fan-out-1000-at-20", None),
+            other=Side(load.label, None),
+            scenario="fan-out-websocket",
+            target=target,
+            load=load,
+            driver="websocket",
+            ratio=value,
+            ratio_ci=bounds,
+            rounds=3,
+            reasons=why,
+        )
         for target, load, metric, value, bounds, why in (
             ("sync", cells[6].load, "latency_ms.p99", 1.03, (0.97, 1.09), ()),
             ("sync", cells[6].load, "latency_ms.p50", 1.01, (0.99, 1.02), ()),
@@ -570,7 +585,7 @@ def fan_outs() -> RunResults:
             ("sync", cells[8].load, "latency_ms.p99", 1.25, (1.2, 1.31), ()),
         )
     )
-    return replace(found, scenarios=facts, disturbances=disturbances)
+    return replace(found, scenarios=facts, comparisons=(*found.comparisons, *disturbances))
 
 
 @pytest.fixture
@@ -608,14 +623,14 @@ def swept() -> RunResults:
     facts.append(
         ScenarioFacts("process", "An operation that tells how far it is", "Asks.", None, True)
     )
-    sweeps = (
-        SweepResult(
+    series = (
+        SeriesResult(
             "files-limit", "sync", "httpx", load, "throughput_rps", 64.0, 16.0, None, 3, (256.0,)
         ),
-        SweepResult("files-limit", "async", "httpx", load, "throughput_rps", 64.0, 16.0, 256.0, 3),
+        SeriesResult("files-limit", "async", "httpx", load, "throughput_rps", 64.0, 16.0, 256.0, 3),
     )
     found = run_results(cells, ratios, title="Where does more not help?")
-    return replace(found, scenarios=tuple(facts), sweeps=sweeps)
+    return replace(found, scenarios=tuple(facts), series=series)
 
 
 def process(target: str, load: Load, last_ms: float) -> CellResult:
@@ -639,7 +654,7 @@ def agreement(
     metric: str,
     figures: tuple[float | None, float | None],
     bounds: tuple[float, float] | None,
-) -> Agreement:
+) -> Comparison:
     """Both drivers' figures and their ratio; with no figures a reason."""
     one, two = figures
     ratio = two / one if one is not None and two is not None else None
@@ -648,15 +663,15 @@ def agreement(
         for cell in (base, other)
         if not cell.validity.is_valid
     )
-    return Agreement(
+    return Comparison(
+        axis="driver",
+        metric=metric,
+        base=Side(base.driver, one),
+        other=Side(other.driver, two),
         scenario=base.scenario,
         target=base.target,
         load=base.load,
-        base=base.driver,
-        other=other.driver,
-        metric=metric,
-        base_figure=one,
-        other_figure=two,
+        driver=other.driver,
         ratio=ratio if bounds else None,
         ratio_ci=bounds,
         rounds=3 if bounds else 0,
@@ -681,7 +696,7 @@ def two_drivers() -> RunResults:
     )
     return replace(
         found,
-        agreements=(
+        comparisons=(
             agreement(httpx, locust, "throughput_rps", (800.0, 780.0), (0.94, 1.01)),
             agreement(httpx, locust, "latency_ms.p50", (125.0, 130.25), (1.02, 1.063)),
             agreement(httpx, locust, "latency_ms.p99", (225.0, 230.0), None),

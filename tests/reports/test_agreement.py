@@ -6,20 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from loopmark.harness.vocabulary.comparison import Agreement
+from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import agreement, headline, html, markdown
 from loopmark.reports.formatting import MISSING
 from tests.reports.test_tables import printed
 
 
-def changed(results: RunResults, number: int, **fields: object) -> Agreement:
-    found = results.agreements[number]
+def changed(results: RunResults, number: int, **fields: object) -> Comparison:
+    found = results.comparisons[number]
     return replace(found, **fields)  # type: ignore[arg-type]
 
 
 def test_words_for_a_ratio(two_drivers: RunResults) -> None:
-    same, apart, few, invalid, *_ = two_drivers.agreements
+    same, apart, few, invalid, *_ = two_drivers.comparisons
     assert agreement.words(same) == (
         "no difference that these rounds could show: the interval includes 1"
     )
@@ -42,15 +42,15 @@ def test_summary_counts_what_agrees_and_what_does_not(two_drivers: RunResults) -
         "4.2%; 3 more cannot be held side by side"
     )
     far = changed(two_drivers, 0, ratio=0.5, ratio_ci=(0.4, 0.6))
-    both = replace(two_drivers, agreements=(far, two_drivers.agreements[1]))
+    both = replace(two_drivers, comparisons=(far, two_drivers.comparisons[1]))
     assert agreement.summary(both).endswith("2 differ by 4.2% to 50%")
-    alone = replace(two_drivers, agreements=(replace(far, ratio_ci=None),))
+    alone = replace(two_drivers, comparisons=(replace(far, ratio_ci=None),))
     assert agreement.summary(alone).endswith("1 rests on one round and cannot tell")
-    nothing = replace(two_drivers, agreements=two_drivers.agreements[2:5])
+    nothing = replace(two_drivers, comparisons=two_drivers.comparisons[2:5])
     assert agreement.summary(nothing) == (
         "none of the figures that httpx and locust both measured can be held side by side"
     )
-    assert agreement.summary(replace(two_drivers, agreements=())) == ""
+    assert agreement.summary(replace(two_drivers, comparisons=())) == ""
 
 
 def test_it_is_the_answer_of_a_run_with_several_drivers(two_drivers: RunResults) -> None:
@@ -63,7 +63,7 @@ def test_it_is_the_answer_of_a_run_with_several_drivers(two_drivers: RunResults)
 def test_groups_are_in_the_order_of_the_sections(two_drivers: RunResults) -> None:
     (pair,) = agreement.driver_pairs(two_drivers)
     assert (pair.base, pair.other) == ("httpx", "locust")
-    shown = [(group.title, group.one.target, group.main.metric) for group in pair.groups]
+    shown = [(group.title, group.main.target, group.main.metric) for group in pair.groups]
     assert shown == [
         ("Create a resource", "sync", "throughput_rps"),
         ("Create a resource", "async", "throughput_rps"),

@@ -159,12 +159,11 @@ def test_an_interrupted_locustfile_had_no_plan(own_locustfile: RunResults) -> No
 
 def test_a_percentile_that_nobody_could_tell_makes_room(own_locustfile: RunResults) -> None:
     (cell,) = own_locustfile.cells
-    asked = cell.load
-    headings = [one.heading for one in columns.shown_answers(asked, own_locustfile.cells)]
+    headings = [one.heading for one in columns.shown_answers(own_locustfile.cells)]
     assert "p99" in headings
     assert "p99.9" not in headings
     told = with_figures(cell, latency_ms=Percentiles(p50=1.0, p999=9.0))
-    assert "p99.9" in [one.heading for one in columns.shown_answers(asked, (told,))]
+    assert "p99.9" in [one.heading for one in columns.shown_answers((told,))]
 
 
 def test_markdown_keeps_the_file_in_a_fence_that_it_cannot_close(
@@ -186,4 +185,4 @@ def test_loads_in_words() -> None:
     assert wording.size(crowd) == "1,500"
     shape = Population(users=None, spawn_rate=1.0, run_time_s=60.0)
     assert wording.size(shape) == "shape"
-    assert wording.model_note(shape) != wording.model_note(crowd)
+    assert shape.words.note != crowd.words.note

@@ -51,7 +51,7 @@ def test_every_cell_of_a_series_is_in_its_one_section_by_number_then_target(
     order = [(series.at(cell), cell.target) for cell in series.cells]
     assert order == [(at, target) for at in (1, 2, 5, 16, 64, 256) for target in ("sync", "async")]
     assert len(series.groups) == 6
-    assert [one.target for one in series.sweeps] == ["sync", "async"]
+    assert [one.target for one in series.series] == ["sync", "async"]
     assert series.swept_heading == "Files open at once"
 
 

@@ -1,11 +1,11 @@
 import pytest
 
 from loopmark.harness.vocabulary.cell import ValidityState
-from loopmark.harness.vocabulary.comparison import Comparison, SweepResult
+from loopmark.harness.vocabulary.comparison import Comparison, SeriesResult, Side
 from loopmark.harness.vocabulary.figures import StageResult
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.closed import Closed
-from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
+from loopmark.harness.vocabulary.loads.fan_out import IN_TIME, FanOut, FanOutSteps
 from loopmark.harness.vocabulary.thresholds import SHIPPED
 from loopmark.reports import wording
 from tests.reports.conftest import fan_out, with_figures
@@ -18,9 +18,13 @@ def comparison(
     bounds: tuple[float, float] | None,
     metric: str = "throughput_rps",
     reasons: tuple[str, ...] = (),
+    load: Load = LOAD,
 ) -> Comparison:
     rounds = 3 if bounds else 1
-    return Comparison("s", LOAD, "httpx", "sync", "async", metric, ratio, bounds, rounds, reasons)
+    return Comparison(
+        *("target", metric, Side("sync", None), Side("async", None), "s", "async", load, "httpx"),
+        *(ratio, bounds, rounds, reasons),
+    )
 
 
 def test_a_clear_ratio() -> None:
@@ -51,12 +55,6 @@ def test_inconclusive_with_its_reasons() -> None:
     assert "no reason was stored" in wording.comparison_sentence(comparison(None, None))
 
 
-def test_a_metric_that_nobody_described() -> None:
-    text = wording.comparison_sentence(comparison(2.0, (1.5, 2.5), "joules"))
-    assert text.startswith("the figure is 2.00 times as large for async as for sync")
-    assert wording.subject("joules") == "joules"
-
-
 def test_every_state_has_words() -> None:
     assert set(wording.VALIDITY) == set(ValidityState)
 
@@ -84,24 +82,22 @@ STEPS = FanOutSteps(100, (5.0, 10.0), 2.0)
 def test_fan_outs_in_words(load: Load, words: str, size: str) -> None:
     assert wording.at_once(load) == words
     assert wording.size(load) == size
-    assert wording.asked(load).startswith(f"{words}, for ")
+    assert wording.planned(load).startswith(f"{words}, for ")
 
 
 def test_what_in_time_means_is_what_the_rule_says() -> None:
-    assert f"{SHIPPED.in_time_share:.0%} within {SHIPPED.in_time_ms:g} ms" in wording.IN_TIME
-    assert wording.IN_TIME in wording.model_note(STEPS)
+    assert f"{SHIPPED.in_time_share:.0%} within {SHIPPED.in_time_ms:g} ms" in IN_TIME
+    assert IN_TIME in STEPS.words.note
 
 
 def test_a_delivery_is_no_request() -> None:
-    one = Comparison(
-        "s", FanOut(10, 5.0, 1.0), "w", "sync", "async", "latency_ms.p99", 0.5, (0.4, 0.6), 3
-    )
+    one = comparison(0.5, (0.4, 0.6), "latency_ms.p99", load=FanOut(10, 5.0, 1.0))
     assert wording.comparison_sentence(one) == (
         "99% of the deliveries come within 0.500 times as long with async as with sync "
         "(95% interval 0.400 to 0.600, 3 rounds)"
     )
     assert wording.subject("cpu_ms_per_request", one.load) == "CPU per delivery"
-    assert wording.subject("cpu_ms_per_request") == "CPU per request"
+    assert wording.subject("cpu_ms_per_request", LOAD) == "CPU per request"
 
 
 def stage(rate: float, **changed: float | None) -> StageResult:
@@ -142,7 +138,7 @@ def test_knee_of_a_fan_out_says_what_happened_beyond_it(
     assert words in wording.knee_sentence(cell)
 
 
-def series(**changed: object) -> SweepResult:
+def series(**changed: object) -> SeriesResult:
     known: dict[str, object] = {
         "series": "files",
         "target": "async",
@@ -154,7 +150,7 @@ def series(**changed: object) -> SweepResult:
         "worse_from": None,
         "rounds": 3,
     }
-    return SweepResult(**(known | changed))  # type: ignore[arg-type]
+    return SeriesResult(**(known | changed))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -168,5 +164,5 @@ def series(**changed: object) -> SweepResult:
         ),
     ],
 )
-def test_a_series_in_words(found: SweepResult, words: str) -> None:
-    assert wording.sweep_sentence(found, "limit").endswith(words)
+def test_a_series_in_words(found: SeriesResult, words: str) -> None:
+    assert wording.series_sentence(found, "limit").endswith(words)

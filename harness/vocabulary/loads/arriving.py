@@ -67,6 +67,8 @@ class _Arriving(LoadModel):
                 "at most {max_in_flight:count} flows under way"
             ),
             kind="",
+            axis="arrivals per second",
+            short=f"{self._rates}/s{' Poisson' if poisson else ''}",
             note=(
                 "Flows arrive faster and faster, whatever the target does; what counts is up to "
                 "which rate it keeps up."
@@ -188,7 +190,9 @@ class Open(_Arriving):
         return replace(self, drain_s=0.0)
 
 
-_RISING = Traits(counted="due", latency_from="due", is_scheduled=True, knee="slowest-stage")
+_RISING = Traits(
+    counted="due", latency_from="due", is_scheduled=True, knee="slowest-stage", headline="knee_rps"
+)
 
 
 @dataclass(frozen=True, slots=True)

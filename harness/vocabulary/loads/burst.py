@@ -31,6 +31,7 @@ class Burst(LoadModel):
         latency_from="sent",
         ends_with_last_answer=True,
         main="makespan_s",
+        headline="makespan_s",
         compared=("makespan_s", "throughput_rps", "latency_ms.p50", "cpu_ms_per_request"),
         agreed=("makespan_s", "latency_ms.p50", "cpu_ms_per_request"),
     )
@@ -40,6 +41,7 @@ class Burst(LoadModel):
         heading="At once",
         planned="{n:count} requests at once",
         kind="in one burst",
+        axis="requests at once",
         note=(
             "All requests are due at one moment; what counts is the time until the last one is "
             "answered."

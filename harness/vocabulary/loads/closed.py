@@ -58,6 +58,8 @@ class Closed(LoadModel):
             heading="Users",
             planned=f"{at_once}, for {{duration_s:seconds}} after {{warmup_s:seconds}} of warm-up",
             kind="steadily",
+            axis="users, each with one request in flight",
+            short="{users:count}" + (" +{think_s:seconds}" if self.think_s else ""),
             note=_WITH_PAUSES if self.think_s else _WITHOUT,
         )
 

@@ -112,6 +112,7 @@ class FanOut(_FanningOut):
         is_scheduled=True,
         steady="responses",
         main="latency_ms.p99",
+        headline="fan_out_reach",
         compared=("latency_ms.p50", "latency_ms.p99", "cpu_ms_per_request"),
         agreed=(*LATENCIES, "cpu_ms_per_request"),
     )
@@ -132,12 +133,11 @@ class FanOut(_FanningOut):
         silent = [f"{{{name}:count}} of them {what}" for name, what, many in there if many]
         beside = ["{http_users:count} " + users] if self.http_users else []
         others = [f"{{{name}:count}} {what}" for name, what, many in there if many] + beside
-        at_once = ", ".join(
-            [_audience(self.clients), *silent, *beside, "{rate:level} publications per second"]
-        )
+        pace, crowd = "{rate:level} publications per second", "{clients:count} at {rate:level}/s"
+        at_once = ", ".join([_audience(self.clients), *silent, *beside, pace])
         return Words(
             at_once=at_once,
-            size=", ".join(["{clients:count} at {rate:level}/s", *others]),
+            size=", ".join([crowd, *others]),
             heading="Clients",
             planned=f"{at_once}, for {{duration_s:seconds}} after {{warmup_s:seconds}} of warm-up",
             kind="at a constant rate",
@@ -147,7 +147,12 @@ class FanOut(_FanningOut):
                 "in order, and how long that takes from the moment at which the target emitted it."
             ),
             others=tuple(others),
-            at="{clients:count} at {rate:level}/s",
+            short="".join(
+                ["{clients:count}x{rate:level}/s", *(f" +{one}" for one in others)]
+            ).replace("HTTP users", "HTTP"),
+            crowd=crowd,
+            pace=pace,
+            axis="clients that hear events",
         )
 
     @property
@@ -215,7 +220,12 @@ class FanOutSteps(_FanningOut):
     model: Literal["fan-out-steps"] = "fan-out-steps"
 
     traits: ClassVar[Traits] = Traits(
-        unit=DELIVERY, counted="due", latency_from="sent", is_scheduled=True, knee="all-heard"
+        unit=DELIVERY,
+        counted="due",
+        latency_from="sent",
+        is_scheduled=True,
+        knee="all-heard",
+        headline="knee_rps",
     )
     slow: ClassVar[int] = 0
     stalled: ClassVar[int] = 0
@@ -225,9 +235,9 @@ class FanOutSteps(_FanningOut):
     def words(self) -> Words:
         """How it is worded."""
         rates = "{from_rate:level} to {to_rate:level}"
+        pace = f"{rates} publications per second"
         at_once = (
-            f"{_audience(self.clients)}, {rates} publications per second in {len(self.rates)} "
-            "steps of {step_s:seconds}"
+            f"{_audience(self.clients)}, {pace} in {len(self.rates)} steps of {{step_s:seconds}}"
         )
         return Words(
             at_once=at_once,
@@ -239,7 +249,10 @@ class FanOutSteps(_FanningOut):
                 "One publisher tells every client something, faster and faster; what counts is the "
                 f"highest rate up to which everybody hears all of it, {IN_TIME}."
             ),
-            at=f"{{clients:count}} at {rates}/s",
+            short=f"{{clients:count}}x{rates}/s",
+            crowd=f"{{clients:count}} at {rates}/s",
+            pace=pace,
+            axis="publications per second",
         )
 
     @property

@@ -66,6 +66,7 @@ class Traits:
         balance: The form of Little's law; None where none holds.
         knee: The rule for the stages of a rising rate; None without stages.
         main: Key of the metric that counts; empty where it is the knee or nothing.
+        headline: Key of the metric that is shown where there is room for one.
         compared: Keys of the metrics in which two targets are compared. Not what the load's own
             schedule sets, and nothing of rising rates: latency there is mostly that beyond the
             knee.
@@ -83,6 +84,7 @@ class Traits:
     balance: Balance | None = None
     knee: KneeRule | None = None
     main: str = ""
+    headline: str = "throughput_rps"
     compared: tuple[str, ...] = ()
     agreed: tuple[str, ...] = ()
 
@@ -116,7 +118,10 @@ class Words:
         kind: Of the model, behind the title of a scenario measured under several.
         note: What is driven under it, and what counts.
         others: Who is there beside clients that read; each in few words.
-        at: Place on the axis of a chart, said in a few words; empty where the size says it.
+        short: The size where there is little room; empty where `size` is short.
+        crowd: Of the size, what stands before the others; empty without others.
+        pace: Of the sentence, how fast it is; for loads that differ in that and in size.
+        axis: What the axis of a chart counts; empty where there is no chart.
     """
 
     at_once: str
@@ -126,7 +131,10 @@ class Words:
     kind: str
     note: str
     others: tuple[str, ...] = ()
-    at: str = ""
+    short: str = ""
+    crowd: str = ""
+    pace: str = ""
+    axis: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from loopmark.harness.store import RunFolder
-from loopmark.harness.vocabulary.comparison import Disturbance
+from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.figures import FanOutFigures, Figures
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.record import RoundRecord
@@ -81,7 +81,7 @@ def page(folder: RunFolder) -> str:
         beside=beside(results),
         undriven=undriven(results),
         sweep=sweep(results),
-        sweeps=results.sweeps,
+        series=results.series,
         formatting=formatting,
         objections=objections,
         wording=wording,
@@ -117,7 +117,7 @@ def knees(results: RunResults) -> Sequence[Row]:
     return sorted(map(Row, cells), key=_place)
 
 
-def stalled(results: RunResults) -> Sequence[tuple[Disturbance, Row]]:
+def stalled(results: RunResults) -> Sequence[tuple[Comparison, Row]]:
     """What one stalled client does to the others' tail, and the cell in which it was stalled."""
     rows = {
         (row.cell.scenario, row.cell.target, row.cell.load): row
@@ -125,7 +125,7 @@ def stalled(results: RunResults) -> Sequence[tuple[Disturbance, Row]]:
     }
     return [
         (one, rows[one.scenario, one.target, one.load])
-        for one in results.disturbances
+        for one in results.along("disturbance")
         if one.metric == "latency_ms.p99" and (one.scenario, one.target, one.load) in rows
     ]
 

@@ -57,8 +57,9 @@ def test_drivers_that_measured_the_same_are_held_side_by_side(folder: RunFolder)
         write_round(folder, cell)
     folder.write_run(run_record(*cells))
     found = analyse(folder)
-    assert {(one.base, one.other) for one in found.agreements} == {("httpx", "locust")}
-    assert folder.read_results().agreements == found.agreements
+    pairs = {(one.base.label, one.other.label) for one in found.along("driver")}
+    assert pairs == {("httpx", "locust")}
+    assert folder.read_results().comparisons == found.comparisons
 
 
 def test_samples_of_a_round_that_lost_a_worker_are_kept_and_must_be_whole(
@@ -91,7 +92,7 @@ def test_locustfile_that_is_called_like_a_scenario_is_not_that_scenario(folder: 
     assert "Reader, Buyer" in scenario.description
     (target,) = results.targets
     assert (target.name, target.description) == ("async", "What answers at http://shop:80.")
-    assert results.agreements == ()
+    assert results.comparisons == ()
     assert folder.read_results() == results
 
 
@@ -109,7 +110,7 @@ def test_scenarios_of_a_series_know_their_place_in_it(
     results = analyse(folder)
     places = [fact.sweep.at for fact in results.scenarios if fact.sweep is not None]
     assert places == [1.0, 4.0]
-    (found,) = results.sweeps
+    (found,) = results.series
     assert (found.series, found.target, found.load) == ("files", "async", closed())
     assert found.left_out == (1.0, 4.0), "these requests are too few for ten users"
     assert folder.read_results() == results
@@ -140,6 +141,6 @@ def test_a_fan_out_comes_from_its_files_and_back(folder: RunFolder) -> None:
     heard_by = [cell.figures_despite(cell.validity).fan_out for cell in results.cells]
     assert [one.received for one in heard_by if one] == [400, 360]
     assert [one.dropped for one in heard_by if one] == [0, 30]
-    p50 = next(one for one in results.disturbances if one.metric == "latency_ms.p50")
+    p50 = next(one for one in results.along("disturbance") if one.metric == "latency_ms.p50")
     assert p50.ratio == pytest.approx(1.0, rel=0.01)
     assert folder.read_results() == results

@@ -1,4 +1,4 @@
-"""Comparisons: which cells are compared, in which direction, and when there is no ratio."""
+"""Targets compared: which cells, in which direction, and when there is no ratio."""
 
 from __future__ import annotations
 
@@ -43,16 +43,17 @@ ASYNC = measured(cell("async"), 200.0, 220.0, 180.0)
 
 def test_ratio_is_the_later_cell_over_the_earlier_one() -> None:
     found = throughput(compare([SYNC, ASYNC]))
-    assert (found.base, found.other) == ("sync", "async")
+    assert (found.base.label, found.other.label) == ("sync", "async")
     assert found.ratio == pytest.approx(2.0)
     assert found.ratio_ci == pytest.approx((2.0, 2.0))
     assert found.rounds == 3
     assert found.reasons == ()
+    assert found.axis == "target"
 
 
 def test_ratio_turns_round_with_the_order_of_the_cells() -> None:
     found = throughput(compare([ASYNC, SYNC]))
-    assert (found.base, found.other) == ("async", "sync")
+    assert (found.base.label, found.other.label) == ("async", "sync")
     assert found.ratio == pytest.approx(0.5)
 
 
@@ -103,7 +104,7 @@ def test_what_a_round_is_expected_to_take_is_no_part_of_the_question(
 def test_every_pair_of_targets_is_compared() -> None:
     cells = [measured(cell(name), 100.0) for name in ("a", "b", "c")]
     cells.append(measured(cell("d", burst(5)), 100.0))
-    pairs = {(one.base, one.other) for one in compare(cells)}
+    pairs = {(one.base.label, one.other.label) for one in compare(cells)}
     assert pairs == {("a", "b"), ("a", "c"), ("b", "c")}
 
 

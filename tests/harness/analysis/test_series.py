@@ -1,4 +1,4 @@
-"""Sweeps: which number was best, from where more did not help, and what cannot be said."""
+"""Series: which number was best, from where more did not help, and what cannot be said."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.analysis.sweeps import sweeps
+from loopmark.harness.analysis.comparison import compare, series_of
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
-from loopmark.harness.vocabulary.comparison import SweepResult
+from loopmark.harness.vocabulary.comparison import SeriesResult
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.result import CellResult, ScenarioFacts
 from loopmark.harness.vocabulary.scenario import Sweep
-from tests.harness.builders import burst, cell, cell_result, closed, figures, open_, round_result
+from tests.harness.builders import (
+    burst,
+    cell,
+    cell_result,
+    closed,
+    figures,
+    open_,
+    round_result,
+    steps,
+)
 
 DOUBTFUL = Validity(ValidityState.ERRORS)
 SCATTER = (0.98, 1.0, 1.02)
@@ -28,16 +37,22 @@ def facts(*numbers: float) -> list[ScenarioFacts]:
     ]
 
 
+def results_of(
+    cells: Sequence[CellResult], scenarios: Sequence[ScenarioFacts]
+) -> tuple[SeriesResult, ...]:
+    return tuple(one.result for one in series_of(cells, scenarios))
+
+
 def of_throughput(at: float, *rps: float, target: str = "async") -> CellResult:
     rounds = [round_result(n, throughput_rps=one) for n, one in enumerate(rps)]
     found = cell_result(cell(target, closed(), scenario=f"files-{at:g}"), rounds)
     return replace(found, unjudged=figures(rounds, throughput_rps=sorted(rps)[len(rps) // 2]))
 
 
-def measured(by_number: Mapping[float, float], scatter: Sequence[float] = SCATTER) -> SweepResult:
+def measured(by_number: Mapping[float, float], scatter: Sequence[float] = SCATTER) -> SeriesResult:
     """A series of closed loads with these answers per second, and this scatter over the rounds."""
     cells = [of_throughput(at, *(rps * s for s in scatter)) for at, rps in by_number.items()]
-    (found,) = sweeps(cells, facts(*by_number))
+    (found,) = results_of(cells, facts(*by_number))
     return found
 
 
@@ -49,10 +64,25 @@ def test_best_and_from_where_more_did_not_help() -> None:
         of_throughput(64, 402, 398, 404),
         of_throughput(256, 300, 302, 298),
     ]
-    (found,) = sweeps(cells, facts(1, 4, 16, 64, 256))
+    (found,) = results_of(cells, facts(1, 4, 16, 64, 256))
     assert (found.series, found.target, found.metric) == ("files", "async", "throughput_rps")
     assert (found.best_at, found.enough_at, found.worse_from) == (64, 16, 256)
     assert (found.rounds, found.left_out) == (3, ())
+
+
+def test_each_number_is_compared_with_the_best_one() -> None:
+    cells = [of_throughput(1, 98, 100, 102), of_throughput(4, 300, 310, 290)]
+    (found,) = compare(cells, series_of(cells, facts(1, 4)))
+    assert (found.axis, found.base.label, found.other.label) == ("place", "files-4", "files-1")
+    assert (found.base.figure, found.other.figure, found.rounds) == (300, 100, 3)
+    assert found.ratio == pytest.approx(1 / 3, rel=0.05)
+
+
+def test_where_rates_rise_there_is_no_series() -> None:
+    cells = [
+        cell_result(cell(load=steps(), scenario=f"files-{at}"), [round_result()]) for at in (1, 4)
+    ]
+    assert series_of(cells, facts(1, 4)) == ()
 
 
 def test_a_rise_without_an_end_needs_all_of_it() -> None:
@@ -63,7 +93,7 @@ def test_a_rise_without_an_end_needs_all_of_it() -> None:
 def test_what_these_rounds_cannot_tell_apart() -> None:
     cells = [of_throughput(at, 80, 100, 130 + at) for at in (1, 4)]
     cells[1] = of_throughput(4, 130, 101, 82)
-    (found,) = sweeps(cells, facts(1, 4))
+    (found,) = results_of(cells, facts(1, 4))
     assert (found.best_at, found.enough_at, found.worse_from) == (4, 1, None)
 
 
@@ -75,10 +105,10 @@ def test_a_single_round_shows_no_difference() -> None:
 def test_cell_that_is_not_valid_is_left_out_and_named() -> None:
     cells = [of_throughput(at, 100 * at, 101 * at, 99 * at) for at in (1, 4, 16)]
     cells[2] = replace(cells[2], validity=DOUBTFUL)
-    (found,) = sweeps(cells, facts(1, 4, 16))
+    (found,) = results_of(cells, facts(1, 4, 16))
     assert (found.best_at, found.left_out) == (4, (16,))
     cells[1] = replace(cells[1], validity=DOUBTFUL)
-    (found,) = sweeps(cells, facts(1, 4, 16))
+    (found,) = results_of(cells, facts(1, 4, 16))
     assert (found.best_at, found.enough_at, found.worse_from) == (None, None, None)
     assert found.left_out == (4, 16)
 
@@ -101,7 +131,7 @@ def test_less_is_better_of_a_time(load: Load, metric: str, figure: float) -> Non
             latency_ms=replace(one.unjudged.latency_ms, p50=figure * times),
         )
         cells.append(replace(one, unjudged=whole))
-    (found,) = sweeps(cells, facts(1, 4, 16))
+    (found,) = results_of(cells, facts(1, 4, 16))
     assert found.metric == metric
     assert (found.best_at, found.enough_at, found.worse_from) == (4, 4, 16)
 
@@ -110,9 +140,9 @@ def test_targets_are_judged_each_for_itself_and_others_passed_over() -> None:
     cells = [of_throughput(at, 100 * at, 99 * at, 101 * at) for at in (1, 4)]
     cells += [of_throughput(at, 100, 99, 101, target="sync") for at in (1, 4)]
     cells.append(cell_result(cell(scenario="crud"), [round_result()]))
-    found = sweeps(cells, [*facts(1, 4), ScenarioFacts("crud", "Crud", "")])
+    found = results_of(cells, [*facts(1, 4), ScenarioFacts("crud", "Crud", "")])
     assert [(one.target, one.enough_at) for one in found] == [("async", 4), ("sync", 1)]
-    assert sweeps(cells[:1], facts(1)) == ()
+    assert results_of(cells[:1], facts(1)) == ()
 
 
 @given(

@@ -1,14 +1,15 @@
-"""Agreements: which cells two drivers are held side by side on, and when there is no ratio."""
+"""Drivers compared: on which cells, and when there is no ratio."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from loopmark.harness.analysis.agreement import agreements
+from loopmark.harness.analysis.comparison import compare
 from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
-from loopmark.harness.vocabulary.comparison import Agreement
+from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.figures import Percentiles, TargetUse
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.result import CellResult
@@ -57,22 +58,28 @@ def measured(
     )
 
 
-def of_metric(found: tuple[Agreement, ...], metric: str) -> Agreement:
+def along_driver(cells: Sequence[CellResult]) -> tuple[Comparison, ...]:
+    found = compare(cells)
+    assert {one.axis for one in found} <= {"driver"}
+    return found
+
+
+def of_metric(found: tuple[Comparison, ...], metric: str) -> Comparison:
     (one,) = (one for one in found if one.metric == metric)
     return one
 
 
 def test_ratio_is_the_driver_named_later_over_the_one_named_first() -> None:
     cells = [measured(HTTPX, 100.0, 110.0), measured(LOCUST, 90.0, 99.0)]
-    found = of_metric(agreements(cells), "throughput_rps")
-    assert (found.base, found.other) == (HTTPX, LOCUST)
+    found = of_metric(along_driver(cells), "throughput_rps")
+    assert (found.base.label, found.other.label) == (HTTPX, LOCUST)
     assert (found.scenario, found.target, found.load) == ("crud", "async", closed())
     assert found.ratio == pytest.approx(0.9)
     assert found.ratio_ci == pytest.approx((0.9, 0.9))
     assert found.rounds == 2
-    assert (found.base_figure, found.other_figure) == (110.0, 99.0)
-    turned = of_metric(agreements(cells[::-1]), "throughput_rps")
-    assert (turned.base, turned.other) == (LOCUST, HTTPX)
+    assert (found.base.figure, found.other.figure) == (110.0, 99.0)
+    turned = of_metric(along_driver(cells[::-1]), "throughput_rps")
+    assert (turned.base.label, turned.other.label) == (LOCUST, HTTPX)
     assert turned.ratio == pytest.approx(1 / 0.9)
 
 
@@ -80,7 +87,7 @@ def test_rounds_are_pairs_by_their_block() -> None:
     base, other = measured(HTTPX, 100.0, 200.0), measured(LOCUST, 400.0)
     moved = replace(other.unjudged.per_round[0], block=1)
     other = replace(other, unjudged=replace(other.unjudged, per_round=(moved,)))
-    found = of_metric(agreements([base, other]), "throughput_rps")
+    found = of_metric(along_driver([base, other]), "throughput_rps")
     assert (found.ratio, found.rounds) == (2.0, 1)
     assert found.ratio_ci is None
 
@@ -99,7 +106,7 @@ def test_rounds_are_pairs_by_their_block() -> None:
 )
 def test_what_is_held_side_by_side(load: Load, metrics: set[str]) -> None:
     # No p99: neither cell has enough samples for one, and nobody can agree on nothing.
-    found = agreements([measured(HTTPX, 100.0, load=load), measured(LOCUST, 100.0, load=load)])
+    found = along_driver([measured(HTTPX, 100.0, load=load), measured(LOCUST, 100.0, load=load)])
     assert {one.metric for one in found} == metrics
 
 
@@ -114,7 +121,7 @@ def test_what_is_held_side_by_side(load: Load, metrics: set[str]) -> None:
     ids=["target", "scenario", "load", "the same driver"],
 )
 def test_cells_that_were_not_asked_alike_have_no_agreement(other: CellResult) -> None:
-    assert agreements([measured(HTTPX, 100.0), other]) == ()
+    assert along_driver([measured(HTTPX, 100.0), other]) == ()
 
 
 @pytest.mark.parametrize(
@@ -128,28 +135,28 @@ def test_what_a_round_is_expected_to_take_is_no_part_of_the_question(
     load: Load, longer: Load
 ) -> None:
     cells = [measured(HTTPX, 100.0, load=load), measured(LOCUST, 100.0, load=longer)]
-    assert of_metric(agreements(cells), "latency_ms.p50").ratio == 1.0
+    assert of_metric(along_driver(cells), "latency_ms.p50").ratio == 1.0
 
 
 def test_every_pair_of_drivers_is_held_side_by_side() -> None:
     cells = [measured(driver, 100.0) for driver in (HTTPX, LOCUST, "third")]
     cells.append(measured(LOCUST, 100.0, load=burst()))
-    pairs = {(one.base, one.other) for one in agreements(cells)}
+    pairs = {(one.base.label, one.other.label) for one in along_driver(cells)}
     assert pairs == {(HTTPX, LOCUST), (HTTPX, "third"), (LOCUST, "third")}
 
 
 @pytest.mark.parametrize("state", [state for state in ValidityState if state != "valid"])
 def test_cell_that_is_not_valid_has_no_figure_and_no_ratio(state: ValidityState) -> None:
     bad = replace(measured(LOCUST, 90.0), validity=Validity(state))
-    found = agreements([measured(HTTPX, 100.0), bad])
+    found = along_driver([measured(HTTPX, 100.0), bad])
     assert found
     for one in found:
         assert one.ratio is None
         assert one.ratio_ci is None
         assert one.rounds == 0
-        assert one.other_figure is None
+        assert one.other.figure is None
         assert one.reasons == (f"locust: {state.value}",)
-    assert of_metric(found, "throughput_rps").base_figure == 100.0
+    assert of_metric(found, "throughput_rps").base.figure == 100.0
 
 
 def test_figure_that_no_single_round_can_carry_is_shown_without_a_ratio() -> None:
@@ -163,6 +170,6 @@ def test_figure_that_no_single_round_can_carry_is_shown_without_a_ratio() -> Non
         )
         for one in cells
     ]
-    found = of_metric(agreements(cells), "latency_ms.p99")
-    assert (found.base_figure, found.other_figure, found.ratio) == (9.0, 9.0, None)
+    found = of_metric(along_driver(cells), "latency_ms.p99")
+    assert (found.base.figure, found.other.figure, found.ratio) == (9.0, 9.0, None)
     assert found.reasons == ("no rounds with latency_ms.p99 in both",)
