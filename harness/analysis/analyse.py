@@ -82,6 +82,8 @@ def _scenario_facts(run: RunRecord) -> tuple[ScenarioFacts, ...]:
 
 
 def _target_facts(run: RunRecord) -> tuple[TargetFacts, ...]:
+    if run.targets:
+        return tuple(TargetFacts(one.name, one.known) for one in run.targets)
     names = dict.fromkeys(cell.target for cell in run.cells)
     if (file := run.locustfile) is not None:
         return tuple(TargetFacts(name, f"What answers at {file.url}.") for name in names)

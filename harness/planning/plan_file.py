@@ -24,7 +24,7 @@ _MEASURE = TypeAdapter(Measure)
 _TARGET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,29}")
 _FORMS = {
     "asgi": (re.compile(r"[\w.]+:[\w.]+"), "'package.module:app' is needed"),
-    "url": (re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?"), "'http://HOST:PORT' is needed"),
+    "url": (re.compile(r"https?://[^/\s?#@]+(/[^\s?#]*)?"), "'http://HOST:PORT' is needed"),
     "ready": (re.compile(r"/\S*"), "a path such as '/ready' is needed"),
 }
 _UNFIT: Mapping[str, tuple[str, ...]] = {

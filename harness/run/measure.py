@@ -305,6 +305,10 @@ def _begun(request: RunRequest, provided: Provision | None, pinning: Pinning) ->
         cells=request.cells,
         round_states={},
         workers=request.workers.count if request.workers else 0,
+        targets=tuple(
+            request.plan.targets[name]
+            for name in dict.fromkeys(cell.target for cell in request.cells)
+        ),
     )
 
 

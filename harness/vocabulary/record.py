@@ -7,6 +7,7 @@ from typing import Literal
 
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import DriverReport
+from loopmark.harness.vocabulary.target import Target
 
 SCHEMA_VERSION = 1
 """Of a run folder: its run.json and results.json say it, the round records go with them.
@@ -197,6 +198,7 @@ class RunRecord:
             every round.
         locustfile: What was measured instead of a plan.
         workers: Workers that were asked for; 0 when the driver was not distributed.
+        targets: Those of the cells.
     """
 
     schema_version: int
@@ -217,3 +219,4 @@ class RunRecord:
     round_states: dict[str, tuple[RoundState, ...]]
     locustfile: LocustfileFacts | None = None
     workers: int = 0
+    targets: tuple[Target, ...] = ()

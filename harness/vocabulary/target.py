@@ -53,6 +53,16 @@ class Target:
         return not self.url
 
     @property
+    def known(self) -> str:
+        """What a reader of the report must know of it, in sentences."""
+        if self.is_ours:
+            return self.description
+        how = f"{self.asgi}, served by uvicorn." if self.asgi else f"{' '.join(self.command)}."
+        if self.url:
+            how = f"What answers at {self.url}; its resources are not monitored."
+        return f"{self.description or how} Its database is its own: writes are not audited."
+
+    @property
     def is_ours(self) -> bool:
         """Whether it keeps the documented contract, and so needs its database and accounts."""
         return bool(self.variant)

@@ -77,6 +77,11 @@ def test_all_ways_are_measured_without_a_database(
     run = json.loads((tmp_path / "results/latest/run.json").read_text())
     results = json.loads((tmp_path / "results/latest/results.json").read_text())
     assert run["database"] is None
+    app, _, there = results["targets"]
+    audited = "Its database is its own: writes are not audited."
+    assert app["description"] == f"contract_app:app, served by uvicorn. {audited}"
+    how = f"What answers at {url}; its resources are not monitored."
+    assert there["description"] == f"{how} {audited}"
     assert len(results["cells"]) == 6
     for cell in results["cells"]:
         assert cell["errors"] == 0, (cell["name"], cell["error_examples"])
