@@ -91,7 +91,7 @@ def test_a_port_that_is_taken_is_said(run: Run) -> None:
         port = taken.getsockname()[1]
         done = run("--locustfile", "f.py", "--web", "--web-port", str(port))
     assert done.exit_code == 2
-    assert f"port {port} for Locust's page cannot be had: Address already in use" in done.stderr
+    assert f"--web-port: cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
