@@ -85,15 +85,15 @@ def words(found: Comparison) -> str:
     """Whether two drivers differ in a figure, and by how much."""
     if found.ratio is None:
         if found.base.figure is not None and found.other.figure is not None:
-            return "cannot be said: no single round has enough samples of both"
-        return f"cannot be said ({wording.why(found)})"
+            return "not comparable: too few samples in every round"
+        return f"inconclusive: {wording.why(found)}"
     if found.ratio_ci is not None and not found.is_clear:
         return "no difference that these rounds could show: the interval includes 1"
     more = "more" if found.ratio >= 1 else "less"
     apart = f"{found.other.label} measures {_percent(found.ratio)} {more} than {found.base.label}"
     if found.ratio_ci is None:
         return f"{apart}; one round only, it may be chance"
-    return f"{apart}: the interval leaves 1 out"
+    return f"{apart}: the interval excludes 1"
 
 
 def _percent(ratio: float) -> str:
@@ -112,7 +112,7 @@ def summary(results: RunResults) -> str:
     drivers = formatting.listed(dict.fromkeys(name for row in rows for name in _drivers(row)))
     ratios = [row.ratio for row in rows if row.ratio is not None]
     if not ratios:
-        return f"none of the figures that {drivers} both measured can be held side by side"
+        return f"none of the figures that {drivers} both measured is comparable"
     alone = [row for row in rows if row.ratio is not None and row.ratio_ci is None]
     apart = [row.ratio for row in rows if row.ratio is not None and row.is_clear]
     same = len(ratios) - len(alone) - len(apart)
@@ -122,12 +122,12 @@ def summary(results: RunResults) -> str:
     if apart:
         parts.append(f"{len(apart)} {'differs' if len(apart) == 1 else 'differ'} by {_far(apart)}")
     if alone:
-        rest = "rests" if len(alone) == 1 else "rest"
-        parts.append(f"{len(alone)} {rest} on one round and cannot tell")
+        rest = "rests on one round and is" if len(alone) == 1 else "rest on one round and are"
+        parts.append(f"{len(alone)} {rest} inconclusive")
     many = formatting.count(len(ratios))
     sentence = f"of {many} figures that {drivers} both measured, {formatting.listed(parts)}"
     missing = len(rows) - len(ratios)
-    return f"{sentence}; {missing} more cannot be held side by side" if missing else sentence
+    return f"{sentence}; {missing} not comparable" if missing else sentence
 
 
 def _far(ratios: Sequence[float]) -> str:

@@ -19,7 +19,7 @@ from loopmark.reports.series_styles import Mark
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One figure at one concurrency or rate; `valid` says whether it may be believed."""
+    """One figure at one concurrency or rate; `valid` says whether it counts."""
 
     x: float
     y: float
@@ -86,7 +86,7 @@ class Chart:
 
     @property
     def has_doubtful(self) -> bool:
-        """Whether a point may not be believed."""
+        """Whether a point is invalid."""
         return any(not point.valid for line in self.lines for point in line.points)
 
 
@@ -250,7 +250,7 @@ def _model_charts(load: Load, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
         )
     else:
         primary = Chart(
-            title="Answers per second",
+            title="Throughput, requests/s",
             note="within the window" if load.traits.is_scheduled else "higher is better",
             text=formatting.number,
             log=False,
@@ -281,7 +281,7 @@ def _model_charts(load: Load, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
 def stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
     """What was answered, and how fast, by what was offered in each stage."""
     answered = Chart(
-        title="Answers per second by what was offered",
+        title="Throughput by what was offered, requests/s",
         note="a vertical line: the rate up to which the target kept up",
         text=formatting.number,
         log=False,
@@ -396,4 +396,4 @@ def _in_words(point: Point, text: Callable[[float], str]) -> str:
     words = f"{text(point.y)} at {formatting.level(point.x)}"
     if point.bounds is not None:
         words += f" (95% interval {formatting.interval(point.bounds, text)})"
-    return words if point.valid else f"{words}, which may not be believed"
+    return words if point.valid else f"{words}, invalid"

@@ -30,7 +30,7 @@ def notes(workers: Sequence[WorkerUse]) -> tuple[str, ...]:
         ),
         "aligned": (
             "Workers on other machines have clocks of their own. How far each was off was measured "
-            "by messages to and fro, and the moments of its requests were moved by that; this may "
+            "by round-trip messages, and the moments of its requests were moved by that; this may "
             f"be wrong by {formatting.milliseconds(worst)} at most, which shifts a request's place "
             "in the window and leaves its duration as it was."
         ),

@@ -1,7 +1,7 @@
 """The documented line against the measured line: its figures, and sentences that hold for any data.
 
-A sentence is built only from what was measured and may be believed. What is missing or may not be
-believed is named as such, never guessed.
+A sentence is built only from what was measured and is valid. What is missing or invalid is named as
+such, never guessed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +55,7 @@ class TimingRow:
 
 @dataclass(frozen=True, slots=True)
 class RatioRow:
-    """How many times as many answers per second async gave as sync, under one load.
+    """The throughput of async over that of sync, under one load.
 
     Attributes:
         anchor: Id of the section in the page.
@@ -219,22 +219,22 @@ def _target_sentence(
     )
     if not of_target:
         return f"{_SUBJECTS[target]} was not measured here"
-    believed = {
+    valid = {
         cell.load.concurrency: figures.makespan_s
         for cell in of_target
         if isinstance(figures := cell.figures, Figures) and figures.makespan_s is not None
     }
     parts = []
-    if believed:
-        parts.append(f"{_SUBJECTS[target]} took {_times(believed)}")
+    if valid:
+        parts.append(f"{_SUBJECTS[target]} took {_times(valid)}")
         documented = {p.concurrency: p.makespan_s for p in points if p.pattern == pattern}
-        parts.append(_agreement(believed, documented, pattern))
+        parts.append(_agreement(valid, documented, pattern))
     else:
-        parts.append(f"of {_SUBJECTS[target]} there is no figure that may be believed")
+        parts.append(f"no valid result of {_SUBJECTS[target]}")
     states = [
-        f"at {formatting.count(cell.load.concurrency)} not believable: {cell.validity.state}"
+        f"at {formatting.count(cell.load.concurrency)} invalid: {cell.validity.state}"
         for cell in of_target
-        if cell.load.concurrency not in believed
+        if cell.load.concurrency not in valid
     ]
     return "; ".join(filter(None, [*parts, *states]))
 
@@ -335,13 +335,13 @@ def _claim_sentence(results: RunResults) -> str:
         scheduled = [cell.load.traits.unit for cell in both if cell.load.traits.is_scheduled]
         if REQUEST in scheduled:
             return (
-                "async and sync were compared at rates of arrival that the plan fixed, which does "
-                "not say how many answers per second each could give"
+                "async and sync were compared at arrival rates that the plan fixed, which does not "
+                "say what throughput each could reach"
             )
         if DELIVERY in scheduled:
             return (
                 "async and sync told the same events to the same clients, at rates that the plan "
-                "fixed; answers per second are nothing that this compares"
+                "fixed; throughput is not compared"
             )
         series = {fact.name for fact in results.scenarios if fact.sweep is not None}
         if any(cell.scenario in series for cell in both):
@@ -357,14 +357,12 @@ def _claim_sentence(results: RunResults) -> str:
     verdicts = [_reaches(row.bounds, CLAIM[0]) for row in rows if row.ratio is not None]
     parts = []
     if reached := verdicts.count(True):
-        parts.append(f"reached {least} times the answers per second in {reached}")
+        parts.append(f"reached {least} times the throughput in {reached}")
     if missed := verdicts.count(False):
-        mark = "that" if reached else f"{least} times the answers per second"
+        mark = "that" if reached else f"{least} times the throughput"
         parts.append(f"stayed below {mark} in {missed}")
-    if open_ := verdicts.count(None):
-        parts.append(f"had too few rounds to tell in {open_}")
-    if inconclusive := len(rows) - len(ratios):
-        parts.append(f"cannot be judged in {inconclusive}")
+    if inconclusive := verdicts.count(None) + len(rows) - len(ratios):
+        parts.append(f"was inconclusive in {inconclusive}")
     many = "the one comparison" if len(rows) == 1 else f"{len(rows)} comparisons"
     return f"of {many} with the default sync pool, async {formatting.listed(parts)}"
 

@@ -221,7 +221,7 @@ def target_order(results: RunResults) -> Mapping[str, int]:
 
 
 def doubtful(results: RunResults) -> tuple[CellResult, ...]:
-    """The cells that may not be believed, in reading order."""
+    """The invalid cells, in reading order."""
     return tuple(
         cell
         for section in sections(results)

@@ -50,8 +50,8 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
     figures = (primary.short, *within, "p50", "p99", *[cost.short] * cpu)
     for name in figures:
         table.add_column(name, justify="right", no_wrap=True)
-    # No column for errors: a cell with any is not valid, and says so in words beneath.
-    table.add_column("ok?", justify="right", no_wrap=True)
+    # No column for errors: a cell with any is invalid, and says so in words beneath.
+    table.add_column("valid", justify="right", no_wrap=True)
     for group in section.groups:
         table.add_section()
         for cell in group:
@@ -147,7 +147,7 @@ def _row(section: Section, cell: CellResult, *, several_drivers: bool, cpu: bool
     ]
     style = "" if valid else "dim"
     row = [Text(text, style=style) for text in texts]
-    row.append(Text("yes", style="green") if valid else Text("NO", style="bold yellow"))
+    row.append(Text("yes", style="green") if valid else Text("no", style="bold yellow"))
     return row
 
 

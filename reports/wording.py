@@ -16,7 +16,7 @@ from loopmark.reports.formatting import Bounds
 
 VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
     {
-        ValidityState.VALID: "nothing speaks against the figures",
+        ValidityState.VALID: "all checks passed",
         ValidityState.INTERRUPTED: "not all planned rounds were measured to their end",
         ValidityState.TARGET_DIED: "the target ended while it was driven, or did not start",
         ValidityState.WRONG_ANSWERS: (
@@ -95,12 +95,12 @@ def knee(figures: Figures) -> str:
 
 
 def knee_sentence(cell: CellResult) -> str:
-    """The same in a sentence, only where it may be believed."""
+    """The same in a sentence, only where it is valid."""
     figures = cell.figures
     if isinstance(figures, Invalid):
         return (
-            f"{cell.target}, {at_once(cell.load)}: not believable ({figures.validity.state}), so "
-            "nothing is said of where its limit lies"
+            f"{cell.target}, {at_once(cell.load)}: invalid ({figures.validity.state}), no limit "
+            "reported"
         )
     who = f"{cell.target}, {at_once(cell.load)}:"
     if cell.load.traits.unit == DELIVERY:
@@ -186,11 +186,9 @@ def series_sentence(found: SeriesResult, of: str) -> str:
     left_out = ""
     if found.left_out:
         numbers = formatting.listed(formatting.level(at) for at in found.left_out)
-        left_out = (
-            f"; {numbers} may not be believed and {_IS_ARE[len(found.left_out) == 1]} left out"
-        )
+        left_out = f"; {numbers} left out as invalid"
     if found.best_at is None or found.enough_at is None:
-        return f"{who}: too few numbers of {of} may be believed to hold them side by side{left_out}"
+        return f"{who}: too few valid values of {of} to compare{left_out}"
     best = formatting.level(found.best_at)
     about = subject(found.metric, found.load)
     if found.rounds < _PAIRS:
@@ -211,8 +209,6 @@ def series_sentence(found: SeriesResult, of: str) -> str:
 _PAIRS = 2
 """A single pair of rounds has no interval."""
 
-_IS_ARE = {True: "is", False: "are"}
-
 
 def subject(metric: str, load: Load) -> str:
     """What a metric is about."""
@@ -220,9 +216,9 @@ def subject(metric: str, load: Load) -> str:
 
 
 def state(cell: CellResult) -> str:
-    """`valid`, or `not valid: ` and why."""
+    """`valid`, or `invalid: ` and why."""
     found = cell.validity
-    return "valid" if found.is_valid else f"not valid: {found.state}"
+    return "valid" if found.is_valid else f"invalid: {found.state}"
 
 
 def cell_label(cell: CellResult, *, driver: bool = False) -> str:
@@ -240,7 +236,7 @@ def oriented(comparison: Comparison, base: str) -> tuple[float | None, Bounds | 
 
 
 def is_clear(bounds: Bounds | None) -> bool:
-    """Whether the interval of a ratio leaves 1 out."""
+    """Whether the interval of a ratio excludes 1."""
     return bounds is not None and not bounds[0] <= 1 <= bounds[1]
 
 

@@ -35,7 +35,7 @@ class PercentileIntervals:
 
 @dataclass(frozen=True, slots=True)
 class LoopLag:
-    """How late a timer on the event loop fired, in milliseconds; None where nobody looked."""
+    """How late a timer on the event loop fired, in milliseconds; None where it was not sampled."""
 
     p50: float | None = None
     p99: float | None = None
@@ -72,7 +72,7 @@ class TargetUse:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUse:
-    """What PostgreSQL's own counters say of it within the windows; None where nobody looked.
+    """What PostgreSQL's own counters say of it within the windows; None where it was not sampled.
 
     Attributes:
         connections: Largest number of connections that the target held.
@@ -104,7 +104,7 @@ class DatabaseUse:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Target and database in one stretch of a window; None where nobody looked.
+    """Target and database in one stretch of a window; None where it was not sampled.
 
     Attributes:
         t_s: The middle of the stretch, in seconds from the start of the window.
@@ -160,7 +160,7 @@ class WorkerUse:
         rounds: In how many rounds it drove.
         samples: Those it has delivered.
         clock: How its times came into the master's clock; see `ClockKind`.
-        uncertainty_ms: At most so wrong is the offset between the clocks, in milliseconds.
+        uncertainty_ms: Upper bound of the clock-offset error, in milliseconds.
         cpu_fraction: CPU seconds per second of the window.
         loop_lag_ms_p99: 99th percentile of the lag of its event loop.
         lost: Why it did not deliver all; empty if it did.

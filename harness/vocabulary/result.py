@@ -18,14 +18,14 @@ from loopmark.harness.vocabulary.scenario import Sweep
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """What stands where the figures of a cell would be that is not valid; it has none."""
+    """What stands in the place of the figures of an invalid cell."""
 
     validity: Validity
 
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """One cell: what was measured in it, and whether it may be believed.
+    """One cell: what was measured in it, and whether it is valid.
 
     On disk the figures stand beside the other fields.
 
@@ -40,7 +40,7 @@ class CellResult:
             which speak against the cell as well.
         error_examples: By kind, the first few messages.
         audits: Of the scenario.
-        validity: Whether the figures may be believed.
+        validity: Whether the figures count.
         unjudged: The figures. Read them through `figures` or `figures_despite`; only what makes or
             stores results handles them without their validity.
         stderr_tail: Last lines of a process that died.

@@ -20,18 +20,18 @@ def test_the_documented_line_is_held_against_the_measured_one(results: RunResult
 
 def test_the_answer_counts_the_comparisons(results: RunResults, many: RunResults) -> None:
     assert headline.answer(many) == (
-        "Of 18 comparisons with the default sync pool, async reached 10 times the answers per "
-        "second in 2 and stayed below that in 16."
+        "Of 18 comparisons with the default sync pool, async reached 10 times the throughput in "
+        "2 and stayed below that in 16."
     )
     assert headline.answer(results) == (
-        "Of 2 comparisons with the default sync pool, async stayed below 10 times the answers per "
-        "second in 1 and cannot be judged in 1."
+        "Of 2 comparisons with the default sync pool, async stayed below 10 times the throughput "
+        "in 1 and was inconclusive in 1."
     )
 
 
 def test_an_interval_that_reaches_the_claim_leaves_it_open(results: RunResults) -> None:
     wide = tuple(replace(one, ratio_ci=(0.01, 400.0)) for one in results.comparisons)
-    assert "had too few rounds to tell in 1" in headline.answer(replace(results, comparisons=wide))
+    assert "was inconclusive in 2" in headline.answer(replace(results, comparisons=wide))
     alone = tuple(replace(one, ratio_ci=None, rounds=1) for one in results.comparisons)
     assert "stayed below" not in headline.answer(replace(results, comparisons=alone))
 
@@ -46,7 +46,7 @@ def test_an_interval_across_one_is_no_difference(many: RunResults) -> None:
     assert "neither faster nor slower with 10 at once as far as these rounds can show" in text
 
 
-def test_a_cell_that_may_not_be_believed_is_named_and_its_figure_is_not(
+def test_an_invalid_cell_is_named_and_its_figure_is_not(
     results: RunResults,
 ) -> None:
     doubted = Validity(ValidityState.DRIVER_LIMITED)
@@ -55,7 +55,7 @@ def test_a_cell_that_may_not_be_believed_is_named_and_its_figure_is_not(
         for cell in results.cells
     )
     text = " ".join(headline.sentences(replace(results, cells=cells)))
-    assert "no figure that may be believed; at 100 not believable: driver-limited" in text
+    assert "o valid result of async code; at 100 invalid: driver-limited" in text
     assert "580 ms" not in text
 
 

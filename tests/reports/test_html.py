@@ -121,12 +121,12 @@ def test_texts_of_a_target_are_escaped(results: RunResults) -> None:
     assert text.count("&lt;script&gt;") >= 3  # a reason, an error's example, the end of stderr
 
 
-def test_what_may_not_be_believed_is_in_the_banner_and_in_its_row(results: RunResults) -> None:
+def test_what_is_invalid_is_in_the_banner_and_in_its_row(results: RunResults) -> None:
     text = html.render(results)
-    assert "2 of 6 cells may not be believed" in text
+    assert "2 of 6 cells are invalid" in text
     assert "This run was interrupted" in text
-    assert "not valid: wrong-answers" in text
-    assert "not valid: interrupted" in text
+    assert "invalid: wrong-answers" in text
+    assert "invalid: interrupted" in text
     assert "0 of 3 rounds were measured" in text
     assert text.count('class="unbelieved"') == 8  # two cells in four tables
 
@@ -200,7 +200,7 @@ def test_stages_have_a_chart_with_the_knee(open_loads: RunResults) -> None:
     steps = next(one for one in descriptions if "and it kept up to 200" in one)
     assert "100 at 100" in steps
     assert "350 at 400" in steps
-    assert "which may not be believed" in "".join(descriptions)
+    assert ", invalid" in "".join(descriptions)
 
 
 def descriptions(text: str) -> list[str]:
@@ -240,7 +240,7 @@ def test_a_series_is_one_section_with_its_number_on_the_axis(swept: RunResults) 
     assert '<h2 id="sweep-files-limit-title">How many files at once?</h2>' in text
     assert "<p>Each request has 100 files read.</p>" in text, "what all of them say"
     rates = next(one for one in descriptions(text) if one.startswith("sync: 6.60 at 1 "))
-    assert "42.6 at 256 (95% interval 38.0 to 47.7), which may not be believed" in rates
+    assert "42.6 at 256 (95% interval 38.0 to 47.7), invalid" in rates
     assert '<th scope="col">Files open at once</th>' in text
     assert "files open at once = 16, 10 users: async answers 1.67 times" in text
 

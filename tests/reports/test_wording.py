@@ -160,7 +160,7 @@ def series(**changed: object) -> SeriesResult:
         (series(rounds=1, enough_at=1.0), "limit = 64; one round only, it may be chance"),
         (
             series(best_at=None, enough_at=None, left_out=(1.0, 4.0)),
-            "to hold them side by side; 1 and 4 may not be believed and are left out",
+            "too few valid values of limit to compare; 1 and 4 left out as invalid",
         ),
     ],
 )

@@ -100,7 +100,7 @@ class Traits:
 
 
 LATENCIES = ("latency_ms.p50", "latency_ms.p90", "latency_ms.p99")
-"""The latencies that two drivers are held side by side in."""
+"""The latencies in which two drivers are compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

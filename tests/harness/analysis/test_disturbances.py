@@ -57,7 +57,7 @@ def test_what_was_asked_otherwise_is_not_held_side_by_side(other: CellResult) ->
     assert along_disturbance([CALM, other]) == ()
 
 
-def test_what_may_not_be_believed_has_no_ratio() -> None:
+def test_what_is_invalid_has_no_ratio() -> None:
     other = replace(measured(fan_out(stalled=1), 20.0), validity=DOUBTFUL)
     for one in along_disturbance([CALM, other]):
         assert one.ratio is None
