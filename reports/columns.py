@@ -18,6 +18,13 @@ FEW_SAMPLES_NOTE = (
     "10,000."
 )
 
+WORDS = frozenset(
+    {"Target", "Driver", "Validity", "Scenario", "Load", "Figure", "In words", "Request", "Step"}
+    | {"Kind", "Kind of error", "Examples", "Worker", "Clock", "Lost", "Cell", "Measured"}
+    | {"Ratio of", "Of", "What", "Agree"}
+)
+"""Headings of columns that hold no figures."""
+
 _TAIL = "latency_ms.p999"
 
 

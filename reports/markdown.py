@@ -22,12 +22,6 @@ _COSTS_OF_SERIES = (*_COSTS, "target_files", "target_threads", "target_loop_lag_
 _COSTS_OF_FAN_OUT = (
     *("cpu_ms_per_request", "fan_out_driver_cpu_us", "fan_out_kib_per_connection"),
 )
-_WORDS = frozenset(
-    {"Target", "Driver", "Validity", "Scenario", "Load", "Figure", "In words", "Request"}
-    | {"Kind of error", "Examples", "Worker", "Clock", "Lost", "Step"}
-)
-"""Headings of columns that hold no figures."""
-
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&])")
 
 
@@ -237,7 +231,7 @@ def _row(
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     # Figures to the right, words to the left.
-    rule = ["---" if name in _WORDS else "---:" for name in headings]
+    rule = ["---" if name in columns.WORDS else "---:" for name in headings]
     lines = [_line(headings), f"| {' | '.join(rule)} |", *map(_line, rows)]
     return "\n".join(lines)
 
