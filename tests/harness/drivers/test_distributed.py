@@ -388,7 +388,7 @@ async def test_another_clock_is_aligned(tmp_path: Path) -> None:
 async def test_another_version_is_refused_with_both() -> None:
     port = free_port()
     older = (
-        "import sys, runpy, harness\n"
+        "import runpy, loopmark.harness\n"
         "loopmark.harness.__version__ = '0.0.9'\n"
         f"runpy.run_module({WORKER!r}, run_name='__main__', alter_sys=True)\n"
     )
