@@ -439,7 +439,7 @@ def fan_out(  # noqa: PLR0913 - a cell has that many coordinates
 ) -> CellResult:
     """A cell of a fan-out: `missing` deliveries did not come; with stages one for each of these."""
     expected = round(sum(one.arrivals for one in load.window)) * load.readers * 3
-    per_s = expected / 3 / load.duration_s
+    per_s = expected / 3 / load.measured_s
     heard = Percentiles(p50=p99 / 4, p90=p99 / 2, p95=p99 / 1.5, p99=p99, p999=None, max=2 * p99)
     due = replace(heard, p50=p99 / 4 + 3, p99=p99 + 5)
     found = tuple(
@@ -499,7 +499,7 @@ def fan_out(  # noqa: PLR0913 - a cell has that many coordinates
             database_use=DatabaseUse(
                 connections=12, transactions_per_request=0.00125, cpu_ms_per_request=0.002
             ),
-            offered_rps=expected / 3 / load.duration_s / load.readers,
+            offered_rps=expected / 3 / load.measured_s / load.readers,
             steps=steps,
             stages=found,
             knee_rps=knee,

@@ -272,7 +272,7 @@ class _ArrivingExecution(LoadExecution):
         self._due_ns: int | None = None
         for user in pool.users:
             user.on_end = self._ended
-        self._stop_ns = self._keep_window(start_ns, load.warmup_s, load.duration_s)
+        self._stop_ns = self._keep_window(start_ns, load.warmup_s, load.measured_s)
         self._timer = PreciseTimer(pool.loop, self._fire)
         self._next()
 

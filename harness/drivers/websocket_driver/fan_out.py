@@ -182,7 +182,7 @@ class _FanOutRound:
         executions = [run(load.publishing, publishers, self.window, start_ns)]
         if self._askers:
             askers = UserPool(loop, self._askers, self._of_askers, recording, random)
-            meanwhile = Closed(len(self._askers), load.duration_s, load.warmup_s)
+            meanwhile = Closed(len(self._askers), load.measured_s, load.warmup_s)
             executions.append(run(meanwhile, askers, Window(loop), start_ns))
         await asyncio.gather(*executions)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
@@ -18,12 +18,12 @@ from loopmark.harness.vocabulary.loads.bounds import (
 )
 from loopmark.harness.vocabulary.loads.model import (
     LATENCIES,
-    LoadModel,
     Stage,
     Stretch,
     Traits,
     Words,
 )
+from loopmark.harness.vocabulary.loads.scheduled import Scheduled
 
 DEFAULT_MAX_IN_FLIGHT = 256
 
@@ -31,20 +31,13 @@ RAMP_STAGES = 10
 """Into so many equal stretches a ramp is cut: few enough that each holds a tenth of the samples."""
 
 
-class _Arriving(LoadModel):
+class _Arriving(Scheduled):
     """What they have in common."""
 
     __slots__ = ()
 
     arrivals: Spacing
     max_in_flight: int
-    warmup_s: float
-    drain_s: float
-
-    @property
-    @abstractmethod
-    def _rates(self) -> str:
-        """Template for its arrivals per second."""
 
     @property
     @abstractmethod
@@ -55,20 +48,20 @@ class _Arriving(LoadModel):
     def _words(self) -> Words:
         poisson = self.arrivals == "poisson"
         at_once = (
-            f"{self._rates} arrivals per second{self._over}"
+            f"{self.rates_in_words} arrivals per second{self._over}"
             f"{', at random moments (Poisson)' if poisson else ''}"
         )
         return Words(
             at_once=at_once,
-            size=f"{self._rates}{', Poisson' if poisson else ''}",
+            size=f"{self.rates_in_words}{', Poisson' if poisson else ''}",
             heading="Arrivals",
             planned=(
-                f"{at_once}, for {{duration_s:seconds}} after {{warmup_s:seconds}} of warm-up, "
-                "at most {max_in_flight:count} flows under way"
+                f"{at_once}, {self.planned_in_words}, at most "
+                "{max_in_flight:count} flows under way"
             ),
             kind="",
             axis="arrivals per second",
-            short=f"{self._rates}/s{' Poisson' if poisson else ''}",
+            short=f"{self.rates_in_words}/s{' Poisson' if poisson else ''}",
             note=(
                 "Flows arrive faster and faster, whatever the target does; what counts is up to "
                 "which rate it keeps up."
@@ -91,16 +84,6 @@ class _Arriving(LoadModel):
         return
 
     @property
-    def window_s(self) -> tuple[float, float]:
-        """When the window opens and closes, in seconds from the start."""
-        return self.warmup_s, self.warmup_s + sum(one.duration_s for one in self.window)
-
-    @property
-    def planned_s(self) -> float:
-        """Seconds that one round is expected to take."""
-        return self.window_s[1] + self.drain_s
-
-    @property
     def label(self) -> str:
         """Model and size, as in a cell's name."""
         return f"{self._name}{'' if self.arrivals == 'constant' else f'-{self.arrivals}'}"
@@ -109,13 +92,6 @@ class _Arriving(LoadModel):
     def spacing(self) -> Spacing:
         """How arrivals are spaced."""
         return self.arrivals
-
-    @property
-    def stretches(self) -> tuple[Stretch, ...]:
-        """The arrival rate over time: the warm-up first, then the measured window."""
-        first = self.window[0].start_rate
-        warmup = (Stretch(self.warmup_s, first, first),) if self.warmup_s > 0 else ()
-        return warmup + self.window
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +143,6 @@ class Open(_Arriving):
         )
 
     @property
-    def _rates(self) -> str:
-        return "{rate:level}"
-
-    @property
     def _name(self) -> str:
         return f"open-{self.rate:g}"
 
@@ -183,11 +155,6 @@ class Open(_Arriving):
     def window(self) -> tuple[Stretch, ...]:
         """The arrival rate through the measured window."""
         return (Stretch(self.duration_s, self.rate, self.rate),)
-
-    @property
-    def comparable(self) -> Self:
-        """Itself without what the last requests are expected to take."""
-        return replace(self, drain_s=0.0)
 
 
 _RISING = Traits(
@@ -226,31 +193,12 @@ class Steps(_Arriving):
         return replace(self._words, kind="step by step")
 
     @property
-    def _rates(self) -> str:
-        return "{from_rate:level} to {to_rate:level}"
-
-    @property
     def _over(self) -> str:
         return f" in {len(self.rates)} steps of {{step_s:seconds}}"
 
     @property
     def _name(self) -> str:
-        return f"steps-{self.from_rate:g}-{self.to_rate:g}-by-{len(self.rates)}"
-
-    @property
-    def from_rate(self) -> float:
-        """Arrivals per second in the first step."""
-        return self.rates[0]
-
-    @property
-    def to_rate(self) -> float:
-        """And in the last."""
-        return self.rates[-1]
-
-    @property
-    def duration_s(self) -> float:
-        """Length of the measured window, in seconds."""
-        return len(self.rates) * self.step_s
+        return f"steps-{self.first_rate:g}-{self.last_rate:g}-by-{len(self.rates)}"
 
     @property
     def magnitude(self) -> float:
@@ -261,16 +209,6 @@ class Steps(_Arriving):
     def window(self) -> tuple[Stretch, ...]:
         """The arrival rate through the measured window."""
         return tuple(Stretch(self.step_s, rate, rate) for rate in self.rates)
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """Its steps."""
-        return steps_as_stages(self.rates, self.step_s)
-
-    @property
-    def comparable(self) -> Self:
-        """Itself without what the last requests are expected to take."""
-        return replace(self, drain_s=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,10 +244,6 @@ class Ramp(_Arriving):
         return replace(self._words, kind="up a ramp")
 
     @property
-    def _rates(self) -> str:
-        return "{from_rate:level} to {to_rate:level}"
-
-    @property
     def _over(self) -> str:
         return " over {duration_s:seconds}"
 
@@ -329,20 +263,10 @@ class Ramp(_Arriving):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Equal stretches of it, each with its mean rate."""
+        """Equal parts of it, each with its mean rate."""
         slope = (self.to_rate - self.from_rate) / RAMP_STAGES
         length = self.duration_s / RAMP_STAGES
         return tuple(
             Stage(number * length, length, self.from_rate + (number + 0.5) * slope)
             for number in range(RAMP_STAGES)
         )
-
-    @property
-    def comparable(self) -> Self:
-        """Itself without what the last requests are expected to take."""
-        return replace(self, drain_s=0.0)
-
-
-def steps_as_stages(rates: tuple[float, ...], step_s: float) -> tuple[Stage, ...]:
-    """A stage for each of the rates, in time order."""
-    return tuple(Stage(number * step_s, step_s, rate) for number, rate in enumerate(rates))

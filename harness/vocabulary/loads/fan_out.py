@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict
 
-from loopmark.harness.vocabulary.loads.arriving import Open, Steps, steps_as_stages
+from loopmark.harness.vocabulary.loads.arriving import Open, Steps
 from loopmark.harness.vocabulary.loads.bounds import (
     Concurrency,
     Few,
@@ -19,12 +20,11 @@ from loopmark.harness.vocabulary.loads.bounds import (
 from loopmark.harness.vocabulary.loads.model import (
     DELIVERY,
     LATENCIES,
-    LoadModel,
-    Stage,
     Stretch,
     Traits,
     Words,
 )
+from loopmark.harness.vocabulary.loads.scheduled import Scheduled
 
 CONNECTING_S = 0.006
 """What a client's connection is expected to take, for the time left: most of it is the target's
@@ -37,14 +37,65 @@ IN_TIME = "99% within 100 ms of the moment at which it was due to be published"
 """When a stage of a fan-out is in time; the rule and its reason are in `analysis.knee`."""
 
 
-class _FanningOut(LoadModel):
+class _FanningOut(Scheduled):
     """What both have in common."""
 
     __slots__ = ()
 
     clients: int
-    warmup_s: float
-    drain_s: float
+    slow: int
+    stalled: int
+    http_users: int
+
+    @property
+    @abstractmethod
+    def publishing(self) -> Open | Steps:
+        """The open load as which publications arrive: evenly spaced."""
+
+    @property
+    def _words(self) -> Words:
+        users = "HTTP user" if self.http_users == 1 else "HTTP users"
+        there = (("slow", self.slow), ("stalled", self.stalled))
+        silent = [f"{{{what}:count}} of them {what}" for what, many in there if many]
+        beside = ["{http_users:count} " + users] if self.http_users else []
+        others = [f"{{{what}:count}} {what}" for what, many in there if many] + beside
+        pace = f"{self.rates_in_words} publications per second"
+        crowd = f"{{clients:count}} at {self.rates_in_words}/s"
+        clients = "{clients:count} " + ("client" if self.clients == 1 else "clients")
+        at_once = ", ".join([clients, *silent, *beside, pace])
+        short = f"{{clients:count}}x{self.rates_in_words}/s" + "".join(f" +{one}" for one in others)
+        return Words(
+            at_once=at_once,
+            size=", ".join([crowd, *others]),
+            heading="Clients",
+            planned=f"{at_once}, {self.planned_in_words}",
+            kind="at a constant rate",
+            note=(
+                "One publisher tells every client something, at a constant rate, whatever the "
+                "target does; what counts is that each client that reads hears all of it, once and "
+                "in order, and how long that takes from the moment at which the target emitted it."
+            ),
+            others=tuple(others),
+            short=short.replace("HTTP users", "HTTP"),
+            crowd=crowd,
+            pace=pace,
+            axis="clients that hear events",
+        )
+
+    @property
+    def window(self) -> tuple[Stretch, ...]:
+        """The rate of publications through the measured window."""
+        return self.publishing.window
+
+    @property
+    def concurrency(self) -> int:
+        """The number of connections at most."""
+        return self.clients + self.http_users + PUBLISHERS
+
+    @property
+    def readers(self) -> int:
+        """Clients that read at once, and so must hear everything."""
+        return self.clients - self.slow - self.stalled
 
     @property
     def magnitude(self) -> float:
@@ -67,14 +118,9 @@ class _FanningOut(LoadModel):
         return self.concurrency - PUBLISHERS
 
     @property
-    def window_s(self) -> tuple[float, float]:
-        """When the window opens and closes, in seconds from the start."""
-        return self.warmup_s, self.warmup_s + sum(one.duration_s for one in self.window)
-
-    @property
     def planned_s(self) -> float:
         """Seconds that one round is expected to take."""
-        return CONNECTING_S * self.clients + self.window_s[1] + self.drain_s
+        return CONNECTING_S * self.clients + super().planned_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,37 +174,7 @@ class FanOut(_FanningOut):
     @property
     def words(self) -> Words:
         """How it is worded."""
-        users = "HTTP user" if self.http_users == 1 else "HTTP users"
-        there = (("slow", "slow", self.slow), ("stalled", "stalled", self.stalled))
-        silent = [f"{{{name}:count}} of them {what}" for name, what, many in there if many]
-        beside = ["{http_users:count} " + users] if self.http_users else []
-        others = [f"{{{name}:count}} {what}" for name, what, many in there if many] + beside
-        pace, crowd = "{rate:level} publications per second", "{clients:count} at {rate:level}/s"
-        at_once = ", ".join([_audience(self.clients), *silent, *beside, pace])
-        return Words(
-            at_once=at_once,
-            size=", ".join([crowd, *others]),
-            heading="Clients",
-            planned=f"{at_once}, for {{duration_s:seconds}} after {{warmup_s:seconds}} of warm-up",
-            kind="at a constant rate",
-            note=(
-                "One publisher tells every client something, at a constant rate, whatever the "
-                "target does; what counts is that each client that reads hears all of it, once and "
-                "in order, and how long that takes from the moment at which the target emitted it."
-            ),
-            others=tuple(others),
-            short="".join(
-                ["{clients:count}x{rate:level}/s", *(f" +{one}" for one in others)]
-            ).replace("HTTP users", "HTTP"),
-            crowd=crowd,
-            pace=pace,
-            axis="clients that hear events",
-        )
-
-    @property
-    def readers(self) -> int:
-        """Clients that read at once, and so must hear everything."""
-        return self.clients - self.slow - self.stalled
+        return self._words
 
     @property
     def publishing(self) -> Open:
@@ -171,26 +187,11 @@ class FanOut(_FanningOut):
         )
 
     @property
-    def window(self) -> tuple[Stretch, ...]:
-        """The rate of publications through the measured window."""
-        return self.publishing.window
-
-    @property
-    def concurrency(self) -> int:
-        """The number of connections at most."""
-        return self.clients + self.http_users + PUBLISHERS
-
-    @property
     def label(self) -> str:
         """Model and size, as in a cell's name."""
         parts = (("slow", self.slow), ("stalled", self.stalled), ("http", self.http_users))
         others = "".join(f"-{what}-{n}" for what, n in parts if n)
         return f"fan-out-{self.clients}-at-{self.rate:g}{others}"
-
-    @property
-    def comparable(self) -> Self:
-        """Itself without how long the last deliveries are awaited."""
-        return replace(self, drain_s=0.0)
 
     @property
     def undisturbed(self) -> Self:
@@ -227,48 +228,26 @@ class FanOutSteps(_FanningOut):
         knee="all-heard",
         headline="knee_rps",
     )
-    slow: ClassVar[int] = 0
-    stalled: ClassVar[int] = 0
-    http_users: ClassVar[int] = 0
+    slow = 0
+    stalled = 0
+    http_users = 0
 
     @property
     def words(self) -> Words:
         """How it is worded."""
-        rates = "{from_rate:level} to {to_rate:level}"
-        pace = f"{rates} publications per second"
-        at_once = (
-            f"{_audience(self.clients)}, {pace} in {len(self.rates)} steps of {{step_s:seconds}}"
-        )
-        return Words(
-            at_once=at_once,
-            size=f"{{clients:count}} at {rates}/s",
-            heading="Clients",
-            planned=f"{at_once}, for {{duration_s:seconds}} after {{warmup_s:seconds}} of warm-up",
+        words = self._words
+        steps = f" in {len(self.rates)} steps of {{step_s:seconds}}"
+        return replace(
+            words,
+            at_once=words.at_once + steps,
+            planned=words.planned.replace(words.at_once, words.at_once + steps),
             kind="rate by rate",
             note=(
                 "One publisher tells every client something, faster and faster; what counts is the "
                 f"highest rate up to which everybody hears all of it, {IN_TIME}."
             ),
-            short=f"{{clients:count}}x{rates}/s",
-            crowd=f"{{clients:count}} at {rates}/s",
-            pace=pace,
             axis="publications per second",
         )
-
-    @property
-    def from_rate(self) -> float:
-        """Publications per second in the first step."""
-        return self.rates[0]
-
-    @property
-    def to_rate(self) -> float:
-        """And in the last."""
-        return self.rates[-1]
-
-    @property
-    def readers(self) -> int:
-        """Clients that read at once: all of them."""
-        return self.clients
 
     @property
     def publishing(self) -> Steps:
@@ -281,37 +260,7 @@ class FanOutSteps(_FanningOut):
         )
 
     @property
-    def window(self) -> tuple[Stretch, ...]:
-        """The rate of publications through the measured window."""
-        return self.publishing.window
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """Its steps."""
-        return steps_as_stages(self.rates, self.step_s)
-
-    @property
-    def duration_s(self) -> float:
-        """Length of the measured window, in seconds."""
-        return len(self.rates) * self.step_s
-
-    @property
-    def concurrency(self) -> int:
-        """The number of connections at most."""
-        return self.clients + PUBLISHERS
-
-    @property
     def label(self) -> str:
         """Model and size, as in a cell's name."""
-        ends = f"{self.from_rate:g}-{self.to_rate:g}"
+        ends = f"{self.first_rate:g}-{self.last_rate:g}"
         return f"fan-out-{self.clients}-steps-{ends}-by-{len(self.rates)}"
-
-    @property
-    def comparable(self) -> Self:
-        """Itself without how long the last deliveries are awaited."""
-        return replace(self, drain_s=0.0)
-
-
-def _audience(clients: int) -> str:
-    """Template for the number of clients."""
-    return f"{{clients:count}} {'client' if clients == 1 else 'clients'}"

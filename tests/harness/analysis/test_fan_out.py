@@ -53,11 +53,11 @@ def summary(
     target: tuple[TargetReading, ...] = (),
 ) -> CellResult:
     """One round; the driver says what the rows show unless it is said what else."""
-    end = START + round(load.duration_s * 1e9)
+    end = START + round(load.measured_s * 1e9)
     inside = [row for row in rows if START <= row["due_ns"] < end and row["step"] == "publish"]
     right = sum(row["error"] == "" for row in inside)
     said = said or fan_out_report(right, failed=len(inside) - right)
-    driver = replace(driver or report(load.duration_s), fan_out=said)
+    driver = replace(driver or report(load.measured_s), fan_out=said)
     return summaries.summarise(
         cell(load=load), [record(0, driver, target=target)], by_round(frame(rows)), ()
     )
@@ -397,7 +397,7 @@ def test_knee_is_the_rate_before_the_first_that_was_not_kept_up_with(kept: list[
     load = fan_out_steps(*[10.0 * (n + 1) for n in range(len(kept))], clients=2)
     by_rate = {10.0 * (n + 1): ok for n, ok in enumerate(kept)}
     rows = fanned_out(load, heard_ms=lambda rate: 1.0 if by_rate[rate] else 120.0)
-    counted = [fan_out.stage_counts(load.stages, report(load.duration_s), frame(rows))]
+    counted = [fan_out.stage_counts(load.stages, report(load.measured_s), frame(rows))]
     found = stages.results(load.stages, counted, knee.kept_up(load, counted, SHIPPED))
     assert [one.kept_up for one in found] == kept
     first_failed = kept.index(False) if False in kept else None

@@ -55,7 +55,7 @@ def driven(
 
 
 def summary(load: Steps | Ramp, rows: list[dict[str, Any]], rounds: int = 1) -> CellResult:
-    records = [record(n, report(load.duration_s)) for n in range(rounds)]
+    records = [record(n, report(load.measured_s)) for n in range(rounds)]
     all_rows = [row | {"round": n} for n in range(rounds) for row in rows]
     return summaries.summarise(
         cell(load=load, rounds=rounds), records, by_round(frame(all_rows)), ()

@@ -58,7 +58,7 @@ def rate_at(load: Arriving, time_s: float) -> float:
             step = min(max(0, math.floor(into_s / load.step_s)), len(load.rates) - 1)
             return load.rates[step]
         case Ramp():
-            share = min(max(0.0, into_s / load.duration_s), 1.0)
+            share = min(max(0.0, into_s / load.measured_s), 1.0)
             return load.from_rate + share * (load.to_rate - load.from_rate)
 
 
@@ -76,13 +76,13 @@ def expected_by(load: Arriving, time_s: float) -> float:
 def test_arrivals_rise_and_lie_within_warm_up_and_window(load: Arriving, seed: int) -> None:
     times = list(arrival_times(load, Random(seed)))
     assert all(a <= b for a, b in pairwise(times))
-    assert all(0 <= time <= load.warmup_s + load.duration_s + 1e-9 for time in times)
+    assert all(0 <= time <= load.warmup_s + load.measured_s + 1e-9 for time in times)
 
 
 @given(CONSTANT)
 def test_constant_arrivals_are_as_many_as_the_area_under_the_rate(load: Arriving) -> None:
     times = list(arrival_times(load, Random(0)))
-    area = expected_by(load, load.warmup_s + load.duration_s)
+    area = expected_by(load, load.warmup_s + load.measured_s)
     assert math.ceil(area - 1e-6) <= len(times) <= math.ceil(area + 1e-6)
 
 
@@ -126,7 +126,7 @@ def test_extreme_ramps_are_inverted_exactly(start: float, end: float) -> None:
 def test_stretches_cover_the_warm_up_at_the_first_rate_and_the_window(load: Arriving) -> None:
     found = load.stretches
     total_s = sum(one.duration_s for one in found)
-    assert total_s == pytest.approx(load.warmup_s + load.duration_s)
+    assert total_s == pytest.approx(load.warmup_s + load.measured_s)
     assert found[0].start_rate == rate_at(load, 0.0)
     if load.warmup_s:
         assert found[0] == Stretch(load.warmup_s, rate_at(load, 0.0), rate_at(load, 0.0))
@@ -158,7 +158,7 @@ def test_poisson_arrivals_have_exponential_gaps() -> None:
 def test_poisson_counts_have_their_mean_as_variance(load: Arriving) -> None:
     """In the whole and in each quarter of the window: here 100 are expected in all."""
     seeds = 600
-    edges = np.linspace(0, load.duration_s, 5)
+    edges = np.linspace(0, load.measured_s, 5)
     counts = np.array(
         [np.histogram(list(arrival_times(load, Random(n))), edges)[0] for n in range(seeds)]
     )
