@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self, TypeAlias
@@ -110,7 +109,7 @@ class Objection:
     """What is held against a cell, in numbers and names; never in words."""
 
     code: ObjectionCode
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
 
     @classmethod
     def of(cls, code: ObjectionCode, **values: Value) -> Self:

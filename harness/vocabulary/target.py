@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -41,7 +40,7 @@ class Target:
     asgi: str = ""
     command: tuple[str, ...] = ()
     url: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     folder: str = ""
     ready: str = ""
     description: str = ""
