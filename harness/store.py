@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -14,18 +17,47 @@ from pydantic import TypeAdapter, ValidationError
 
 from loopmark.harness.errors import UserError
 from loopmark.harness.vocabulary.cell import Cell
-from loopmark.harness.vocabulary.record import SCHEMA_VERSION, RoundRecord, RunRecord
+from loopmark.harness.vocabulary.record import (
+    SCHEMA_VERSION,
+    DocumentedPoint,
+    RoundRecord,
+    RunRecord,
+)
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.harness.vocabulary.sample import LABELS
+from loopmark.harness.vocabulary.scenario import LocustfileFacts, ScenarioFacts
+from loopmark.harness.vocabulary.target import Target
+from loopmark.harness.vocabulary.thresholds import Thresholds
 
 LATEST = "latest"
 
-_VERSION = TypeAdapter(dict[str, Any])
+_OBJECT = TypeAdapter(dict[str, Any])
 _RUN = TypeAdapter(RunRecord)
 _ROUND = TypeAdapter(RoundRecord)
 _RESULTS = TypeAdapter(RunResults)
 
-T = TypeVar("T")
+_PASSWORD = re.compile(rb"""(://[^/\s:@?#'"\\]*):[^/\s?#'"\\]*@""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Catalog:
+    """What a version knew, and its run.json did not say.
+
+    Attributes:
+        scenarios: Its scenarios by name.
+        targets: Its targets by name.
+        documented: The timing table of the documentation.
+        thresholds: By which it judged.
+    """
+
+    scenarios: dict[str, ScenarioFacts]
+    targets: dict[str, Target]
+    documented: tuple[DocumentedPoint, ...]
+    thresholds: Thresholds
+
+
+_CATALOG = TypeAdapter(_Catalog)
+_LOCUSTFILE = TypeAdapter(LocustfileFacts)
 
 
 class RunFolder:
@@ -104,16 +136,31 @@ class RunFolder:
         return self.cell(cell) / f"round-{round_number}.parquet"
 
     def write_run(self, record: RunRecord) -> None:
-        """Store `run.json`."""
-        _write(self.path / "run.json", _RUN.dump_json(record, indent=2))
+        """Store `run.json`, with stars for the password of every URL in it."""
+        content = _PASSWORD.sub(rb"\1:***@", _RUN.dump_json(record, indent=2))
+        _write(self.path / "run.json", content)
 
     def read_run(self) -> RunRecord:
-        """Load `run.json`.
+        """Load `run.json`, also of version 1.
 
         Raises:
             UserError: It is broken, or of another schema version.
         """
-        return _read(self.path / "run.json", _RUN)
+        path = self.path / "run.json"
+        content = _content(path)
+        try:
+            fields = _OBJECT.validate_json(content)
+            match fields.get("schema_version"):
+                case 1:
+                    return _completed(fields)
+                case version if version != SCHEMA_VERSION:
+                    raise UserError(
+                        f"{path}: schema version {version!r}; this Loopmark reads versions 1 and "
+                        f"{SCHEMA_VERSION}"
+                    )
+            return _RUN.validate_json(content)
+        except ValidationError as error:
+            raise _broken(path, error) from None
 
     def write_round(self, cell: Cell, record: RoundRecord) -> None:
         """Store what is known of one round beside its samples."""
@@ -126,7 +173,7 @@ class RunFolder:
         Raises:
             UserError: One is broken.
         """
-        records = [_read(path, _ROUND) for path in self.cell(cell).glob("round-*.json")]
+        records = [_round(path) for path in self.cell(cell).glob("round-*.json")]
         return tuple(sorted(records, key=lambda record: record.round))
 
     def read_samples(
@@ -159,14 +206,6 @@ class RunFolder:
         """Store `results.json`."""
         _write(self.results_file, _RESULTS.dump_json(results, indent=1))
 
-    def read_results(self) -> RunResults:
-        """Load `results.json`.
-
-        Raises:
-            UserError: It is missing, broken, or of another schema version.
-        """
-        return _read(self.results_file, _RESULTS)
-
 
 def _samples(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     table = pq.read_table(path, columns=list(columns))
@@ -184,23 +223,53 @@ def _write(path: Path, content: bytes) -> None:
     part.replace(path)
 
 
-def _read(path: Path, adapter: TypeAdapter[T]) -> T:
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _round(path: Path) -> RoundRecord:
     try:
-        # Before the fields: those of another version are other fields.
-        version = _VERSION.validate_json(content).get("schema_version", SCHEMA_VERSION)
-        if version != SCHEMA_VERSION:
-            raise UserError(
-                f"{path}: schema version {version!r}; this Loopmark reads version {SCHEMA_VERSION}"
-            )
-        return adapter.validate_json(content)
+        return _ROUND.validate_json(_content(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: {where or 'the file'}: {first['msg']}") from None
+        raise _broken(path, error) from None
+
+
+def _broken(path: Path, error: ValidationError) -> UserError:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return UserError(f"{path}: {where or 'the file'}: {first['msg']}")
+
+
+def _completed(fields: dict[str, Any]) -> RunRecord:
+    """A run of version 1 with what that version knew of its scenarios and targets.
+
+    Raises:
+        ValidationError: It is broken.
+    """
+    text = (files("loopmark.harness") / "schema_version_1.json").read_text(encoding="utf-8")
+    known = _CATALOG.validate_json(text)
+    file = fields.pop("locustfile", None)
+    missing = {"scenarios": (), "targets": (), "thresholds": known.thresholds}
+    run = _RUN.validate_python({**fields, **missing, "schema_version": SCHEMA_VERSION})
+    scenarios = dict.fromkeys(cell.scenario for cell in run.cells)
+    targets = dict.fromkeys(cell.target for cell in run.cells)
+    if file is not None:
+        # What it is called says nothing: `crud.py` is not the scenario `crud`.
+        url, facts = file.pop("url", ""), _LOCUSTFILE.validate_python(file)
+        return replace(
+            run,
+            scenarios=tuple(ScenarioFacts.of_locustfile(name, facts) for name in scenarios),
+            targets=tuple(Target(name=name, url=url) for name in targets),
+        )
+    return replace(
+        run,
+        scenarios=tuple(known.scenarios[name] for name in scenarios if name in known.scenarios),
+        targets=tuple(known.targets[name] for name in targets if name in known.targets),
+        documented=known.documented,
+    )
 
 
 def _point(link: Path, name: str) -> None:

@@ -10,7 +10,8 @@ from loopmark.harness.vocabulary.figures import Figures, Interval, StageResult
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.model import DELIVERY
 from loopmark.harness.vocabulary.metrics import METRICS, Metric
-from loopmark.harness.vocabulary.result import CellResult, DocumentedPoint
+from loopmark.harness.vocabulary.record import DocumentedPoint
+from loopmark.harness.vocabulary.result import CellResult
 from loopmark.reports import formatting, wording
 from loopmark.reports.columns import shown
 from loopmark.reports.sections import Section

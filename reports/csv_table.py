@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from loopmark.harness.vocabulary.figures import Figures
 from loopmark.harness.vocabulary.metrics import METRICS, Value
-from loopmark.harness.vocabulary.result import CellResult, RunResults, ScenarioFacts
+from loopmark.harness.vocabulary.result import CellResult, RunResults
+from loopmark.harness.vocabulary.scenario import ScenarioFacts
 from loopmark.reports import objections
 
 _COLUMNS: Mapping[str, Callable[[CellResult], Value]] = MappingProxyType(
@@ -45,7 +46,7 @@ def render(results: RunResults) -> str:
     writer = csv.writer(text, lineterminator="\n")
     figures = (name for metric in METRICS.values() for name in metric.columns)
     writer.writerow(["run", *_COLUMNS, *figures, *_CROWD, "sweep", "sweep_at"])
-    facts = {fact.name: fact for fact in results.scenarios}
+    facts = {fact.name: fact for fact in results.run.scenarios}
     for cell in results.cells:
         writer.writerow([results.run.run_id, *_row(cell, facts.get(cell.scenario))])
     return text.getvalue()

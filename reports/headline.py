@@ -11,8 +11,9 @@ from types import MappingProxyType
 from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.figures import Figures
 from loopmark.harness.vocabulary.loads.model import DELIVERY, REQUEST
-from loopmark.harness.vocabulary.result import CellResult, DocumentedPoint, Invalid, RunResults
-from loopmark.reports import agreement, formatting, locustfile, wording
+from loopmark.harness.vocabulary.record import DocumentedPoint
+from loopmark.harness.vocabulary.result import CellResult, Invalid, RunResults
+from loopmark.reports import agreement, formatting, measured, wording
 from loopmark.reports.formatting import Bounds
 from loopmark.reports.sections import sections, several_drivers
 
@@ -94,12 +95,12 @@ def timing_cells(results: RunResults) -> tuple[CellResult, ...]:
 def timing_rows(results: RunResults) -> tuple[TimingRow, ...]:
     """The documented timing table with the measured cells beside it."""
     cells = timing_cells(results)
-    levels = {point.concurrency for point in results.documented}
+    levels = {point.concurrency for point in results.run.documented}
     levels |= {cell.load.concurrency for cell in cells}
     return tuple(
         TimingRow(
             level,
-            {p.pattern: p.makespan_s for p in results.documented if p.concurrency == level},
+            {p.pattern: p.makespan_s for p in results.run.documented if p.concurrency == level},
             {cell.target: cell for cell in cells if cell.load.concurrency == level},
         )
         for level in sorted(levels)
@@ -111,7 +112,7 @@ def ratio_rows(results: RunResults) -> tuple[RatioRow, ...]:
 
     Not those of a series: what its number does is a question of its own.
     """
-    documented = _documented_ratios(results.documented)
+    documented = _documented_ratios(results.run.documented)
     several = several_drivers(results)
     found = []
     for section in sections(results):
@@ -139,41 +140,43 @@ def ratio_rows(results: RunResults) -> tuple[RatioRow, ...]:
 
 def sentences(results: RunResults) -> tuple[str, ...]:
     """What stands behind the answer."""
-    if results.run.locustfile is not None:
-        return tuple(f"{_capitalised(one)}." for one in locustfile.sentences(results))
-    found = [
-        # The drivers come first where there are several; what the plan compares is then one of the
-        # things behind it.
-        _claim_sentence(results) if results.along("driver") else "",
-        _documented_sentence(results.documented),
-        *_timing_sentences(results),
-        _timing_ratio_sentence(results),
-        _elsewhere_sentence(results),
-    ]
+    # The drivers come first where there are several; what the plan compares is then one of the
+    # things behind it.
+    found = [_without_drivers(results)] if results.along("driver") else []
+    if results.run.documented:
+        found += [
+            _documented_sentence(results.run.documented),
+            *_timing_sentences(results),
+            _timing_ratio_sentence(results),
+            _elsewhere_sentence(results),
+        ]
+    else:
+        found += measured.sentences(results)
     return tuple(f"{_capitalised(one)}." for one in found if one)
 
 
 def answer(results: RunResults) -> str:
     """The answer in one sentence: does the measured advantage reach what is claimed?
 
-    Of a run with several drivers: do they agree? Of a locustfile: how did its target do?
+    Of a run with several drivers: do they agree? Where nothing is documented: how did the targets
+    do?
     """
     return f"{_capitalised(_answer(results))}."
 
 
 def _answer(results: RunResults) -> str:
-    if results.run.locustfile is not None:
-        return locustfile.answer(results)
-    return agreement.summary(results) or _claim_sentence(results)
+    return agreement.summary(results) or _without_drivers(results)
+
+
+def _without_drivers(results: RunResults) -> str:
+    return _claim_sentence(results) if results.run.documented else measured.answer(results)
 
 
 def short(results: RunResults) -> tuple[str, ...]:
     """The answer in a few lines; without the documented table where the run did not repeat it."""
-    if results.run.locustfile is not None:
-        return (answer(results),)
-    found = [_claim_sentence(results), agreement.summary(results)]
+    found = [_without_drivers(results), agreement.summary(results)]
     if timing_cells(results):
-        found = [_short_documented(results.documented), _short_measured(results), *found]
+        found = [_short_documented(results.run.documented), _short_measured(results), *found]
     return tuple(f"{_capitalised(one)}." for one in found if one)
 
 
@@ -201,7 +204,7 @@ def _timing_sentences(results: RunResults) -> list[str]:
     if not cells:
         return ["this run did not repeat the documented timing table"]
     return [
-        _target_sentence(target, pattern, cells, results.documented)
+        _target_sentence(target, pattern, cells, results.run.documented)
         for pattern, targets in PATTERNS.items()
         for target in targets
     ]
@@ -343,7 +346,7 @@ def _claim_sentence(results: RunResults) -> str:
                 "async and sync told the same events to the same clients, at rates that the plan "
                 "fixed; throughput is not compared"
             )
-        series = {fact.name for fact in results.scenarios if fact.sweep is not None}
+        series = {fact.name for fact in results.run.scenarios if fact.sweep is not None}
         if any(cell.scenario in series for cell in both):
             return (
                 "async and sync were compared in series only, each number for itself; what is "

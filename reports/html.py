@@ -25,7 +25,7 @@ from loopmark.reports import (
     drawing,
     formatting,
     headline,
-    locustfile,
+    measured,
     objections,
     sections,
     series_styles,
@@ -147,9 +147,9 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         clock_notes=clocks.notes(_workers(results)),
         pairs=agreement.driver_pairs(results),
         agreement=agreement,
-        locustfile_facts=locustfile.facts(results.run.locustfile, results)
-        if results.run.locustfile
-        else (),
+        locustfile_facts=measured.facts(results.run),
+        has_dues=any(cell.load.traits.has_dues for cell in results.run.cells),
+        is_at_most=any(cell.load.traits.is_at_most for cell in results.run.cells),
         states=[(state, wording.VALIDITY[state]) for state in ValidityState],
         columns=columns,
         objections=objections,
@@ -192,7 +192,7 @@ def _timing_chart(results: RunResults, looks: Mapping[str, series_styles.Mark]) 
     cells = headline.timing_cells(results)
     if not cells:
         return None
-    chart = charts.timing_chart(cells, results.documented, looks)
+    chart = charts.timing_chart(cells, results.run.documented, looks)
     return Drawn(chart, drawing.svg(chart, name="timing-chart", width=400, height=300))
 
 

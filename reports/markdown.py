@@ -11,7 +11,7 @@ from loopmark.reports import (
     columns,
     formatting,
     headline,
-    locustfile,
+    measured,
     objections,
     wording,
 )
@@ -31,7 +31,7 @@ def render(results: RunResults) -> str:
     blocks = [
         f"# {_escaped(run.title)}",
         _escaped(
-            f"Run {run.run_id}, {f'plan {run.plan}, ' if run.locustfile is None else ''}"
+            f"Run {run.run_id}, {f'plan {run.plan}, ' if run.plan_toml else ''}"
             f"{formatting.moment(run.started)}, {run.machine.cpu}, {run.machine.cores} cores"
             f"{_workers_asked_for(run.workers)}."
         ),
@@ -39,15 +39,13 @@ def render(results: RunResults) -> str:
         f"**{_escaped(headline.answer(results))}**",
         _bullets(headline.sentences(results)),
     ]
-    if run.locustfile is not None:
-        facts = locustfile.facts(run.locustfile, results)
-        blocks.append(_bullets(f"{name}: {value}" for name, value in facts))
+    blocks.append(_bullets(f"{name}: {value}" for name, value in measured.facts(run)))
     blocks += _agreement(results)
     several = several_drivers(results)
     for section in sections(results):
         blocks += _section(section, several_drivers=several)
-    if run.locustfile is not None:
-        blocks += ["## The locustfile's own text", _code(run.locustfile.text)]
+    for file in run.locustfiles:
+        blocks += ["## The locustfile's own text", _code(file.text)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 

@@ -12,8 +12,8 @@ from loopmark.harness.vocabulary.comparison import Comparison, SeriesResult
 from loopmark.harness.vocabulary.figures import WorkerUse
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.model import DELIVERY
-from loopmark.harness.vocabulary.result import CellResult, RunResults, ScenarioFacts
-from loopmark.harness.vocabulary.scenario import Sweep
+from loopmark.harness.vocabulary.result import CellResult, RunResults
+from loopmark.harness.vocabulary.scenario import ScenarioFacts, Sweep
 from loopmark.reports import formatting, wording
 
 
@@ -127,7 +127,7 @@ class Section:
 
 def sections(results: RunResults) -> tuple[Section, ...]:
     """Sort the cells and comparisons of a run into sections, in the plan's order of scenarios."""
-    facts = {found.name: found for found in results.scenarios}
+    facts = {found.name: found for found in results.run.scenarios}
     names = dict.fromkeys(cell.scenario for cell in results.cells)
     topics = {name: _topic(facts.get(name, ScenarioFacts(name, name, ""))) for name in names}
     keys = dict.fromkeys((topics[cell.scenario], cell.load.model) for cell in results.cells)
@@ -215,7 +215,7 @@ def several_drivers(results: RunResults) -> bool:
 
 def target_order(results: RunResults) -> Mapping[str, int]:
     """The place of each target: as in the plan."""
-    names = [target.name for target in results.targets]
+    names = [target.name for target in results.run.targets]
     names += [cell.target for cell in results.cells]
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
 

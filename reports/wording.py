@@ -47,7 +47,7 @@ VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
 
 def interrupted(run: RunRecord) -> str:
     """What an interrupted run did not come to."""
-    what = "its plan was done" if run.locustfile is None else "its time was over"
+    what = "its plan was done" if run.plan_toml else "its time was over"
     return f"it ended before {what}"
 
 

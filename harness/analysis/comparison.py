@@ -9,7 +9,8 @@ from itertools import combinations
 from loopmark.harness.analysis.paired_rounds import paired_ratio
 from loopmark.harness.vocabulary.comparison import Axis, Comparison, SeriesResult, Side
 from loopmark.harness.vocabulary.metrics import METRICS
-from loopmark.harness.vocabulary.result import CellResult, Invalid, ScenarioFacts
+from loopmark.harness.vocabulary.result import CellResult, Invalid
+from loopmark.harness.vocabulary.scenario import ScenarioFacts
 
 _FEW = 2
 """A series of one has nothing to be compared with."""

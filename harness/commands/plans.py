@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +15,9 @@ from loopmark.harness.drivers.catalog import DRIVERS, able
 from loopmark.harness.errors import UserError
 from loopmark.harness.planning.plan import Plan, cells_of, planned_seconds
 from loopmark.harness.planning.plan_file import KnownNames, parse_plan
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.record import DocumentedPoint
+from loopmark.harness.vocabulary.scenario import ScenarioFacts
 from loopmark.harness.vocabulary.target import Target
 from loopmark.scenarios.catalog import SCENARIOS
 from loopmark.targets.catalog import VARIANTS
@@ -79,6 +84,17 @@ def known_names() -> KnownNames:
         drivable_by={name: able(one) for name, one in SCENARIOS.items()},
         broadcasting=[name for name, one in SCENARIOS.items() if one.broadcast is not None],
     )
+
+
+def scenario_facts(cells: Iterable[Cell]) -> tuple[ScenarioFacts, ...]:
+    """What a run of these cells keeps of their scenarios."""
+    return tuple(SCENARIOS[name].facts for name in dict.fromkeys(cell.scenario for cell in cells))
+
+
+def documented_points() -> tuple[DocumentedPoint, ...]:
+    """The timing table of the documentation that our own targets are held against."""
+    text = (files("loopmark.scenarios") / "documented.toml").read_text(encoding="utf-8")
+    return tuple(DocumentedPoint(**row) for row in tomllib.loads(text)["point"])
 
 
 def profiles() -> list[str]:

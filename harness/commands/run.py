@@ -24,7 +24,12 @@ from loopmark.harness.commands.locustfile_options import (
     locustfile_options,
     wish,
 )
-from loopmark.harness.commands.plans import known_names, read_plan
+from loopmark.harness.commands.plans import (
+    documented_points,
+    known_names,
+    read_plan,
+    scenario_facts,
+)
 from loopmark.harness.commands.report import conclude
 from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS
 from loopmark.harness.errors import UserError
@@ -131,7 +136,16 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     from loopmark.harness.run import measure as running  # noqa: PLC0415 - half a second that --help need not take
     from loopmark.harness.run.journal import new_run_id  # noqa: PLC0415
 
-    request = running.RunRequest(new_run_id(parsed.name), parsed, text, cells, shared, host)
+    request = running.RunRequest(
+        new_run_id(parsed.name),
+        parsed,
+        text,
+        cells,
+        scenario_facts(cells),
+        documented_points(),
+        shared,
+        host,
+    )
     _measure(cells, lambda bar: running.carry_out(request, out_folder, bar))
 
 

@@ -16,7 +16,7 @@ from loopmark.harness.commands.console import (
     out,
     require_known,
 )
-from loopmark.harness.commands.plans import catalog_targets
+from loopmark.harness.commands.plans import catalog_targets, scenario_facts
 from loopmark.harness.drivers.catalog import DRIVERS, able
 from loopmark.harness.planning.plan import Measure, Plan, cells_of
 from loopmark.harness.store import RunFolder
@@ -84,7 +84,8 @@ def _results(plan: Plan) -> RunResults:
     from loopmark.harness.run.measure import RunRequest, carry_out  # noqa: PLC0415
 
     with TemporaryDirectory(prefix="loopmark-verify-") as made, err.status("starting") as status:
-        request = RunRequest(plan.name, plan, "", cells_of(plan))
+        cells = cells_of(plan)
+        request = RunRequest(plan.name, plan, "", cells, scenario_facts(cells))
         carry_out(request, Path(made), _Observer(status))
         return analyse(RunFolder.existing(Path(made) / plan.name))
 

@@ -25,11 +25,13 @@ from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import Inspection, LocustfileChoice
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
-    LocustfileFacts,
     Pinning,
     RoundRecord,
     RunRecord,
 )
+from loopmark.harness.vocabulary.scenario import LocustfileFacts, ScenarioFacts
+from loopmark.harness.vocabulary.target import Target
+from loopmark.harness.vocabulary.thresholds import SHIPPED
 
 DRIVER = "locust"
 MODULE = "loopmark.harness.drivers.locust_driver.locustfile.driver"
@@ -55,6 +57,7 @@ class LocustfileRequest:
         run_id: Name of the run and its folder.
         choice: The locustfile, and what of it.
         facts: What is kept of it.
+        url: Of its targets; empty where only the file knows.
         cell: The only one of the run.
         web_port: For Locust's live page; None for none.
         workers: Who has the users, when they are to be on several processes.
@@ -63,6 +66,7 @@ class LocustfileRequest:
     run_id: str
     choice: LocustfileChoice
     facts: LocustfileFacts
+    url: str
     cell: Cell
     web_port: int | None
     workers: Workers | None = None
@@ -94,12 +98,12 @@ def prepare(
     facts = LocustfileFacts(
         name=path.name.encode("utf-8", "replace").decode("utf-8"),
         text=text,
-        url=", ".join(_without_password(host) for host in found.hosts),
         user_classes=found.user_classes,
         shape=found.shape,
     )
     cell = Cell(scenario=name, target=target, load=load, driver=DRIVER, rounds=rounds)
-    return LocustfileRequest(new_run_id(name), choice, facts, cell, web_port, workers)
+    url = ", ".join(found.hosts)
+    return LocustfileRequest(new_run_id(name), choice, facts, url, cell, web_port, workers)
 
 
 def carry_out(request: LocustfileRequest, out: Path, observer: Observer) -> None:
@@ -170,7 +174,7 @@ def _begun(request: LocustfileRequest) -> RunRecord:
         started=now(),
         finished=None,
         plan=cell.scenario,
-        title=f"{request.facts.name} against {request.facts.url or 'what its clients know'}",
+        title=f"{request.facts.name} against {request.url or 'what its clients know'}",
         plan_toml="",
         seed=0,
         planned_s=cell.rounds * cell.load.planned_s,
@@ -181,7 +185,9 @@ def _begun(request: LocustfileRequest) -> RunRecord:
         pinning=Pinning(target=(), driver=(), database=()),
         cells=(cell,),
         round_states={},
-        locustfile=request.facts,
+        scenarios=(ScenarioFacts.of_locustfile(cell.scenario, request.facts),),
+        targets=(Target(name=cell.target, url=request.url),),
+        thresholds=SHIPPED,
         workers=request.workers.count if request.workers else 0,
     )
 
@@ -233,11 +239,3 @@ def _require_url(host: str) -> None:
 def _place(host: str) -> str:
     """Host and port of a URL; what is none stays as it is."""
     return (urlsplit(host).netloc or host).rpartition("@")[2]
-
-
-def _without_password(host: str) -> str:
-    place = urlsplit(host).netloc
-    user, at, _ = place.rpartition("@")
-    if not at or ":" not in user:
-        return host
-    return host.replace(f"{user}@", f"{user.partition(':')[0]}:***@", 1)

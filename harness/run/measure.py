@@ -29,14 +29,15 @@ from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
     DatabaseReading,
+    DocumentedPoint,
     Pinning,
     RoundRecord,
     RunRecord,
 )
-from loopmark.harness.vocabulary.scenario import Audit
+from loopmark.harness.vocabulary.scenario import Audit, ScenarioFacts
+from loopmark.harness.vocabulary.thresholds import SHIPPED
 from loopmark.harness.watch.database_monitor import database_readings
 from loopmark.harness.watch.target_monitor import read_loop_lag
-from loopmark.scenarios.catalog import SCENARIOS
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 
 
@@ -49,6 +50,8 @@ class RunRequest:
         plan: The plan.
         plan_toml: Its text, kept with the run.
         cells: The cells of the plan that are to be measured.
+        scenarios: What is kept of theirs.
+        documented: The timing table that our own targets are held against.
         workers: Who shares the load of a distributed driver; None when each driver is one process.
         host: Address on which the targets listen.
     """
@@ -57,6 +60,8 @@ class RunRequest:
     plan: Plan
     plan_toml: str
     cells: tuple[Cell, ...]
+    scenarios: tuple[ScenarioFacts, ...]
+    documented: tuple[DocumentedPoint, ...] = ()
     workers: Workers | None = None
     host: str = HOST
 
@@ -101,6 +106,7 @@ class _Measuring:
         self._journal = journal
         self._folder = journal.folder
         self._provided = provided
+        self._audits = {scenario.name: scenario.audits for scenario in request.scenarios}
         largest = max(cell.load.concurrency for cell in request.cells)
         self._tokens = _bearer_tokens(request.run_id, max(largest, SEEDED_ACCOUNTS))
 
@@ -189,14 +195,13 @@ class _Measuring:
         targets: ProcessPool[RunningTarget],
         drivers: ProcessPool[DriverProcess],
     ) -> RoundRecord:
-        scenario = SCENARIOS[cell.scenario]
         self._reset(targets)
         try:
             target = targets.ready(cell.target)
         except TargetFailedError as error:
             return _unmeasured(round_number, block, f"{error}\n{error.stderr_tail}")
         # Of a target that is not ours there is no database to look at.
-        audits = scenario.audits if target.target.is_ours else ()
+        audits = self._audits[cell.scenario] if target.target.is_ours else ()
         before = self._counts(audits)
         assert not isinstance(cell.load, Population), "no plan has a locustfile's users"
         job = LoadJob(
@@ -304,11 +309,14 @@ def _begun(request: RunRequest, provided: Provision | None, pinning: Pinning) ->
         pinning=pinning,
         cells=request.cells,
         round_states={},
-        workers=request.workers.count if request.workers else 0,
+        scenarios=request.scenarios,
         targets=tuple(
             request.plan.targets[name]
             for name in dict.fromkeys(cell.target for cell in request.cells)
         ),
+        thresholds=SHIPPED,
+        documented=() if provided is None else request.documented,
+        workers=request.workers.count if request.workers else 0,
     )
 
 

@@ -7,12 +7,14 @@ from typing import Literal
 
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import DriverReport
+from loopmark.harness.vocabulary.scenario import LocustfileFacts, ScenarioFacts
 from loopmark.harness.vocabulary.target import Target
+from loopmark.harness.vocabulary.thresholds import Thresholds
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of a run folder: its run.json and results.json say it, the round records go with them.
 
-Version 1: the first.
+Version 1: the first, without what is known of scenarios and targets and without thresholds.
 """
 
 RoundState = Literal["measured", "worker-lost", "target-died", "driver-died", "interrupted"]
@@ -156,22 +158,12 @@ class MachineFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class LocustfileFacts:
-    """The locustfile that a run measured instead of a plan.
+class DocumentedPoint:
+    """One row of the documented timing table, as printed there."""
 
-    Attributes:
-        name: The file's name.
-        text: What it says, kept with the run.
-        url: The target that it was given, without a password.
-        user_classes: Names of its classes of users.
-        shape: Name of its LoadTestShape; None when it has none.
-    """
-
-    name: str
-    text: str
-    url: str
-    user_classes: tuple[str, ...]
-    shape: str | None
+    pattern: str
+    concurrency: int
+    makespan_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +177,7 @@ class RunRecord:
         finished: UTC, ISO 8601; None while it runs or when it was killed.
         plan: Name of the plan.
         title: What the plan answers.
-        plan_toml: The plan's own text; empty where a locustfile takes its place.
+        plan_toml: The plan's own text; empty where the command line took its place.
         seed: Of the order of the rounds and of the virtual users.
         planned_s: Seconds of measuring that the plan provides for.
         wall_s: Seconds the run took; None while it runs.
@@ -196,9 +188,12 @@ class RunRecord:
         cells: What was planned.
         round_states: By cell name: how each round ended that was begun; brought up to date after
             every round.
-        locustfile: What was measured instead of a plan.
+        scenarios: Those of the cells.
+        targets: Likewise.
+        thresholds: By which the cells are judged.
+        documented: The timing table that our own variants are held against; empty where there are
+            none of them.
         workers: Workers that were asked for; 0 when the driver was not distributed.
-        targets: Those of the cells.
     """
 
     schema_version: int
@@ -217,6 +212,18 @@ class RunRecord:
     pinning: Pinning
     cells: tuple[Cell, ...]
     round_states: dict[str, tuple[RoundState, ...]]
-    locustfile: LocustfileFacts | None = None
+    scenarios: tuple[ScenarioFacts, ...]
+    targets: tuple[Target, ...]
+    thresholds: Thresholds
+    documented: tuple[DocumentedPoint, ...] = ()
     workers: int = 0
-    targets: tuple[Target, ...] = ()
+
+    @property
+    def locustfiles(self) -> tuple[LocustfileFacts, ...]:
+        """Of the scenarios that are one."""
+        return tuple(one.locustfile for one in self.scenarios if one.locustfile is not None)
+
+    @property
+    def has_launched(self) -> bool:
+        """Whether it started a target, and so watched it."""
+        return any(target.is_launched for target in self.targets)

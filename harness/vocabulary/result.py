@@ -13,7 +13,6 @@ from loopmark.harness.vocabulary.comparison import Axis, Comparison, SeriesResul
 from loopmark.harness.vocabulary.figures import AuditResult, Figures
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.record import RunRecord
-from loopmark.harness.vocabulary.scenario import Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,50 +93,11 @@ _FIGURES = tuple(field.name for field in dataclass_fields(Figures))
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentedPoint:
-    """One row of the documented timing table, as printed there."""
-
-    pattern: str
-    concurrency: int
-    makespan_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class ScenarioFacts:
-    """What a reader must know of a scenario.
-
-    Attributes:
-        name: As in the names of cells.
-        title: What is asked, in a few words.
-        description: What a virtual user does and what it shows.
-        sweep: Its place in a series; None outside of any.
-        events: Whether its users hear events: when each came is what it is about.
-    """
-
-    name: str
-    title: str
-    description: str
-    sweep: Sweep | None = None
-    events: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TargetFacts:
-    """What a reader must know of a target."""
-
-    name: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
 class RunResults:
     """Everything that a report or a gate needs to know of a run."""
 
     schema_version: int
     run: RunRecord
-    scenarios: tuple[ScenarioFacts, ...]
-    targets: tuple[TargetFacts, ...]
-    documented: tuple[DocumentedPoint, ...]
     cells: tuple[CellResult, ...]
     comparisons: tuple[Comparison, ...]
     series: tuple[SeriesResult, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from typing_extensions import TypeIs
 
@@ -103,6 +103,52 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
+class LocustfileFacts:
+    """The locustfile that a scenario is.
+
+    Attributes:
+        name: The file's name.
+        text: What it says, kept with the run.
+        user_classes: Names of its classes of users.
+        shape: Name of its LoadTestShape; None when it has none.
+    """
+
+    name: str
+    text: str
+    user_classes: tuple[str, ...]
+    shape: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioFacts:
+    """What is kept of a scenario with a run, so that it can be analysed without the scenario.
+
+    Attributes:
+        name: As in the names of cells.
+        title: What is asked, in a few words.
+        description: What a virtual user does and what it shows.
+        sweep: Its place in a series; None outside of any.
+        events: Whether its users hear events: when each came is what it is about.
+        audits: What is counted in the database against the acknowledged writes.
+        locustfile: What takes the place of a flow; None where there is a flow.
+    """
+
+    name: str
+    title: str
+    description: str
+    sweep: Sweep | None = None
+    events: bool = False
+    audits: tuple[Audit, ...] = ()
+    locustfile: LocustfileFacts | None = None
+
+    @classmethod
+    def of_locustfile(cls, name: str, file: LocustfileFacts) -> Self:
+        """A locustfile as a scenario of this name."""
+        users = f"Users of {', '.join(file.user_classes)}, who ask and wait as the file says."
+        return cls(name, f"The requests of {file.name}", users, locustfile=file)
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """A question to a target.
 
@@ -130,6 +176,18 @@ class Scenario:
     connects: bool = False
     broadcast: Broadcast | None = None
     sweep: Sweep | None = None
+
+    @property
+    def facts(self) -> ScenarioFacts:
+        """What a run keeps of it."""
+        return ScenarioFacts(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            sweep=self.sweep,
+            events=self.events is not None,
+            audits=self.audits,
+        )
 
 
 def is_plain_flow(flow: Flow | ClientJourney | EventFlow, scenario: Scenario) -> TypeIs[Flow]:

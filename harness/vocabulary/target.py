@@ -15,7 +15,9 @@ WAYS: tuple[Way, ...] = ("variant", "asgi", "command", "url")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An application under test. Exactly one of the four ways says how it is reached.
+    """An application under test. One of the four ways says how it is reached.
+
+    With none of them it is known to the users of a locustfile alone.
 
     Attributes:
         name: As in plans and in the names of cells.
@@ -49,7 +51,7 @@ class Target:
     @property
     def is_launched(self) -> bool:
         """Whether it is started, watched and ended by the run."""
-        return not self.url
+        return bool(self.variant or self.asgi or self.command)
 
     @property
     def known(self) -> str:
@@ -57,8 +59,9 @@ class Target:
         if self.is_ours:
             return self.description
         how = f"{self.asgi}, served by uvicorn." if self.asgi else f"{' '.join(self.command)}."
-        if self.url:
-            how = f"What answers at {self.url}; its resources are not monitored."
+        if not self.is_launched:
+            where = f"at {self.url}" if self.url else "the clients of the locustfile"
+            how = f"What answers {where}; its resources are not monitored."
         return f"{self.description or how} Its database is its own: writes are not audited."
 
     @property

@@ -37,6 +37,8 @@ from loopmark.harness.vocabulary.record import (
     RunRecord,
     TargetReading,
 )
+from loopmark.harness.vocabulary.thresholds import Thresholds
+from loopmark.scenarios.catalog import SCENARIOS
 
 TARGETS = ("sync", "async")
 USERS = (10, 100, 1000)
@@ -151,6 +153,9 @@ def _run(cells: tuple[Cell, ...]) -> RunRecord:
         pinning=Pinning((), (), ()),
         cells=cells,
         round_states={cell.name: MEASURED * ROUNDS for cell in cells},
+        scenarios=tuple(SCENARIOS[name].facts for name in {cell.scenario for cell in cells}),
+        targets=(),
+        thresholds=Thresholds(),
     )
 
 

@@ -38,6 +38,7 @@ from loopmark.harness.vocabulary.record import (
 )
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import CONNECT_STEP, DELIVERY_STEP
+from loopmark.harness.vocabulary.thresholds import Thresholds
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -398,6 +399,9 @@ def run_record(*cells: Cell, schema_version: int = SCHEMA_VERSION) -> RunRecord:
         pinning=Pinning(target=(0,), driver=(1,), database=(0,)),
         cells=cells,
         round_states={one.name: () for one in cells},
+        scenarios=(),
+        targets=(),
+        thresholds=Thresholds(),
     )
 
 

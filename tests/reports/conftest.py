@@ -35,20 +35,16 @@ from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     DatabaseFacts,
-    LocustfileFacts,
+    DocumentedPoint,
     MachineFacts,
     Pinning,
     RoundState,
     RunRecord,
 )
-from loopmark.harness.vocabulary.result import (
-    CellResult,
-    DocumentedPoint,
-    RunResults,
-    ScenarioFacts,
-    TargetFacts,
-)
-from loopmark.harness.vocabulary.scenario import Sweep
+from loopmark.harness.vocabulary.result import CellResult, RunResults
+from loopmark.harness.vocabulary.scenario import LocustfileFacts, ScenarioFacts, Sweep
+from loopmark.harness.vocabulary.target import Target
+from loopmark.harness.vocabulary.thresholds import Thresholds
 
 VALID = Validity(ValidityState.VALID)
 
@@ -241,6 +237,15 @@ def ratio(
     )
 
 
+def _variant(name: str, description: str) -> Target:
+    return Target(name=name, variant=name, description=description)
+
+
+def with_scenarios(results: RunResults, *facts: ScenarioFacts) -> RunResults:
+    """The results of a run that had these scenarios."""
+    return replace(results, run=replace(results.run, scenarios=facts))
+
+
 def run_results(
     cells: Sequence[CellResult],
     comparisons: Sequence[Comparison] = (),
@@ -275,18 +280,14 @@ def run_results(
         pinning=Pinning((0,), (1,), ()),
         cells=planned,
         round_states={c.name: (MEASURED,) * c.rounds for c in cells},
-    )
-    return RunResults(
-        schema_version=SCHEMA_VERSION,
-        run=run,
         scenarios=(
             ScenarioFacts("wait-timer", "The documented timing table", "Every request waits."),
             ScenarioFacts("create-fresh", "Create a resource", "A query and an insert."),
         ),
         targets=(
-            TargetFacts("sync-one-thread", "One worker thread."),
-            TargetFacts("sync", "The framework's pool of 40 threads."),
-            TargetFacts("async", "Handlers on the event loop."),
+            _variant("sync-one-thread", "One worker thread."),
+            _variant("sync", "The framework's pool of 40 threads."),
+            _variant("async", "Handlers on the event loop."),
         ),
         documented=(
             DocumentedPoint("sync", 10, 5.0),
@@ -294,6 +295,11 @@ def run_results(
             DocumentedPoint("async", 10, 0.5),
             DocumentedPoint("async", 100, 0.6),
         ),
+        thresholds=Thresholds(),
+    )
+    return RunResults(
+        schema_version=SCHEMA_VERSION,
+        run=run,
         cells=tuple(cells),
         comparisons=tuple(comparisons),
     )
@@ -585,7 +591,7 @@ def fan_outs() -> RunResults:
             ("sync", cells[8].load, "latency_ms.p99", 1.25, (1.2, 1.31), ()),
         )
     )
-    return replace(found, scenarios=facts, comparisons=(*found.comparisons, *disturbances))
+    return replace(with_scenarios(found, *facts), comparisons=(*found.comparisons, *disturbances))
 
 
 @pytest.fixture
@@ -630,7 +636,7 @@ def swept() -> RunResults:
         SeriesResult("files-limit", "async", "httpx", load, "throughput_rps", 64.0, 16.0, 256.0, 3),
     )
     found = run_results(cells, ratios, title="Where does more not help?")
-    return replace(found, scenarios=tuple(facts), series=series)
+    return replace(with_scenarios(found, *facts), series=series)
 
 
 def process(target: str, load: Load, last_ms: float) -> CellResult:
@@ -785,18 +791,18 @@ def locustfile_run(
         error_examples={} if validity.is_valid else {"failed": (f"POST /orders: {HOSTILE}",)},
     )
     found = run_results((cell,), title="shop.py against shop.example:8080")
-    file = LocustfileFacts(
-        "shop.py", LOCUSTFILE, "http://shop.example:8080", ("Reader", "Buyer"), shape
-    )
+    file = LocustfileFacts("shop.py", LOCUSTFILE, ("Reader", "Buyer"), shape)
     run = replace(
-        found.run, plan="shop", plan_toml="", database=None, locustfile=file, pinning=NO_PINNING
+        found.run,
+        plan="shop",
+        plan_toml="",
+        database=None,
+        pinning=NO_PINNING,
+        scenarios=(ScenarioFacts.of_locustfile("shop", file),),
+        targets=(Target(name=target, url="http://shop.example:8080"),),
+        documented=(),
     )
-    return replace(
-        found,
-        run=run,
-        scenarios=(ScenarioFacts("shop", "The requests of shop.py", "Users of Reader, Buyer."),),
-        targets=(TargetFacts(target, "What answers at http://shop.example:8080."),),
-    )
+    return replace(found, run=run)
 
 
 NO_PINNING = Pinning((), (1,), ())

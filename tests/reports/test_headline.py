@@ -5,6 +5,7 @@ from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import headline
+from tests.reports.conftest import with_scenarios
 
 
 def test_the_documented_line_is_held_against_the_measured_one(results: RunResults) -> None:
@@ -70,7 +71,7 @@ def test_nothing_is_said_about_a_table_that_was_not_measured(results: RunResults
 
 
 def test_no_cells_at_all(results: RunResults) -> None:
-    empty = replace(results, cells=(), comparisons=(), documented=())
+    empty = replace(results, cells=(), comparisons=())
     assert headline.answer(empty)
     assert headline.short(empty)
     assert headline.sentences(empty)
@@ -126,10 +127,10 @@ def test_fan_outs_and_series_are_no_evidence_for_what_is_claimed(
 def test_beside_fan_outs_and_series_the_claim_is_judged_as_ever(
     many: RunResults, fan_outs: RunResults, swept: RunResults
 ) -> None:
+    scenarios = (*many.run.scenarios, *fan_outs.run.scenarios, *swept.run.scenarios)
     together = replace(
-        many,
+        with_scenarios(many, *scenarios),
         cells=(*many.cells, *fan_outs.cells, *swept.cells),
         comparisons=(*many.comparisons, *fan_outs.comparisons, *swept.comparisons),
-        scenarios=(*many.scenarios, *fan_outs.scenarios, *swept.scenarios),
     )
     assert headline.answer(together) == headline.answer(many)

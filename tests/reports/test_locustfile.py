@@ -171,7 +171,6 @@ def test_markdown_keeps_the_file_in_a_fence_that_it_cannot_close(
 ) -> None:
     text = markdown.render(own_locustfile)
     assert f"```python\n{LOCUSTFILE.rstrip()}\n```" in text
-    assert own_locustfile.run.locustfile is not None
 
 
 def test_csv_has_the_cell(shaped_locustfile: RunResults) -> None:

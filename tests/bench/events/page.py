@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from loopmark.harness.analysis.analyse import analyse
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.figures import FanOutFigures, Figures
@@ -71,7 +72,7 @@ class Memory:
 
 def page(folder: RunFolder) -> str:
     """Everything, as `docs/fan-out.md`."""
-    results = folder.read_results()
+    results = analyse(folder)
     found = MARKDOWN.get_template("page.md.jinja").render(
         run=results.run,
         steady=steady(results),
@@ -142,7 +143,7 @@ def memory(folder: RunFolder, results: RunResults) -> Iterator[Memory]:
 
 def sweep(results: RunResults) -> Sequence[CellResult]:
     """The cells of the series of `max_concurrent`, by number and target."""
-    at = {one.name: one.sweep.at for one in results.scenarios if one.sweep is not None}
+    at = {one.name: one.sweep.at for one in results.run.scenarios if one.sweep is not None}
     cells = [cell for cell in results.cells if cell.scenario in at]
     return sorted(cells, key=lambda cell: (at[cell.scenario], cell.target != "sync"))
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from loopmark.harness.analysis.analyse import analyse
 from loopmark.harness.drivers.recording.samples import SampleFile
 from loopmark.harness.errors import UserError
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.figures import AuditResult
 from loopmark.harness.vocabulary.job import WorkerReport
-from loopmark.harness.vocabulary.record import LocustfileFacts, RoundState
+from loopmark.harness.vocabulary.record import AuditCount, RoundState
+from loopmark.harness.vocabulary.result import RunResults
 from loopmark.harness.vocabulary.sample import DELIVERY_STEP
-from loopmark.harness.vocabulary.scenario import Sweep
+from loopmark.harness.vocabulary.scenario import Audit, LocustfileFacts, ScenarioFacts, Sweep
+from loopmark.reports import html
 from loopmark.reports.objections import sentences
-from loopmark.scenarios.catalog import SCENARIOS
 from tests.harness.builders import (
     MS,
     START,
@@ -30,7 +34,7 @@ from tests.harness.builders import (
     run_record,
 )
 
-OWN = LocustfileFacts("crud.py", "import locust", "http://shop:80", ("Reader", "Buyer"), None)
+OWN = LocustfileFacts("crud.py", "import locust", ("Reader", "Buyer"), None)
 
 
 @pytest.fixture
@@ -38,7 +42,14 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder.create(tmp_path, "20260101-000000-test")
 
 
-def write_round(folder: RunFolder, cell: Cell, state: RoundState = "measured") -> int:
+def stored(folder: RunFolder) -> RunResults:
+    """What results.json says."""
+    return TypeAdapter(RunResults).validate_json(folder.results_file.read_bytes())
+
+
+def write_round(
+    folder: RunFolder, cell: Cell, state: RoundState = "measured", audits: Sequence[AuditCount] = ()
+) -> int:
     """A round of 200 requests, one every 10 ms; returns how many there are."""
     folder.make_cell(cell)
     with SampleFile(folder.samples_file(cell, 0), 0) as samples:
@@ -47,7 +58,7 @@ def write_round(folder: RunFolder, cell: Cell, state: RoundState = "measured") -
             samples.append((0, "GET /items", at, at, 0, at + MS, at + 5 * MS, 200, 10, ""))
     worker = WorkerReport("a-1", 200, "shared", lost="" if state == "measured" else "it ended")
     driver = replace(report(requests=200), workers=(worker,))
-    folder.write_round(cell, record(0, driver, state=state))
+    folder.write_round(cell, record(0, driver, state=state, audits=audits))
     return 200
 
 
@@ -59,7 +70,7 @@ def test_drivers_that_measured_the_same_are_held_side_by_side(folder: RunFolder)
     found = analyse(folder)
     pairs = {(one.base.label, one.other.label) for one in found.along("driver")}
     assert pairs == {("httpx", "locust")}
-    assert folder.read_results().comparisons == found.comparisons
+    assert stored(folder) == found
 
 
 def test_samples_of_a_round_that_lost_a_worker_are_kept_and_must_be_whole(
@@ -81,39 +92,49 @@ def test_samples_of_a_round_that_lost_a_worker_are_kept_and_must_be_whole(
 def test_locustfile_that_is_called_like_a_scenario_is_not_that_scenario(folder: RunFolder) -> None:
     cell = Cell("crud", "async", population(), "locust", 1)
     write_round(folder, cell)
-    run = replace(run_record(cell), database=None, plan_toml="", locustfile=OWN)
-    folder.write_run(run)
+    scenario = ScenarioFacts.of_locustfile("crud", OWN)
+    folder.write_run(replace(run_record(cell), database=None, plan_toml="", scenarios=(scenario,)))
     results = analyse(folder)
     (found,) = results.cells
     assert found.audits == ()
     assert found.validity.is_valid, found.validity
-    (scenario,) = results.scenarios
     assert scenario.title == "The requests of crud.py"
     assert "Reader, Buyer" in scenario.description
-    (target,) = results.targets
-    assert (target.name, target.description) == ("async", "What answers at http://shop:80.")
     assert results.comparisons == ()
-    assert folder.read_results() == results
+    assert stored(folder) == results
 
 
-def test_scenarios_of_a_series_know_their_place_in_it(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+def test_scenario_that_nobody_knows_is_analysed_by_what_the_run_says_of_it(
+    folder: RunFolder,
 ) -> None:
-    names = ("files-1", "files-4")
-    cells = tuple(Cell(name, "async", closed(), "httpx", 1) for name in names)
-    for number, (name, cell) in enumerate(zip(names, cells, strict=True)):
-        place = Sweep("files", "Files at once", "limit", 4.0**number)
-        scenario = replace(SCENARIOS["wait-timer"], name=name, sweep=place)
-        monkeypatch.setitem(SCENARIOS, name, scenario)
-        write_round(folder, cell)
-    folder.write_run(run_record(*cells))
+    cell = Cell("of-another-version", "async", closed(), "httpx", 1)
+    requests = write_round(folder, cell, audits=[AuditCount("rows", 0, 399)])
+    audit = Audit("rows", "SELECT 1", {"GET /items": 2})
+    scenario = ScenarioFacts("of-another-version", "A title", "A description.", audits=(audit,))
+    folder.write_run(replace(run_record(cell), scenarios=(scenario,)))
     results = analyse(folder)
-    places = [fact.sweep.at for fact in results.scenarios if fact.sweep is not None]
-    assert places == [1.0, 4.0]
+    (found,) = results.cells
+    (counted,) = found.audits
+    assert counted == AuditResult("rows", 2 * requests, 0, 399, ok=False)
+    assert found.validity.state == "wrong-answers"
+    assert "A description." in html.render(results)
+
+
+def test_scenarios_of_a_series_know_their_place_in_it(folder: RunFolder) -> None:
+    places = {"files-1": 1.0, "files-4": 4.0}
+    cells = tuple(Cell(name, "async", closed(), "httpx", 1) for name in places)
+    for cell in cells:
+        write_round(folder, cell)
+    facts = tuple(
+        ScenarioFacts(name, name, "", Sweep("files", "Files at once", "limit", at))
+        for name, at in places.items()
+    )
+    folder.write_run(replace(run_record(*cells), scenarios=facts))
+    results = analyse(folder)
     (found,) = results.series
     assert (found.series, found.target, found.load) == ("files", "async", closed())
     assert found.left_out == (1.0, 4.0), "these requests are too few for ten users"
-    assert folder.read_results() == results
+    assert stored(folder) == results
 
 
 def test_a_fan_out_comes_from_its_files_and_back(folder: RunFolder) -> None:
@@ -143,4 +164,4 @@ def test_a_fan_out_comes_from_its_files_and_back(folder: RunFolder) -> None:
     assert [one.dropped for one in heard_by if one] == [0, 30]
     p50 = next(one for one in results.along("disturbance") if one.metric == "latency_ms.p50")
     assert p50.ratio == pytest.approx(1.0, rel=0.01)
-    assert folder.read_results() == results
+    assert stored(folder) == results

@@ -13,8 +13,8 @@ from loopmark.harness.analysis.comparison import compare, series_of
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
 from loopmark.harness.vocabulary.comparison import SeriesResult
 from loopmark.harness.vocabulary.load import Load
-from loopmark.harness.vocabulary.result import CellResult, ScenarioFacts
-from loopmark.harness.vocabulary.scenario import Sweep
+from loopmark.harness.vocabulary.result import CellResult
+from loopmark.harness.vocabulary.scenario import ScenarioFacts, Sweep
 from tests.harness.builders import (
     burst,
     cell,

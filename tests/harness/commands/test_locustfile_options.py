@@ -102,7 +102,7 @@ def test_what_is_not_said_is_as_locust_has_it(tmp_path: Path) -> None:
     assert request.cell.load == Population(users=1, spawn_rate=1.0, run_time_s=30.0)
     assert request.cell.name == "my-file/127.0.0.1:81/users-1/locust"
     assert request.cell.rounds == 3
-    assert request.facts.url == "http://me:***@127.0.0.1:81/base"
+    assert request.url == "http://me:secret@127.0.0.1:81/base"
     assert request.facts.user_classes == ("F",)
     assert (request.choice.users, request.choice.run_time_s) == (1, 30.0)
 

@@ -1,27 +1,33 @@
-"""What is said of a run that measured a locustfile: nothing of the documentation was measured."""
+"""What is said of a run in which nothing of the documentation was measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from loopmark.harness.vocabulary.figures import Figures, StepResult
-from loopmark.harness.vocabulary.record import LocustfileFacts
+from loopmark.harness.vocabulary.record import RunRecord
 from loopmark.harness.vocabulary.result import CellResult, Invalid, RunResults
 from loopmark.reports import formatting, objections, wording
 
 
-def facts(file: LocustfileFacts, results: RunResults) -> tuple[tuple[str, str], ...]:
-    """What was measured, as names and values."""
-    loads = dict.fromkeys(wording.planned(cell.load) for cell in results.run.cells)
-    users = "User classes" if len(file.user_classes) > 1 else "User class"
-    found = [
-        ("Locustfile", file.name),
-        (users, ", ".join(file.user_classes)),
-        ("Shape", file.shape or "none: a fixed number of users"),
-        ("Target", file.url),
-        ("Load", "; ".join(loads)),
-    ]
-    return tuple(found)
+def facts(run: RunRecord) -> tuple[tuple[str, str], ...]:
+    """The locustfiles that were measured, as names and values; empty where there were none."""
+    loads = dict.fromkeys(wording.planned(cell.load) for cell in run.cells)
+    targets = ", ".join(target.url or target.name for target in run.targets)
+    return tuple(
+        fact
+        for file in run.locustfiles
+        for fact in (
+            ("Locustfile", file.name),
+            (
+                "User classes" if len(file.user_classes) > 1 else "User class",
+                ", ".join(file.user_classes),
+            ),
+            ("Shape", file.shape or "none: a fixed number of users"),
+            ("Target", targets),
+            ("Load", "; ".join(loads)),
+        )
+    )
 
 
 def answer(results: RunResults) -> str:
