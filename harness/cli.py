@@ -39,6 +39,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             fail(str(error))
+        except click.UsageError as error:
+            fail(error.format_message())
         except BrokenPipeError:
             raise  # Click ends quietly when nobody reads on.
         except OSError as error:

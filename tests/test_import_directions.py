@@ -99,7 +99,6 @@ SPEAKING = frozenset(
     }
     | {
         "loopmark.harness.drivers.locust_driver.__main__",
-        "loopmark.harness.drivers.locust_driver.locustfile.driver",
     }
 )
 SPEECH = frozenset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ import click
 
 from loopmark.harness.commands.run_time import seconds
 from loopmark.harness.errors import UserError
-from loopmark.harness.vocabulary.loads.bounds import MAX_CONCURRENCY, MAX_RATE, MAX_SECONDS
+from loopmark.harness.vocabulary.loads.bounds import MAX_CONCURRENCY, MAX_RATE
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 
 DEFAULT_WEB_PORT = 8089
@@ -52,59 +53,14 @@ class LocustfileWish:
     web_port: int | None
 
 
-class _Number(click.ParamType[int | float]):
-    """A number within bounds; anything else is said in one line."""
-
-    name = "number"
-
-    def __init__(self, option: str, most: float, *, whole: bool) -> None:
-        self._option = option
-        self._most = most
-        self._whole = whole
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - as click has it
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> int | float:
-        """Read it.
-
-        Raises:
-            UserError: It is none, or too small or large.
-        """
-        del param, ctx
-        try:
-            found = int(value) if self._whole else float(value)
-        except ValueError:
-            found = 0
-        if not 0 < found <= self._most:
-            least = "a whole number from 1" if self._whole else "a number above 0"
-            raise UserError(f"{self._option} {value}: must be {least} to {self._most:g}")
-        return found
+def _seconds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
+    return None if text is None else seconds(text)
 
 
-class _RunTime(click.ParamType[float]):
-    """A time in Locust's notation, as seconds."""
-
-    name = "time"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - as click has it
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float:
-        """Read it.
-
-        Raises:
-            UserError: It is none, or too long.
-        """
-        del param, ctx
-        found = seconds(str(value))
-        if found > MAX_SECONDS:
-            raise UserError(f"--run-time {value}: at most {MAX_SECONDS} s")
-        return found
+def _number(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and math.isnan(value):  # Which is in every range.
+        raise click.BadParameter("nan is no number.")
+    return value
 
 
 _OPTIONS = (
@@ -119,27 +75,28 @@ _OPTIONS = (
     ),
     click.option(
         "--users",
-        type=_Number("--users", MAX_CONCURRENCY, whole=True),
+        type=click.IntRange(1, MAX_CONCURRENCY),
         metavar="N",
         help="Users at a time; default: 1. Not with a LoadTestShape.",
     ),
     click.option(
         "--spawn-rate",
-        type=_Number("--spawn-rate", MAX_RATE, whole=False),
+        type=click.FloatRange(0, MAX_RATE, min_open=True),
+        callback=_number,
         metavar="R",
         help="Users started per second; default: 1.",
     ),
     click.option(
         "--run-time",
         "run_time_s",
-        type=_RunTime(),
+        callback=_seconds,
         metavar="TIME",
         help="From the first user's start to the end, as in 90, 30s or 1m30s; default: 30 s "
         "with all users, and at most 10 minutes of a LoadTestShape.",
     ),
     click.option(
         "--rounds",
-        type=_Number("--rounds", MAX_ROUNDS, whole=True),
+        type=click.IntRange(1, MAX_ROUNDS),
         metavar="N",
         help="How often; default: 1. From 3 on, intervals rest on the rounds.",
     ),
@@ -165,7 +122,7 @@ _OPTIONS = (
     click.option("--web", is_flag=True, help="Show Locust's live page while it runs."),
     click.option(
         "--web-port",
-        type=_Number("--web-port", MAX_PORT, whole=True),
+        type=click.IntRange(1, MAX_PORT),
         metavar="PORT",
         help=f"Of that page, on 127.0.0.1; default: {DEFAULT_WEB_PORT}.",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -49,7 +49,7 @@ from loopmark.harness.vocabulary.loads.model import REQUEST
 from loopmark.harness.vocabulary.result import RunResults
 
 if TYPE_CHECKING:
-    from loopmark.harness.run.progress import ProgressBar
+    from loopmark.harness.run.measure import RunRequest
 
 MAX_WORKERS = 256
 
@@ -133,10 +133,10 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     if skipped:
         err.print(Text(skipped), soft_wrap=True)
     host = parse_address(shared.listen, "--listen").host if shared and shared.listen else HOST
-    from loopmark.harness.run import measure as running  # noqa: PLC0415 - half a second that --help need not take
-    from loopmark.harness.run.journal import new_run_id  # noqa: PLC0415
+    from loopmark.harness.run.journal import new_run_id  # noqa: PLC0415 - half a second that --help need not take
+    from loopmark.harness.run.measure import RunRequest  # noqa: PLC0415
 
-    request = running.RunRequest(
+    request = RunRequest(
         new_run_id(parsed.name),
         parsed,
         text,
@@ -146,19 +146,19 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
         shared,
         host,
     )
-    _measure(cells, lambda bar: running.carry_out(request, out_folder, bar))
+    _measure(request, out_folder)
 
 
 def _run_locustfile(wished: LocustfileWish, workers: Workers | None, out_folder: Path) -> NoReturn:
-    from loopmark.harness.run import locustfile_run as running  # noqa: PLC0415 - as above
+    from loopmark.harness.run import locustfile_plan  # noqa: PLC0415 - as above
 
     with err.status("looking at the locustfile", spinner="dots"):
-        request = running.prepare(wished.choice, wished.rounds, wished.web_port, workers)
-    _require_files((request.cell,))
-    if request.web_port is not None:
-        page = f"http://{running.WEB_HOST}:{request.web_port}"
+        request = locustfile_plan.prepare(wished.choice, wished.rounds, wished.web_port, workers)
+    _require_files(request.cells)
+    if wished.web_port is not None:
+        page = f"http://{locustfile_plan.WEB_HOST}:{wished.web_port}"
         err.print(Text(f"Locust's page, while it runs: {page}"), soft_wrap=True)
-    _measure((request.cell,), lambda bar: running.carry_out(request, out_folder, bar))
+    _measure(request, out_folder)
 
 
 def _require_files(cells: Sequence[Cell]) -> None:
@@ -179,16 +179,17 @@ def _connections(cell: Cell) -> int:
     return cell.load.concurrency * (2 if hears else 1)
 
 
-def _measure(cells: tuple[Cell, ...], carry_out: Callable[[ProgressBar], None]) -> NoReturn:
+def _measure(request: RunRequest, out_folder: Path) -> NoReturn:
     """Carry out a run, and report what it has measured, however it ended."""
-    from loopmark.harness.run.progress import ProgressBar  # noqa: PLC0415 - as above
+    from loopmark.harness.run.measure import carry_out  # noqa: PLC0415 - as above
+    from loopmark.harness.run.progress import ProgressBar  # noqa: PLC0415
 
     started = time.monotonic()
     trouble: UserError | None = None
-    bar = ProgressBar(err, cells)
+    bar = ProgressBar(err, request.cells)
     try:
         with bar:
-            carry_out(bar)
+            carry_out(request, out_folder, bar)
     except KeyboardInterrupt:
         if bar.folder is None:
             err.print("interrupted before anything was measured")
@@ -205,7 +206,7 @@ def _measure(cells: tuple[Cell, ...], carry_out: Callable[[ProgressBar], None]) 
         err.print(Text(f"interrupted; the data is there: {command}"), soft_wrap=True)
         sys.exit(ExitCode.INTERRUPTED)
     took, planned = time.monotonic() - started, results.run.planned_s
-    shapes = any(cell.load.traits.is_at_most for cell in cells)
+    shapes = any(cell.load.traits.is_at_most for cell in request.cells)
     most = "at most " if shapes else ""
     out.print(Text(f"Took {took:.0f} s; {most}{planned:.0f} s of measuring were planned."))
     if trouble is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from loopmark.harness.errors import UserError
+from loopmark.harness.vocabulary.loads.bounds import MAX_SECONDS
 
 _UNITS = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
@@ -14,7 +15,7 @@ def seconds(text: str) -> float:
     """Seconds of a time such as "90", "30s", "1m30s" or "1h".
 
     Raises:
-        UserError: It is none, or nothing.
+        UserError: It is none, or nothing, or too long.
     """
     found = 0.0
     if _SECONDS.fullmatch(text):
@@ -24,4 +25,6 @@ def seconds(text: str) -> float:
         found = 3600 * hours + 60 * minutes + rest
     if not found:
         raise UserError(f"--run-time {text!r} is no time; for example 30s, 1m30s or 90")
+    if found > MAX_SECONDS:
+        raise UserError(f"--run-time {text}: at most {MAX_SECONDS} s")
     return found

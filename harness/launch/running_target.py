@@ -52,6 +52,7 @@ class RunningTarget:
         cpus: Processors to stay on; empty means any.
         port: To listen on; a free one when None.
         host: Address to listen on.
+        awaited: Whether one that was not started must answer before it is used.
 
     Attributes:
         target: Which.
@@ -74,8 +75,10 @@ class RunningTarget:
         cpus: Sequence[int] = (),
         port: int | None = None,
         host: str = HOST,
+        awaited: bool = True,
     ) -> None:
         self.target = target
+        self._is_awaited = awaited or target.is_launched
         self.process: TargetProcess | None = None
         self.base_url = target.url
         self.session_name = f"loopmark-{token_hex(8)}"
@@ -116,6 +119,8 @@ class RunningTarget:
         Raises:
             TargetFailedError: It ended, did not get ready in time, or another process answers.
         """
+        if not self._is_awaited:
+            return
         if timeout_s is None:
             timeout_s = ANSWER_TIMEOUT_S if self.process is None else READY_TIMEOUT_S
         deadline = time.monotonic() + timeout_s

@@ -22,7 +22,7 @@ from loopmark.harness.errors import UserError
 from loopmark.harness.launch.process_reaper import end
 from loopmark.harness.launch.processors import staying_on
 from loopmark.harness.launch.target_process import last_lines
-from loopmark.harness.vocabulary.job import DriverReport, LoadJob, LocustfileJob, Workers
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Workers
 from loopmark.harness.vocabulary.record import RoundState, TargetReading
 from loopmark.harness.watch.target_monitor import TargetMonitor
 
@@ -72,7 +72,6 @@ class DriverProcess:
         log: File for what it writes to stderr.
         cpus: Processors to stay on; empty means any.
         workers: Who drives for it, if it is to be distributed.
-        module: Of the process, when it is not the driver's usual one.
     """
 
     def __init__(
@@ -81,12 +80,11 @@ class DriverProcess:
         log: Path,
         cpus: Sequence[int],
         workers: Workers | None = None,
-        module: str = "",
     ) -> None:
         self._log = log
         self._workers = workers
         self._is_ready = workers is None
-        command = [sys.executable, "-P", "-m", module or DRIVERS[driver]]
+        command = [sys.executable, "-P", "-m", DRIVERS[driver]]
         if workers is not None:
             command += ["--workers", str(workers.count), "--listen", workers.listen]
         with log.open("wb") as stderr, staying_on(cpus):
@@ -134,7 +132,7 @@ class DriverProcess:
             )
         raise UserError(f"the workers of the driver are not ready: {why}")
 
-    def drive(self, job: LoadJob | LocustfileJob, target: Watched | None) -> Drive:
+    def drive(self, job: LoadJob, target: Watched | None) -> Drive:
         """Drive one round to its end, reading the target meanwhile.
 
         A dead target or an interrupt ends the driver, which first writes the samples it has.
@@ -182,13 +180,12 @@ class DriverProcess:
         self._process.stdout.close()
 
     def _watched(
-        self, job: LoadJob | LocustfileJob, target: Watched | None, monitor: TargetMonitor | None
+        self, job: LoadJob, target: Watched | None, monitor: TargetMonitor | None
     ) -> RoundState:
         job_file = Path(job.report).with_suffix(".job.json")
         write_job(job, job_file)
-        deadline = time.monotonic() + 2 * job.load.planned_s + START_ALLOWANCE_S
-        if isinstance(job, LoadJob):
-            deadline += job.timeouts.response_s
+        patience_s = 2 * job.load.planned_s + START_ALLOWANCE_S + job.timeouts.response_s
+        deadline = time.monotonic() + patience_s
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None

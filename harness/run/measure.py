@@ -23,8 +23,7 @@ from loopmark.harness.run.journal import Observer, RunJournal, now
 from loopmark.harness.run.machine import fingerprint
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
-from loopmark.harness.vocabulary.job import LoadJob, Workers
-from loopmark.harness.vocabulary.loads.population import Population
+from loopmark.harness.vocabulary.job import LoadJob, LocustfilePart, Workers
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
@@ -35,6 +34,7 @@ from loopmark.harness.vocabulary.record import (
     RunRecord,
 )
 from loopmark.harness.vocabulary.scenario import Audit, ScenarioFacts
+from loopmark.harness.vocabulary.target import Target
 from loopmark.harness.vocabulary.thresholds import SHIPPED
 from loopmark.harness.watch.database_monitor import database_readings
 from loopmark.harness.watch.target_monitor import read_loop_lag
@@ -54,6 +54,7 @@ class RunRequest:
         documented: The timing table that our own targets are held against.
         workers: Who shares the load of a distributed driver; None when each driver is one process.
         host: Address on which the targets listen.
+        locustfile: What takes the place of the scenario's flow; None where there is one.
     """
 
     run_id: str
@@ -64,6 +65,13 @@ class RunRequest:
     documented: tuple[DocumentedPoint, ...] = ()
     workers: Workers | None = None
     host: str = HOST
+    locustfile: LocustfilePart | None = None
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Those of the cells."""
+        names = dict.fromkeys(cell.target for cell in self.cells)
+        return tuple(self.plan.targets[name] for name in names)
 
 
 def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
@@ -78,12 +86,15 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
             all workers are lost on the way; then the folder holds what was measured until then.
     """
     workers = request.workers
-    pinning = assign(available(), workers.count if workers and not workers.listen else 1)
+    pinning = Pinning(target=(), driver=(), database=())
+    if any(
+        target.is_launched for target in request.targets
+    ):  # Else there is nothing to keep apart.
+        pinning = assign(available(), workers.count if workers and not workers.listen else 1)
     started = time.monotonic()
-    targets = [request.plan.targets[name] for name in {cell.target for cell in request.cells}]
     with (
         reaped() as token,
-        provision(targets, token, request.run_id, pinning.database) as provided,
+        provision(request.targets, token, request.run_id, pinning.database) as provided,
     ):
         if provided is None or not provided.database.facts.embedded:
             pinning = replace(pinning, database=())  # Somebody else's: it runs where it runs.
@@ -108,7 +119,8 @@ class _Measuring:
         self._provided = provided
         self._audits = {scenario.name: scenario.audits for scenario in request.scenarios}
         largest = max(cell.load.concurrency for cell in request.cells)
-        self._tokens = _bearer_tokens(request.run_id, max(largest, SEEDED_ACCOUNTS))
+        count = max(largest, SEEDED_ACCOUNTS) if request.locustfile is None else 0
+        self._tokens = _bearer_tokens(request.run_id, count)
 
     def all_blocks(self) -> None:
         """Measure block by block; every block has targets of its own.
@@ -128,13 +140,16 @@ class _Measuring:
     def _with_workers_elsewhere(self, stack: ExitStack) -> ProcessPool[DriverProcess] | None:
         """Drivers that last for the whole run, where workers of other machines belong to them.
 
-        They are awaited before any target is started: people may take their time.
+        They are awaited before any target is started: people may take their time. Not those of a
+        locustfile: what it sets up when it is imported is as new in every round.
         """
         workers = self._request.workers
         if workers is None or not workers.listen:
             return None
-        drivers = stack.enter_context(self._drivers(None))
         self._journal.observer.workers_awaited(workers)
+        if self._request.locustfile is not None:
+            return None
+        drivers = stack.enter_context(self._drivers(None))
         for name in sorted({cell.driver for cell in self._request.cells}):
             drivers.ready(name)
         return drivers
@@ -167,6 +182,8 @@ class _Measuring:
                 provided=provided,
                 cpus=cpus,
                 host=host,
+                # A locustfile's own clients may know another way, or start it themselves.
+                awaited=self._request.locustfile is None,
             )
 
         return ProcessPool(start)
@@ -203,7 +220,6 @@ class _Measuring:
         # Of a target that is not ours there is no database to look at.
         audits = self._audits[cell.scenario] if target.target.is_ours else ()
         before = self._counts(audits)
-        assert not isinstance(cell.load, Population), "no plan has a locustfile's users"
         job = LoadJob(
             scenario=cell.scenario,
             load=cell.load,
@@ -216,6 +232,7 @@ class _Measuring:
             samples=str(self._folder.samples_file(cell, round_number)),
             report=str(self._folder.make_cell(cell) / f"driver-{round_number}.json"),
             timeouts=self._request.plan.timeouts,
+            locustfile=self._locustfile(cell, round_number, target),
         )
         driver = drivers.ready(cell.driver)
         with self._database_readings(target) as database:
@@ -248,6 +265,17 @@ class _Measuring:
             ),
             stderr_tail=stderr_tail,
         )
+
+    def _locustfile(
+        self, cell: Cell, round_number: int, target: RunningTarget
+    ) -> LocustfilePart | None:
+        file = self._request.locustfile
+        if file is None:
+            return None
+        choice = file.choice
+        if target.target.is_launched:
+            choice = replace(choice, host=target.base_url)
+        return replace(file, choice=choice, is_last=round_number == cell.rounds - 1)
 
     def _reset(self, targets: ProcessPool[RunningTarget]) -> None:
         """Bring the tables into their known state, if need be over the head of a stuck target."""
@@ -310,10 +338,7 @@ def _begun(request: RunRequest, provided: Provision | None, pinning: Pinning) ->
         cells=request.cells,
         round_states={},
         scenarios=request.scenarios,
-        targets=tuple(
-            request.plan.targets[name]
-            for name in dict.fromkeys(cell.target for cell in request.cells)
-        ),
+        targets=request.targets,
         thresholds=SHIPPED,
         documented=() if provided is None else request.documented,
         workers=request.workers.count if request.workers else 0,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from loopmark.harness.vocabulary.load import EventLoad, FlowLoad
-from loopmark.harness.vocabulary.loads.population import Population
+from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 
 
@@ -26,6 +25,21 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class LocustfilePart:
+    """What a driver must know of a locustfile that takes the place of a flow.
+
+    Attributes:
+        choice: Which locustfile, and what of it.
+        web_port: Port on 127.0.0.1 for Locust's live page; None for none.
+        is_last: Whether workers of other machines may go after the round.
+    """
+
+    choice: LocustfileChoice
+    web_port: int | None = None
+    is_last: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class LoadJob:
     """One round for one driver process.
 
@@ -39,10 +53,11 @@ class LoadJob:
         samples: File for the samples (Parquet).
         report: File for the driver's report (JSON).
         timeouts: After how long a request counts as failed.
+        locustfile: What takes the place of the flow; None where a flow is driven.
     """
 
     scenario: str
-    load: FlowLoad | EventLoad
+    load: Load
     round: int
     seed: int
     base_url: str
@@ -50,29 +65,7 @@ class LoadJob:
     samples: str
     report: str
     timeouts: Timeouts
-
-
-@dataclass(frozen=True, slots=True)
-class LocustfileJob:
-    """One round of a locustfile's own users, for one driver process.
-
-    Attributes:
-        choice: Which locustfile, and what of it.
-        load: Its users.
-        round: 0-based number of the round.
-        samples: File for the samples (Parquet).
-        report: File for the driver's report (JSON).
-        web_port: Port on 127.0.0.1 for Locust's live page; None for none.
-        is_last: Whether workers of other machines may go after it.
-    """
-
-    choice: LocustfileChoice
-    load: Population
-    round: int
-    samples: str
-    report: str
-    web_port: int | None = None
-    is_last: bool = True
+    locustfile: LocustfilePart | None = None
 
 
 @dataclass(frozen=True, slots=True)

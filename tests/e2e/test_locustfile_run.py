@@ -85,10 +85,11 @@ def test_a_locustfile_is_measured_and_reported(
     assert {step["step"] for step in cell["steps"]} == {"GET in /a", "GET in /b"}
     run = results["run"]
     assert run["database"] is None
-    assert run["locustfile"]["name"] == "my shop.py"
-    assert run["locustfile"]["text"] == textwrap.dedent(LOCUSTFILE)
-    assert run["locustfile"]["user_classes"] == ["Shopper"]
-    assert run["locustfile"]["shape"] is None
+    file = run["scenarios"][0]["locustfile"]
+    assert file["name"] == "my shop.py"
+    assert file["text"] == textwrap.dedent(LOCUSTFILE)
+    assert file["user_classes"] == ["Shopper"]
+    assert file["shape"] is None
     assert place in (tmp_path / "results/latest/report/index.html").read_text()
     assert set(target.asked) == {"GET /a", "GET /b"}
     samples = sum(sampled(tmp_path).values())

@@ -5,9 +5,11 @@ python -m … [--workers N [--listen HOST:PORT]]
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from locust.exception import RPCError
 
@@ -18,12 +20,16 @@ from loopmark.harness.drivers.locust_driver.workers.deliveries import WorkerFail
 from loopmark.harness.drivers.locust_driver.workers.distributed import DistributedDriver
 from loopmark.harness.drivers.locust_driver.workers.job_lines import lines
 from loopmark.harness.drivers.locust_driver.workers.worker_pool import NoWorkersError
-from loopmark.harness.drivers.process.job_loop import READY, run_jobs
+from loopmark.harness.drivers.process.job_inputs import scenario_of
+from loopmark.harness.drivers.process.job_loop import READY, run_each
+from loopmark.harness.errors import UserError
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Drive jobs until the input ends, or SIGTERM comes."""
     chosen = parsed(arguments)
+    told, answers = _kept_from_locustfiles()
     driver: LocalDriver | DistributedDriver | None = None
     is_done = False
 
@@ -35,20 +41,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.workers:
             driver = DistributedDriver(chosen.workers, chosen.listen)
             driver.gather()
-            sys.stdout.buffer.write(READY)
-            sys.stdout.buffer.flush()
+            answers.write(READY)
+            answers.flush()
         else:
             driver = LocalDriver()
-        return run_jobs(driver.drive, lines(sys.stdin.fileno()))
+        chosen_driver = driver
+        return run_each(lambda job: _drive(job, chosen_driver), lines(told), answers)
     except ToldToEndError:
         return 0
-    except (NoWorkersError, WorkerFailedError, RPCError) as problem:
+    except (NoWorkersError, WorkerFailedError, UserError, RPCError) as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
     finally:
         is_done = True  # To be told to end is no news any more.
         if driver is not None:
             driver.close()
+
+
+def _drive(job: LoadJob, driver: LocalDriver | DistributedDriver) -> DriverReport | None:
+    if job.locustfile is None:
+        return driver.drive(job, scenario_of(job))
+    from loopmark.harness.drivers.locust_driver.locustfile import driver as users  # noqa: PLC0415 - flows start without the live page
+
+    if driver.pool is None:
+        return users.drive(job, job.locustfile)
+    return users.drive_on_workers(job, job.locustfile, driver.pool)
+
+
+def _kept_from_locustfiles() -> tuple[int, BinaryIO]:
+    """The input and output of the process: a locustfile that reads or prints gets others.
+
+    What it prints goes where its log goes.
+    """
+    told, answers = os.dup(0), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return told, answers
 
 
 if __name__ == "__main__":

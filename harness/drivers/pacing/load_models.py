@@ -26,7 +26,7 @@ from loopmark.harness.planning.pacing import (
     start_times,
     think_time,
 )
-from loopmark.harness.vocabulary.load import Arriving, PlanLoad
+from loopmark.harness.vocabulary.load import Arriving, Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
@@ -131,7 +131,7 @@ class LoadExecution(ABC):
 
 
 def begin(
-    load: PlanLoad, pool: UserPool, window: Window, start_ns: int, on_end: Callable[[], None]
+    load: Load, pool: UserPool, window: Window, start_ns: int, on_end: Callable[[], None]
 ) -> LoadExecution:
     """Set the pool going.
 
@@ -156,7 +156,7 @@ def begin(
             raise TypeError(f"users cannot drive {load.label}")
 
 
-def settle_s(load: PlanLoad) -> float:
+def settle_s(load: Load) -> float:
     """Seconds of quiet that a load wants between warming up and its start."""
     return SETTLE_S if load.traits.ends_with_last_answer else 0.0
 

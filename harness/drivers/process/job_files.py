@@ -6,19 +6,15 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from loopmark.harness.vocabulary.job import DriverReport, LoadJob, LocustfileJob
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 
 _JOB = TypeAdapter(LoadJob)
-_LOCUSTFILE_JOB = TypeAdapter(LocustfileJob)
 _REPORT = TypeAdapter(DriverReport)
 
 
-def write_job(job: LoadJob | LocustfileJob, path: Path) -> None:
+def write_job(job: LoadJob, path: Path) -> None:
     """Store a job where a driver process will read it."""
-    if isinstance(job, LoadJob):
-        path.write_bytes(_JOB.dump_json(job))
-    else:
-        path.write_bytes(_LOCUSTFILE_JOB.dump_json(job))
+    path.write_bytes(_JOB.dump_json(job))
 
 
 def read_job(path: Path) -> LoadJob:
@@ -28,15 +24,6 @@ def read_job(path: Path) -> LoadJob:
         pydantic.ValidationError: It was written by another version.
     """
     return _JOB.validate_json(path.read_bytes())
-
-
-def read_locustfile_job(path: Path) -> LocustfileJob:
-    """Load a job that is about a locustfile.
-
-    Raises:
-        pydantic.ValidationError: It was written by another version.
-    """
-    return _LOCUSTFILE_JOB.validate_json(path.read_bytes())
 
 
 def write_report(report: DriverReport, path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO
 
 from loopmark.harness.drivers.process.job_files import read_job, write_report
 from loopmark.harness.drivers.process.job_inputs import scenario_of
@@ -23,17 +23,6 @@ READY = b"ready\n"
 
 ENDED_EARLY = 3
 """Exit code of a driver that was told to end within a job."""
-
-
-class Job(Protocol):
-    """What every kind of job has."""
-
-    @property
-    def report(self) -> str:
-        """File for the driver's report."""
-
-
-J = TypeVar("J", bound=Job)
 
 
 def run_jobs(
@@ -51,25 +40,21 @@ def run_jobs(
     Raises:
         Exception: Whatever a job raises ends the process: its parent starts another.
     """
-    return run_each(read_job, lambda job: drive(job, scenario_of(job)), lines, sys.stdout.buffer)
+    return run_each(lambda job: drive(job, scenario_of(job)), lines, sys.stdout.buffer)
 
 
 def run_each(
-    read: Callable[[Path], J],
-    drive: Callable[[J], DriverReport | None],
-    lines: Iterable[str],
-    answers: BinaryIO,
+    drive: Callable[[LoadJob], DriverReport | None], lines: Iterable[str], answers: BinaryIO
 ) -> int:
-    """Drive jobs of any kind, as `run_jobs` does.
+    """Drive jobs as `run_jobs` does, also such as name no scenario.
 
     Args:
-        read: Reads the file of a job.
-        drive: As for `run_jobs`.
-        lines: Likewise.
+        drive: Drives one job; None says that it was ended early.
+        lines: The input, line by line.
         answers: Where it is said that a job is done.
     """
     for line in lines:
-        job = read(Path(line.rstrip("\n")))
+        job = read_job(Path(line.rstrip("\n")))
         report = drive(job)
         if report is None:
             return ENDED_EARLY

@@ -18,7 +18,7 @@ from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.flow import Request
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
-from loopmark.harness.vocabulary.load import PlanLoad
+from loopmark.harness.vocabulary.load import Load
 
 CONNECTING_AT_ONCE = 50
 """Enough to open 1000 connections within a second, few enough to overrun no listen queue."""
@@ -40,7 +40,7 @@ class Watched(Protocol):
 
 async def drive_flows(
     job: LoadJob,
-    load: PlanLoad,
+    load: Load,
     users: Sequence[AsyncUser],
     warm: Request,
     recording: Recording,
@@ -65,7 +65,7 @@ async def drive_flows(
         return window.report(recording)
 
 
-async def run(load: PlanLoad, pool: UserPool, window: Window, start_ns: int | None = None) -> None:
+async def run(load: Load, pool: UserPool, window: Window, start_ns: int | None = None) -> None:
     """Set a pool going, and wait until the last user has ended.
 
     Args:

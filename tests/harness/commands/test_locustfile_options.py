@@ -11,9 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from loopmark.harness.cli import main
-from loopmark.harness.run.locustfile_run import prepare
+from loopmark.harness.run.locustfile_plan import prepare
+from loopmark.harness.run.measure import RunRequest
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
+from loopmark.harness.vocabulary.scenario import LocustfileFacts
 
 Run = Callable[..., Result]
 
@@ -49,10 +51,19 @@ BAD: dict[str, tuple[list[str], str]] = {
     "alone": (["--users", "5"], "--users goes with --locustfile FILE"),
     "web alone": (["--web"], "--web goes with --locustfile FILE"),
     "port alone": (["--locustfile", "f.py", "--web-port", "1"], "--web-port goes with --web"),
-    "no users": (["--locustfile", "f.py", "--users", "0"], "--users 0: must be a whole number"),
-    "half users": (["--locustfile", "f.py", "--users", "1.5"], "--users 1.5: must be a whole"),
-    "no rate": (["--locustfile", "f.py", "--spawn-rate", "nan"], "--spawn-rate nan: must be a"),
-    "no rounds": (["--locustfile", "f.py", "--rounds", "x"], "--rounds x: must be a whole number"),
+    "no users": (
+        ["--locustfile", "f.py", "--users", "0"],
+        "'--users': 0 is not in the range",
+    ),
+    "half users": (
+        ["--locustfile", "f.py", "--users", "1.5"],
+        "'--users': '1.5' is not a valid",
+    ),
+    "no rate": (
+        ["--locustfile", "f.py", "--spawn-rate", "nan"],
+        "'--spawn-rate': nan is no",
+    ),
+    "no rounds": (["--locustfile", "f.py", "--rounds", "x"], "'--rounds': 'x' is not a valid int"),
     "no time": (["--locustfile", "f.py", "--run-time", "soon"], "--run-time 'soon' is no time"),
     "no url": (["--locustfile", "f.py", "--host", "me:80"], "did you mean http://me:80?"),
     "odd port": (["--locustfile", "f.py", "--host", "http://me:x"], "'http://me:x' is no URL"),
@@ -95,24 +106,36 @@ def test_a_port_that_is_taken_is_said(run: Run) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def file_of(request: RunRequest) -> LocustfileFacts:
+    """What the run keeps of its only scenario."""
+    (scenario,) = request.scenarios
+    assert scenario.locustfile is not None
+    return scenario.locustfile
+
+
 def test_what_is_not_said_is_as_locust_has_it(tmp_path: Path) -> None:
     path = tmp_path / "my file.py"
     path.write_text(HEALTHY)
     request = prepare(LocustfileChoice(str(path)), rounds=3, web_port=None)
-    assert request.cell.load == Population(users=1, spawn_rate=1.0, run_time_s=30.0)
-    assert request.cell.name == "my-file/127.0.0.1:81/users-1/locust"
-    assert request.cell.rounds == 3
-    assert request.url == "http://me:secret@127.0.0.1:81/base"
-    assert request.facts.user_classes == ("F",)
-    assert (request.choice.users, request.choice.run_time_s) == (1, 30.0)
+    (cell,) = request.cells
+    assert cell.load == Population(users=1, spawn_rate=1.0, run_time_s=30.0)
+    assert cell.name == "my-file/127.0.0.1:81/users-1/locust"
+    assert cell.rounds == 3
+    (target,) = request.targets
+    assert (target.name, target.url) == ("127.0.0.1:81", "http://me:secret@127.0.0.1:81/base")
+    assert file_of(request).user_classes == ("F",)
+    assert request.locustfile is not None
+    choice = request.locustfile.choice
+    assert (choice.users, choice.run_time_s) == (1, 30.0)
 
 
 def test_a_shape_is_bounded_and_takes_no_number_of_users(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "f.py"
     path.write_text(SHAPED)
     request = prepare(LocustfileChoice(str(path)), rounds=1, web_port=None)
-    assert request.cell.load == Population(users=None, spawn_rate=1.0, run_time_s=600.0)
-    assert request.facts.shape == "Rising"
+    (cell,) = request.cells
+    assert cell.load == Population(users=None, spawn_rate=1.0, run_time_s=600.0)
+    assert file_of(request).shape == "Rising"
     done = run("--locustfile", "f.py", "--users", "5")
     assert done.exit_code == 2
     assert "the shape Rising decides how many users there are: leave out --users" in done.stderr
@@ -123,5 +146,6 @@ def test_time_to_measure_follows_the_start_of_many_users(tmp_path: Path) -> None
     path.write_text(HEALTHY)
     choice = LocustfileChoice(str(path), "http://127.0.0.1:82", users=61, spawn_rate=2.0)
     request = prepare(choice, rounds=1, web_port=None)
-    assert request.cell.load == Population(users=61, spawn_rate=2.0, run_time_s=30.0 + 30.0)
-    assert request.cell.target == "127.0.0.1:82"
+    (cell,) = request.cells
+    assert cell.load == Population(users=61, spawn_rate=2.0, run_time_s=30.0 + 30.0)
+    assert cell.target == "127.0.0.1:82"

@@ -25,8 +25,7 @@ from loopmark.harness.errors import UserError
 from loopmark.harness.launch.ports import free_port
 from loopmark.harness.run.driver_process import Drive, DriverProcess
 from loopmark.harness.run.locustfile_inspection import inspect
-from loopmark.harness.run.locustfile_run import MODULE
-from loopmark.harness.vocabulary.job import DriverReport, LocustfileJob
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob, LocustfilePart, Timeouts
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import Inspection, LocustfileChoice
 from loopmark.harness.vocabulary.sample import ErrorKind
@@ -81,16 +80,20 @@ class Driver:
     def __init__(
         self, choice: LocustfileChoice, load: Population, folder: Path, web_port: int | None = None
     ) -> None:
-        self.job = LocustfileJob(
-            choice=choice,
+        self.job = LoadJob(
+            scenario="users",
             load=load,
             round=2,
+            seed=0,
+            base_url="",
+            tokens=(),
             samples=str(folder / "samples.parquet"),
             report=str(folder / "report.json"),
-            web_port=web_port,
+            timeouts=Timeouts(connect_s=1.0, first_byte_s=1.0, response_s=1.0),
+            locustfile=LocustfilePart(choice, web_port),
         )
         self.log = folder / "log"
-        self.process = DriverProcess("locust", self.log, (), module=MODULE)
+        self.process = DriverProcess("locust", self.log, ())
 
     def drive(self) -> Driven:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 from locust.runners import Runner
@@ -18,14 +19,23 @@ from loopmark.harness.vocabulary.scenario import Scenario
 
 
 class LocalDriver:
-    """One process, one event loop, any number of rounds."""
+    """One process, one event loop, any number of rounds.
+
+    Attributes:
+        pool: There is none.
+    """
+
+    pool = None
 
     def __init__(self) -> None:
-        environment = flow_environment()
-        self._runner: Runner = environment.create_local_runner()
         self._is_driving = self._is_ended = False
         self._round: FlowRound | None = None
+
+    @cached_property
+    def _runner(self) -> Runner:
+        environment = flow_environment()
         only_listen(environment)
+        return environment.create_local_runner()
 
     def drive(self, job: LoadJob, scenario: Scenario) -> DriverReport | None:
         """Drive one round and write its samples.

@@ -1,6 +1,4 @@
-"""The process that drives a round of a locustfile; `job_loop` says how it is told so.
-
-    python -m … [--workers N [--listen HOST:PORT]]
+"""Drives a round of a locustfile, here or on workers.
 
 One process drives one round: what a file sets up when it is imported is there once.
 """
@@ -8,82 +6,37 @@ One process drives one round: what a file sets up when it is imported is there o
 from __future__ import annotations
 
 import gc
-import os
-import signal
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from locust.env import Environment
-from locust.exception import RPCError
 from locust.log import setup_logging
 
-from loopmark.harness.drivers.locust_driver.arguments import parsed
-from loopmark.harness.drivers.locust_driver.flows.engine import (
-    connected_environment,
-    take_over,
-)
+from loopmark.harness.drivers.locust_driver.flows.engine import take_over
 from loopmark.harness.drivers.locust_driver.locustfile.environment import load
 from loopmark.harness.drivers.locust_driver.locustfile.event_recorder import EventRecorder
 from loopmark.harness.drivers.locust_driver.locustfile.live_page import live_page
-from loopmark.harness.drivers.locust_driver.locustfile.population import PopulationRound
+from loopmark.harness.drivers.locust_driver.locustfile.population import PopulationRound, users_of
 from loopmark.harness.drivers.locust_driver.locustfile.population_on_workers import (
     PopulationOnWorkers,
 )
 from loopmark.harness.drivers.locust_driver.native_thread import NativeThread
-from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError, end_on
-from loopmark.harness.drivers.locust_driver.workers.deliveries import WorkerFailedError
-from loopmark.harness.drivers.locust_driver.workers.job_lines import lines
-from loopmark.harness.drivers.locust_driver.workers.worker_pool import (
-    NoWorkersError,
-    WorkerPool,
-)
-from loopmark.harness.drivers.process.job_files import read_locustfile_job, write_report
-from loopmark.harness.drivers.process.job_loop import READY, run_each
+from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError
+from loopmark.harness.drivers.locust_driver.workers.worker_pool import WorkerPool
+from loopmark.harness.drivers.process.job_files import write_report
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleFile
-from loopmark.harness.errors import UserError
-from loopmark.harness.vocabulary.job import DriverReport, LocustfileJob
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob, LocustfilePart
 
 HURRY_S = 2.0
 HURRY_WITH_WORKERS_S = 3.0
 """For the users to end when the process has been told to: the samples are written after that."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Drive jobs until the input ends, or SIGTERM comes."""
-    chosen = parsed(arguments)
-    done = False
-    end_on(signal.SIGTERM, over=lambda: done)
-    told, answers = _kept_from_the_file()
-    pool: WorkerPool | None = None
-    try:
-        if chosen.workers:
-            pool = WorkerPool(connected_environment(), chosen.workers, chosen.listen)
-            pool.gather()
-            answers.write(READY)
-            answers.flush()
-        return run_each(
-            read_locustfile_job,
-            lambda job: drive(job) if pool is None else drive_on_workers(job, pool),
-            lines(told),
-            answers,
-        )
-    except ToldToEndError:
-        return 0
-    except (NoWorkersError, WorkerFailedError, UserError, RPCError) as problem:
-        sys.stderr.write(f"{problem}\n")
-        return 1
-    finally:
-        done = True
-        if pool is not None:
-            pool.close()
-
-
-def drive(job: LocustfileJob) -> DriverReport | None:
+def drive(job: LoadJob, file: LocustfilePart) -> DriverReport | None:
     """Drive one round and write its samples.
 
     Returns:
@@ -93,15 +46,15 @@ def drive(job: LocustfileJob) -> DriverReport | None:
         UserError: The locustfile cannot be run, though it could when it was inspected.
         OSError: The samples could not be written.
     """
-    environment = _environment(job)
+    environment = _environment(file)
     environment.create_local_runner()
     with SampleFile(Path(job.samples), job.round, executor=NativeThread()) as rows:
         recording = Recording(rows)
-        users = PopulationRound(environment, job.load, recording)
+        users = PopulationRound(environment, users_of(job), recording)
         recorder = EventRecorder(recording, users.fail)
         recorder.attach(environment)
         try:
-            with _initialised(environment, job):
+            with _initialised(environment, file.web_port):
                 ended = _ended(users, environment, HURRY_S)
         finally:
             recorder.detach()
@@ -109,7 +62,7 @@ def drive(job: LocustfileJob) -> DriverReport | None:
     return _told(job, users, report, ended=ended)
 
 
-def drive_on_workers(job: LocustfileJob, pool: WorkerPool) -> DriverReport | None:
+def drive_on_workers(job: LoadJob, file: LocustfilePart, pool: WorkerPool) -> DriverReport | None:
     """The same, with users on workers.
 
     Raises:
@@ -119,23 +72,23 @@ def drive_on_workers(job: LocustfileJob, pool: WorkerPool) -> DriverReport | Non
     """
     with SampleFile(Path(job.samples), job.round, executor=NativeThread()) as rows:
         recording = Recording(rows)
-        shared = PopulationOnWorkers(pool, job, rows)
+        shared = PopulationOnWorkers(pool, job, file, rows)
         shared.give_out()
-        environment = _environment(job)
+        environment = _environment(file)
         take_over(environment, pool.runner)
         shared.await_all()
-        users = PopulationRound(environment, job.load, recording, shared.finish)
-        with _initialised(environment, job):
+        users = PopulationRound(environment, users_of(job), recording, shared.finish)
+        with _initialised(environment, file.web_port):
             shared.listen(users.fail, lambda: users.window.is_closed)
             ended = _ended(users, environment, HURRY_WITH_WORKERS_S)
     return _told(job, users, shared.report(users.window, recording), ended=ended)
 
 
-def _environment(job: LocustfileJob) -> Environment:
-    loaded = load(job.choice)
+def _environment(file: LocustfilePart) -> Environment:
+    loaded = load(file.choice)
     set_up: Any = setup_logging  # Without types.
     set_up(loaded.options.loglevel)
-    options, web_port = loaded.options, job.web_port
+    options, web_port = loaded.options, file.web_port
     options.headless, options.autostart = web_port is None, web_port is not None
     if web_port is not None:
         options.web_port = web_port
@@ -143,15 +96,15 @@ def _environment(job: LocustfileJob) -> Environment:
 
 
 @contextmanager
-def _initialised(environment: Environment, job: LocustfileJob) -> Iterator[None]:
+def _initialised(environment: Environment, web_port: int | None) -> Iterator[None]:
     """Within it the file's own preparations are done, and its page is there if there is to be."""
     events: Any = environment.events  # Its methods have no types.
     runner = environment.runner
-    if job.web_port is None:
+    if web_port is None:
         events.init.fire(environment=environment, runner=runner, web_ui=None)
         yield
         return
-    with live_page(environment, job.web_port) as page:
+    with live_page(environment, web_port) as page:
         events.init.fire(environment=environment, runner=runner, web_ui=page)
         page.start()
         yield
@@ -172,27 +125,10 @@ def _ended(users: PopulationRound, environment: Environment, hurry_s: float) -> 
 
 
 def _told(
-    job: LocustfileJob, users: PopulationRound, report: DriverReport, *, ended: bool
+    job: LoadJob, users: PopulationRound, report: DriverReport, *, ended: bool
 ) -> DriverReport | None:
     whole = replace(report, ended_early=users.ended_early)
     if not ended:
         return whole
     write_report(whole, Path(job.report))
     return None
-
-
-def _kept_from_the_file() -> tuple[int, BinaryIO]:
-    """The input and output of the process: a locustfile that reads or prints gets others.
-
-    What it prints goes where its log goes.
-    """
-    told, answers = os.dup(0), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return told, answers
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,6 +14,7 @@ from loopmark.harness.drivers.locust_driver.gevent_loop import GeventLoop
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.vocabulary.job import LoadJob
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.sample import ErrorKind
 
@@ -22,6 +23,12 @@ LOOK_INTERVAL_S = 0.1
 
 STOPPING_S = 20.0
 """For the users' `on_stop`, beside the stop timeout: then the round ends without them."""
+
+
+def users_of(job: LoadJob) -> Population:
+    """The users of a round of a locustfile."""
+    assert isinstance(job.load, Population), "the only load of a locustfile"
+    return job.load
 
 
 class PopulationRound:

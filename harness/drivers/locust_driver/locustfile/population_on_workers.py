@@ -22,7 +22,7 @@ from loopmark.harness.drivers.locust_driver.workers.worker_pool import (
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleFile
-from loopmark.harness.vocabulary.job import DriverReport, LocustfileJob
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob, LocustfilePart
 
 PREPARING_S = 60.0
 """For workers to import the file."""
@@ -34,12 +34,16 @@ class PopulationOnWorkers:
     Args:
         pool: The workers; all that are present take part.
         job: The round.
+        file: What is run in it.
         samples: Where the samples go.
     """
 
-    def __init__(self, pool: WorkerPool, job: LocustfileJob, samples: SampleFile) -> None:
+    def __init__(
+        self, pool: WorkerPool, job: LoadJob, file: LocustfilePart, samples: SampleFile
+    ) -> None:
         self._pool = pool
         self._job = job
+        self._file = file
         self._deliveries = Deliveries(pool, pool.present(), samples)
         self._listener: gevent.Greenlet | None = None
 
@@ -47,8 +51,8 @@ class PopulationOnWorkers:
         """Let all import the file; meanwhile the master may."""
         self._deliveries.align()
         self._pool.is_patient = True
-        text = None if self._pool.is_here else Path(self._job.choice.path).read_bytes()
-        self._deliveries.give_out(messages.LOCUSTFILE, **messages.locustfile_data(self._job, text))
+        text = None if self._pool.is_here else Path(self._file.choice.path).read_bytes()
+        self._deliveries.give_out(messages.LOCUSTFILE, job=messages.job_data(self._job), text=text)
 
     def await_all(self) -> None:
         """Wait until all have imported it.
@@ -97,7 +101,7 @@ class PopulationOnWorkers:
         late = "it did not deliver in time"
         self._deliveries.wait(lambda part: part.has_ended, patience_s, late, is_ending=True)
         self._deliveries.measure_drift()
-        self._pool.close(again=not self._job.is_last)
+        self._pool.close(again=not self._file.is_last)
 
     def report(self, window: Window, recording: Recording) -> DriverReport:
         """What all of them did, and what was seen here."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from locust.env import Environment
-
+from loopmark.harness.drivers.locust_driver.flows.engine import connected_environment
 from loopmark.harness.drivers.locust_driver.flows.round import EndedError
 from loopmark.harness.drivers.locust_driver.native_thread import NativeThread
 from loopmark.harness.drivers.locust_driver.workers import messages
@@ -33,12 +32,15 @@ class DistributedDriver:
         count: How many workers.
         listen: Where workers of other machines come to; None to start them here.
 
+    Attributes:
+        pool: The workers.
+
     Raises:
         RPCError: Nothing can listen there.
     """
 
     def __init__(self, count: int, listen: Address | None) -> None:
-        self._pool = WorkerPool(Environment(), count, listen)
+        self.pool = WorkerPool(connected_environment(), count, listen)
         self._is_driving = False
 
     def gather(self) -> None:
@@ -47,7 +49,7 @@ class DistributedDriver:
         Raises:
             NoWorkersError: They did not come.
         """
-        self._pool.gather()
+        self.pool.gather()
 
     def drive(self, job: LoadJob, scenario: Scenario) -> DriverReport | None:  # noqa: ARG002 - the workers look it up themselves
         """Drive one round and write its samples.
@@ -65,9 +67,9 @@ class DistributedDriver:
         """
         self._is_driving = True
         try:
-            self._pool.gather()
+            self.pool.gather()
             with SampleFile(Path(job.samples), job.round, executor=NativeThread()) as samples:
-                return _Round(self._pool, job, samples).drive()
+                return _Round(self.pool, job, samples).drive()
         except EndedError:
             return None
         finally:
@@ -76,12 +78,12 @@ class DistributedDriver:
     def end(self) -> bool:
         """End the round under way, if there is one, in good order; whether there is."""
         if self._is_driving:
-            self._pool.end()
+            self.pool.end()
         return self._is_driving
 
     def close(self) -> None:
         """Let the workers go."""
-        self._pool.close()
+        self.pool.close()
 
 
 class _Round:

@@ -12,9 +12,7 @@ import locust
 from pydantic import TypeAdapter
 
 from loopmark.harness import __version__
-from loopmark.harness.vocabulary.job import DriverReport, LoadJob, LocustfileJob
-from loopmark.harness.vocabulary.loads.population import Population
-from loopmark.harness.vocabulary.locustfile import LocustfileChoice
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 
 LEAVING = "loopmark_leaving"
 """Worker: it goes, and is not to be waited for."""
@@ -54,8 +52,8 @@ STOP = "loopmark_stop"
 """Master: end now, and deliver what there is."""
 
 LOCUSTFILE = "loopmark_locustfile"
-"""Master: run users of a locustfile, as Locust's own messages will say: the `choice` of it, its
-`text` where it is not at hand, the `load`, the `round`, and `index` of `count` as for PREPARE."""
+"""Master: run users of a locustfile, as Locust's own messages will say: a `job`, and `index` of
+`count`, as for PREPARE; its `text` where it is not at hand."""
 
 FINISH = "loopmark_finish"
 """Master: the users of the locustfile have been stopped; deliver what there is."""
@@ -75,8 +73,6 @@ FROM_MASTER = (WELCOME, REFUSED, PING, PREPARE, LOCUSTFILE, START, FINISH, STOP,
 
 _JOB = TypeAdapter(LoadJob)
 _REPORT = TypeAdapter(DriverReport)
-_CHOICE = TypeAdapter(LocustfileChoice)
-_POPULATION = TypeAdapter(Population)
 
 
 def versions() -> dict[str, str]:
@@ -97,26 +93,6 @@ def job_data(job: LoadJob) -> Any:  # noqa: ANN401 - what msgpack can carry
 def job_of(data: Any) -> LoadJob:  # noqa: ANN401 - likewise
     """The job in the data of a message."""
     return _JOB.validate_python(data)
-
-
-def locustfile_data(job: LocustfileJob, text: bytes | None) -> dict[str, Any]:
-    """A round of a locustfile as data of a message; with the text where it is not at hand."""
-    return {
-        "choice": _CHOICE.dump_python(job.choice, mode="json"),
-        "text": text,
-        "load": _POPULATION.dump_python(job.load, mode="json"),
-        "round": job.round,
-    }
-
-
-def choice_of(data: Any) -> LocustfileChoice:  # noqa: ANN401 - likewise
-    """The choice in the data of a message."""
-    return _CHOICE.validate_python(data)
-
-
-def population_of(data: Any) -> Population:  # noqa: ANN401 - likewise
-    """The load in the data of a message."""
-    return _POPULATION.validate_python(data)
 
 
 def report_data(report: DriverReport) -> Any:  # noqa: ANN401 - likewise

@@ -188,9 +188,11 @@ class Worker:
 
     def _populate(self, order: dict[str, Any], finish: AsyncResult[dict[str, Any]]) -> None:
         """Run a share of a locustfile's users, whom Locust starts and stops."""
-        name = Path(order["choice"]["path"]).name
+        job = messages.job_of(order["job"])
+        assert job.locustfile is not None
+        name = Path(job.locustfile.choice.path).name
         self._say(f"{name}, part {order['index'] + 1} of {order['count']}")
-        with self._delivered(order["round"]) as (rows, reports):
+        with self._delivered(job.round) as (rows, reports):
             # Master and worker import the file, and say nothing meanwhile.
             runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_IMPORTS_S
             users = WorkerPopulation(

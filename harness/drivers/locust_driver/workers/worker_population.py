@@ -16,13 +16,14 @@ from loopmark.harness.drivers.locust_driver.flows.engine import take_over
 from loopmark.harness.drivers.locust_driver.gevent_loop import GeventLoop
 from loopmark.harness.drivers.locust_driver.locustfile.environment import load
 from loopmark.harness.drivers.locust_driver.locustfile.event_recorder import EventRecorder
+from loopmark.harness.drivers.locust_driver.locustfile.population import users_of
 from loopmark.harness.drivers.locust_driver.workers import messages
 from loopmark.harness.drivers.pacing.load_models import Share
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleRows
 from loopmark.harness.vocabulary.job import DriverReport
-from loopmark.harness.vocabulary.loads.population import Population
+from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 
 
 class WorkerPopulation:
@@ -48,14 +49,15 @@ class WorkerPopulation:
         on_stop: Callable[[], None],
     ) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        load_: Population = messages.population_of(order["load"])
+        job = messages.job_of(order["job"])
+        assert job.locustfile is not None
         self._recording = Recording(rows)
         share = Share(order["index"], order["count"])
         self._recorder = EventRecorder(self._recording, on_problem, share)
         self._window = Window(GeventLoop(on_problem))
-        self._environment = self._loaded(order, runner)
+        self._environment = self._loaded(job.locustfile.choice, order["text"], runner)
         events: Any = self._environment.events  # Its methods have no types.
-        begins = events.test_start if load_.users is None else events.spawning_complete
+        begins = events.test_start if users_of(job).users is None else events.spawning_complete
         begins.add_listener(self._open)
         events.test_stopping.add_listener(self._close)
         events.test_stop.add_listener(lambda **_: on_stop())
@@ -76,13 +78,14 @@ class WorkerPopulation:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def _loaded(self, order: dict[str, Any], runner: WorkerRunner) -> Environment:
-        choice = messages.choice_of(order["choice"])
-        if order["text"] is not None:
+    def _loaded(
+        self, choice: LocustfileChoice, text: bytes | None, runner: WorkerRunner
+    ) -> Environment:
+        if text is not None:
             # Under its own name, which its messages have.
             self._folder = tempfile.TemporaryDirectory(prefix="loopmark-locustfile-")
             path = Path(self._folder.name) / Path(choice.path).name
-            path.write_bytes(order["text"])
+            path.write_bytes(text)
             choice = replace(choice, path=str(path))
         loaded = load(choice)
         set_up: Any = setup_logging  # Without types.
