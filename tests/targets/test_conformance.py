@@ -343,7 +343,7 @@ def test_unusable_wait_is_422(anonymous: httpx.Client) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("on", ["timer", "database"])
 async def test_waits_overlap_unless_there_is_one_thread(target: Target, on: str) -> None:
-    waits, seconds = 10, 0.1
+    waits, seconds = 10, 0.3
     began = time.monotonic()
     answers = await at_once(
         target, waits, lambda client, _n: client.get(WAIT, params={"seconds": seconds, "on": on})
