@@ -57,7 +57,7 @@ def main() -> None:
 
     LOOPMARK_DATABASE_URL names a PostgreSQL to use instead of the embedded one.
 
-    Exit codes: 0 when all is well; 1 when a cell may not be believed (run), an answer is wrong
+    Exit codes: 0 when all is well; 1 when a cell is invalid (run), an answer is wrong
     (verify), or something is missing (doctor); 2 when the command, a file or the database cannot be
     used; 130 when interrupted.
     """

@@ -69,8 +69,8 @@ class SectionView:
         disturbances: Of a fan-out, what clients that do not read do to the others, likewise.
         over_time: The small charts of the single cells.
         costs: Columns of what it took.
-        cost: The one of them that each round has; None if nobody looked.
-        database: Columns of what the database did; none if nobody looked.
+        cost: The one of them that each round has; None if it was not sampled.
+        database: Columns of what the database did; none if it was not sampled.
         times: Columns of where the time went.
         clients: Columns of the connections of a fan-out.
     """

@@ -54,7 +54,7 @@ def _warnings(results: RunResults) -> list[str]:
     if results.run.interrupted:
         blocks.append(f"**This run was interrupted: {wording.interrupted(results.run)}.**")
     if cells := doubtful(results):
-        blocks.append(f"**{len(cells)} of {len(results.cells)} cells are invalid:**")
+        blocks.append(f"**{wording.invalid(len(cells), len(results.cells))}:**")
         blocks.append(
             _bullets(
                 "; ".join(

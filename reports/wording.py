@@ -45,6 +45,12 @@ VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
 """Each state in plain words."""
 
 
+def invalid(many: int, of: int) -> str:
+    """How many of the cells do not count."""
+    cells = "cell" if of == 1 else "cells"
+    return f"{many} of {of} {cells} {'is' if many == 1 else 'are'} invalid"
+
+
 def interrupted(run: RunRecord) -> str:
     """What an interrupted run did not come to."""
     what = "its plan was done" if run.plan_toml else "its time was over"

@@ -77,7 +77,7 @@ def target_use(
             max=max(lags_ms) if lags_ms else None,
         ),
         sockets=max(one.sockets for one in readings) if readings else None,
-        # Every process has some: none at all means that nobody looked.
+        # Every process has some: none at all means that it was not sampled.
         files=max((one.files for one in readings), default=0) or None,
         context_switches_per_request=_per_request(switches, requests)[0],
     )

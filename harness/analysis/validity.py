@@ -1,4 +1,4 @@
-"""Whether a cell may be believed. Fail-closed: what speaks against it is its state."""
+"""Whether a cell is valid. Fail-closed: what is held against it is its state."""
 
 from __future__ import annotations
 

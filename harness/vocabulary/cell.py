@@ -1,4 +1,4 @@
-"""A cell of a plan, and whether what was measured in it may be believed."""
+"""A cell of a plan, and whether what was measured in it is valid."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Cell:
 
 
 class ValidityState(StrEnum):
-    """Whether a cell may be believed, or the first reason why not, gravest first.
+    """Whether a cell is valid, or the first reason why not, gravest first.
 
     A driver that was limited comes before errors: timeouts and refusals may be its own doing.
     """

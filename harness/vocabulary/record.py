@@ -22,7 +22,7 @@ RoundState = Literal["measured", "worker-lost", "target-died", "driver-died", "i
 what it had delivered is kept."""
 
 RAN_TO_THEIR_END: frozenset[RoundState] = frozenset({"measured", "worker-lost"})
-"""Of these rounds there must be samples and a window, whether they may be believed or not."""
+"""Of these rounds there must be samples and a window, whether they are valid or not."""
 
 
 @dataclass(frozen=True, slots=True)
