@@ -41,10 +41,10 @@ def of_round(audit: Audit, record: RoundRecord, samples: pd.DataFrame) -> RoundA
     """Hold the rows against the acknowledged writes of one round.
 
     Returns:
-        None for a target whose database is not ours, for a driver that was killed, and for one
-        that lost a worker: of some writes there are no samples to hold the rows against.
+        None for a driver that was killed, and for one that lost a worker: of some writes there are
+        no samples to hold the rows against.
     """
-    if record.state == "worker-lost" or not record.audits:
+    if record.state == "worker-lost":
         return None
     counts = [c.after - c.before for c in record.audits if c.what == audit.what]
     if record.state != "measured" and (not counts or samples.empty):

@@ -117,7 +117,6 @@ class _Measuring:
         self._journal = journal
         self._folder = journal.folder
         self._provided = provided
-        self._audits = {scenario.name: scenario.audits for scenario in request.scenarios}
         largest = max(cell.load.concurrency for cell in request.cells)
         count = max(largest, SEEDED_ACCOUNTS) if request.locustfile is None else 0
         self._tokens = _bearer_tokens(request.run_id, count)
@@ -217,8 +216,7 @@ class _Measuring:
             target = targets.ready(cell.target)
         except TargetFailedError as error:
             return _unmeasured(round_number, block, f"{error}\n{error.stderr_tail}")
-        # Of a target that is not ours there is no database to look at.
-        audits = self._audits[cell.scenario] if target.target.is_ours else ()
+        audits = self._journal.record.audits_of(cell)
         before = self._counts(audits)
         job = LoadJob(
             scenario=cell.scenario,

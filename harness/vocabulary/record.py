@@ -7,7 +7,7 @@ from typing import Literal
 
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import DriverReport
-from loopmark.harness.vocabulary.scenario import LocustfileFacts, ScenarioFacts
+from loopmark.harness.vocabulary.scenario import Audit, LocustfileFacts, ScenarioFacts
 from loopmark.harness.vocabulary.target import Target
 from loopmark.harness.vocabulary.thresholds import Thresholds
 
@@ -227,3 +227,13 @@ class RunRecord:
     def has_launched(self) -> bool:
         """Whether it started a target, and so watched it."""
         return any(target.is_launched for target in self.targets)
+
+    def audits_of(self, cell: Cell) -> tuple[Audit, ...]:
+        """What is counted in the database around each round of a cell.
+
+        Nothing for a target that is not ours: its database is not known.
+        """
+        if not all(target.is_ours for target in self.targets if target.name == cell.target):
+            return ()
+        asked = (scenario.audits for scenario in self.scenarios if scenario.name == cell.scenario)
+        return next(asked, ())

@@ -27,7 +27,7 @@ from tests.harness.drivers.tried_flows import Asking, uploading
 
 pytestmark = pytest.mark.anyio
 
-SHORT = Timeouts(connect_s=1.0, first_byte_s=0.5, response_s=1.0)
+SHORT = Timeouts(connect_s=1.0, first_byte_s=0.5, response_s=2.0)
 LIMIT_BYTES = 4 * 1024**2
 """Of one answer, in these tests."""
 
@@ -36,7 +36,7 @@ KINDS = ("flow", "journey", "locust")
 
 LOCUST = LocustProcess(LIMIT_BYTES)
 
-LATE = "no complete answer within 1 s"
+LATE = "no complete answer within 2 s"
 SILENT = {
     "silence": "no first byte within 0.5 s",
     "silent-in-head": LATE,
@@ -136,7 +136,7 @@ def driven(  # noqa: PLR0913, PLR0917 - what is driven, and how
     kind: str,
     folder: Path,
     method: str = "GET",
-    duration_s: float = 1.8,
+    duration_s: float = 2.8,
 ) -> Driven:
     """Drive a user for each behaviour, long enough for all to be done with it."""
     load = Closed(users=len(names), duration_s=duration_s, warmup_s=0.1, think_s=0.1)
