@@ -9,11 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from loopmark.harness import __version__
-from loopmark.harness.commands.console import (
-    ExitCode,
-    err,
-    fail,
-)
+from loopmark.harness.commands.console import ExitCode, err, fail
 from loopmark.harness.commands.doctor import doctor
 from loopmark.harness.commands.listing import list_
 from loopmark.harness.commands.report import report

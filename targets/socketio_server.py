@@ -30,12 +30,7 @@ from starlette.types import Receive, Scope, Send
 from loopmark.targets.emitter import Emitter, Mailbox
 from loopmark.targets.event_contract import Identify
 from loopmark.targets.events import RESOURCES, Event, user_room
-from loopmark.targets.websocket import (
-    CLIENT_LEFT,
-    INVALID_DATA,
-    POLICY_VIOLATION,
-    UNSUPPORTED_DATA,
-)
+from loopmark.targets.websocket import CLIENT_LEFT, INVALID_DATA, POLICY_VIOLATION, UNSUPPORTED_DATA
 from loopmark.targets.websocket_protocol import EXTENSION, MAX_MESSAGE, WebSocketProtocol
 
 PATH: Final = "/socket.io"

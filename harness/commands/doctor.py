@@ -7,10 +7,7 @@ import sys
 import click
 from rich.markup import escape
 
-from loopmark.harness.commands.console import (
-    ExitCode,
-    out,
-)
+from loopmark.harness.commands.console import ExitCode, out
 from loopmark.harness.commands.plans import catalog_targets
 
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import click
 
-from loopmark.harness.commands.console import (
-    print_rows,
-)
+from loopmark.harness.commands.console import print_rows
 from loopmark.harness.commands.plans import catalog_targets, profile_line, profiles, read_plan
 from loopmark.harness.drivers.catalog import DRIVERS
-from loopmark.harness.planning.plan import (
-    cells_of,
-)
+from loopmark.harness.planning.plan import cells_of
 from loopmark.scenarios.catalog import SCENARIOS
 
 

@@ -8,9 +8,7 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from loopmark.harness.commands.console import (
-    require_known,
-)
+from loopmark.harness.commands.console import require_known
 from loopmark.harness.drivers.catalog import DRIVERS, able
 from loopmark.harness.errors import UserError
 from loopmark.harness.planning.plan import Plan, cells_of, planned_seconds

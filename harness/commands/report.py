@@ -7,12 +7,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from loopmark.harness.commands.console import (
-    DEFAULT_OUT,
-    err,
-    out,
-    require_known,
-)
+from loopmark.harness.commands.console import DEFAULT_OUT, err, out, require_known
 from loopmark.harness.errors import UserError, unknown_name
 from loopmark.harness.store import LATEST, RunFolder
 from loopmark.harness.vocabulary.result import RunResults

@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from rich.text import Text
 
-from loopmark.harness.commands.console import (
-    DEFAULT_OUT,
-    ExitCode,
-    err,
-    out,
-    require_known,
-)
+from loopmark.harness.commands.console import DEFAULT_OUT, ExitCode, err, out, require_known
 from loopmark.harness.commands.locustfile_options import (
     LocustfileCommand,
     LocustfileWish,
@@ -35,13 +29,7 @@ from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.ports import HOST, require_free
 from loopmark.harness.launch.processors import assign, available
-from loopmark.harness.planning.plan import (
-    Plan,
-    cells_of,
-    drivable,
-    driven_by,
-    select,
-)
+from loopmark.harness.planning.plan import Plan, cells_of, drivable, driven_by, select
 from loopmark.harness.vocabulary.address import parse_address
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Workers

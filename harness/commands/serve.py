@@ -9,12 +9,7 @@ import click
 from rich.markup import escape
 from rich.text import Text
 
-from loopmark.harness.commands.console import (
-    ExitCode,
-    err,
-    out,
-    require_known,
-)
+from loopmark.harness.commands.console import ExitCode, err, out, require_known
 from loopmark.harness.commands.plans import catalog_targets
 
 

@@ -10,12 +10,7 @@ import click
 from rich.status import Status
 from rich.text import Text
 
-from loopmark.harness.commands.console import (
-    ExitCode,
-    err,
-    out,
-    require_known,
-)
+from loopmark.harness.commands.console import ExitCode, err, out, require_known
 from loopmark.harness.commands.plans import catalog_targets, scenario_facts
 from loopmark.harness.drivers.catalog import DRIVERS, able
 from loopmark.harness.planning.plan import Measure, Plan, cells_of

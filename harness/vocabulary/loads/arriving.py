@@ -16,13 +16,7 @@ from loopmark.harness.vocabulary.loads.bounds import (
     Seconds,
     Spacing,
 )
-from loopmark.harness.vocabulary.loads.model import (
-    LATENCIES,
-    Stage,
-    Stretch,
-    Traits,
-    Words,
-)
+from loopmark.harness.vocabulary.loads.model import LATENCIES, Stage, Stretch, Traits, Words
 from loopmark.harness.vocabulary.loads.scheduled import Scheduled
 
 DEFAULT_MAX_IN_FLIGHT = 256

@@ -17,13 +17,7 @@ from loopmark.harness.vocabulary.loads.bounds import (
     Rates,
     Seconds,
 )
-from loopmark.harness.vocabulary.loads.model import (
-    DELIVERY,
-    LATENCIES,
-    Stretch,
-    Traits,
-    Words,
-)
+from loopmark.harness.vocabulary.loads.model import DELIVERY, LATENCIES, Stretch, Traits, Words
 from loopmark.harness.vocabulary.loads.scheduled import Scheduled
 
 CONNECTING_S = 0.006

@@ -9,12 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.analysis.littles_law import (
-    Balance,
-    balance,
-    closed_balance,
-    open_balance,
-)
+from loopmark.harness.analysis.littles_law import Balance, balance, closed_balance, open_balance
 from loopmark.harness.vocabulary.loads.closed import Closed
 from tests.harness.builders import MS, START, closed, frame, open_, ramp, sample, steady, steps
 

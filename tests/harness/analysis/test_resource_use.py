@@ -8,12 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.analysis.resource_use import (
-    cpu_ms,
-    database_cpu_ms,
-    database_use,
-    target_use,
-)
+from loopmark.harness.analysis.resource_use import cpu_ms, database_cpu_ms, database_use, target_use
 from loopmark.harness.vocabulary.figures import DatabaseUse, LoopLag, TargetUse
 from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.record import DatabaseReading

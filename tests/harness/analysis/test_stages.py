@@ -18,17 +18,7 @@ from loopmark.harness.vocabulary.loads.arriving import RAMP_STAGES, Ramp, Steps
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.thresholds import SHIPPED
 from loopmark.reports.objections import sentences
-from tests.harness.builders import (
-    START,
-    by_round,
-    cell,
-    frame,
-    ramp,
-    record,
-    report,
-    sample,
-    steps,
-)
+from tests.harness.builders import START, by_round, cell, frame, ramp, record, report, sample, steps
 
 STEPS = steps(50.0, 100.0, 200.0, 400.0)
 CAPACITY = 150.0

@@ -8,14 +8,7 @@ from typing import Any
 
 import httpx
 
-from loopmark.harness.vocabulary.flow import (
-    Connect,
-    Listen,
-    Request,
-    Response,
-    VirtualUser,
-    check,
-)
+from loopmark.harness.vocabulary.flow import Connect, Listen, Request, Response, VirtualUser, check
 from loopmark.harness.vocabulary.scenario import Publication
 from loopmark.scenarios.event_scenarios import RESOURCE_CREATED, SOCKETIO, WEBSOCKET
 

@@ -12,12 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from loopmark.harness.planning.pacing import (
-    RAMP_SHARE,
-    arrival_times,
-    start_times,
-    think_time,
-)
+from loopmark.harness.planning.pacing import RAMP_SHARE, arrival_times, start_times, think_time
 from loopmark.harness.vocabulary.load import Arriving
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.closed import Closed

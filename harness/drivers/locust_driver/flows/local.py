@@ -7,10 +7,7 @@ from pathlib import Path
 
 from locust.runners import Runner
 
-from loopmark.harness.drivers.locust_driver.flows.engine import (
-    flow_environment,
-    only_listen,
-)
+from loopmark.harness.drivers.locust_driver.flows.engine import flow_environment, only_listen
 from loopmark.harness.drivers.locust_driver.flows.round import EndedError, FlowRound
 from loopmark.harness.drivers.locust_driver.native_thread import NativeThread
 from loopmark.harness.drivers.recording.samples import SampleFile

@@ -8,12 +8,7 @@ from geventhttpclient.header import Headers
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from loopmark.harness.drivers.http import connection
-from loopmark.harness.drivers.http.connection import (
-    FINAL,
-    LOWEST_STATUS,
-    MAX_HEADER_BYTES,
-    Failure,
-)
+from loopmark.harness.drivers.http.connection import FINAL, LOWEST_STATUS, MAX_HEADER_BYTES, Failure
 from loopmark.harness.vocabulary.sample import ErrorKind
 
 _SWITCHING = 101

@@ -13,11 +13,7 @@ from typing import Any, NoReturn
 
 import locust
 from locust import FastHttpUser, HttpUser, LoadTestShape, User
-from locust.argument_parser import (
-    get_empty_argument_parser,
-    get_parser,
-    setup_parser_arguments,
-)
+from locust.argument_parser import get_empty_argument_parser, get_parser, setup_parser_arguments
 from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
 

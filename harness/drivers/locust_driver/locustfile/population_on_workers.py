@@ -10,15 +10,8 @@ from pathlib import Path
 import gevent
 
 from loopmark.harness.drivers.locust_driver.workers import messages
-from loopmark.harness.drivers.locust_driver.workers.deliveries import (
-    TICK_S,
-    Deliveries,
-    joined,
-)
-from loopmark.harness.drivers.locust_driver.workers.worker_pool import (
-    NoWorkersError,
-    WorkerPool,
-)
+from loopmark.harness.drivers.locust_driver.workers.deliveries import TICK_S, Deliveries, joined
+from loopmark.harness.drivers.locust_driver.workers.worker_pool import NoWorkersError, WorkerPool
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleFile

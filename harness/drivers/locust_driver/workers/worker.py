@@ -27,10 +27,7 @@ from locust.env import Environment
 from locust.exception import RPCError
 from locust.rpc import Message
 
-from loopmark.harness.drivers.locust_driver.flows.engine import (
-    connected_environment,
-    only_listen,
-)
+from loopmark.harness.drivers.locust_driver.flows.engine import connected_environment, only_listen
 from loopmark.harness.drivers.locust_driver.flows.flow_user import GeventFlowUser
 from loopmark.harness.drivers.locust_driver.flows.round import EndedError, FlowRound
 from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError, end_on

@@ -21,13 +21,7 @@ if __name__ == "__main__":
 
 from httpx import AsyncClient
 
-from loopmark.harness.vocabulary.flow import (
-    ClientJourney,
-    Flow,
-    Request,
-    Response,
-    VirtualUser,
-)
+from loopmark.harness.vocabulary.flow import ClientJourney, Flow, Request, Response, VirtualUser
 from loopmark.harness.vocabulary.scenario import Scenario
 from loopmark.scenarios.catalog import SCENARIOS
 

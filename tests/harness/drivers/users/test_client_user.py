@@ -16,13 +16,7 @@ from loopmark.harness.drivers.pacing.user import Account, User
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleFile
 from loopmark.harness.drivers.users.client_user import MAX_STEPS, OTHER_STEP, ClientUser
-from loopmark.harness.vocabulary.flow import (
-    ClientJourney,
-    Request,
-    VirtualUser,
-    WrongAnswer,
-    check,
-)
+from loopmark.harness.vocabulary.flow import ClientJourney, Request, VirtualUser, WrongAnswer, check
 from loopmark.harness.vocabulary.job import DriverReport, Timeouts
 from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.burst import Burst
