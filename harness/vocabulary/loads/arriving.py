@@ -25,8 +25,8 @@ RAMP_STAGES = 10
 """Into so many equal stretches a ramp is cut: few enough that each holds a tenth of the samples."""
 
 
-class _Arriving(Scheduled):
-    """What they have in common."""
+class ArrivingLoad(Scheduled):
+    """What open loads have in common."""
 
     __slots__ = ()
 
@@ -89,7 +89,7 @@ class _Arriving(Scheduled):
 
 
 @dataclass(frozen=True, slots=True)
-class Open(_Arriving):
+class Open(ArrivingLoad):
     """Flows that arrive at a constant rate, whatever the target does.
 
     Attributes:
@@ -151,13 +151,14 @@ class Open(_Arriving):
         return (Stretch(self.duration_s, self.rate, self.rate),)
 
 
-_RISING = Traits(
+RISING = Traits(
     counted="due", latency_from="due", is_scheduled=True, knee="slowest-stage", headline="knee_rps"
 )
+"""The traits of an open load whose rate changes within the window."""
 
 
 @dataclass(frozen=True, slots=True)
-class Steps(_Arriving):
+class Steps(ArrivingLoad):
     """An open load whose rate goes from step to step: where does the target stop keeping up?
 
     Attributes:
@@ -179,7 +180,7 @@ class Steps(_Arriving):
     drain_s: Seconds = 0.0
     model: Literal["steps"] = "steps"
 
-    traits: ClassVar[Traits] = _RISING
+    traits: ClassVar[Traits] = RISING
 
     @property
     def words(self) -> Words:
@@ -206,7 +207,7 @@ class Steps(_Arriving):
 
 
 @dataclass(frozen=True, slots=True)
-class Ramp(_Arriving):
+class Ramp(ArrivingLoad):
     """An open load whose rate changes linearly: where does the target stop keeping up?
 
     Attributes:
@@ -230,7 +231,7 @@ class Ramp(_Arriving):
     drain_s: Seconds = 0.0
     model: Literal["ramp"] = "ramp"
 
-    traits: ClassVar[Traits] = _RISING
+    traits: ClassVar[Traits] = RISING
 
     @property
     def words(self) -> Words:
