@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, Self
 
 import gevent
@@ -89,12 +88,7 @@ class FlowRound:
         self._watch = self._loop.call_later(CHECK_INTERVAL_S, self._check)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._watch.cancel()
         for user in self._users:
             user.on_end = nobody_waits
