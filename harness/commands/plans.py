@@ -49,11 +49,12 @@ def read_plan(path: Path | None, profile: str | None) -> tuple[Plan, str]:
 
 
 def _in_folder(folder: Path, plan: Plan) -> Plan:
-    """The plan with the folders of its own targets, which it names from where it lies."""
+    """The plan with the folders of its own targets, which it names from where it lies.
+
+    Our variants stay where the run was started: what they are told of its files counts from there.
+    """
     targets = {
-        name: target
-        if name in catalog_targets()
-        else replace(target, folder=str(folder / target.folder))
+        name: target if target.is_ours else replace(target, folder=str(folder / target.folder))
         for name, target in plan.targets.items()
     }
     return replace(plan, targets=targets)

@@ -1,0 +1,36 @@
+"""Plans as the command line reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from loopmark.harness.commands.plans import read_plan
+
+PLAN = """
+name = "own"
+title = "Where targets are started"
+
+[[measure]]
+scenarios = ["wait-timer"]
+targets = ["async", "sync-100", "mine"]
+loads = [{ model = "burst", n = 3 }]
+rounds = 1
+
+[targets.sync-100]
+variant = "sync"
+environment = { WORKER_THREADS = "100" }
+
+[targets.mine]
+asgi = "service:app"
+folder = "service"
+"""
+
+
+def test_folders_count_from_the_plan_and_our_variants_stay_where_the_run_is(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own.toml").write_text(PLAN)
+    plan, _ = read_plan(tmp_path / "own.toml", None)
+    folders = {name: target.folder for name, target in plan.targets.items()}
+    # What a variant is told of its files may be relative to where the run was started.
+    assert folders == {"async": "", "sync-100": "", "mine": str(tmp_path / "service")}
