@@ -133,7 +133,7 @@ class RunningTarget:
                 wrong = self._wrong()
             except (OSError, HTTPException) as error:
                 wrong = str(error)
-            if not wrong:
+            if not wrong and self.is_alive:  # Else another process answered, on its port.
                 return
             time.sleep(POLL_S)
         if self.process is None:
