@@ -45,7 +45,7 @@ SENTENCES: Mapping[Code, str] = {
     ),
     Code.REFUSED: "{refused:,} {what} were refused: {limit:,} were under way already",
     Code.TASKS_RAISED: "tasks raised an exception {times:once|# times}{example:?: #}",
-    Code.LOCUSTFILE_PROBLEM: "the locustfile had a problem beside its requests: {example}",
+    Code.LOCUSTFILE_PROBLEM: "the locustfile had a problem beside its requests{example:?: #}",
     Code.DELIVERIES_MISSING: "{missing:# delivery|# deliveries} did not come{reach:reach}",
     Code.DELIVERIES_DOUBLED: (
         "{deliveries:# delivery|# deliveries} of what the client had heard before"

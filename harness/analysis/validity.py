@@ -131,7 +131,7 @@ def _from_locustfile(evidence: Evidence) -> Iterator[Objection]:
         times = "once" if exceptions == 1 else f"{exceptions} times"
         example = example.removesuffix(f" ({times})")
         yield Objection.of(ObjectionCode.TASKS_RAISED, times=exceptions, example=example)
-    elif example:
+    elif evidence.remarks:
         yield Objection.of(ObjectionCode.LOCUSTFILE_PROBLEM, example=example)
 
 
