@@ -157,11 +157,11 @@ def _draw_measured(axes: Axes, line: Line, at: Callable[[float], float]) -> None
     assert line.mark is not None
     colour = _series(line.mark.colour)
     alpha = 0.5 if line.faint else 1.0
-    believed = [point for point in line.points if point.valid]
-    # Only believable points are joined: a line through a doubtful one would vouch for it.
+    valid_points = [point for point in line.points if point.valid]
+    # Only valid points are joined: a line through a doubtful one would vouch for it.
     axes.plot(
-        [at(p.x) for p in believed],
-        [p.y for p in believed],
+        [at(p.x) for p in valid_points],
+        [p.y for p in valid_points],
         color=colour,
         linestyle=line.mark.line,
         linewidth=1.5 if line.faint else 2.0,

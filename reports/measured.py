@@ -45,7 +45,7 @@ def _answered(cell: CellResult) -> str:
     if isinstance(figures, Invalid):
         found = figures.validity
         why = next(iter(objections.sentences(found)), wording.VALIDITY[found.state])
-        return f"the figures of {cell.target} may not be believed ({found.state}): {why}"
+        return f"the figures of {cell.target} are invalid ({found.state}): {why}"
     rate = formatting.number(figures.throughput_rps)
     parts = [f"the target at {cell.target} answered {rate} requests per second"]
     median, tail = figures.latency_ms.p50, figures.latency_ms.p99

@@ -106,7 +106,7 @@ class Series:
 def compare(cells: Sequence[CellResult], series: Iterable[Series] = ()) -> tuple[Comparison, ...]:
     """Compare all cells that differ along one axis.
 
-    Nothing is said of a figure that neither of two drivers has.
+    A figure that neither of two drivers has is left out.
 
     Args:
         cells: In the plan's order.

@@ -11,11 +11,11 @@ import click
 
 from loopmark.harness.commands.run_time import seconds
 from loopmark.harness.errors import UserError
+from loopmark.harness.planning.plan import MAX_ROUNDS
 from loopmark.harness.vocabulary.loads.bounds import MAX_CONCURRENCY, MAX_RATE
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 
 DEFAULT_WEB_PORT = 8089
-MAX_ROUNDS = 1000
 MAX_PORT = 65_535
 
 _FLAG = "--locustfile"

@@ -1,4 +1,4 @@
-"""TCP ports: a free one, and whether a certain one can be listened on."""
+"""TCP ports: a free one, and whether a certain one is free."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A driver as a process: given load jobs, it drives one round after the other.
 
-While it drives, the target is watched, if it is ours.
+While it drives, the target is watched, if the run started it.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class DriverProcess:
 
         Args:
             job: What to drive.
-            target: Whom to read; None for a target that is not ours.
+            target: Whom to read; None for one that the run did not start.
         """
         monitor = None if target is None else TargetMonitor(target.pid)
         started = time.monotonic()

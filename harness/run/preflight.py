@@ -179,11 +179,11 @@ def _database(prepared_by: str) -> Iterator[Finding]:
 
 def _port() -> Finding:
     try:
-        return Finding("ok", f"ports on 127.0.0.1 can be listened on (tried {free_port()})")
+        return Finding("ok", f"can bind ports on 127.0.0.1 (tried {free_port()})")
     except OSError as error:
         return Finding(
             "problem",
-            f"no port on 127.0.0.1 can be listened on: {error.strerror}",
+            f"cannot bind a port on 127.0.0.1: {error.strerror}",
             "allow this process to listen on the loopback interface",
         )
 

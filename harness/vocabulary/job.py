@@ -97,7 +97,7 @@ class WorkerReport:
         samples: Those it has delivered.
         clock: How its times came into the master's clock.
         offset_ms: The worker's clock less the master's, as measured; None if it was not.
-        uncertainty_ms: At most so wrong is the offset; None likewise.
+        uncertainty_ms: Upper bound of the clock-offset error; None likewise.
         cpu_fraction: CPU seconds it used per second of its window; None when it did not say.
         waited_fraction: Seconds per second of it in which it was ready to run and another process
             had its processor; None when it did not say.

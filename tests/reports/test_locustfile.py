@@ -30,7 +30,7 @@ def test_answer_is_what_the_target_did(own_locustfile: RunResults) -> None:
 
 def test_answer_of_doubtful_figures_has_no_figure(shaped_locustfile: RunResults) -> None:
     assert headline.answer(shaped_locustfile) == (
-        "The figures of shop.example:8080 may not be believed (errors): 3 of 3,600 requests failed."
+        "The figures of shop.example:8080 are invalid (errors): 3 of 3,600 requests failed."
     )
     assert headline.sentences(shaped_locustfile) == ()
 

@@ -27,7 +27,7 @@ def main() -> int:
     run: Path | None = parser.parse_args().run
     if run is None:
         command = [str(Path(sys.executable).with_name("loopmark")), "run", "--profile", "events"]
-        # Cells that may not be believed are part of what the page shows.
+        # Invalid cells are part of what the page shows.
         if subprocess.run(command, cwd=ROOT, check=False).returncode >= UNUSABLE:
             return UNUSABLE
         run = RESULTS / LATEST
