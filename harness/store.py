@@ -36,7 +36,7 @@ _RUN = TypeAdapter(RunRecord)
 _ROUND = TypeAdapter(RoundRecord)
 _RESULTS = TypeAdapter(RunResults)
 
-_PASSWORD = re.compile(rb"""(://[^/\s:@?#'"\\]*):[^/\s?#'"\\]*@""")
+_PASSWORD = re.compile(rb"""(://[^/\s:@?#'"\\]*):[^/\s?#"\\]*@""")
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,10 @@ class RunningTarget:
             ports = self.process.ports
             is_another = ports is not None and port not in ports
         if is_another and self.is_alive:
-            raise self._failure(f"is not what answers at {self.base_url}: another process does")
+            raise self._failure(
+                f"is not what answers at {self.base_url}: another process does; what has its "
+                "server started elsewhere (docker run) is named by its url"
+            )
         return ""
 
     def _failure(self, what: str) -> TargetFailedError:

@@ -18,6 +18,7 @@ from loopmark.harness.vocabulary.load import PlanLoad
 from loopmark.harness.vocabulary.target import Target
 
 MAX_ROUNDS = 1000
+REQUEST_TIMEOUT_S = 120.0
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 TimeoutSeconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -60,7 +61,7 @@ class Plan:
     seed: int = 1
     connect_timeout_s: TimeoutSeconds = 10.0
     first_byte_timeout_s: TimeoutSeconds | None = None
-    request_timeout_s: TimeoutSeconds = 120.0
+    request_timeout_s: TimeoutSeconds = REQUEST_TIMEOUT_S
 
     @property
     def timeouts(self) -> Timeouts:

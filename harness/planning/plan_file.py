@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from loopmark.harness.errors import UserError, unknown_name
-from loopmark.harness.planning.plan import Measure, Plan, planned_twice
+from loopmark.harness.planning.plan import REQUEST_TIMEOUT_S, Measure, Plan, planned_twice
 from loopmark.harness.planning.plan_problems import NOT_FOR_PLANS, Problem, told, worded
 from loopmark.harness.planning.toml_lines import Place
 from loopmark.harness.vocabulary.loads.model import DELIVERY
@@ -113,7 +113,8 @@ def _own_target(target: Target, known: KnownNames) -> Target:
 
 def _problems(document: Mapping[str, Any], known: KnownNames) -> Iterator[Problem]:
     """What validation cannot find: names that there are not, and what does not go together."""
-    first, whole = document.get("first_byte_timeout_s"), document.get("request_timeout_s", 120.0)
+    first = document.get("first_byte_timeout_s")
+    whole = document.get("request_timeout_s", REQUEST_TIMEOUT_S)
     if isinstance(first, int | float) and isinstance(whole, int | float) and first > whole:
         most = f"at most request_timeout_s, which is {whole:g}, got {first:g}"
         yield Problem(("first_byte_timeout_s",), most)

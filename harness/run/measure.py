@@ -157,13 +157,15 @@ class _Measuring:
         label = "run" if block is None else f"block-{block}"
         cpus, workers = self._journal.record.pinning.driver, self._request.workers
         logs = self._folder.logs
+        started: set[str] = set()
 
         def start(name: str, number: int) -> DriverProcess:
-            if block is None and number > 1:
+            if block is None and name in started:
                 raise UserError(
                     f"the {name} driver has ended, and with it the workers on other machines; "
                     f"{logs} has what it wrote"
                 )
+            started.add(name)
             log = logs / f"{label}-driver-{number}-{name}.log"
             return DriverProcess(name, log, cpus, workers)
 

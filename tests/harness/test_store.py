@@ -128,7 +128,7 @@ def test_results_are_written_whole(folder: RunFolder) -> None:
 
 def test_passwords_of_urls_are_not_kept(folder: RunFolder) -> None:
     url = "http://me:s3cr@t@shop.example:80/a?b=c@d"
-    target = Target(name="a", url=url, environment={"DB": "postgresql://u:s3cr@h/d"})
+    target = Target(name="a", url=url, environment={"DB": "postgresql://u:it's3cr@h/d"})
     text = f'[targets.a]\nurl = "{url}"\ntitle = "a:b@c"'
     folder.write_run(replace(RUN, targets=(target,), plan_toml=text))
     assert "s3cr" not in (folder.path / "run.json").read_text()

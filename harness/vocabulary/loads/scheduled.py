@@ -67,7 +67,7 @@ class Scheduled(LoadModel):
         for stretch in self.window:
             starts.append(starts[-1] + stretch.duration_s)
         return tuple(
-            Stage(start_s, stretch.duration_s, stretch.arrivals / stretch.duration_s)
+            Stage(start_s, stretch.duration_s, (stretch.start_rate + stretch.end_rate) / 2)
             for start_s, stretch in zip(starts, self.window, strict=False)
         )
 
