@@ -198,7 +198,8 @@ def _table_problems(place: Place, table: Mapping[str, Any], known: KnownNames) -
     variant = table.get("variant")
     if isinstance(variant, str) and variant and variant not in known.targets:
         yield Problem((*place, "variant"), unknown_name("variant", variant, known.targets))
-    if table.get("command") and "{port}" not in str((table["command"], table.get("environment"))):
+    told = command, _ = table.get("command"), table.get("environment")
+    if command and isinstance(command, list) and "{port}" not in str(told):
         yield Problem(
             (*place, "command"),
             "nothing tells it its port: write {port} into an argument or the environment, or start "

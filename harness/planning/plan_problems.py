@@ -101,10 +101,16 @@ def worded(errors: Iterable[ErrorDetails], document: Mapping[str, Any]) -> Itera
             yield Problem((*place, *of_model), _wrong(error), tuple(place))
     for of in dict.fromkeys((*lacking, *unknown)):
         needed = " and ".join(lacking.get(of, ()))
-        said = [f"{_subject(of, document)}needs {needed}"] if needed else []
-        said += [_unknown_key(key, of, document) for key in unknown.get(of, ())]
-        first = next(((*of, key) for key in unknown.get(of, ())), of)
-        yield Problem(of, "; ".join(said), first)
+        keys: list[tuple[str, Place]] = [
+            (_unknown_key(key, of, document), (*of, key)) for key in unknown.get(of, ())
+        ]
+        if needed:
+            # What lacks is likely what is misspelt: told with the first of these.
+            first, line_of = keys.pop(0) if keys else ("", of)
+            said = f"{_subject(of, document)}needs {needed}{'; ' if first else ''}{first}"
+            keys.insert(0, (said, line_of))
+        for what, line_of in keys:
+            yield Problem(of, what, line_of)
 
 
 def shown(value: object, limit: int = 60) -> str:

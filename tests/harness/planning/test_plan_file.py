@@ -276,6 +276,18 @@ environment = { THREADS = 3 }""",
     ]
 
 
+def test_each_key_that_is_too_many_is_told_on_its_line() -> None:
+    assert [one[:15] for one in refusals(plan_text(head="seeds = 1\n\nbogus = 2"))] == [
+        "3: unknown key ",
+        "5: unknown key ",
+    ]
+
+
+def test_a_command_that_is_no_array_is_told_once() -> None:
+    (told,) = refusals(plan_text(tail='\n[targets.a]\ncommand = "run"'))
+    assert told.endswith('targets.a.command: "run" is text, an array is needed')
+
+
 OWN = """
 [targets.mine]
 asgi = "app:app"
