@@ -23,7 +23,7 @@ from loopmark.harness.analysis import (
 from loopmark.harness.analysis.rounds import Round, measured_round
 from loopmark.harness.analysis.timeline import over_time
 from loopmark.harness.analysis.worker_use import losses, worker_use
-from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.cell import Cell, Objection, ObjectionCode
 from loopmark.harness.vocabulary.figures import (
     DriverUse,
     Figures,
@@ -43,6 +43,9 @@ from loopmark.harness.vocabulary.thresholds import SHIPPED, Thresholds
 SamplesOf = Callable[[int], pd.DataFrame]
 """The samples of a round by its number, with the columns `SUMMARISED`. A round at a time: a cell
 can have more of them than fit in memory at once."""
+
+_LONGEST = 300
+"""Characters of a line that a target wrote, as a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ def summarise(
         cuts=tuple(one.cut for one in rounds if one.cut is not None),
         arrivals=tuple(one.arrivals for one in rounds if one.arrivals is not None),
         knee_rps=limit,
+        death=next((_death(r) for r in records if r.state == "target-died"), None),
         losses=losses(records),
         ended_early=tuple(dict.fromkeys(one.ended_early for one in reports if one.ended_early)),
         remarks=_examples(records).get(ErrorKind.LOCUSTFILE, ()),
@@ -135,6 +139,16 @@ def summarise(
         unjudged=figures,
         stderr_tail=next((r.stderr_tail for r in records if r.stderr_tail), ""),
     )
+
+
+def _death(record: RoundRecord) -> Objection:
+    """What the target left behind; of one that nobody drove the first line says what it lacked."""
+    # Reasons are shown as they are: a log may hold what moves a terminal, and lines without an end.
+    printable = ["".join(filter(str.isprintable, one)) for one in record.stderr_tail.splitlines()]
+    lines = [f"{one[:_LONGEST]}…" if len(one) > _LONGEST else one for one in printable]
+    if record.wall_s:
+        return Objection.of(ObjectionCode.TARGET_DIED, why=" ".join(lines[-2:]))
+    return Objection.of(ObjectionCode.TARGET_NOT_READY, why=" ".join(lines[:1]))
 
 
 def _shown(records: Sequence[RoundRecord]) -> frozenset[int]:

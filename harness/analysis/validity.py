@@ -45,6 +45,7 @@ class Evidence:
         cuts: By round with answers: whether MSER found a material change.
         arrivals: By round of an open load: what was due, and what the driver made of it.
         knee_rps: Of steps and ramps; 0 where the target did not keep up with any stage.
+        death: How the target died, or why it did not get ready.
         losses: Of a distributed driver: what became of the workers that did not deliver all.
         ended_early: Of a locustfile: why rounds ended before their time.
         remarks: Of a locustfile: examples of what went wrong in it beside its requests.
@@ -67,6 +68,7 @@ class Evidence:
     cuts: tuple[bool, ...] = ()
     arrivals: tuple[Arrivals, ...] = ()
     knee_rps: float | None = None
+    death: Objection | None = None
     losses: tuple[Objection, ...] = ()
     tail_latency_ms: float | None = None
     ended_early: tuple[str, ...] = ()
@@ -106,8 +108,8 @@ def _objections(load: Load, evidence: Evidence, thresholds: Thresholds) -> Itera
 
 def _from_rounds(evidence: Evidence) -> Iterator[Objection]:
     states = evidence.states
-    if "target-died" in states:
-        yield Objection(ObjectionCode.TARGET_DIED)
+    if evidence.death is not None:
+        yield evidence.death
     if "driver-died" in states:
         yield Objection(ObjectionCode.DRIVER_FAILED)
     if "interrupted" in states or len(states) < evidence.planned_rounds:

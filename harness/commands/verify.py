@@ -70,7 +70,9 @@ def problem(cell: CellResult) -> str:
         if not audit.ok
     ]
     if not cell.rounds:
-        wrong += [*sentences(cell.validity), cell.stderr_tail]
+        reasons = sentences(cell.validity)
+        # Of a target that did not get ready the first line of these is the reason.
+        wrong += [*reasons, cell.stderr_tail.removeprefix(reasons[0]).lstrip()]
     return "\n".join(wrong)
 
 

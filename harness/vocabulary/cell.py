@@ -71,6 +71,7 @@ class ObjectionCode(StrEnum):
     UNKNOWN_WORKER_LOST = "unknown-worker-lost", ValidityState.INTERRUPTED
     LOCUSTFILE_ENDED_EARLY = "locustfile-ended-early", ValidityState.INTERRUPTED
     TARGET_DIED = "target-died", ValidityState.TARGET_DIED
+    TARGET_NOT_READY = "target-not-ready", ValidityState.TARGET_DIED
     ANSWERS_WRONG = "answers-wrong", ValidityState.WRONG_ANSWERS
     ROWS_DIFFER = "rows-differ", ValidityState.WRONG_ANSWERS
     DRIVER_BUSY = "driver-busy", ValidityState.DRIVER_LIMITED

@@ -81,8 +81,8 @@ def test_sentence(code: Code, values: dict[str, Value], sentence: str) -> None:
 
 
 def test_sentences_keep_the_order() -> None:
-    against = (Objection(Code.TARGET_DIED), Objection(Code.CONCURRENCY_UNKNOWN))
+    against = (Objection.of(Code.TARGET_DIED, why=""), Objection(Code.CONCURRENCY_UNKNOWN))
     assert objections.sentences(Validity(ValidityState.TARGET_DIED, against)) == (
-        "the target ended under load, or did not start",
+        "the target ended under load",
         "concurrency unknown",
     )

@@ -366,6 +366,26 @@ def test_error_that_only_a_round_without_an_end_saw_is_kept() -> None:
     assert len(sentences(found.validity)) == 2
 
 
+def test_a_target_that_was_not_ready_is_invalid_for_what_it_lacked() -> None:
+    tail = "mine ended at its start: KeyError: 'x' (app.py:3)\nTraceback\n[exit code 1]"
+    unready = replace(record(state="target-died", stderr_tail=tail), wall_s=0.0)
+    (reason,) = sentences(summarise(cell(rounds=1), [unready], frame([]), ()).validity)
+    assert reason == "mine ended at its start: KeyError: 'x' (app.py:3)"
+
+
+def test_a_reason_is_short_and_moves_no_terminal() -> None:
+    unready = replace(record(state="target-died", stderr_tail=f"\x1b[31m{'x' * 900}"), wall_s=0.0)
+    (reason,) = sentences(summarise(cell(rounds=1), [unready], frame([]), ()).validity)
+    assert reason.startswith("[31mxxx")
+    assert len(reason) == 301
+
+
+def test_a_target_that_died_under_load_is_invalid_with_its_last_words() -> None:
+    died = record(state="target-died", stderr_tail="ready\nout of memory\n[ended by signal 9]")
+    (reason,) = sentences(summarise(cell(rounds=1), [died], frame([]), ()).validity)
+    assert reason == "the target ended under load: out of memory [ended by signal 9]"
+
+
 def test_examples_of_errors_are_joined_without_repetition() -> None:
     drivers = [
         report(examples={"timeout": ("a", "b")}),

@@ -139,6 +139,9 @@ def balances(*users: float) -> tuple[Balance, ...]:
     return tuple(Balance(found, USERS) for found in users)
 
 
+DEATH = Objection.of(ObjectionCode.TARGET_DIED, why="killed")
+
+
 def with_states(*states: RoundState) -> Evidence:
     return replace(GOOD, states=states)
 
@@ -174,7 +177,7 @@ def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evide
         (CLOSED, with_states("measured", "measured"), "interrupted", "2 of 3 rounds"),
         (CLOSED, with_states(), "interrupted", "0 of 3 rounds"),
         (CLOSED, with_states("measured", "driver-died", "measured"), "interrupted", "driver"),
-        (CLOSED, with_states("target-died", "measured", "measured"), "target-died", "target"),
+        (CLOSED, replace(GOOD, death=DEATH), "target-died", "the target ended under load: killed"),
         (
             CLOSED,
             replace(GOOD, error_kinds={"wrong-status": 2, "wrong-answer": 3}),
@@ -440,8 +443,8 @@ def test_a_knee_with_no_rate_beyond_it_is_nothing_to_hold_against_the_driver(kne
 # ---- gravest first, all kept ----
 
 OBJECTIONS: dict[str, dict[str, object]] = {
-    "interrupted": {"states": ("measured", "target-died", "interrupted")},
-    "target-died": {"states": ("measured", "target-died", "measured")},
+    "interrupted": {"states": ("measured", "target-died", "interrupted"), "death": DEATH},
+    "target-died": {"states": ("measured", "target-died", "measured"), "death": DEATH},
     "wrong-answers": {"error_kinds": {"wrong-answer": 1, "timeout": 1}},
     "driver-limited": {"driver_use": use(cpu=0.9)},
     "errors": {"error_kinds": {"timeout": 1}},

@@ -28,6 +28,8 @@ def test_wrong_answers_and_missing_rows_are_told() -> None:
 
 
 def test_target_that_did_not_start_is_told_with_its_last_lines() -> None:
-    died = Validity(ValidityState.TARGET_DIED, (Objection(ObjectionCode.TARGET_DIED),))
-    dead = replace(RIGHT, rounds=0, validity=died, stderr_tail="out of memory")
-    assert problem(dead) == "the target ended under load, or did not start\nout of memory"
+    unready = Objection.of(ObjectionCode.TARGET_NOT_READY, why="async ended at its start")
+    died = Validity(ValidityState.TARGET_DIED, (unready,))
+    tail = "async ended at its start\nout of memory"
+    dead = replace(RIGHT, rounds=0, validity=died, stderr_tail=tail)
+    assert problem(dead) == tail
