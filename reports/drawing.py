@@ -234,8 +234,9 @@ def _vertical_axis(axes: Axes, chart: Chart) -> None:
         low, high = _log_limits(points)
         if any(line.mark is None for line in chart.lines):
             low /= _ROOM  # a label hangs below the lowest documented point
-        axes.set_yscale("log")
+        # First: a scale without limits looks for them, and complains where no value is positive.
         axes.set_ylim(low, high)
+        axes.set_yscale("log")
         subs = (1.0,) if high / low > 30 else (1.0, 2.0, 5.0)  # noqa: PLR2004 - 1.5 decades
         axes.yaxis.set_major_locator(LogLocator(subs=subs))
         axes.yaxis.set_minor_locator(NullLocator())
