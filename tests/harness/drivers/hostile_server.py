@@ -77,7 +77,8 @@ def sending(*parts: bytes) -> Behaviour:
 
 def closing(*parts: bytes) -> Behaviour:
     def behave(client: Client) -> None:
-        client.send(*parts)
+        # Kept back until the end goes with it: on a busy machine a request could come between them.
+        client.socket.sendall(b"".join(parts), getattr(socket, "MSG_MORE", 0))
         client.socket.shutdown(socket.SHUT_WR)
 
     return behave
