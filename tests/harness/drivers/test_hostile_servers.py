@@ -139,7 +139,7 @@ def driven(  # noqa: PLR0913, PLR0917 - what is driven, and how
     duration_s: float = 2.8,
 ) -> Driven:
     """Drive a user for each behaviour, long enough for all to be done with it."""
-    load = Closed(users=len(names), duration_s=duration_s, warmup_s=0.1, think_s=0.1)
+    load = Closed(users=len(names), duration_s=duration_s, warmup_s=0.1, think_s=0.25)
     asked = scenario(chosen(Asking(names, method), kind))
     return uvloop.run(drive_as(kind, job(url, load, folder, SHORT), asked))
 
