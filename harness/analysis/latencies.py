@@ -36,7 +36,7 @@ class Answers:
         connecting: From sent to connected; only of those that needed a new connection.
         to_first_byte: From sent, or connected, to the first byte; only where it was heard when that
             came.
-        transfer: From the first byte to the last; likewise.
+        transfer: From the first byte to the last; only where it was heard when that came.
         steps: Number of the step of the flow.
         step_names: What each number is called.
     """

@@ -45,12 +45,13 @@ class Round:
             target worked for.
         users: Users of whom an answer, right or wrong, came within the window.
         balance: Both sides of Little's law; None where the load is not steady.
-        halves: The second half of the window against the first; likewise.
-        cut: Whether MSER found a material change; likewise.
+        halves: The second half of the window against the first; None where nothing need be
+            steady.
+        cut: Whether MSER found a material change; None where nothing need be steady.
         arrivals: What an open load's schedule became.
         stages: Of loads that have any.
         send_spread_ms: Largest time from due to sent; under a fan-out of the publications.
-        late_sends: Share of requests sent over 1 ms late; likewise.
+        late_sends: Share of requests sent over 1 ms late; under a fan-out of the publications.
         fan_out: What became of the publications of a fan-out; None where the driver did not say.
     """
 

@@ -115,7 +115,7 @@ def _log_half_width(per_round: Sequence[float]) -> float | None:
     count = len(per_round)
     if count < 2 or min(per_round) <= 0:  # noqa: PLR2004 - a scatter needs two
         return None
-    from scipy import stats  # noqa: PLC0415 - as above
+    from scipy import stats  # noqa: PLC0415 - heavy; only intervals need it
 
     logs = np.log(np.asarray(per_round, dtype=float))
     t = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))

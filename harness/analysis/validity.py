@@ -36,7 +36,8 @@ class Evidence:
         audits: Rows against acknowledged writes.
         driver_use: What the driver spent.
         median_latency_ms: Over all rounds.
-        tail_latency_ms: The 99th percentile likewise; None where there are too few samples.
+        tail_latency_ms: The 99th percentile over all rounds; None where there are too few
+            samples.
         makespan_s: Of a burst.
         users_heard: By round: users of whom an answer, right or wrong, came within the window.
         balances: By round of a steady load: both sides of Little's law.

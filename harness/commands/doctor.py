@@ -14,7 +14,7 @@ from loopmark.harness.commands.plans import catalog_targets
 @click.command()
 def doctor() -> None:
     """Look at what a run needs on this machine, and say what to do about it."""
-    from loopmark.harness.run.preflight import diagnose  # noqa: PLC0415 - as above
+    from loopmark.harness.run.preflight import diagnose  # noqa: PLC0415 - --help need not wait
 
     marks = {
         "ok": "[green]ok      [/]",

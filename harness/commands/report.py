@@ -37,7 +37,7 @@ def report(run_folder: Path | None, format_: str, out_folder: Path) -> None:
 
     require_known("format", (format_,), FORMATS)
     folder = find_run(run_folder, out_folder)
-    from loopmark.harness.analysis.analyse import analyse  # noqa: PLC0415 - as above
+    from loopmark.harness.analysis.analyse import analyse  # noqa: PLC0415 - --help need not wait
 
     results = analyse(folder)
     if format_ == "html":
@@ -48,7 +48,7 @@ def report(run_folder: Path | None, format_: str, out_folder: Path) -> None:
 
 def conclude(folder: RunFolder) -> RunResults:
     """Analyse, report and show a run that has ended."""
-    from loopmark.harness.analysis.analyse import analyse  # noqa: PLC0415 - as above
+    from loopmark.harness.analysis.analyse import analyse  # noqa: PLC0415 - --help need not wait
     from loopmark.reports import terminal  # noqa: PLC0415
 
     with err.status("summarising", spinner="dots"):
@@ -61,7 +61,7 @@ def conclude(folder: RunFolder) -> RunResults:
 
 def write_html(folder: RunFolder, results: RunResults) -> Path:
     """Write the page of a run into its folder, and say where."""
-    from loopmark.reports import html  # noqa: PLC0415 - as above
+    from loopmark.reports import html  # noqa: PLC0415 - --help need not wait
 
     folder.report.mkdir(exist_ok=True)
     page = folder.report / "index.html"

@@ -138,7 +138,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
 
 
 def _run_locustfile(wished: LocustfileWish, workers: Workers | None, out_folder: Path) -> NoReturn:
-    from loopmark.harness.run import locustfile_plan  # noqa: PLC0415 - as above
+    from loopmark.harness.run import locustfile_plan  # noqa: PLC0415 - --help need not wait
 
     with err.status("looking at the locustfile", spinner="dots"):
         request = locustfile_plan.prepare(wished.choice, wished.rounds, wished.web_port, workers)
@@ -150,13 +150,13 @@ def _run_locustfile(wished: LocustfileWish, workers: Workers | None, out_folder:
 
 
 def _require_files(cells: Sequence[Cell]) -> None:
-    from loopmark.harness.run.preflight import require_open_files  # noqa: PLC0415 - as above
+    from loopmark.harness.run.preflight import require_open_files  # noqa: PLC0415 - --help need not wait
 
     require_open_files(max(_connections(cell) for cell in cells))
 
 
 def _require_targets(plan: Plan, cells: Sequence[Cell]) -> None:
-    from loopmark.harness.run.preflight import require_targets  # noqa: PLC0415 - as above
+    from loopmark.harness.run.preflight import require_targets  # noqa: PLC0415 - --help need not wait
 
     require_targets(plan.targets[name] for name in dict.fromkeys(cell.target for cell in cells))
 
@@ -169,7 +169,7 @@ def _connections(cell: Cell) -> int:
 
 def _measure(request: RunRequest, out_folder: Path) -> NoReturn:
     """Carry out a run, and report what it has measured, however it ended."""
-    from loopmark.harness.run.measure import carry_out  # noqa: PLC0415 - as above
+    from loopmark.harness.run.measure import carry_out  # noqa: PLC0415 - --help need not wait
     from loopmark.harness.run.progress import ProgressBar  # noqa: PLC0415
 
     started = time.monotonic()

@@ -19,7 +19,7 @@ from loopmark.harness.commands.plans import catalog_targets
 def serve(variant: str, port: int | None) -> None:
     """Run one reference target with its database, to try by hand or with any client."""
     from loopmark.harness.launch.running_target import TargetFailedError  # noqa: PLC0415
-    from loopmark.harness.run.serving import served  # noqa: PLC0415 - as above
+    from loopmark.harness.run.serving import served  # noqa: PLC0415 - --help need not wait
 
     targets = catalog_targets()
     require_known("target", (variant,), targets)
