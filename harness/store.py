@@ -141,7 +141,7 @@ class RunFolder:
         _write(self.path / "run.json", content)
 
     def read_run(self) -> RunRecord:
-        """Load `run.json`, also of version 1.
+        """Load `run.json`, also of earlier versions.
 
         Raises:
             UserError: It is broken, or of another schema version.
@@ -152,10 +152,12 @@ class RunFolder:
             fields = _OBJECT.validate_json(content)
             match fields.get("schema_version"):
                 case 1:
-                    return _completed(fields)
+                    return _renamed(_completed(fields))
+                case 2:
+                    return _renamed(_RUN.validate_json(content))
                 case version if version != SCHEMA_VERSION:
                     raise UserError(
-                        f"{path}: schema version {version!r}; this Loopmark reads versions 1 and "
+                        f"{path}: schema version {version!r}; this Loopmark reads versions 1 to "
                         f"{SCHEMA_VERSION}"
                     )
             return _RUN.validate_json(content)
@@ -253,7 +255,7 @@ def _completed(fields: dict[str, Any]) -> RunRecord:
     known = _CATALOG.validate_json(text)
     file = fields.pop("locustfile", None)
     missing = {"scenarios": (), "targets": (), "thresholds": known.thresholds}
-    run = _RUN.validate_python({**fields, **missing, "schema_version": SCHEMA_VERSION})
+    run = _RUN.validate_python({**fields, **missing})
     scenarios = dict.fromkeys(cell.scenario for cell in run.cells)
     targets = dict.fromkeys(cell.target for cell in run.cells)
     if file is not None:
@@ -270,6 +272,19 @@ def _completed(fields: dict[str, Any]) -> RunRecord:
         targets=tuple(known.targets[name] for name in targets if name in known.targets),
         documented=known.documented,
     )
+
+
+def _renamed(run: RunRecord) -> RunRecord:
+    """A run of version 2 with today's names of its drivers."""
+    cells = tuple(
+        replace(cell, driver="native", folder_driver="httpx")
+        if cell.driver == "httpx" and cell.scenario != "crud-client"
+        else cell
+        for cell in run.cells
+    )
+    names = {old.name: new.name for old, new in zip(run.cells, cells, strict=True)}
+    states = {names[name]: states for name, states in run.round_states.items() if name in names}
+    return replace(run, schema_version=SCHEMA_VERSION, cells=cells, round_states=states)
 
 
 def _point(link: Path, name: str) -> None:

@@ -373,7 +373,7 @@ def test_what_keeps_the_rules_passes(module: str, source: str) -> None:
         (f"{H}.analysis.validity", f"from {H}.run.measure import carry_out"),
         (f"{H}.vocabulary.cell", "from ..store import RunFolder"),
         # drivers know no scenario but that of their job
-        (f"{H}.drivers.httpx_driver", "from loopmark.scenarios.catalog import SCENARIOS"),
+        (f"{H}.drivers.native_driver", "from loopmark.scenarios.catalog import SCENARIOS"),
         (LOOKS_UP, "from loopmark.scenarios.flows import read_mostly"),
         # nothing that gives evidence knows the judge
         (f"{H}.analysis.knee", f"from {H}.analysis.validity import drift"),

@@ -24,7 +24,7 @@ title = "Every driver once"
 [[measure]]
 scenarios = ["read-mostly"]
 targets = ["async"]
-drivers = ["httpx", "locust"]
+drivers = ["native", "locust"]
 loads = [{ model = "closed", users = 2, duration_s = 0.3 }]
 rounds = 1
 [[measure]]
@@ -135,5 +135,5 @@ def test_it_measures_and_reports_beside_packages_of_the_same_names(
     call(*loopmark, "run", *plan, folder=tmp_path, may_say_no=True)
     table = call(*loopmark, "report", "--format", "csv", folder=tmp_path)
     rows = list(csv.DictReader(table.splitlines()))
-    assert {row["driver"] for row in rows} >= {"httpx", "websocket"}
+    assert {row["driver"] for row in rows} >= {"native", "websocket"}
     assert not [row for row in rows if row["validity"] in GRAVE]

@@ -55,7 +55,7 @@ MAX_WORKERS = 256
     "drivers",
     metavar="NAME",
     multiple=True,
-    help="Instead of the plan's drivers: httpx, locust or websocket; may be repeated. Cells that "
+    help="Instead of the plan's drivers: native, locust or websocket; may be repeated. Cells that "
     "it cannot drive are skipped.",
 )
 @click.option(

@@ -6,7 +6,7 @@ from loopmark.harness.vocabulary.flow import is_client_journey
 from loopmark.harness.vocabulary.scenario import Scenario
 
 DRIVERS: dict[str, str] = {
-    "httpx": "loopmark.harness.drivers.httpx_driver",
+    "native": "loopmark.harness.drivers.native_driver",
     "locust": "loopmark.harness.drivers.locust_driver",
     "websocket": "loopmark.harness.drivers.websocket_driver",
 }
@@ -15,7 +15,7 @@ DRIVERS: dict[str, str] = {
 DISTRIBUTED = frozenset({"locust"})
 """Those that share a load among several workers."""
 
-WITH_HTTPX_CLIENT = frozenset({"httpx"})
+WITH_HTTPX_CLIENT = frozenset({"native"})
 """Those that can drive a journey with an httpx client."""
 
 WITH_EVENTS = frozenset({"websocket"})

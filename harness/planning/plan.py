@@ -33,7 +33,7 @@ class Measure:
     targets: Names
     loads: Annotated[tuple[PlanLoad, ...], Field(min_length=1)]
     rounds: Annotated[PositiveInt, Field(le=MAX_ROUNDS)]
-    drivers: Names = ("httpx",)
+    drivers: Names = ("native",)
 
 
 @dataclass(frozen=True, slots=True)

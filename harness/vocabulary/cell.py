@@ -11,13 +11,18 @@ from loopmark.harness.vocabulary.load import Load
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One (scenario, target, load, driver) of a plan; it is measured in `rounds` rounds."""
+    """One (scenario, target, load, driver) of a plan; it is measured in `rounds` rounds.
+
+    Attributes:
+        folder_driver: The driver's name in that of the folder; empty where it is `driver`.
+    """
 
     scenario: str
     target: str
     load: Load
     driver: str
     rounds: int
+    folder_driver: str = ""
 
     @property
     def name(self) -> str:
@@ -27,7 +32,8 @@ class Cell:
     @property
     def folder(self) -> str:
         """The name of its folder in a run: the name without slashes."""
-        return self.name.replace("/", "__")
+        driver = self.folder_driver or self.driver
+        return f"{self.scenario}__{self.target}__{self.load.label}__{driver}".replace("/", "__")
 
 
 class ValidityState(StrEnum):

@@ -11,10 +11,11 @@ from loopmark.harness.vocabulary.scenario import Audit, LocustfileFacts, Scenari
 from loopmark.harness.vocabulary.target import Target
 from loopmark.harness.vocabulary.thresholds import Thresholds
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of a run folder: its run.json and results.json say it, the round records go with them.
 
 Version 1: the first, without what is known of scenarios and targets and without thresholds.
+Version 2: the driver `native` was called `httpx`, but with an httpx client it is still `httpx`.
 """
 
 RoundState = Literal["measured", "worker-lost", "target-died", "driver-died", "interrupted"]

@@ -72,7 +72,7 @@ def loads() -> tuple[Load, ...]:
 def made_run(out: Path, samples: int) -> RunFolder:
     """A run folder with this many samples, spread evenly over its cells and rounds."""
     cells = tuple(
-        Cell("create-fresh", target, load, "httpx", ROUNDS)
+        Cell("create-fresh", target, load, "native", ROUNDS)
         for load in loads()
         for target in TARGETS
     )

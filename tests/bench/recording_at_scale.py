@@ -16,7 +16,7 @@ from random import Random
 
 import psutil
 
-from loopmark.harness.drivers import httpx_driver
+from loopmark.harness.drivers import native_driver
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleFile
 from loopmark.harness.vocabulary.sample import sample
@@ -26,7 +26,7 @@ SHOWN = 10
 
 
 def main(samples: int) -> None:
-    assert httpx_driver.__name__ in sys.modules, "loaded for its weight"
+    assert native_driver.__name__ in sys.modules, "loaded for its weight"
     process = psutil.Process()
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "samples.parquet"

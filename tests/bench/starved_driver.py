@@ -61,7 +61,7 @@ def main(trials: int) -> None:
         environment, cpus = provided.environment, pinning.target
         target = RunningTarget(reference, folder, TARGET, provided=environment, cpus=cpus)
         target.wait_until_ready()
-        driver = DriverProcess("httpx", folder / "driver.log", pinning.driver)
+        driver = DriverProcess("native", folder / "driver.log", pinning.driver)
         try:
             for load, starved in _order(trials):
                 busy = _busy_loop(pinning.driver) if starved else _nothing()
@@ -116,7 +116,7 @@ def _measured(
         audits=(),
     )
     frame = pd.read_parquet(samples, columns=list(SUMMARISED))
-    return summarise(Cell(SCENARIO, TARGET, load, "httpx", 1), [record], lambda _: frame, ())
+    return summarise(Cell(SCENARIO, TARGET, load, "native", 1), [record], lambda _: frame, ())
 
 
 @contextmanager

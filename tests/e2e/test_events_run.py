@@ -78,7 +78,7 @@ def test_events_files_and_uploads_are_measured(loopmark: Loopmark, tmp_path: Pat
     assert slowest["first-event"] < slowest["last-event"]
     (series,) = results["series"]
     assert series["series"] == "files-io"
-    one, many = (by_name[f"files-io-{at}/async/burst-1/httpx"] for at in (1, 64))
+    one, many = (by_name[f"files-io-{at}/async/burst-1/native"] for at in (1, 64))
     assert many["makespan_s"] < one["makespan_s"]
     # A busy machine may make one of the two unbelievable; then nothing is best.
     both = {one["validity"]["state"], many["validity"]["state"]} == {"valid"}
@@ -93,7 +93,7 @@ def test_events_files_and_uploads_are_measured(loopmark: Loopmark, tmp_path: Pat
 @pytest.mark.parametrize(
     ("right", "wrong", "told"),
     [
-        ('drivers = ["websocket"]', 'drivers = ["httpx"]', "fan-out-websocket"),
+        ('drivers = ["websocket"]', 'drivers = ["native"]', "fan-out-websocket"),
         ("clients = 20", "clients = 0", "clients"),
         ("rate = 20", "rate = 20, stalled = 20", "one at least must read"),
         ("fan-out-websocket", "connect-websocket", "connect-websocket"),

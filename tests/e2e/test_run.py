@@ -117,11 +117,11 @@ def test_a_plan_is_measured_and_reported(
             assert audit["ok"]
             assert audit["acknowledged"] == audit["found"]
     # Relations that hold on any machine: one thread waits four times, the others once.
-    one_thread = cells["wait-timer/sync-one-thread/burst-4/httpx"]["makespan_s"]
+    one_thread = cells["wait-timer/sync-one-thread/burst-4/native"]["makespan_s"]
     assert one_thread >= 2.0
     for target in ("sync", "async"):
-        assert 0.5 <= cells[f"wait-timer/{target}/burst-4/httpx"]["makespan_s"] < one_thread
-    assert cells["create-fresh/sync/closed-5/httpx"]["audits"][0]["found"] > 0
+        assert 0.5 <= cells[f"wait-timer/{target}/burst-4/native"]["makespan_s"] < one_thread
+    assert cells["create-fresh/sync/closed-5/native"]["audits"][0]["found"] > 0
     run = json.loads((tmp_path / "results/latest/run.json").read_text())
     assert run["finished"]
     for name, cell in cells.items():
@@ -163,7 +163,7 @@ def test_a_target_that_dies_costs_its_cell_and_not_the_run(
     out, _ = run.communicate(timeout=DEADLINE_S * 2)
     assert run.returncode == 1
     cells = by_name(results_of(tmp_path))
-    died = cells["create-fresh/async/closed-6/httpx"]
+    died = cells["create-fresh/async/closed-6/native"]
     assert died["validity"]["state"] == "target-died"
     assert "[ended by signal 9]" in died["stderr_tail"]
     assert list((tmp_path / "results/latest/cells").glob("*async__closed-6*/round-0.parquet"))
@@ -189,7 +189,7 @@ def test_an_interrupted_run_keeps_what_it_has(
     assert run.returncode == 130, err
     assert "Traceback" not in err
     cells = by_name(results_of(tmp_path))
-    assert cells["create-fresh/async/closed-6/httpx"]["validity"]["state"] == "interrupted"
+    assert cells["create-fresh/async/closed-6/native"]["validity"]["state"] == "interrupted"
     assert "interrupted" in out
     assert (tmp_path / "results/latest/report/index.html").exists()
     assert not started_by(tmp_path)
@@ -245,9 +245,15 @@ def test_doctor_finds_this_machine_fit(loopmark: Loopmark) -> None:
 def test_list_names_everything(loopmark: Loopmark) -> None:
     done = loopmark("list", "--cells", "--profile", "smoke")
     assert done.returncode == 0
-    for name in ("sync-one-thread", "read-mostly", "httpx", "quick", "crud/async/closed-10/httpx"):
+    for name in (
+        "sync-one-thread",
+        "read-mostly",
+        "native",
+        "quick",
+        "crud/async/closed-10/native",
+    ):
         assert name in done.stdout
-    assert "drivers  Do the httpx and the Locust driver agree?" in done.stdout
+    assert "drivers  Do the native and the Locust driver agree?" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -291,12 +297,12 @@ def test_a_driver_that_cannot_drive_a_scenario_is_refused(
     loopmark: Loopmark, plan: Callable[[str], str]
 ) -> None:
     text = PLAN.replace('["create-fresh", "crud"]', '["crud-client"]').replace(
-        'targets = ["sync", "async"]', 'targets = ["async"]\ndrivers = ["httpx", "locust"]'
+        'targets = ["sync", "async"]', 'targets = ["async"]\ndrivers = ["native", "locust"]'
     )
     done = loopmark("run", plan(text))
     assert done.returncode == 2
     assert "plan.toml:20: measure[2].drivers: 'locust' cannot drive the scenario" in done.stderr
-    assert 'with drivers = ["httpx"]' in done.stderr
+    assert 'with drivers = ["native"]' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

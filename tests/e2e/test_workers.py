@@ -314,10 +314,10 @@ def test_a_locustfile_that_a_worker_cannot_import_is_told(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "--workers", "2"), "the httpx driver of "),
+        (("run", "--workers", "2"), "the native driver of "),
         (
             ("run", "--profile", "smoke", "--driver", "locust", "--only", "crud-client"),
-            "--driver locust: no cell is left to measure: only httpx can drive crud-client",
+            "--driver locust: no cell is left to measure: only native can drive crud-client",
         ),
         (("run", "--workers", "0"), "'--workers'"),
         (("run", "--listen", "127.0.0.1"), "--listen: say with --workers how many"),

@@ -49,7 +49,7 @@ START = 100 * S
 def cell(
     target: str = "async", load: Load | None = None, *, scenario: str = "crud", rounds: int = 1
 ) -> Cell:
-    return Cell(scenario, target, load or closed(), "httpx", rounds)
+    return Cell(scenario, target, load or closed(), "native", rounds)
 
 
 def closed(users: int = 10, duration_s: float = 2.0) -> Closed:

@@ -54,7 +54,7 @@ RESULTS = RunResults(
             scenario="crud",
             target="async",
             load=closed(),
-            driver="httpx",
+            driver="native",
             ratio=1.5,
             ratio_ci=(1.0, 2.0),
             rounds=3,
@@ -186,7 +186,7 @@ def test_new_folder_holds_what_a_run_needs(folder: RunFolder) -> None:
     assert folder.make_cell(CELL) == folder.cell(CELL)
     assert folder.cell(CELL).is_dir()
     assert folder.cell(CELL).parent == folder.path / "cells"
-    assert folder.cell(CELL).name == "crud__async__closed-10__httpx"
+    assert folder.cell(CELL).name == "crud__async__closed-10__native"
     assert folder.report.parent == folder.results_file.parent == folder.path
 
 
@@ -316,20 +316,32 @@ def test_missing_or_wrong_field_is_named(folder: RunFolder) -> None:
     assert "machine.cores: " in refusal(folder.read_run, path)
 
 
-@pytest.mark.parametrize("version", [0, 3, 99, None])
+@pytest.mark.parametrize("version", [0, 4, 99, None])
 def test_other_schema_version_is_refused_by_number(folder: RunFolder, version: int | None) -> None:
     folder.write_run(RUN)
     path = folder.path / "run.json"
     changed(path, lambda document: document.update(schema_version=version))
     message = refusal(folder.read_run, path)
     assert f"schema version {version}" in message
-    assert "reads versions 1 and 2" in message
+    assert "reads versions 1 to 3" in message
 
 
 def test_other_schema_version_with_other_fields_is_refused_by_number(folder: RunFolder) -> None:
     path = folder.path / "run.json"
-    path.write_text('{"schema_version": 3, "name": "of a later version"}')
-    assert "schema version 3" in refusal(folder.read_run, path)
+    path.write_text('{"schema_version": 4, "name": "of a later version"}')
+    assert "schema version 4" in refusal(folder.read_run, path)
+
+
+def test_native_engine_of_version_2_is_renamed_and_a_real_client_is_not(
+    folder: RunFolder,
+) -> None:
+    cells = tuple(replace(CELL, scenario=name, driver="httpx") for name in ("crud", "crud-client"))
+    folder.write_run(run_record(*cells, schema_version=2))
+    run = folder.read_run()
+    assert run.schema_version == SCHEMA_VERSION
+    names = ["crud/async/closed-10/native", "crud-client/async/closed-10/httpx"]
+    assert [cell.name for cell in run.cells] == list(run.round_states) == names
+    assert [folder.cell(cell) for cell in run.cells] == [folder.cell(cell) for cell in cells]
 
 
 def test_run_without_its_cells_is_the_users_error_or_empty(folder: RunFolder) -> None:

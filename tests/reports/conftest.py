@@ -70,7 +70,7 @@ def cell_result(  # noqa: PLR0913 - a cell has that many coordinates
     load: Load,
     *,
     figure: float,
-    driver: str = "httpx",
+    driver: str = "native",
     validity: Validity = VALID,
     rounds: int = 3,
 ) -> CellResult:
@@ -631,9 +631,11 @@ def swept() -> RunResults:
     )
     series = (
         SeriesResult(
-            "files-limit", "sync", "httpx", load, "throughput_rps", 64.0, 16.0, None, 3, (256.0,)
+            "files-limit", "sync", "native", load, "throughput_rps", 64.0, 16.0, None, 3, (256.0,)
         ),
-        SeriesResult("files-limit", "async", "httpx", load, "throughput_rps", 64.0, 16.0, 256.0, 3),
+        SeriesResult(
+            "files-limit", "async", "native", load, "throughput_rps", 64.0, 16.0, 256.0, 3
+        ),
     )
     found = run_results(cells, ratios, title="Where does more not help?")
     return replace(with_scenarios(found, *facts), series=series)
@@ -690,25 +692,25 @@ def two_drivers() -> RunResults:
     """Both drivers on the same cells: they agree, differ, and cannot be held side by side."""
     load, burst = Closed(users=100, duration_s=4.0), Burst(100)
     late = against(Objection.of(ObjectionCode.DRIVER_BUSY, share=0.93))
-    httpx = cell_result("create-fresh", "async", load, figure=800.0)
+    native = cell_result("create-fresh", "async", load, figure=800.0)
     locust = cell_result("create-fresh", "async", load, figure=780.0, driver="locust")
-    wait_httpx = cell_result("wait-timer", "async", burst, figure=0.52)
+    wait_native = cell_result("wait-timer", "async", burst, figure=0.52)
     wait_locust = cell_result("wait-timer", "async", burst, figure=0.53, driver="locust")
-    busy_httpx = cell_result("create-fresh", "sync", load, figure=400.0)
+    busy_native = cell_result("create-fresh", "sync", load, figure=400.0)
     busy = cell_result("create-fresh", "sync", load, figure=300.0, driver="locust", validity=late)
     found = run_results(
-        (httpx, locust, busy_httpx, busy, wait_httpx, wait_locust),
+        (native, locust, busy_native, busy, wait_native, wait_locust),
         title="Do the drivers agree?",
     )
     return replace(
         found,
         comparisons=(
-            agreement(httpx, locust, "throughput_rps", (800.0, 780.0), (0.94, 1.01)),
-            agreement(httpx, locust, "latency_ms.p50", (125.0, 130.25), (1.02, 1.063)),
-            agreement(httpx, locust, "latency_ms.p99", (225.0, 230.0), None),
-            agreement(busy_httpx, busy, "throughput_rps", (400.0, None), None),
-            agreement(busy_httpx, busy, "latency_ms.p50", (250.0, None), None),
-            agreement(wait_httpx, wait_locust, "makespan_s", (0.52, 0.53), (0.99, 1.05)),
+            agreement(native, locust, "throughput_rps", (800.0, 780.0), (0.94, 1.01)),
+            agreement(native, locust, "latency_ms.p50", (125.0, 130.25), (1.02, 1.063)),
+            agreement(native, locust, "latency_ms.p99", (225.0, 230.0), None),
+            agreement(busy_native, busy, "throughput_rps", (400.0, None), None),
+            agreement(busy_native, busy, "latency_ms.p50", (250.0, None), None),
+            agreement(wait_native, wait_locust, "makespan_s", (0.52, 0.53), (0.99, 1.05)),
         ),
     )
 

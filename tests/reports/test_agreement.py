@@ -23,20 +23,22 @@ def test_words_for_a_ratio(two_drivers: RunResults) -> None:
     assert agreement.words(same) == (
         "no difference that these rounds could show: the interval includes 1"
     )
-    assert agreement.words(apart) == "locust measures 4.2% more than httpx: the interval excludes 1"
+    assert (
+        agreement.words(apart) == "locust measures 4.2% more than native: the interval excludes 1"
+    )
     assert agreement.words(few) == "not comparable: too few samples in every round"
     assert agreement.words(invalid) == "inconclusive: locust: driver-limited"
     less = changed(two_drivers, 1, ratio=0.75, ratio_ci=(0.7, 0.8))
-    assert agreement.words(less) == "locust measures 25% less than httpx: the interval excludes 1"
+    assert agreement.words(less) == "locust measures 25% less than native: the interval excludes 1"
     alone = changed(two_drivers, 1, ratio=1.0004, ratio_ci=None)
     assert agreement.words(alone) == (
-        "locust measures less than 0.1% more than httpx; one round only, it may be chance"
+        "locust measures less than 0.1% more than native; one round only, it may be chance"
     )
 
 
 def test_summary_counts_what_agrees_and_what_does_not(two_drivers: RunResults) -> None:
     assert agreement.summary(two_drivers) == (
-        "of 3 figures that httpx and locust both measured, 2 show no difference and 1 differs by "
+        "of 3 figures that native and locust both measured, 2 show no difference and 1 differs by "
         "4.2%; 3 not comparable"
     )
     far = changed(two_drivers, 0, ratio=0.5, ratio_ci=(0.4, 0.6))
@@ -46,13 +48,13 @@ def test_summary_counts_what_agrees_and_what_does_not(two_drivers: RunResults) -
     assert agreement.summary(alone).endswith("1 rests on one round and is inconclusive")
     nothing = replace(two_drivers, comparisons=two_drivers.comparisons[2:5])
     assert agreement.summary(nothing) == (
-        "none of the figures that httpx and locust both measured is comparable"
+        "none of the figures that native and locust both measured is comparable"
     )
     assert agreement.summary(replace(two_drivers, comparisons=())) == ""
 
 
 def test_it_is_the_answer_of_a_run_with_several_drivers(two_drivers: RunResults) -> None:
-    assert headline.answer(two_drivers).startswith("Of 3 figures that httpx and locust")
+    assert headline.answer(two_drivers).startswith("Of 3 figures that native and locust")
     assert headline.sentences(two_drivers)[0] == (
         "Async and sync were not measured under the same load."
     )
@@ -60,7 +62,7 @@ def test_it_is_the_answer_of_a_run_with_several_drivers(two_drivers: RunResults)
 
 def test_groups_are_in_the_order_of_the_sections(two_drivers: RunResults) -> None:
     (pair,) = agreement.driver_pairs(two_drivers)
-    assert (pair.base, pair.other) == ("httpx", "locust")
+    assert (pair.base, pair.other) == ("native", "locust")
     shown = [(group.title, group.main.target, group.main.metric) for group in pair.groups]
     assert shown == [
         ("Create a resource", "sync", "throughput_rps"),

@@ -181,7 +181,7 @@ def test_a_cell_that_was_planned_and_has_no_results(results: RunResults) -> None
 
 def test_a_scenario_with_both_load_models_has_two_sections(results: RunResults) -> None:
     load = Closed(users=10, duration_s=1.0)
-    both = replace(results.cells[1], load=load, name="wait-timer/sync/closed-10/httpx")
+    both = replace(results.cells[1], load=load, name="wait-timer/sync/closed-10/native")
     page = Page(html.render(replace(results, cells=(*results.cells, both))))
     assert len(page.ids) == len(set(page.ids))
     assert {"scenario-wait-timer", "scenario-wait-timer-burst"} <= set(page.ids)

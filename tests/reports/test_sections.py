@@ -59,7 +59,7 @@ def test_a_series_under_two_load_models_has_two_sections(swept: RunResults) -> N
     load = Burst(10)
     one, other = swept.cells[0], swept.cells[2]
     both = tuple(
-        replace(cell, load=load, name=f"{cell.scenario}/sync/burst-10/httpx")
+        replace(cell, load=load, name=f"{cell.scenario}/sync/burst-10/native")
         for cell in (one, other)
     )
     found = sections.sections(replace(swept, cells=(*swept.cells, *both)))

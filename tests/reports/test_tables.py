@@ -195,7 +195,7 @@ def test_new_columns_of_csv_are_at_the_end(results: RunResults) -> None:
 
 
 def test_drivers_with_scenarios_of_their_own_need_not_be_told_apart(swept: RunResults) -> None:
-    assert {cell.driver for cell in swept.cells} == {"httpx", "websocket"}
+    assert {cell.driver for cell in swept.cells} == {"native", "websocket"}
     assert "| Driver |" not in markdown.render(swept)
 
 
@@ -212,7 +212,7 @@ def test_several_drivers_are_told_apart(results: RunResults) -> None:
     two = replace(results, cells=(*results.cells, other))
     for text in (markdown.render(two), FORMATS["html"](two), printed(two, 100)):
         assert "locust" in text
-        assert "httpx" in text
+        assert "native" in text
 
 
 def test_the_terminal_table_fits_eighty_columns(

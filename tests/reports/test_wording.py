@@ -22,7 +22,7 @@ def comparison(
 ) -> Comparison:
     rounds = 3 if bounds else 1
     return Comparison(
-        *("target", metric, Side("sync", None), Side("async", None), "s", "async", load, "httpx"),
+        *("target", metric, Side("sync", None), Side("async", None), "s", "async", load, "native"),
         *(ratio, bounds, rounds, reasons),
     )
 
@@ -142,7 +142,7 @@ def series(**changed: object) -> SeriesResult:
     known: dict[str, object] = {
         "series": "files",
         "target": "async",
-        "driver": "httpx",
+        "driver": "native",
         "load": LOAD,
         "metric": "throughput_rps",
         "best_at": 64.0,

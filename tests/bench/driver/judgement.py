@@ -130,7 +130,7 @@ def _held(outcome: Outcome) -> Iterator[Figure]:
             yield _deviation_figure(what, "the truth", deviations)
         what = f"{OURS_LOCUST}: {_HELD} of the known delays, at {users}"
         apart = [driver_ratio(outcome, users, name) for name in HELD_PERCENTILES]
-        yield _deviation_figure(what, "the httpx driver's", apart)
+        yield _deviation_figure(what, "the native driver's", apart)
 
 
 _Ratio: TypeAlias = "tuple[float, Interval | None] | None"
@@ -144,7 +144,7 @@ def truth_ratio(outcome: Outcome, generator: str, users: int, name: str) -> _Rat
 
 
 def driver_ratio(outcome: Outcome, users: int, name: str) -> _Ratio:
-    """The same of what the Locust driver reports over what the httpx driver does."""
+    """The same of what the Locust driver reports over what the native driver does."""
     ours, other = (outcome.held_against(one, users) for one in (OURS_LOCUST, OURS))
     rounds = sorted(ours.keys() & other.keys())
     pairs = [(_reported(ours[one], name), _reported(other[one], name)) for one in rounds]

@@ -119,7 +119,7 @@ def agreement_table(outcome: Outcome) -> str:
             rows.append([f"{name} over the truth", f"{users}", *map(_percent, ratios)])
             rows[-1].append(f"{requests:,}")
         ratios = [driver_ratio(outcome, users, one) for one in HELD_PERCENTILES]
-        row = ["Locust driver over httpx driver", f"{users}", *map(_percent, ratios), ""]
+        row = ["Locust driver over native driver", f"{users}", *map(_percent, ratios), ""]
         rows += [row, ["the target was late by", f"{users}", *_lateness(turns), ""]]
     return table(headings, rows)
 

@@ -63,13 +63,13 @@ def write_round(
 
 
 def test_drivers_that_measured_the_same_are_held_side_by_side(folder: RunFolder) -> None:
-    cells = tuple(Cell("x", "async", closed(), driver, 1) for driver in ("httpx", "locust"))
+    cells = tuple(Cell("x", "async", closed(), driver, 1) for driver in ("native", "locust"))
     for cell in cells:
         write_round(folder, cell)
     folder.write_run(run_record(*cells))
     found = analyse(folder)
     pairs = {(one.base.label, one.other.label) for one in found.along("driver")}
-    assert pairs == {("httpx", "locust")}
+    assert pairs == {("native", "locust")}
     assert stored(folder) == found
 
 
@@ -107,7 +107,7 @@ def test_locustfile_that_is_called_like_a_scenario_is_not_that_scenario(folder: 
 def test_scenario_that_nobody_knows_is_analysed_by_what_the_run_says_of_it(
     folder: RunFolder,
 ) -> None:
-    cell = Cell("of-another-version", "async", closed(), "httpx", 1)
+    cell = Cell("of-another-version", "async", closed(), "native", 1)
     requests = write_round(folder, cell, audits=[AuditCount("rows", 0, 399)])
     audit = Audit("rows", "SELECT 1", {"GET /items": 2})
     scenario = ScenarioFacts("of-another-version", "A title", "A description.", audits=(audit,))
@@ -122,7 +122,7 @@ def test_scenario_that_nobody_knows_is_analysed_by_what_the_run_says_of_it(
 
 def test_scenarios_of_a_series_know_their_place_in_it(folder: RunFolder) -> None:
     places = {"files-1": 1.0, "files-4": 4.0}
-    cells = tuple(Cell(name, "async", closed(), "httpx", 1) for name in places)
+    cells = tuple(Cell(name, "async", closed(), "native", 1) for name in places)
     for cell in cells:
         write_round(folder, cell)
     facts = tuple(

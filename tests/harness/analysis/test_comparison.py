@@ -68,7 +68,7 @@ def test_interval_comes_from_the_scatter_of_the_pairs() -> None:
 
 def test_comparison_says_what_was_compared() -> None:
     found = throughput(compare([SYNC, ASYNC]))
-    assert (found.scenario, found.load, found.driver) == ("crud", closed(), "httpx")
+    assert (found.scenario, found.load, found.driver) == ("crud", closed(), "native")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from tests.harness.builders import (
     steps,
 )
 
-LOCUST, HTTPX = "locust", "httpx"
+LOCUST, NATIVE = "locust", "native"
 
 
 def measured(
@@ -70,21 +70,21 @@ def of_metric(found: tuple[Comparison, ...], metric: str) -> Comparison:
 
 
 def test_ratio_is_the_driver_named_later_over_the_one_named_first() -> None:
-    cells = [measured(HTTPX, 100.0, 110.0), measured(LOCUST, 90.0, 99.0)]
+    cells = [measured(NATIVE, 100.0, 110.0), measured(LOCUST, 90.0, 99.0)]
     found = of_metric(along_driver(cells), "throughput_rps")
-    assert (found.base.label, found.other.label) == (HTTPX, LOCUST)
+    assert (found.base.label, found.other.label) == (NATIVE, LOCUST)
     assert (found.scenario, found.target, found.load) == ("crud", "async", closed())
     assert found.ratio == pytest.approx(0.9)
     assert found.ratio_ci == pytest.approx((0.9, 0.9))
     assert found.rounds == 2
     assert (found.base.figure, found.other.figure) == (110.0, 99.0)
     turned = of_metric(along_driver(cells[::-1]), "throughput_rps")
-    assert (turned.base.label, turned.other.label) == (LOCUST, HTTPX)
+    assert (turned.base.label, turned.other.label) == (LOCUST, NATIVE)
     assert turned.ratio == pytest.approx(1 / 0.9)
 
 
 def test_rounds_are_pairs_by_their_block() -> None:
-    base, other = measured(HTTPX, 100.0, 200.0), measured(LOCUST, 400.0)
+    base, other = measured(NATIVE, 100.0, 200.0), measured(LOCUST, 400.0)
     moved = replace(other.unjudged.per_round[0], block=1)
     other = replace(other, unjudged=replace(other.unjudged, per_round=(moved,)))
     found = of_metric(along_driver([base, other]), "throughput_rps")
@@ -106,7 +106,7 @@ def test_rounds_are_pairs_by_their_block() -> None:
 )
 def test_what_is_held_side_by_side(load: Load, metrics: set[str]) -> None:
     # No p99: neither cell has enough samples for one, and nobody can agree on nothing.
-    found = along_driver([measured(HTTPX, 100.0, load=load), measured(LOCUST, 100.0, load=load)])
+    found = along_driver([measured(NATIVE, 100.0, load=load), measured(LOCUST, 100.0, load=load)])
     assert {one.metric for one in found} == metrics
 
 
@@ -116,12 +116,12 @@ def test_what_is_held_side_by_side(load: Load, metrics: set[str]) -> None:
         measured(LOCUST, 100.0, target="sync"),
         measured(LOCUST, 100.0, scenario="read-mostly"),
         measured(LOCUST, 100.0, load=closed(users=11)),
-        measured(HTTPX, 100.0),
+        measured(NATIVE, 100.0),
     ],
     ids=["target", "scenario", "load", "the same driver"],
 )
 def test_cells_that_were_not_asked_alike_have_no_agreement(other: CellResult) -> None:
-    assert along_driver([measured(HTTPX, 100.0), other]) == ()
+    assert along_driver([measured(NATIVE, 100.0), other]) == ()
 
 
 @pytest.mark.parametrize(
@@ -134,21 +134,21 @@ def test_cells_that_were_not_asked_alike_have_no_agreement(other: CellResult) ->
 def test_what_a_round_is_expected_to_take_is_no_part_of_the_question(
     load: Load, longer: Load
 ) -> None:
-    cells = [measured(HTTPX, 100.0, load=load), measured(LOCUST, 100.0, load=longer)]
+    cells = [measured(NATIVE, 100.0, load=load), measured(LOCUST, 100.0, load=longer)]
     assert of_metric(along_driver(cells), "latency_ms.p50").ratio == 1.0
 
 
 def test_every_pair_of_drivers_is_held_side_by_side() -> None:
-    cells = [measured(driver, 100.0) for driver in (HTTPX, LOCUST, "third")]
+    cells = [measured(driver, 100.0) for driver in (NATIVE, LOCUST, "third")]
     cells.append(measured(LOCUST, 100.0, load=burst()))
     pairs = {(one.base.label, one.other.label) for one in along_driver(cells)}
-    assert pairs == {(HTTPX, LOCUST), (HTTPX, "third"), (LOCUST, "third")}
+    assert pairs == {(NATIVE, LOCUST), (NATIVE, "third"), (LOCUST, "third")}
 
 
 @pytest.mark.parametrize("state", [state for state in ValidityState if state != "valid"])
 def test_cell_that_is_not_valid_has_no_figure_and_no_ratio(state: ValidityState) -> None:
     bad = replace(measured(LOCUST, 90.0), validity=Validity(state))
-    found = along_driver([measured(HTTPX, 100.0), bad])
+    found = along_driver([measured(NATIVE, 100.0), bad])
     assert found
     for one in found:
         assert one.ratio is None
@@ -160,7 +160,7 @@ def test_cell_that_is_not_valid_has_no_figure_and_no_ratio(state: ValidityState)
 
 
 def test_figure_that_no_single_round_can_carry_is_shown_without_a_ratio() -> None:
-    cells = [measured(HTTPX, 100.0), measured(LOCUST, 100.0)]
+    cells = [measured(NATIVE, 100.0), measured(LOCUST, 100.0)]
     cells = [
         replace(
             one,

@@ -625,9 +625,9 @@ def test_round_that_was_not_measured_is_in_no_figure() -> None:
 
 
 def test_cell_is_told_by_its_names() -> None:
-    found = summarise(Cell("crud", "async", closed(), "httpx", 1), [], frame([]), ())
-    assert found.name == "crud/async/closed-10/httpx"
-    assert (found.scenario, found.target, found.driver) == ("crud", "async", "httpx")
+    found = summarise(Cell("crud", "async", closed(), "native", 1), [], frame([]), ())
+    assert found.name == "crud/async/closed-10/native"
+    assert (found.scenario, found.target, found.driver) == ("crud", "async", "native")
     assert found.load == closed()
 
 

@@ -28,10 +28,10 @@ def locust() -> Iterator[LocustProcess]:
         yield process
 
 
-@pytest.fixture(params=["httpx", "locust"])
+@pytest.fixture(params=["native", "locust"])
 def by(request: pytest.FixtureRequest, locust: LocustProcess) -> Drive:
     """Each of the drivers, for what both must do alike."""
-    if request.param == "httpx":
+    if request.param == "native":
         return drive
     return locust.drive_beside
 

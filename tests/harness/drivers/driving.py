@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from loopmark.harness.drivers import httpx_driver
+from loopmark.harness.drivers import native_driver
 from loopmark.harness.drivers.process.run_job import to_its_end
 from loopmark.harness.vocabulary.flow import ClientJourney, Flow, Request, Response
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
@@ -50,7 +50,7 @@ def job(url: str, load: FlowLoad, folder: Path, timeouts: Timeouts = PATIENT) ->
 async def drive(given: LoadJob, asked: Scenario) -> tuple[DriverReport, pd.DataFrame]:
     """Drive as the driver's process does; a hang fails the test."""
     async with asyncio.timeout(HANG_S):
-        report = await to_its_end(httpx_driver.drive(given, asked))
+        report = await to_its_end(native_driver.drive(given, asked))
     return report, samples_of(given)
 
 

@@ -9,15 +9,15 @@ from loopmark.harness.vocabulary.flow import ClientJourney, EventFlow, Flow
 from loopmark.harness.vocabulary.scenario import EventEndpoint, Scenario, is_plain_flow
 from loopmark.scenarios.event_scenarios import SOCKETIO, WEBSOCKET
 from tests.harness.drivers.driving import WARM
-from tests.harness.drivers.test_httpx_driver import journey
+from tests.harness.drivers.test_native_driver import journey
 from tests.harness.drivers.tried_flows import creating, one_step
 
 
 @pytest.mark.parametrize(
     ("flow", "events", "drivers"),
     [
-        (one_step, None, {"httpx", "locust"}),
-        (journey, None, {"httpx"}),
+        (one_step, None, {"native", "locust"}),
+        (journey, None, {"native"}),
         (creating, WEBSOCKET, {"websocket"}),
         (creating, SOCKETIO, {"websocket"}),
         (one_step, WEBSOCKET, {"websocket"}),
@@ -28,7 +28,7 @@ def test_a_scenario_has_the_drivers_that_can(
 ) -> None:
     scenario = Scenario("tried", "t", "d", flow, WARM, events=events)
     assert able(scenario) == drivers
-    assert is_plain_flow(flow, scenario) == (drivers == {"httpx", "locust"})
+    assert is_plain_flow(flow, scenario) == (drivers == {"native", "locust"})
 
 
 def test_the_websocket_driver_is_one_process() -> None:

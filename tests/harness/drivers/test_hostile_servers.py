@@ -32,7 +32,7 @@ LIMIT_BYTES = 4 * 1024**2
 """Of one answer, in these tests."""
 
 KINDS = ("flow", "journey", "locust")
-"""The first two on the httpx driver; the third is the flow on Locust's."""
+"""The first two on the native driver; the third is the flow on Locust's."""
 
 LOCUST = LocustProcess(LIMIT_BYTES)
 

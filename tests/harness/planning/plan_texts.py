@@ -12,7 +12,7 @@ from loopmark.harness.vocabulary.target import Target
 KNOWN = KnownNames(
     ["crud", "wait-timer"],
     {name: Target(name=name, variant=name, ready="/ready") for name in ("sync", "async")},
-    ["httpx", "fake"],
+    ["native", "fake"],
 )
 SHIPPED = sorted(
     path.name

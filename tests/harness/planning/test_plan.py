@@ -28,7 +28,7 @@ from tests.harness.builders import burst, cell, closed
 from tests.harness.planning.plan_texts import KNOWN, SHIPPED, plan_text, shipped
 
 DRIVABLE_BY = {name: able(one) for name, one in SCENARIOS.items()}
-FITTING = replace(KNOWN, drivable_by={"crud": ["httpx"]})
+FITTING = replace(KNOWN, drivable_by={"crud": ["native"]})
 
 
 # ---- select ----
@@ -47,10 +47,10 @@ CELLS = (
         (None, CELLS),
         ("wait-timer", CELLS[:3]),
         ("/async/", CELLS[1:]),
-        ("crud/async/closed-100/httpx", CELLS[3:]),
+        ("crud/async/closed-100/native", CELLS[3:]),
         ("*/burst-10/*", CELLS[:2]),
         ("wait-*/a*", CELLS[1:3]),
-        ("*/sync/burst-1[0-9]/httpx", CELLS[:1]),
+        ("*/sync/burst-1[0-9]/native", CELLS[:1]),
         ("*-10?/*", CELLS[2:]),
     ],
 )
@@ -65,7 +65,7 @@ def test_select_takes_a_part_of_the_name_or_a_glob(
     [
         ("wait-tmier", "wait-timer"),
         ("burst-11", "burst-10"),
-        ("crud/async/closed-10/httpx", "crud/async/closed-100/httpx"),
+        ("crud/async/closed-10/native", "crud/async/closed-100/native"),
     ],
 )
 def test_selecting_nothing_names_the_nearest(pattern: str, nearest: str) -> None:
@@ -153,8 +153,8 @@ def test_planned_seconds_are_the_loads_times_the_rounds() -> None:
 
 
 def test_cells_under_comparison_share_their_blocks() -> None:
-    few = Cell("wait", "sync", Burst(10, planned_s=5.0), "httpx", 2)
-    many = Cell("wait", "async", Burst(10, planned_s=0.6), "httpx", 5)
+    few = Cell("wait", "sync", Burst(10, planned_s=5.0), "native", 2)
+    many = Cell("wait", "async", Burst(10, planned_s=0.6), "native", 5)
     for seed in range(20):
         blocks = interleave((few, many), seed)
         of_few = {
@@ -171,7 +171,7 @@ def test_cells_of_both_drivers_share_their_blocks() -> None:
     cells = tuple(
         Cell("wait", target, Burst(10), driver, rounds)
         for target in ("sync", "async")
-        for driver, rounds in (("httpx", 5), ("locust", 2))
+        for driver, rounds in (("native", 5), ("locust", 2))
     )
     for seed in range(20):
         places = [
@@ -184,10 +184,10 @@ def test_cells_of_both_drivers_share_their_blocks() -> None:
 
 # ---- what a driver cannot drive ----
 
-FITTING = replace(KNOWN, drivable_by={"crud": ["httpx"]})
+FITTING = replace(KNOWN, drivable_by={"crud": ["native"]})
 
 
-BOTH = plan_text(scenarios='["wait-timer", "crud"]', targets='["async"]', drivers='["httpx"]')
+BOTH = plan_text(scenarios='["wait-timer", "crud"]', targets='["async"]', drivers='["native"]')
 
 
 def test_other_drivers_take_the_place_of_the_plans() -> None:
@@ -200,14 +200,14 @@ def test_other_drivers_take_the_place_of_the_plans() -> None:
 
 
 def test_cells_that_another_driver_cannot_drive_are_skipped_and_told() -> None:
-    cells = cells_of(driven_by(("fake", "httpx"), parse_plan(BOTH, "my.toml", FITTING)))
+    cells = cells_of(driven_by(("fake", "native"), parse_plan(BOTH, "my.toml", FITTING)))
     kept, skipped = drivable(cells, FITTING.drivable_by)
     assert {(cell.scenario, cell.driver) for cell in kept} == {
         ("wait-timer", "fake"),
-        ("wait-timer", "httpx"),
-        ("crud", "httpx"),
+        ("wait-timer", "native"),
+        ("crud", "native"),
     }
-    assert skipped == "--driver fake: 1 of 4 cells skipped: only httpx can drive crud"
+    assert skipped == "--driver fake: 1 of 4 cells skipped: only native can drive crud"
 
 
 def test_another_driver_that_can_drive_no_cell_is_refused() -> None:
@@ -215,12 +215,12 @@ def test_another_driver_that_can_drive_no_cell_is_refused() -> None:
     with pytest.raises(UserError) as caught:
         drivable(select(cells, "crud"), FITTING.drivable_by)
     assert str(caught.value) == (
-        "--driver fake: no cell is left to measure: only httpx can drive crud"
+        "--driver fake: no cell is left to measure: only native can drive crud"
     )
 
 
 def test_blocks_that_are_the_same_with_another_driver_are_refused() -> None:
-    block = BOTH[BOTH.index("[[measure]]") :].replace('"httpx"', '"fake"')
+    block = BOTH[BOTH.index("[[measure]]") :].replace('"native"', '"fake"')
     plan = parse_plan(f"{BOTH}\n{block}", "my.toml", KNOWN)
     with pytest.raises(UserError, match=r"test with --driver: the cell .* is planned twice"):
         driven_by(("fake",), plan)

@@ -24,7 +24,7 @@ from loopmark.harness.vocabulary.target import Target
 from tests.harness.planning.plan_texts import KNOWN, SHIPPED, one_load, parsed, plan_text, shipped
 
 MODELS = "burst, closed, open, steps, ramp, fan-out, fan-out-steps"
-FITTING = replace(KNOWN, drivable_by={"crud": ["httpx"]})
+FITTING = replace(KNOWN, drivable_by={"crud": ["native"]})
 
 
 def refusals(text: str) -> list[str]:
@@ -67,10 +67,10 @@ def test_plan_has_what_its_text_says() -> None:
     )
 
 
-def test_defaults_are_the_httpx_driver_and_seed_one() -> None:
+def test_defaults_are_the_native_driver_and_seed_one() -> None:
     plan = parsed(plan_text())
     assert plan.seed == 1
-    assert plan.measure[0].drivers == ("httpx",)
+    assert plan.measure[0].drivers == ("native",)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_every_combination_of_a_block_is_a_cell() -> None:
     plan = parsed(plan_text(scenarios='["crud", "wait-timer"]', loads=loads))
     names = {one.name for one in cells_of(plan)}
     assert len(names) == len(cells_of(plan)) == 2 * 2 * 2
-    assert "wait-timer/async/burst-2/httpx" in names
+    assert "wait-timer/async/burst-2/native" in names
     assert {one.load for one in cells_of(plan)} == {Burst(n=1), Burst(n=2, planned_s=3.0)}
 
 
@@ -243,7 +243,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         scenarios='["crudd", "wait-timer"]',
         targets='["x", "y", "zync"]',
         loads='[\n  { model = "burst" },\n  { model = "close" },\n]',
-        drivers='["htpx"]',
+        drivers='["natve"]',
         tail="""
 [targets.x]
 url = "localhost:8000"
@@ -263,7 +263,7 @@ environment = { THREADS = 3 }""",
         "6: measure[0].targets: unknown target 'zync'; did you mean 'sync'?",
         "8: measure[0].loads[0]: burst needs n",
         "9: measure[0].loads[1].model: unknown load model 'close'; did you mean 'closed'?",
-        "12: measure[0].drivers: unknown driver 'htpx'; did you mean 'httpx'?",
+        "12: measure[0].drivers: unknown driver 'natve'; did you mean 'native'?",
         f"14: targets.x: has command and url, and {one_of}",
         "15: targets.x.url: 'http://HOST:PORT' is needed, got 'localhost:8000'",
         f"16: targets.x.command: {NO_PORT}",
@@ -404,8 +404,8 @@ def _value(value: object) -> str:
             "measure[0].targets: unknown target 'asink'; did you mean 'async'?",
         ),
         (
-            plan_text(drivers='["httpy"]'),
-            "measure[0].drivers: unknown driver 'httpy'; did you mean 'httpx'?",
+            plan_text(drivers='["nativ"]'),
+            "measure[0].drivers: unknown driver 'nativ'; did you mean 'native'?",
         ),
         (
             one_load('model = "close", users = 1'),
@@ -457,19 +457,19 @@ def test_cell_that_is_planned_twice_is_refused_by_name(text: str) -> None:
     assert "planned twice" in message
 
 
-@pytest.mark.parametrize("drivers", ['["fake"]', '["httpx", "fake"]'])
+@pytest.mark.parametrize("drivers", ['["fake"]', '["native", "fake"]'])
 def test_driver_that_cannot_drive_a_scenario_is_refused(drivers: str) -> None:
     text = plan_text(scenarios='["wait-timer", "crud"]', drivers=drivers)
     with pytest.raises(UserError) as caught:
         parse_plan(text, "my.toml", FITTING)
     assert str(caught.value) == (
-        "my.toml:9: measure[0].drivers: 'fake' cannot drive the scenario 'crud', only httpx can; "
-        "give 'crud' a [[measure]] of its own with drivers = [\"httpx\"]"
+        "my.toml:9: measure[0].drivers: 'fake' cannot drive the scenario 'crud', only native can; "
+        "give 'crud' a [[measure]] of its own with drivers = [\"native\"]"
     )
 
 
 @pytest.mark.parametrize(
-    ("scenario", "drivers"), [("crud", '["httpx"]'), ("wait-timer", '["httpx", "fake"]')]
+    ("scenario", "drivers"), [("crud", '["native"]'), ("wait-timer", '["native", "fake"]')]
 )
 def test_driver_that_can_is_not(scenario: str, drivers: str) -> None:
     text = plan_text(scenarios=f'["{scenario}"]', drivers=drivers)

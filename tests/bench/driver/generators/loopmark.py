@@ -69,7 +69,7 @@ def measure(task: Task) -> Reading:
             report=str(folder / "report.json"),
             timeouts=TIMEOUTS,
         )
-        cpu = _driven("locust" if task.kind == "locust" else "httpx", job, folder)
+        cpu = _driven("locust" if task.kind == "locust" else "native", job, folder)
         report = read_report(Path(job.report))
         if report is None:
             raise DriverFailedError("the driver wrote no report")

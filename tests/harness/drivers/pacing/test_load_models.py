@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from loopmark.harness.drivers import httpx_driver
+from loopmark.harness.drivers import native_driver
 from loopmark.harness.drivers.pacing.load_models import FAILURE_PAUSE_S
 from loopmark.harness.planning.pacing import arrival_times, start_times
 from loopmark.harness.vocabulary.job import DriverReport, Timeouts
@@ -225,7 +225,7 @@ async def test_a_cancelled_round_keeps_its_samples(
     server.answers["/second"] = b""
     async with server.running() as url:
         given = job(url, load, tmp_path)
-        task = asyncio.create_task(httpx_driver.drive(given, scenario(two_steps)))
+        task = asyncio.create_task(native_driver.drive(given, scenario(two_steps)))
         while server.requests["/second"] < 4:
             await asyncio.sleep(0.01)
         task.cancel()

@@ -196,7 +196,7 @@ def test_the_driver_loads_no_pandas_and_no_scipy_before_or_while_it_records(tmp_
     program = f"""
 import sys
 from pathlib import Path
-from loopmark.harness.drivers import httpx_driver
+from loopmark.harness.drivers import native_driver
 from loopmark.harness.drivers.recording.samples import SampleFile
 with SampleFile(Path({str(tmp_path / "s.parquet")!r}), 0, 2) as samples:
     for n in range(5):

@@ -1,6 +1,6 @@
 """A driver as a whole: errors in their rows, TLS, signals, and files that come and go.
 
-What both drivers must do alike is tried with both; the rest is of the httpx driver alone.
+What both drivers must do alike is tried with both; the rest is of the native driver alone.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ async def test_a_closed_flow_user_begins_nothing(tmp_path: Path) -> None:
 
 SIGNALLED = """
 import sys
-from loopmark.harness.drivers import httpx_driver
+from loopmark.harness.drivers import native_driver
 from loopmark.harness.drivers.process.job_loop import run_jobs
 from loopmark.harness.vocabulary.flow import Request
 from loopmark.harness.vocabulary.scenario import Scenario
@@ -294,7 +294,7 @@ async def journey(client, user):
 warm = Request("GET", "/warm", step="warm")
 chosen = {"flow": flow, "journey": journey}[sys.argv[1]]
 SCENARIOS["tried"] = Scenario("tried", "t", "d", chosen, warm)
-sys.exit(run_jobs(httpx_driver.drive_one))
+sys.exit(run_jobs(native_driver.drive_one))
 """
 
 

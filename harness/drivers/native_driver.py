@@ -1,4 +1,4 @@
-"""The `httpx` driver: virtual users on asyncio and uvloop, each with a connection of its own.
+"""The `native` driver: virtual users on asyncio and uvloop, each with a connection of its own.
 
 Flows are stepped where the answers arrive (`flow_user`), without a client in between; coroutine
 functions get an httpx client on the load transport (`client_user`).
