@@ -38,7 +38,10 @@ TOP = frozenset({"cli", "commands"})
 # for it, and stored samples can be analysed again at any time with the same outcome.
 PURE = tuple(
     f"loopmark.harness.{room}"
-    for room in ("vocabulary", "errors", "planning", "analysis", "drivers.journey")
+    for room in (
+        *("vocabulary", "errors", "planning", "analysis"),
+        *("drivers.journey", "drivers.http.exchange"),
+    )
 )
 # What only these may import: nothing that gives evidence knows the judge.
 IMPORTED_BY: Mapping[str, frozenset[str]] = {
@@ -63,6 +66,7 @@ PURE_LIBRARIES = frozenset(
         "difflib",
         "enum",
         "fnmatch",
+        "httptools",
         "httpx.AsyncClient",  # the name of a type, for annotations only
         "inspect.iscoroutinefunction",
         "itertools",

@@ -70,6 +70,24 @@ class Journey:
         self.request = None
 
 
+class Opening:
+    """A flow of the steps that open a user's connections.
+
+    Attributes:
+        went_well: Whether all of them had the right answer.
+    """
+
+    def __init__(self, *steps: Request | Connect) -> None:
+        self._steps = steps
+        self.went_well = False
+
+    def __call__(self, _user: VirtualUser) -> Generator[Any, Any, None]:
+        """Take them."""
+        for step in self._steps:  # noqa: UP028 - they are sent answers, which no iterator takes
+            yield step
+        self.went_well = True
+
+
 @dataclass(frozen=True, slots=True)
 class HeardEvent:
     """An event, and how it came.

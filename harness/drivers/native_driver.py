@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.http.origin import Origin
 from loopmark.harness.drivers.pacing.user import AsyncUser
 from loopmark.harness.drivers.process.job_inputs import origin_of
 from loopmark.harness.drivers.process.job_loop import run_jobs

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 
-from loopmark.harness.drivers.http.connection import MAX_ANSWER_BYTES, Headers
+from loopmark.harness.drivers.http import exchange
+from loopmark.harness.drivers.http.exchange import Headers
 
 _PIECE_BYTES = 16 * 1024
 """Of a compressed body, decompressed at a time: at most a thousand times as much comes out."""
@@ -76,8 +77,8 @@ class Answer:
             for part in response.iter_bytes():
                 parts.append(part)
                 size += len(part)
-                if size > MAX_ANSWER_BYTES:
-                    limit = MAX_ANSWER_BYTES // 1024**2
+                if size > exchange.MAX_ANSWER_BYTES:
+                    limit = exchange.MAX_ANSWER_BYTES // 1024**2
                     raise ValueError(f"a body of more than {limit} MiB when decompressed")
         except httpx.DecodingError as error:
             raise ValueError(str(error)) from None

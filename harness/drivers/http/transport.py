@@ -14,9 +14,10 @@ from typing import cast
 
 import httpx
 
-from loopmark.harness.drivers.http.connection import Failure, Headers
 from loopmark.harness.drivers.http.encoding import wire_form
-from loopmark.harness.drivers.http.line import Line, Origin
+from loopmark.harness.drivers.http.exchange import Failure
+from loopmark.harness.drivers.http.line import Line
+from loopmark.harness.drivers.http.origin import Origin
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.sample import ErrorKind
 
@@ -63,8 +64,8 @@ class LoadTransport(httpx.AsyncBaseTransport):
     def __init__(self, timeouts: Timeouts, ssl_context: ssl.SSLContext | None = None) -> None:
         self._timeouts = timeouts
         self._ssl_context = ssl_context
-        self._idle: dict[tuple[str, str, int], list[_Exchange]] = {}
-        self._busy: set[_Exchange] = set()
+        self._idle: dict[tuple[str, str, int], list[_AwaitedLine]] = {}
+        self._busy: set[_AwaitedLine] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and read the whole answer.
@@ -83,15 +84,15 @@ class LoadTransport(httpx.AsyncBaseTransport):
         port = url.port or (443 if url.scheme == "https" else 80)
         key = (url.scheme, url.host, port)
         idle = self._idle.setdefault(key, [])
-        exchange = idle.pop() if idle else _Exchange(self._origin(*key), self._timeouts)
-        self._busy.add(exchange)
+        awaited = idle.pop() if idle else _AwaitedLine(self._origin(*key), self._timeouts)
+        self._busy.add(awaited)
         timing = cast("Timing", request.extensions.get("timing") or Timing())
         try:
-            answer = await exchange.carry_out(request.method, wire_form(request), timing)
+            answer = await awaited.carry_out(request.method, wire_form(request), timing)
         finally:
-            self._busy.discard(exchange)
-        if exchange.line.is_open:
-            idle.append(exchange)
+            self._busy.discard(awaited)
+        if awaited.line.is_open:
+            idle.append(awaited)
         if isinstance(answer, Failure):
             raise _EXCEPTIONS[answer.kind](answer.message, request=request)
         return answer
@@ -99,9 +100,8 @@ class LoadTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections; requests under way fail."""
         closed = Failure(ErrorKind.RESET, "the client was closed before the answer was complete")
-        for exchange in (*self._busy, *(one for idle in self._idle.values() for one in idle)):
-            exchange.line.close()
-            exchange.failed(closed)
+        for awaited in (*self._busy, *(one for idle in self._idle.values() for one in idle)):
+            awaited.leave(closed)
         self._busy.clear()
         self._idle.clear()
 
@@ -112,41 +112,44 @@ class LoadTransport(httpx.AsyncBaseTransport):
         return Origin(host, port, self._ssl_context)
 
 
-class _Exchange:
+class _AwaitedLine:
     """A line whose answers are awaited."""
 
     def __init__(self, origin: Origin, timeouts: Timeouts) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeouts = timeouts
-        self._waiter: asyncio.Future[httpx.Response | Failure] | None = None
-        self.line = Line(origin, timeouts, self)
+        self._waiter: asyncio.Future[Failure | None] | None = None
+        self.line = Line(origin, timeouts, self._done)
 
     async def carry_out(
         self, method: str, message: bytes, timing: Timing
     ) -> httpx.Response | Failure:
         self._waiter = self._loop.create_future()
+        exchange = self.line.exchange
         self.line.send(method, message)
-        watch = self._loop.call_later(self._interval_s, self._look)
-        self._watch = watch
+        self._watch = self._loop.call_later(self._interval_s, self._look)
         try:
-            return await self._waiter
+            failure = await self._waiter
         except asyncio.CancelledError:
-            self._waiter = None
             self.line.close()
             raise
         finally:
             self._watch.cancel()
-            line = self.line
-            timing.sent_ns, timing.connected_ns = line.sent_ns, line.connected_ns
-            timing.first_byte_ns, timing.done_ns = line.first_byte_ns, line.done_ns
+            timing.sent_ns, timing.connected_ns = exchange.sent_ns, exchange.connected_ns
+            timing.first_byte_ns, timing.done_ns = exchange.first_byte_ns, exchange.done_ns
+        return failure or httpx.Response(
+            exchange.status, headers=exchange.headers, stream=httpx.ByteStream(exchange.body)
+        )
 
-    def answered(self, status: int, headers: Headers, body: bytes) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(
-                httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
-            )
+    def leave(self, failure: Failure) -> None:
+        """Close the connection; that is how a request under way failed."""
+        self.line.close()
+        self._tell(failure)
 
-    def failed(self, failure: Failure) -> None:
+    def _done(self) -> None:
+        self._tell(self.line.exchange.failure)
+
+    def _tell(self, failure: Failure | None) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(failure)
 

@@ -7,7 +7,7 @@ from random import Random
 import httpx
 
 from loopmark.harness.drivers.http.encoding import Encoder
-from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.http.origin import Origin
 from loopmark.harness.drivers.pacing.load_models import WHOLE, Share
 from loopmark.harness.drivers.pacing.user import Account
 from loopmark.harness.vocabulary.flow import VirtualUser

@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Generator
 from typing import Any
 
+from loopmark.harness.drivers.journey import Opening
 from loopmark.harness.drivers.pacing.user import NEVER_NS, Account, OnEnd, User, nobody_waits
 from loopmark.harness.drivers.recording.clock import clock
-from loopmark.harness.drivers.recording.recording import Recording
-from loopmark.harness.vocabulary.flow import Connect, Flow, Request, VirtualUser
+from loopmark.harness.vocabulary.flow import Connect, Request
 
 
 class SteppingUser(ABC):
     """A virtual user under way, and the pass that opens its connections.
-
-    Args:
-        recording: Where its steps are written down.
 
     Attributes:
         on_end: As `User` has it.
         stop_ns: As `User` has it.
     """
 
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
-        self._account: Account | None = None
-        self._message = b""
-        self._due_ns = 0
+    def __init__(self) -> None:
         self._only_errors = False
         self.on_end: OnEnd = nobody_waits
         self.stop_ns = NEVER_NS
@@ -36,21 +28,15 @@ class SteppingUser(ABC):
     async def _pass(self, account: Account, *steps: Request | Connect) -> bool:
         """Take these steps; record them only where they fail, and say whether none did."""
         ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        right = False
-
-        def once(_user: VirtualUser) -> Generator[Any, Any, None]:
-            nonlocal right
-            for step in steps:  # noqa: UP028 - they are sent answers, which no iterator takes
-                yield step
-            right = True
+        opening = Opening(*steps)
 
         def tell(_user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - as `OnEnd` has it
             if not ended.done():
-                ended.set_result(right)
+                ended.set_result(opening.went_well)
 
         self._only_errors = True
         self.on_end = tell
-        self._begin(once, account)
+        self._begin(opening, account)
         self.go(clock())
         try:
             return await ended
@@ -59,7 +45,7 @@ class SteppingUser(ABC):
             self.on_end = nobody_waits
 
     @abstractmethod
-    def _begin(self, flow: Flow, account: Account) -> None:
+    def _begin(self, flow: Any, account: Account) -> None:  # noqa: ANN401 - of either kind
         """Begin a flow and encode its first request."""
 
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from loopmark.harness.drivers.http.connection import Failure
+from loopmark.harness.drivers.http.exchange import Failure
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.websocket_driver.event_line import EventAddress, EventLine

@@ -16,7 +16,8 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import WebSocketURI
 
-from loopmark.harness.drivers.http.connection import Failure, tell
+from loopmark.harness.drivers.http.exchange import Failure
+from loopmark.harness.drivers.http.line import tell
 from loopmark.harness.drivers.journey import SERVER_ERRORS
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.websocket_driver.dialects import Dialect, Ending, Reply

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from websockets.uri import WebSocketURI
 
-from loopmark.harness.drivers.http.connection import Failure
-from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.http.exchange import Failure
+from loopmark.harness.drivers.http.origin import UNCONNECTED, Origin
 from loopmark.harness.drivers.process import background_tasks
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.websocket_driver.dialects import Dialect
@@ -151,8 +151,7 @@ class EventLine:
             self._connection = None
 
     async def _connect(self, token: str) -> None:
-        address, origin, limit_s = self._address, self._address.origin, self._timeouts.connect_s
-        where = f"no connection to {origin.host}:{origin.port}"
+        address, limit_s = self._address, self._timeouts.connect_s
         dialect = address.dialect(token)
         connection = EventConnection(address.uri(dialect), dialect, address.greeting, self._owner)
         failure: Failure | None = None
@@ -160,10 +159,8 @@ class EventLine:
         try:
             async with asyncio.timeout(limit_s):
                 await self._transported(connection)
-        except TimeoutError:
-            failure = Failure(ErrorKind.CONNECT, f"{where} within {limit_s:g} s")
-        except (OSError, ValueError, OverflowError) as error:
-            failure = Failure(ErrorKind.CONNECT, f"{where}: {error}")
+        except UNCONNECTED as problem:
+            failure = address.origin.unconnected(problem, limit_s)
         self._connecting = None
         if failure is not None:
             self._connection = None

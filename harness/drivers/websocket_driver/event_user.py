@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from loopmark.harness.drivers.http.answer import Answer
-from loopmark.harness.drivers.http.connection import Failure, Headers
+from loopmark.harness.drivers.http.exchange import Failure
 from loopmark.harness.drivers.http.line import Line
 from loopmark.harness.drivers.journey import EventJourney, HeardEvent, Judgement
 from loopmark.harness.drivers.pacing.user import Account, nobody_waits
@@ -40,13 +40,17 @@ class EventUser(SteppingUser):
         *,
         connects: bool = False,
     ) -> None:
-        super().__init__(recording)
+        super().__init__()
         self._flow = flow
+        self._recording = recording
         self._connects = connects
         self._timeouts = timeouts
-        self._line = Line(address.origin, timeouts, self)
+        self._line = Line(address.origin, timeouts, self._answered)
         self._events = EventLine(address, timeouts, self)
         self._own: Account | None = None
+        self._account: Account | None = None
+        self._message = b""
+        self._due_ns = 0
         self._journey: EventJourney | None = None
         self._asked_ns = 0
         self._done_ns = 0
@@ -100,24 +104,6 @@ class EventUser(SteppingUser):
         self._line.close()
         self._events.close()
 
-    # What the line tells.
-
-    def answered(self, status: int, headers: Headers, body: bytes) -> None:
-        """Judge the answer, record it, and go on."""
-        journey, line = self._journey, self._line
-        assert journey is not None
-        asked = journey.step
-        assert isinstance(asked, Request)
-        judgement = journey.receive(Answer(status, headers, body))
-        times = (line.sent_ns, line.connected_ns, line.first_byte_ns, line.done_ns)
-        self._record(asked.step, self._due_ns, times, status, len(body), judgement)
-        if self._goes_on(line.done_ns):
-            self._take()
-
-    def failed(self, failure: Failure) -> None:
-        """Record that there is no answer; the flow ends here."""
-        self._fail(failure, self._line.done_ns)
-
     # What the line for events tells.
 
     def greeted(self, greeting: Event, at_ns: int, size: int) -> None:
@@ -158,6 +144,22 @@ class EventUser(SteppingUser):
         if self._reopening or isinstance(self._journey.step, Connect | Listen):
             self._fail(failure, clock())
 
+    def _answered(self) -> None:
+        """Judge the answer, record it, and go on; without one the flow ends here."""
+        journey, exchange = self._journey, self._line.exchange
+        assert journey is not None
+        asked = journey.step
+        assert isinstance(asked, Request)
+        done_ns, status, body = exchange.done_ns, exchange.status, exchange.body
+        if exchange.failure is not None:
+            self._fail(exchange.failure, done_ns)
+            return
+        judgement = journey.receive(Answer(status, exchange.headers, body))
+        times = (exchange.sent_ns, exchange.connected_ns, exchange.first_byte_ns, done_ns)
+        self._record(asked.step, self._due_ns, times, status, len(body), judgement)
+        if self._goes_on(done_ns):
+            self._take()
+
     def _begin(self, flow: EventFlow, account: Account) -> None:
         self._account = own = self._own or account
         self._journey = EventJourney(flow, own.virtual)
@@ -184,7 +186,7 @@ class EventUser(SteppingUser):
                 return
         if isinstance(journey.step, Request):
             self._line.send(journey.step.method, self._message)
-            self._asked_ns = self._line.sent_ns
+            self._asked_ns = self._line.exchange.sent_ns
         else:
             self._open()
 
@@ -254,7 +256,7 @@ class EventUser(SteppingUser):
     def _record_failure(self, now_ns: int, error: str) -> None:
         """Record a step that nothing came of."""
         assert self._journey is not None
-        step, line, events = self._journey.step, self._line, self._events
+        step, exchange, events = self._journey.step, self._line.exchange, self._events
         status, due_ns = 0, self._due_ns
         if step is None:
             return
@@ -263,7 +265,7 @@ class EventUser(SteppingUser):
             sent = (events.began_ns, events.connected_ns, events.first_byte_ns)
             name, status = CONNECT_STEP if self._reopening else name, events.status
         elif isinstance(step, Request):
-            sent = (line.sent_ns, line.connected_ns, line.first_byte_ns)
+            sent = (exchange.sent_ns, exchange.connected_ns, exchange.first_byte_ns)
         else:
             due_ns, sent = self._asked_ns, (self._asked_ns, 0, 0)
         self._add(name, due_ns, (*sent, now_ns), status, 0, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.http.origin import Origin
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.users.flow_user import FlowUser

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from loopmark.harness.drivers.locust_driver import __main__ as process
 
-from loopmark.harness.drivers.http import answer, connection
+from loopmark.harness.drivers.http import exchange
 from loopmark.harness.drivers.locust_driver.workers import job_lines
 from loopmark.harness.vocabulary.flow import Request
 from loopmark.harness.vocabulary.scenario import Scenario
@@ -40,7 +40,6 @@ def jobs(lines: Iterator[str]) -> Iterator[str]:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        for module in (connection, answer):
-            module.MAX_ANSWER_BYTES = int(sys.argv[1])  # type: ignore[attr-defined]
+        exchange.MAX_ANSWER_BYTES = int(sys.argv[1])
     vars(process)["lines"] = lambda number: jobs(job_lines.lines(number))
     sys.exit(process.main([]))

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.server import ServerProtocol
 
-from loopmark.harness.drivers.http.connection import Failure
-from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.http.exchange import Failure
+from loopmark.harness.drivers.http.origin import Origin
 from loopmark.harness.drivers.websocket_driver import event_connection
 from loopmark.harness.drivers.websocket_driver.dialects import PlainDialect, SocketIoDialect
 from loopmark.harness.drivers.websocket_driver.event_connection import EventConnection

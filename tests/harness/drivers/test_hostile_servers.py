@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import uvloop
 
-from loopmark.harness.drivers.http import answer, connection
+from loopmark.harness.drivers.http import exchange
 from loopmark.harness.drivers.http.transport import LoadTransport
 from loopmark.harness.vocabulary.flow import ClientJourney, Flow, Request, VirtualUser
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
@@ -122,8 +122,7 @@ def hostile() -> Iterator[HostileServer]:
 @pytest.fixture(scope="module", autouse=True)
 def _small_answers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, LOCUST.running():
-        for module in (connection, answer):
-            patch.setattr(module, "MAX_ANSWER_BYTES", LIMIT_BYTES)
+        patch.setattr(exchange, "MAX_ANSWER_BYTES", LIMIT_BYTES)
         yield
 
 

@@ -23,7 +23,7 @@ import httpx
 import pytest
 
 from loopmark.harness.drivers.http.encoding import Encoder
-from loopmark.harness.drivers.http.line import Origin
+from loopmark.harness.drivers.http.origin import Origin
 from loopmark.harness.drivers.pacing.user import Account
 from loopmark.harness.drivers.process.job_files import (
     read_job,

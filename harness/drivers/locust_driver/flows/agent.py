@@ -6,33 +6,14 @@ from typing import Any
 
 from locust.contrib.fasthttp import FastResponse, LocustUserAgent
 
-from loopmark.harness.drivers.http.answer import Answer
 from loopmark.harness.drivers.locust_driver.flows.line import GeventLine
-from loopmark.harness.drivers.locust_driver.flows.reading import Reading
 
 
 class FlowResponse(FastResponse):
-    """What Locust's session hands back of an answer; its content is as it came."""
+    """What Locust's session needs of an answer: its content, as it came."""
 
-    def __init__(self, reading: Reading) -> None:
-        found: Any = reading  # Locust asks for a reading that knows its connection.
-        super().__init__(found)
-        self._cached_content = reading.body
-        self._reading = reading
-
-    def answer(self) -> Answer:
-        """The answer as flows get it from every driver."""
-        found = self._reading
-        headers = [
-            (name.encode("latin-1"), value.encode("latin-1"))
-            for name, value in found.headers_found.items()
-        ]
-        return Answer(found.status, headers, found.body)
-
-    @property
-    def status_code(self) -> int:
-        """The HTTP status code."""
-        return self._reading.status
+    def __init__(self, content: bytes) -> None:
+        self._cached_content = content
 
 
 class FlowAgent(LocustUserAgent):
@@ -54,7 +35,8 @@ class FlowAgent(LocustUserAgent):
         Raises:
             UnansweredError: There is none.
         """
-        return FlowResponse(self._line.exchange(method, message))
+        self._line.ask(method, message)
+        return FlowResponse(self._line.exchange.body)
 
     def _make_request(self, *_: object, **__: object) -> Any:  # noqa: ANN401 - as Locust has it
         """Of a failed request Locust would keep the request: nobody asks for it."""

@@ -50,10 +50,5 @@ def only_listen(environment: Environment) -> None:
     listen(_timed)
 
 
-def _timed(
-    response_time: float,
-    context: dict[str, Any],
-    exception: BaseException | None,
-    **_: object,
-) -> None:
-    context["loopmark"].timed(response_time, exception)
+def _timed(response_time: float, context: dict[str, Any], **_: object) -> None:
+    context["loopmark"].timed(response_time)

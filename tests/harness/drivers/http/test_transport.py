@@ -16,7 +16,7 @@ import httpx
 import pytest
 import uvicorn
 
-from loopmark.harness.drivers.http.line import CLOSING_RACE_NS
+from loopmark.harness.drivers.http.exchange import CLOSING_RACE_NS
 from loopmark.harness.drivers.http.transport import LoadTransport, Timing
 from loopmark.harness.vocabulary.job import Timeouts
 from tests.harness.drivers.conftest import Certificate

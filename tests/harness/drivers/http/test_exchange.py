@@ -6,86 +6,64 @@ import tracemalloc
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from loopmark.harness.drivers.http import connection as module
-from loopmark.harness.drivers.http.connection import Connection, Failure, Headers
+from loopmark.harness.drivers.http import exchange as module
+from loopmark.harness.drivers.http.exchange import CLOSING_RACE_NS, Exchange, Failure, Headers
+from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.sample import ErrorKind
 
-MORE = settings(max_examples=300)
+MORE = settings(max_examples=150)
 NO_ANSWER = {ErrorKind.RESET, ErrorKind.PROTOCOL, ErrorKind.TIMEOUT}
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
-class Wire:
-    """A transport without a socket."""
-
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-        self.aborted = False
-        self.unsent = 0
-
-    def get_extra_info(self, name: str) -> object:
-        return object() if name == "sslcontext" else None  # So that nothing goes to a socket.
-
-    def write(self, message: bytes) -> None:
-        self.written.append(message)
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent
-
-    def abort(self) -> None:
-        self.aborted = True
-
-
 @dataclass
 class Peer:
-    """A connection, what it told its owner, and the other end."""
+    """An exchange on a connection that is open, and the other end."""
 
     outcomes: list[tuple[int, Headers, bytes] | Failure] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.connection = Connection(self)
-        self.wire = Wire()
-        made: Any = self.wire
-        self.connection.connection_made(made)
-        self.lost = False
+        self.exchange = Exchange(Timeouts(connect_s=1.0, first_byte_s=5.0, response_s=10.0))
+        self.now_ns = 1
+        self.is_open = True
 
-    def answered(self, status: int, headers: Headers, body: bytes) -> None:
-        self.outcomes.append((status, headers, body))
-
-    def failed(self, failure: Failure) -> None:
-        self.outcomes.append(failure)
-
-    def ask(self, *, head_only: bool = False) -> None:
-        self.connection.send(b"GET / HTTP/1.1\r\n\r\n", head_only=head_only)
+    def ask(self, method: str = "POST") -> None:
+        self.now_ns += 1
+        self.exchange.begin(method, self.now_ns, is_open=self.is_open)
 
     def feed(self, pieces: Iterable[bytes]) -> None:
-        """What an event loop does: no data after an abort, and then the connection is lost."""
+        """What a line does: no more data once the outcome is there."""
         for piece in pieces:
-            if not self.wire.aborted and piece:
-                self.connection.data_received(piece)
-        if self.wire.aborted:
-            self.lose(None)
-
-    def lose(self, error: Exception | None) -> None:
-        if not self.lost:
-            self.lost = True
-            self.connection.connection_lost(error)
+            if self.exchange.awaits_answer and piece:
+                self.now_ns += 1
+                self._look(over=self.exchange.receive(piece, self.now_ns))
 
     def end(self, how: str) -> None:
+        self.now_ns += CLOSING_RACE_NS
+        if not self.exchange.awaits_answer:
+            return
         match how:
             case "eof":
-                self.lose(None)
+                self._look(over=self.exchange.lost(None, self.now_ns))
             case "reset":
-                self.lose(ConnectionResetError(104, "Connection reset by peer"))
+                error = ConnectionResetError(104, "Connection reset by peer")
+                self._look(over=self.exchange.lost(error, self.now_ns))
             case "silence":  # The line gives up, whatever was there.
-                self.connection.fail(ErrorKind.TIMEOUT, "late")
-                self.feed(())
+                self.now_ns += 10 * 10**9
+                self._look(over=self.exchange.is_overdue(self.now_ns))
+
+    def _look(self, *, over: bool) -> None:
+        exchange = self.exchange
+        assert over is (exchange.done_ns == self.now_ns) is not exchange.awaits_answer
+        if over:
+            self.is_open = exchange.is_reusable
+            answer = (exchange.status, exchange.headers, exchange.body)
+            self.outcomes.append(exchange.failure or answer)
 
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
@@ -175,8 +153,8 @@ def test_a_valid_answer_is_the_same_in_any_pieces(valid: Valid, places: list[int
         assert peer.outcomes == []
         peer.end("eof")
     assert peer.outcomes == [(valid.status, valid.headers, valid.body)]
-    assert peer.connection.is_open is (not valid.until_close)
-    assert 0 < peer.connection.first_byte_ns <= peer.connection.done_ns
+    assert peer.is_open is (not valid.until_close)
+    assert 0 < peer.exchange.first_byte_ns <= peer.exchange.done_ns
 
 
 @given(valid_answers())
@@ -205,7 +183,7 @@ def test_a_part_of_an_answer_is_a_failure(
         return
     assert isinstance(outcome, Failure)
     assert outcome.kind == (ErrorKind.TIMEOUT if end == "silence" else ErrorKind.RESET)
-    assert outcome.before_answer is (end != "silence" and not part)
+    assert ("before an answer came" in outcome.message) is (end != "silence" and not part)
 
 
 @given(st.lists(valid_answers(endless=False), min_size=2, max_size=5), PLACES)
@@ -218,7 +196,7 @@ def test_one_connection_carries_one_answer_after_the_other(
         peer.feed(cut(valid.wire, places))
         assert len(peer.outcomes) == number
     assert peer.outcomes == [(one.status, one.headers, one.body) for one in answers]
-    assert peer.connection.is_open
+    assert peer.is_open
 
 
 @given(valid_answers(endless=False), PLACES)
@@ -227,7 +205,7 @@ def test_an_answer_to_head_ends_with_its_head(valid: Valid, places: list[int]) -
     only_head = b"HTTP/1.1 %d %b\r\n\r\n" % (valid.status, final.partition(b"\r\n\r\n")[0])
     peer = Peer()
     for _ in range(2):
-        peer.ask(head_only=True)
+        peer.ask("HEAD")
         peer.feed(cut(only_head, places))
     told = valid.headers[: only_head.count(b"\r\n") - 2]  # Without trailers.
     assert peer.outcomes == [(valid.status, told, b"")] * 2
@@ -265,7 +243,7 @@ ANYTHING = st.lists(st.one_of(st.sampled_from(ODD_PARTS), st.binary(max_size=40)
 )
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(ANYTHING, PLACES, ENDS, st.booleans())
 @example(b"HTTP/1.1 100 Continue\r\n\r\n", [], "eof", False)
 @example(b"HTTP/1.1 000 None\r\ncontent-length: 0\r\n\r\n", [], "silence", False)
@@ -277,22 +255,20 @@ def test_any_bytes_are_one_answer_or_one_failure(
     head_only: bool,  # noqa: FBT001 - drawn
 ) -> None:
     peer = Peer()
-    peer.ask(head_only=head_only)
+    peer.ask("HEAD" if head_only else "POST")
     peer.feed(cut(data, places))
     peer.end(end)
     (outcome,) = peer.outcomes
     if isinstance(outcome, Failure):
         assert outcome.kind in NO_ANSWER
         assert outcome.message
-        assert not peer.connection.is_open
+        assert not peer.is_open
     else:
         assert 200 <= outcome[0] <= 999
-    assert peer.connection.done_ns > 0
-    peer.feed([data])  # What comes later is nobody's.
-    assert len(peer.outcomes) == 1
+    assert peer.exchange.done_ns > 0
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(
     valid_answers(),
     st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4),
@@ -324,48 +300,144 @@ def test_what_follows_an_answer_never_leaks_into_the_next(
     peer.feed([*most, last + junk])
     assert peer.outcomes == [(valid.status, valid.headers, valid.body)]
     if junk.strip(b"\r\n"):
-        assert not peer.connection.is_open, "what cannot be trusted carries no other request"
+        assert not peer.is_open, "what cannot be trusted carries no other request"
     else:  # Empty lines before an answer are to be passed over (RFC 9112, section 2.2).
         peer.ask()
         peer.feed([OK])
         assert peer.outcomes[1] == (200, [(b"content-length", b"2")], b"ok")
 
 
-@pytest.mark.parametrize("junk", [OK, b"junk", b"\r\n", b"\x00"])
-def test_bytes_on_an_idle_connection_close_it(junk: bytes) -> None:
-    peer = Peer()
-    peer.feed([junk])
-    assert not peer.connection.is_open
-    assert peer.outcomes == []
-
-
 @pytest.mark.parametrize("pieces", [[b"hello"], [b"he", b"llo"], [b"5\r\nhe", b"llo\r\n"]])
 def test_a_body_in_answer_to_head_never_leaks_into_the_next(pieces: list[bytes]) -> None:
     framing = b"transfer-encoding: chunked" if pieces[0][:1] == b"5" else b"content-length: 5"
     peer = Peer()
-    peer.ask(head_only=True)
+    peer.ask("HEAD")
     first, *rest = pieces
     peer.feed([b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n" + first, *rest])
     ((status, _, body),) = (one for one in peer.outcomes if not isinstance(one, Failure))
     assert (status, body) == (200, b"")
-    assert not peer.connection.is_open
+    assert not peer.is_open
 
 
-def test_an_answer_before_the_request_was_written_ends_the_connection() -> None:
+# ---- heads that were seen before ----
+
+VARIANTS = ("same", "longer", "shorter", "cut", "HEAD")
+
+
+@MORE
+@given(
+    st.lists(valid_answers(), min_size=1, max_size=2),
+    st.lists(st.tuples(st.integers(0, 1), st.sampled_from(VARIANTS), PLACES), max_size=8),
+)
+def test_a_head_seen_before_makes_no_difference(
+    answers: list[Valid], asked: list[tuple[int, str, list[int]]]
+) -> None:
+    """The same answers, whole and in pieces, by one that remembers heads and one that does not."""
+    remembering, forgetting = Peer(), Peer()
+    module._heads.clear()
+    for number, variant, places in [(0, "same", []), (1, "same", []), *asked]:
+        wire = answers[number % len(answers)].wire
+        wire = {"longer": wire + b"HTTP/1.1", "shorter": wire[:-1]}.get(variant, wire)
+        for peer in (remembering, forgetting):
+            known = dict(module._heads)
+            if peer is forgetting:
+                module._heads.clear()
+            peer.is_open = True
+            peer.ask("HEAD" if variant == "HEAD" else "GET")
+            peer.feed(cut(wire, places) if variant == "cut" else [wire])
+            peer.end("eof")
+            peer.exchange.connected(peer.now_ns)  # The next one is asked on a new connection.
+            if peer is forgetting:
+                module._heads.clear()
+                module._heads.update(known)
+        assert remembering.outcomes == forgetting.outcomes
+        assert remembering.is_open is forgetting.is_open
+
+
+def test_heads_are_remembered_within_bounds() -> None:
+    module._heads.clear()
     peer = Peer()
+    for number in range(2500):
+        peer.ask()
+        peer.feed([b"HTTP/1.1 200 OK\r\nid: %d\r\ncontent-length: 2\r\n\r\nok" % number])
     peer.ask()
-    peer.wire.unsent = 1000
-    peer.feed([OK])
-    assert peer.outcomes == [(200, [(b"content-length", b"2")], b"ok")]
-    assert not peer.connection.is_open
+    peer.feed([b"HTTP/1.1 200 OK\r\nid: %b\r\ncontent-length: 0\r\n\r\n" % (b"x" * 5000)])
+    assert len(peer.outcomes) == 2501
+    assert 0 < len(module._heads) <= 1024
+    assert max(map(len, module._heads)) < 4096
 
 
-def test_closing_tells_nobody() -> None:
-    peer = Peer()
-    peer.ask()
-    peer.connection.close()
-    peer.feed([OK])
-    assert peer.outcomes == []
+# ---- the closing race ----
+
+
+@pytest.mark.parametrize(
+    ("method", "is_open", "after_ns", "repeats"),
+    [
+        ("GET", True, CLOSING_RACE_NS - 1, True),
+        ("HEAD", True, 0, True),
+        ("GET", True, CLOSING_RACE_NS, False),
+        ("GET", False, 0, False),
+        ("POST", True, 0, False),
+        ("DELETE", True, 0, False),
+    ],
+)
+def test_only_a_safe_request_that_met_the_closing_of_an_idle_connection_is_repeated(
+    method: str,
+    is_open: bool,  # noqa: FBT001 - a parameter of the test
+    after_ns: int,
+    repeats: bool,  # noqa: FBT001 - as above
+) -> None:
+    exchange = Exchange(Timeouts(1.0, 1.0, 1.0))
+    exchange.begin(method, 1, is_open=is_open)
+    assert exchange.awaits_answer is is_open
+    if not is_open:
+        exchange.connected(1)
+    assert exchange.lost(ConnectionResetError(), 1 + after_ns) is not repeats
+    if repeats:
+        assert (exchange.awaits_answer, exchange.done_ns, exchange.failure) == (False, 0, None)
+        exchange.connected(7)
+        assert exchange.lost(None, 8), "once"
+    assert exchange.failure is not None
+    assert exchange.failure.kind == ErrorKind.RESET
+    assert "before an answer came" in exchange.failure.message
+    assert exchange.sent_ns == 1, "its time counts from the first sending"
+
+
+def test_what_was_begun_to_be_answered_is_never_repeated() -> None:
+    exchange = Exchange(Timeouts(1.0, 1.0, 1.0))
+    exchange.begin("GET", 1, is_open=True)
+    assert not exchange.receive(b"H", 2)
+    assert exchange.lost(None, 3)
+
+
+# ---- time ----
+
+
+@pytest.mark.parametrize(
+    ("connected_ns", "first_byte_ns", "now_s", "message"),
+    [
+        (0, 0, 4.9, None),
+        (0, 0, 5.0, "no first byte within 5 s"),
+        (3 * 10**9, 0, 7.9, None),
+        (3 * 10**9, 0, 8.0, "no first byte within 5 s"),
+        (0, 1, 9.9, None),
+        (0, 1, 10.0, "no complete answer within 10 s"),
+        (8 * 10**9, 0, 10.0, "no complete answer within 10 s"),
+    ],
+)
+def test_an_answer_is_overdue_by_either_limit(
+    connected_ns: int, first_byte_ns: int, now_s: float, message: str | None
+) -> None:
+    exchange = Exchange(Timeouts(connect_s=1.0, first_byte_s=5.0, response_s=10.0))
+    assert not exchange.is_overdue(10**18), "nothing is awaited"
+    exchange.begin("GET", 0, is_open=not connected_ns)
+    if connected_ns:
+        assert not exchange.is_overdue(10**18), "connecting has a limit of its own"
+        exchange.connected(connected_ns)
+    if first_byte_ns:
+        exchange.receive(b"H", first_byte_ns)
+    assert exchange.is_overdue(round(now_s * 1e9)) is (message is not None)
+    assert exchange.failure == (message and Failure(ErrorKind.TIMEOUT, message))
 
 
 # ---- without end ----
