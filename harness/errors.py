@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 
@@ -16,3 +16,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     nearest = get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(names)}"
     return f"unknown {kind} '{name}'; {hint}"
+
+
+def require_known(kind: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Check names that the user gave.
+
+    Raises:
+        UserError: One of them does not exist.
+    """
+    for name in names:
+        if name not in known:
+            raise UserError(unknown_name(kind, name, known))

@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from loopmark.harness.errors import UserError
 from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.folders import LATEST
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     DocumentedPoint,
@@ -29,7 +27,8 @@ from loopmark.harness.vocabulary.scenario import LocustfileFacts, ScenarioFacts
 from loopmark.harness.vocabulary.target import Target
 from loopmark.harness.vocabulary.thresholds import Thresholds
 
-LATEST = "latest"
+if TYPE_CHECKING:
+    import pandas as pd
 
 _OBJECT = TypeAdapter(dict[str, Any])
 _RUN = TypeAdapter(RunRecord)
@@ -193,6 +192,8 @@ class RunFolder:
         Raises:
             UserError: The file is broken.
         """
+        import pandas as pd  # noqa: PLC0415 - half a second, and a run reads no samples
+
         path = self.samples_file(cell, round_number)
         try:
             return _samples(path, columns)
@@ -210,6 +211,9 @@ class RunFolder:
 
 
 def _samples(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    import pyarrow as pa  # noqa: PLC0415 - with pandas
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     table = pq.read_table(path, columns=list(columns))
     for name in LABELS:
         if name in columns and not pa.types.is_dictionary(table.schema.field(name).type):

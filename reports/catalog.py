@@ -1,13 +1,23 @@
 """The report formats by name: a format is one file, and one row here."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import csv_table, html, json_text, markdown
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-FORMATS: dict[str, Callable[[RunResults], str]] = {
-    "md": markdown.render,
-    "csv": csv_table.render,
-    "json": json_text.render,
-    "html": html.render,
+if TYPE_CHECKING:
+    from loopmark.harness.vocabulary.result import RunResults
+
+FORMATS = {
+    "md": "loopmark.reports.markdown",
+    "csv": "loopmark.reports.csv_table",
+    "json": "loopmark.reports.json_text",
+    "html": "loopmark.reports.html",
 }
+"""By name: the module that renders it, imported when it is used: charts are slow to import."""
+
+
+def render(format_: str, results: RunResults) -> str:
+    """Render a report in one of these formats."""
+    text: str = import_module(FORMATS[format_]).render(results)
+    return text

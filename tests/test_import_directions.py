@@ -61,6 +61,7 @@ PURE_LIBRARIES = frozenset(
     {
         "__future__",
         "abc",
+        "annotated_types",
         "collections",
         "dataclasses",
         "difflib",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 
 import click
-from rich.markup import escape
 
-from loopmark.harness.commands.console import ExitCode, out
-from loopmark.harness.commands.plans import catalog_targets
+from loopmark.harness.commands.exits import ExitCode
+from loopmark.targets.catalog import VARIANTS
 
 
 @click.command()
 def doctor() -> None:
-    """Look at what a run needs on this machine, and say what to do about it."""
-    from loopmark.harness.run.preflight import diagnose  # noqa: PLC0415 - --help need not wait
+    """Check that this machine can run Loopmark."""
+    from rich.markup import escape  # noqa: PLC0415 - these are slow, and not for --help
+
+    from loopmark.harness.commands.console import out  # noqa: PLC0415
+    from loopmark.harness.run.preflight import diagnose  # noqa: PLC0415
 
     marks = {
         "ok": "[green]ok      [/]",
@@ -22,7 +24,7 @@ def doctor() -> None:
         "problem": "[red]problem [/]",
     }
     problems = 0
-    prepared_by = next(target.prepared_by for target in catalog_targets().values())
+    prepared_by = next(variant.preparation for variant in VARIANTS.values())
     for finding in diagnose(prepared_by):
         problems += finding.level == "problem"
         out.print(f"{marks[finding.level]}{escape(finding.what)}", soft_wrap=True)

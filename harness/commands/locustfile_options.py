@@ -11,8 +11,7 @@ import click
 
 from loopmark.harness.commands.run_time import seconds
 from loopmark.harness.errors import UserError
-from loopmark.harness.planning.plan import MAX_ROUNDS
-from loopmark.harness.vocabulary.loads.bounds import MAX_CONCURRENCY, MAX_RATE
+from loopmark.harness.vocabulary.loads.bounds import MAX_CONCURRENCY, MAX_RATE, MAX_ROUNDS
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 
 DEFAULT_WEB_PORT = 8089
@@ -39,8 +38,8 @@ class LocustfileCommand(click.Command):
 
 
 @dataclass(frozen=True, slots=True)
-class LocustfileWish:
-    """What the command line says about a locustfile.
+class LocustfileRun:
+    """A run of a locustfile, as the command line asks for it.
 
     Attributes:
         choice: The file, and what of it.
@@ -136,8 +135,8 @@ def locustfile_options(command: F) -> F:
     return command
 
 
-def wish(ctx: click.Context, plan: Mapping[str, object]) -> LocustfileWish | None:
-    """What the command line says about a locustfile; None when there is none.
+def locustfile_run(ctx: click.Context, plan: Mapping[str, object]) -> LocustfileRun | None:
+    """Read the options about a locustfile; None when they name none.
 
     Args:
         ctx: Of a `LocustfileCommand` with `locustfile_options`.
@@ -170,7 +169,7 @@ def wish(ctx: click.Context, plan: Mapping[str, object]) -> LocustfileWish | Non
         arguments=tuple(ctx.meta[_ARGUMENTS]),
     )
     port = given.get("web_port", DEFAULT_WEB_PORT) if ctx.params["web"] else None
-    return LocustfileWish(choice, given.get("rounds", 1), port)
+    return LocustfileRun(choice, given.get("rounds", 1), port)
 
 
 def _require_text(given: Mapping[str, object], arguments: Sequence[str]) -> None:

@@ -1,51 +1,87 @@
-"""The plans that the command line can name: a file, or one that is shipped."""
+"""Parses plans with the names of the catalogs."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from loopmark.harness.commands.console import require_known
-from loopmark.harness.drivers.catalog import DRIVERS, able
-from loopmark.harness.errors import UserError
-from loopmark.harness.planning.plan import Plan, cells_of, planned_seconds
+from loopmark.harness.commands.plan_texts import PlanText, profile_text
+from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, able
+from loopmark.harness.errors import UserError, require_known
+from loopmark.harness.launch.ports import HOST
+from loopmark.harness.planning.plan import (
+    Plan,
+    cells_of,
+    drivable,
+    driven_by,
+    planned_seconds,
+    select,
+)
 from loopmark.harness.planning.plan_file import KnownNames, parse_plan
+from loopmark.harness.run.request import RunRequest, new_run_id
+from loopmark.harness.vocabulary.address import parse_address
 from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.job import Workers
 from loopmark.harness.vocabulary.record import DocumentedPoint
 from loopmark.harness.vocabulary.scenario import ScenarioFacts
 from loopmark.harness.vocabulary.target import Target
 from loopmark.scenarios.catalog import SCENARIOS
 from loopmark.targets.catalog import VARIANTS
 
-DEFAULT_PROFILE = "quick"
 
-
-def read_plan(path: Path | None, profile: str | None) -> tuple[Plan, str]:
-    """The plan that was named, and its text; the default profile where none was.
+def parsed(plan: PlanText) -> Plan:
+    """Parse a plan.
 
     Raises:
-        UserError: There is none of that name, or it is none.
+        UserError: It is not a valid plan.
     """
-    if path is not None and profile is not None:
-        raise UserError("name a plan file or a --profile, not both")
-    known = known_names()
-    if path is not None:
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            hint = f"; for the shipped plan: --profile {path}" if str(path) in profiles() else ""
-            raise UserError(f"cannot read the plan {path}: {reason}{hint}") from None
-        if path.suffix == ".py":
-            raise UserError(f"{path} is no plan (TOML); for a locustfile: --locustfile {path}")
-        return _in_folder(path.parent, parse_plan(text, str(path), known)), text
-    name = DEFAULT_PROFILE if profile is None else profile
-    require_known("profile", (name,), profiles())
-    text = (files("loopmark.scenarios") / "plans" / f"{name}.toml").read_text(encoding="utf-8")
-    return parse_plan(text, f"{name}.toml", known), text
+    return _in_folder(plan.folder, parse_plan(plan.text, plan.source, known_names()))
+
+
+def request_for(
+    text: PlanText, drivers: Sequence[str], only: str | None, workers: Workers | None
+) -> tuple[RunRequest, str]:
+    """What a run of a plan is asked for.
+
+    Args:
+        text: The plan.
+        drivers: Drivers instead of the plan's; empty keeps those.
+        only: Pattern of the names of cells; None takes all.
+        workers: Processes that share the load; None for one process per driver.
+
+    Returns:
+        The request, and a line on cells that their driver cannot drive (empty without any).
+
+    Raises:
+        UserError: A name is unknown, the plan is not valid, no cell is left, or a driver of a cell
+            cannot share its load among workers.
+    """
+    require_known("driver", drivers, DRIVERS)
+    plan = parsed(text)
+    if drivers:
+        plan = driven_by(tuple(dict.fromkeys(drivers)), plan)
+    cells, skipped = drivable(select(cells_of(plan), only), known_names().drivable_by)
+    for cell in cells if workers else ():
+        if cell.driver not in DISTRIBUTED:
+            raise UserError(
+                f"--workers: the {cell.driver} driver of {cell.name} is one process; add "
+                "--driver locust, which skips what it cannot drive"
+            )
+    listen = workers.listen if workers else ""
+    request = RunRequest(
+        new_run_id(plan.name),
+        plan,
+        text.text,
+        cells,
+        scenario_facts(cells),
+        documented_points(),
+        workers,
+        parse_address(listen, "--listen").host if listen else HOST,
+    )
+    return request, skipped
 
 
 def _in_folder(folder: Path, plan: Plan) -> Plan:
@@ -96,17 +132,9 @@ def documented_points() -> tuple[DocumentedPoint, ...]:
     return tuple(DocumentedPoint(**row) for row in tomllib.loads(text)["point"])
 
 
-def profiles() -> list[str]:
-    """Names of the shipped plans, the shortest runs first."""
-    plans = (files("loopmark.scenarios") / "plans").iterdir()
-    names = {plan.name.removesuffix(".toml") for plan in plans if plan.name.endswith(".toml")}
-    order = ["smoke", "quick", "full", "drivers", "events"]
-    return sorted(names, key=lambda name: (order.index(name) if name in order else 9, name))
-
-
 def profile_line(name: str) -> str:
     """What a shipped plan answers, and what it takes."""
-    plan, _ = read_plan(None, name)
+    plan = parsed(profile_text(name))
     cells = cells_of(plan)
     minutes = planned_seconds(cells) / 60
     return f"{plan.title} ({len(cells)} cells, {minutes:.1f} minutes of measuring)"

@@ -1,16 +1,18 @@
-"""`loopmark report`, and what every run ends with."""
+"""`loopmark report`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.text import Text
 
-from loopmark.harness.commands.console import DEFAULT_OUT, err, out, require_known
-from loopmark.harness.errors import UserError, unknown_name
-from loopmark.harness.store import LATEST, RunFolder
-from loopmark.harness.vocabulary.result import RunResults
+from loopmark.harness.errors import UserError, require_known, unknown_name
+from loopmark.harness.vocabulary.folders import LATEST, RESULTS
+from loopmark.reports.catalog import FORMATS
+
+if TYPE_CHECKING:
+    from loopmark.harness.store import RunFolder
 
 
 @click.command()
@@ -27,46 +29,17 @@ from loopmark.harness.vocabulary.result import RunResults
     "--out",
     "out_folder",
     type=click.Path(path_type=Path),
-    default=DEFAULT_OUT,
+    default=RESULTS,
     show_default=True,
     help="Where RUN is looked up by its id.",
 )
 def report(run_folder: Path | None, format_: str, out_folder: Path) -> None:
     """Analyse RUN again and show it; RUN is a folder or a run id (default: the latest)."""
-    from loopmark.reports.catalog import FORMATS  # noqa: PLC0415 - matplotlib takes its time
-
     require_known("format", (format_,), FORMATS)
     folder = find_run(run_folder, out_folder)
-    from loopmark.harness.analysis.analyse import analyse  # noqa: PLC0415 - --help need not wait
+    from loopmark.harness.commands.conclusion import show  # noqa: PLC0415 - slow, and not for --help
 
-    results = analyse(folder)
-    if format_ == "html":
-        out.print(Text(str(write_html(folder, results))), soft_wrap=True)
-    else:
-        click.echo(FORMATS[format_](results), nl=False)
-
-
-def conclude(folder: RunFolder) -> RunResults:
-    """Analyse, report and show a run that has ended."""
-    from loopmark.harness.analysis.analyse import analyse  # noqa: PLC0415 - --help need not wait
-    from loopmark.reports import terminal  # noqa: PLC0415
-
-    with err.status("summarising", spinner="dots"):
-        results = analyse(folder)
-        page = write_html(folder, results)
-    out.print(terminal.render(results))
-    out.print(Text(f"Report: {page}"), soft_wrap=True)
-    return results
-
-
-def write_html(folder: RunFolder, results: RunResults) -> Path:
-    """Write the page of a run into its folder, and say where."""
-    from loopmark.reports import html  # noqa: PLC0415 - --help need not wait
-
-    folder.report.mkdir(exist_ok=True)
-    page = folder.report / "index.html"
-    page.write_text(html.render(results), encoding="utf-8")
-    return page
+    show(folder, format_)
 
 
 def find_run(named: Path | None, out_folder: Path) -> RunFolder:
@@ -83,4 +56,6 @@ def find_run(named: Path | None, out_folder: Path) -> RunFolder:
         if named is None or not runs:
             raise UserError(f"there is no run at {path}; make one with `loopmark run`")
         raise UserError(unknown_name("run", str(named), runs))
+    from loopmark.harness.store import RunFolder  # noqa: PLC0415 - slow, and not for --help
+
     return RunFolder.existing(path)

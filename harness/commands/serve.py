@@ -6,25 +6,28 @@ import sys
 import time
 
 import click
-from rich.markup import escape
-from rich.text import Text
 
-from loopmark.harness.commands.console import ExitCode, err, out, require_known
-from loopmark.harness.commands.plans import catalog_targets
+from loopmark.harness.commands.exits import ExitCode
+from loopmark.harness.errors import require_known
+from loopmark.targets.catalog import VARIANTS
 
 
 @click.command()
 @click.argument("variant")
-@click.option("--port", type=click.IntRange(1, 65535), help="To listen on; default: a free one.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: a free port.")
 def serve(variant: str, port: int | None) -> None:
-    """Run one reference target with its database, to try by hand or with any client."""
-    from loopmark.harness.launch.running_target import TargetFailedError  # noqa: PLC0415
-    from loopmark.harness.run.serving import served  # noqa: PLC0415 - --help need not wait
+    """Start a reference target with its database, for any client."""
+    require_known("target", (variant,), VARIANTS)
+    from rich.markup import escape  # noqa: PLC0415 - these are slow, and not for --help
+    from rich.text import Text  # noqa: PLC0415
 
-    targets = catalog_targets()
-    require_known("target", (variant,), targets)
+    from loopmark.harness.commands.console import err, out  # noqa: PLC0415
+    from loopmark.harness.commands.plans import catalog_targets  # noqa: PLC0415
+    from loopmark.harness.launch.running_target import TargetFailedError  # noqa: PLC0415
+    from loopmark.harness.run.serving import served  # noqa: PLC0415
+
     try:
-        with served(targets[variant], port) as (target, token, facts):
+        with served(catalog_targets()[variant], port) as (target, token, facts):
             database = "embedded" if facts.embedded else facts.url
             out.print(f"{variant} at [bold]{target.base_url}[/]")
             out.print(f"Database: {escape(database)}, PostgreSQL {facts.version}", soft_wrap=True)

@@ -15,9 +15,9 @@ from loopmark.harness.errors import UserError
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.load import PlanLoad
+from loopmark.harness.vocabulary.loads.bounds import MAX_ROUNDS
 from loopmark.harness.vocabulary.target import Target
 
-MAX_ROUNDS = 1000
 REQUEST_TIMEOUT_S = 120.0
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 TimeoutSeconds = Annotated[float, Field(gt=0, le=3600)]

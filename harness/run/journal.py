@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from secrets import token_hex
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -30,11 +29,6 @@ class Observer(Protocol):
 
     def round_ends(self, cell: Cell, record: RoundRecord) -> None:
         """A round has been driven and its record stored."""
-
-
-def new_run_id(name: str) -> str:
-    """A name that sorts by time, and that two runs of the same second do not share."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}-{token_hex(2)}"
 
 
 def now() -> str:

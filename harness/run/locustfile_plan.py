@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.ports import require_free
 from loopmark.harness.planning.plan import Plan
-from loopmark.harness.run.journal import new_run_id
 from loopmark.harness.run.locustfile_inspection import inspect
-from loopmark.harness.run.measure import RunRequest
+from loopmark.harness.run.request import RunRequest, new_run_id
 from loopmark.harness.vocabulary.address import Address
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import LocustfilePart, Workers

@@ -6,72 +6,36 @@ import hashlib
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from loopmark.harness.errors import UserError
-from loopmark.harness.launch.ports import HOST
 from loopmark.harness.launch.process_pool import ProcessPool
 from loopmark.harness.launch.process_reaper import reaped
 from loopmark.harness.launch.processors import assign, available, staying_on
 from loopmark.harness.launch.provision import Provision, provision
 from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
 from loopmark.harness.planning import plan as planning
-from loopmark.harness.planning.plan import Plan
 from loopmark.harness.run.driver_process import DriverProcess
 from loopmark.harness.run.journal import Observer, RunJournal, now
 from loopmark.harness.run.machine import fingerprint
+from loopmark.harness.run.request import RunRequest
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
-from loopmark.harness.vocabulary.job import LoadJob, LocustfilePart, Workers
+from loopmark.harness.vocabulary.job import LoadJob, LocustfilePart
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
     DatabaseReading,
-    DocumentedPoint,
     Pinning,
     RoundRecord,
     RunRecord,
 )
-from loopmark.harness.vocabulary.scenario import Audit, ScenarioFacts
-from loopmark.harness.vocabulary.target import Target
+from loopmark.harness.vocabulary.scenario import Audit
 from loopmark.harness.vocabulary.thresholds import SHIPPED
 from loopmark.harness.watch.database_monitor import database_readings
 from loopmark.harness.watch.target_monitor import read_loop_lag
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What to run.
-
-    Attributes:
-        run_id: Name of the run and its folder.
-        plan: The plan.
-        plan_toml: Its text, kept with the run.
-        cells: The cells of the plan that are to be measured.
-        scenarios: What is kept of theirs.
-        documented: The timing table that our own targets are held against.
-        workers: Who shares the load of a distributed driver; None when each driver is one process.
-        host: Address on which the targets listen.
-        locustfile: What takes the place of the scenario's flow; None where there is one.
-    """
-
-    run_id: str
-    plan: Plan
-    plan_toml: str
-    cells: tuple[Cell, ...]
-    scenarios: tuple[ScenarioFacts, ...]
-    documented: tuple[DocumentedPoint, ...] = ()
-    workers: Workers | None = None
-    host: str = HOST
-    locustfile: LocustfilePart | None = None
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """Those of the cells."""
-        names = dict.fromkeys(cell.target for cell in self.cells)
-        return tuple(self.plan.targets[name] for name in names)
 
 
 def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import csv_table, json_text, markdown, terminal
-from loopmark.reports.catalog import FORMATS
+from loopmark.reports.catalog import FORMATS, render
 from loopmark.reports.formatting import MISSING
 from loopmark.reports.objections import sentences
 from tests.reports.conftest import against
@@ -35,7 +35,7 @@ def test_formats() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_shows_every_cell_with_its_state(name: str, results: RunResults) -> None:
-    text = FORMATS[name](results)
+    text = render(name, results)
     for cell in results.cells:
         assert cell.target in text
         assert cell.validity.state in text
@@ -43,7 +43,7 @@ def test_every_format_shows_every_cell_with_its_state(name: str, results: RunRes
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_same_results_make_the_same_text(name: str, results: RunResults) -> None:
-    assert FORMATS[name](results) == FORMATS[name](results)
+    assert render(name, results) == render(name, results)
 
 
 def test_csv_gives_the_numbers_back_exactly(results: RunResults) -> None:
@@ -101,7 +101,7 @@ def test_markdown_escapes_the_texts_of_a_target(results: RunResults) -> None:
 def test_every_format_shows_open_loads_and_think_time(open_loads: RunResults) -> None:
     md, page, text = (
         markdown.render(open_loads),
-        FORMATS["html"](open_loads),
+        render("html", open_loads),
         printed(open_loads, 90),
     )
     for shown in (md, page):
@@ -123,7 +123,7 @@ def test_every_format_shows_open_loads_and_think_time(open_loads: RunResults) ->
 
 
 def test_every_format_shows_fan_outs(fan_outs: RunResults) -> None:
-    md, page = markdown.render(fan_outs), FORMATS["html"](fan_outs)
+    md, page = markdown.render(fan_outs), render("html", fan_outs)
     for shown in (md, page):
         assert "Reach" in shown
         assert "of 299,700" in shown
@@ -158,7 +158,7 @@ def test_every_format_shows_fan_outs(fan_outs: RunResults) -> None:
 
 
 def test_every_format_shows_a_series(swept: RunResults) -> None:
-    for shown in (markdown.render(swept), FORMATS["html"](swept), printed(swept, 400)):
+    for shown in (markdown.render(swept), render("html", swept), printed(swept, 400)):
         assert (
             "async, 10 users: best in requests per second with files open at once = 64; from 16 on "
             "more made no difference that these rounds could show; from 256 on it was clearly worse"
@@ -210,7 +210,7 @@ def test_knee_of_a_doubtful_cell_is_in_no_sentence(open_loads: RunResults) -> No
 def test_several_drivers_are_told_apart(results: RunResults) -> None:
     other = replace(results.cells[3], driver="locust", name="create-fresh/sync/closed-10/locust")
     two = replace(results, cells=(*results.cells, other))
-    for text in (markdown.render(two), FORMATS["html"](two), printed(two, 100)):
+    for text in (markdown.render(two), render("html", two), printed(two, 100)):
         assert "locust" in text
         assert "native" in text
 

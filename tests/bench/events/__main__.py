@@ -10,7 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from loopmark.harness.store import LATEST, RunFolder
+from loopmark.harness.store import RunFolder
+from loopmark.harness.vocabulary.folders import LATEST
 from tests.bench.events.page import page
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from loopmark.harness.cli import main
 from loopmark.harness.run.locustfile_plan import prepare
-from loopmark.harness.run.measure import RunRequest
+from loopmark.harness.run.request import RunRequest
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 from loopmark.harness.vocabulary.scenario import LocustfileFacts

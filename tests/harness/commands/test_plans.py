@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loopmark.harness.commands.plans import read_plan
+from loopmark.harness.commands.plan_texts import plan_text
+from loopmark.harness.commands.plans import parsed
 
 PLAN = """
 name = "own"
@@ -30,7 +31,7 @@ def test_folders_count_from_the_plan_and_our_variants_stay_where_the_run_is(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "own.toml").write_text(PLAN)
-    plan, _ = read_plan(tmp_path / "own.toml", None)
+    plan = parsed(plan_text(tmp_path / "own.toml", None))
     folders = {name: target.folder for name, target in plan.targets.items()}
     # What a variant is told of its files may be relative to where the run was started.
     assert folders == {"async": "", "sync-100": "", "mine": str(tmp_path / "service")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from loopmark.harness.commands.verify import problem
+from loopmark.harness.commands.verification import problem
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, Validity, ValidityState
 from loopmark.harness.vocabulary.figures import AuditResult
 from tests.harness.builders import cell, cell_result

@@ -1,0 +1,42 @@
+"""Analyses a run and shows it: `loopmark report`, and what every run ends with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from loopmark.harness.analysis.analyse import analyse
+from loopmark.harness.commands.console import err, out
+from loopmark.harness.store import RunFolder
+from loopmark.harness.vocabulary.result import RunResults
+from loopmark.reports import terminal
+from loopmark.reports.catalog import render
+
+
+def show(folder: RunFolder, format_: str) -> None:
+    """Analyse a run again, and print its report or, for HTML, where the page is."""
+    results = analyse(folder)
+    if format_ == "html":
+        out.print(Text(str(write_html(folder, results))), soft_wrap=True)
+    else:
+        click.echo(render(format_, results), nl=False)
+
+
+def conclude(folder: RunFolder) -> RunResults:
+    """Analyse, report and show a run that has ended."""
+    with err.status("summarising", spinner="dots"):
+        results = analyse(folder)
+        page = write_html(folder, results)
+    out.print(terminal.render(results))
+    out.print(Text(f"Report: {page}"), soft_wrap=True)
+    return results
+
+
+def write_html(folder: RunFolder, results: RunResults) -> Path:
+    """Write the page of a run into its folder, and say where."""
+    folder.report.mkdir(exist_ok=True)
+    page = folder.report / "index.html"
+    page.write_text(render("html", results), encoding="utf-8")
+    return page

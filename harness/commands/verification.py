@@ -1,0 +1,103 @@
+"""Checks the responses of targets for `loopmark verify`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NoReturn
+
+from rich.status import Status
+from rich.text import Text
+
+from loopmark.harness.analysis.analyse import analyse
+from loopmark.harness.commands.console import err, out
+from loopmark.harness.commands.exits import ExitCode
+from loopmark.harness.commands.plans import catalog_targets, scenario_facts
+from loopmark.harness.drivers.catalog import DRIVERS, able
+from loopmark.harness.planning.plan import Measure, Plan, cells_of
+from loopmark.harness.run.measure import carry_out
+from loopmark.harness.run.request import RunRequest
+from loopmark.harness.store import RunFolder
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.job import Workers
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.record import RoundRecord
+from loopmark.harness.vocabulary.result import CellResult, RunResults
+from loopmark.reports.objections import sentences
+from loopmark.scenarios.catalog import SCENARIOS
+
+PASSES = 3
+TIMEOUT_S = 30.0
+
+
+def check(targets: Sequence[str], scenarios: Sequence[str]) -> NoReturn:
+    """Send each scenario's requests to each target, print which responses are right, and exit."""
+    results = _results(
+        Plan(
+            name="verify",
+            title="Responses only",
+            measure=tuple(
+                Measure((scenario,), tuple(targets), (Burst(PASSES),), 1, (driver,))
+                for scenario in scenarios
+                for driver in [next(name for name in DRIVERS if name in able(SCENARIOS[scenario]))]
+            ),
+            targets=catalog_targets(),
+            request_timeout_s=TIMEOUT_S,
+        )
+    )
+    if results.run.interrupted:
+        sys.exit(ExitCode.INTERRUPTED)
+    problems = {(cell.target, cell.scenario): problem(cell) for cell in results.cells}
+    for target in targets:
+        for scenario in scenarios:
+            wrong = problems[target, scenario]
+            mark = "[red]WRONG[/]" if wrong else "[green]right[/]"
+            out.print(f"{mark}  {target:<16} {scenario}")
+            if wrong:
+                out.print(Text(wrong, "red"), soft_wrap=True)
+    sys.exit(ExitCode.INVALID if any(problems.values()) else ExitCode.OK)
+
+
+def problem(cell: CellResult) -> str:
+    """What is wrong with the answers of a cell; empty when nothing is."""
+    wrong = [f"{kind}: {'; '.join(said)}" for kind, said in cell.error_examples.items()]
+    wrong += [
+        f"{audit.what}: {audit.acknowledged:+d} rows acknowledged, {audit.found:+d} found"
+        for audit in cell.audits
+        if not audit.ok
+    ]
+    if not cell.rounds:
+        reasons = sentences(cell.validity)
+        # Of a target that did not get ready the first line of these is the reason.
+        wrong += [*reasons, cell.stderr_tail.removeprefix(reasons[0]).lstrip()]
+    return "\n".join(wrong)
+
+
+def _results(plan: Plan) -> RunResults:
+    with TemporaryDirectory(prefix="loopmark-verify-") as made, err.status("starting") as status:
+        cells = cells_of(plan)
+        request = RunRequest(plan.name, plan, "", cells, scenario_facts(cells))
+        carry_out(request, Path(made), _Observer(status))
+        return analyse(RunFolder.existing(Path(made) / plan.name))
+
+
+class _Observer:
+    """Says what is being verified."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def run_begins(self, folder: RunFolder) -> None:
+        """Nothing to say."""
+
+    def workers_awaited(self, workers: Workers) -> None:
+        """There are none."""
+
+    def round_begins(self, cell: Cell, round_number: int) -> None:  # noqa: ARG002 - the only one
+        """Name it."""
+        self._status.update(f"{cell.target} {cell.scenario}")
+
+    def round_ends(self, cell: Cell, record: RoundRecord) -> None:
+        """What it was is told when all are done."""

@@ -1,0 +1,53 @@
+"""What a run is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from secrets import token_hex
+
+from loopmark.harness.launch.ports import HOST
+from loopmark.harness.planning.plan import Plan
+from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.job import LocustfilePart, Workers
+from loopmark.harness.vocabulary.record import DocumentedPoint
+from loopmark.harness.vocabulary.scenario import ScenarioFacts
+from loopmark.harness.vocabulary.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What to run.
+
+    Attributes:
+        run_id: Name of the run and its folder.
+        plan: The plan.
+        plan_toml: Its text, kept with the run.
+        cells: The cells of the plan that are to be measured.
+        scenarios: What is kept of theirs.
+        documented: The timing table that our own targets are held against.
+        workers: Who shares the load of a distributed driver; None when each driver is one process.
+        host: Address on which the targets listen.
+        locustfile: What takes the place of the scenario's flow; None where there is one.
+    """
+
+    run_id: str
+    plan: Plan
+    plan_toml: str
+    cells: tuple[Cell, ...]
+    scenarios: tuple[ScenarioFacts, ...]
+    documented: tuple[DocumentedPoint, ...] = ()
+    workers: Workers | None = None
+    host: str = HOST
+    locustfile: LocustfilePart | None = None
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Those of the cells."""
+        names = dict.fromkeys(cell.target for cell in self.cells)
+        return tuple(self.plan.targets[name] for name in names)
+
+
+def new_run_id(name: str) -> str:
+    """A name that sorts by time, and that two runs of the same second do not share."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}-{token_hex(2)}"
