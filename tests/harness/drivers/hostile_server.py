@@ -21,6 +21,12 @@ BLOCK: Final = 64 * 1024
 HEADER_BYTES: Final = 10 * 1024**2
 DRIP_S: Final = 0.02
 
+ANSWER_BYTES: Final = 4 * 1024**2
+"""Where these servers are met, an answer may hold so much: the driver's own limit takes long."""
+
+CLOSING_RACE_NS: Final = 20 * 10**9
+"""So soon a closed connection was closed in the race: on a busy machine all takes longer."""
+
 
 class Client:
     """The server's end of one connection."""

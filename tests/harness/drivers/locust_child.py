@@ -1,4 +1,4 @@
-"""The Locust driver's process as tests start it: `python -m … [bytes of an answer]`.
+"""The Locust driver's process as tests start it, with the limits of `hostile_server`.
 
 Behind the path of each job stands what its scenario is: which flow of `tried_flows`, made of what,
 and what warms up.
@@ -19,13 +19,14 @@ from loopmark.harness.vocabulary.flow import Request
 from loopmark.harness.vocabulary.scenario import Scenario
 from loopmark.scenarios.catalog import SCENARIOS
 from tests.harness.drivers import tried_flows
+from tests.harness.drivers.hostile_server import ANSWER_BYTES, CLOSING_RACE_NS
 
 
 def tried(told: str) -> Scenario:
     asked = json.loads(told)
     flow = getattr(tried_flows, asked["flow"])
     if asked["names"]:
-        flow = flow(asked["names"], asked["method"]).flow
+        flow = flow(asked["names"]).flow
     warm = Request("GET", asked["warm"], step="warm")
     return Scenario(name="tried", title="t", description="d", flow=flow, warm=warm)
 
@@ -39,7 +40,6 @@ def jobs(lines: Iterator[str]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        exchange.MAX_ANSWER_BYTES = int(sys.argv[1])
+    exchange.MAX_ANSWER_BYTES, exchange.CLOSING_RACE_NS = ANSWER_BYTES, CLOSING_RACE_NS
     vars(process)["lines"] = lambda number: jobs(job_lines.lines(number))
     sys.exit(process.main([]))

@@ -30,14 +30,9 @@ class DriverEndedError(Exception):
 
 
 class LocustProcess:
-    """Starts the driver when it is needed, again where a job has ended it.
+    """Starts the driver when it is needed, again where a job has ended it."""
 
-    Args:
-        answer_bytes: What one answer may hold, if it is less than usual.
-    """
-
-    def __init__(self, answer_bytes: int | None = None) -> None:
-        self._arguments = [] if answer_bytes is None else [str(answer_bytes)]
+    def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     @contextmanager
@@ -80,6 +75,10 @@ class LocustProcess:
         """Drive while the event loop, and a server on it, go on."""
         return await asyncio.to_thread(self.drive, given, asked)
 
+    def forget_peak(self) -> None:
+        """Let `peak_bytes` tell the most from now on; Linux only."""
+        Path(f"/proc/{self._started().pid}/clear_refs").write_text("5", encoding="ascii")
+
     def peak_bytes(self) -> int:
         """The most memory that the process has had; Linux only."""
         assert self._process is not None
@@ -104,7 +103,7 @@ class LocustProcess:
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.harness.drivers.locust_child", *self._arguments],
+                [sys.executable, "-m", "tests.harness.drivers.locust_child"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -122,7 +121,6 @@ def _told(asked: Scenario) -> str:
         {
             "flow": flow.__name__ if asking is None else Asking.__name__,
             "names": [] if asking is None else list(asking.names),
-            "method": "" if asking is None else asking.method,
             "warm": asked.warm.path,
         }
     )

@@ -63,18 +63,22 @@ def uploading(_user: VirtualUser) -> Steps:
 
 
 class Asking:
-    """Each user asks for one of the paths the first time, and from then on for what is fine."""
+    """Each user asks for one of the paths the first time, and from then on for what is fine.
 
-    def __init__(self, names: Sequence[str], method: str = "GET") -> None:
+    Args:
+        names: By user, with the method before it if it is not GET.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
         self.names = names
-        self.method = method
         self.begun: set[int] = set()
 
     def _next(self, user: VirtualUser) -> tuple[str, str]:
         if user.number in self.begun:
             return "GET", "fine"
         self.begun.add(user.number)
-        return self.method, self.names[user.number]
+        method, _, name = self.names[user.number].rpartition(" ")
+        return method or "GET", name
 
     def flow(self, user: VirtualUser) -> Steps:
         method, name = self._next(user)
