@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from loopmark.harness.analysis import knee
+from loopmark.harness.analysis import knee, stages
 from loopmark.harness.analysis.stages import StageCount
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.sample import ErrorKind
@@ -66,6 +69,12 @@ def test_a_slowest_stage_that_does_not_hold_its_level_is_no_yardstick(
     assert kept(STEPS, slowest, counted((100, 1.0)))[1] is is_yardstick
 
 
+def test_single_answers_are_no_yardstick() -> None:
+    rounds = [(counted((1, 10.0)), counted((2, 10.0)))] * 25
+    assert knee.kept_up(STEPS, rounds, SHIPPED) == (False, False)
+    assert knee.kept_up(STEPS, [*rounds, (counted((2, 10.0)),) * 2], SHIPPED) == (True, True)
+
+
 @pytest.mark.parametrize(
     ("stage", "kept_up"),
     [
@@ -108,3 +117,22 @@ def test_what_is_wrong_beyond_the_knee_is_no_finding() -> None:
     assert knee.past_the_knee(STEPS.stages, rounds, 50.0) == {ErrorKind.TIMEOUT: 4}
     assert not knee.past_the_knee(STEPS.stages, rounds, 0.0)
     assert not knee.past_the_knee(STEPS.stages, rounds, None)
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=8),
+    st.sampled_from([(steps, "slowest-stage"), (fan_out_steps, "all-heard")]),
+)
+def test_knee_is_the_rate_before_the_slowest_that_failed(
+    kept: list[bool], of: tuple[Callable[..., Load], str]
+) -> None:
+    load = of[0](*[10.0 * (n + 1) for n in range(len(kept))])
+    assert load.traits.knee == of[1]
+    lost = StageCount(30, np.empty(0), Counter({ErrorKind.REFUSED: 30}))
+    counts = [[counted((30, 1.0)) if ok else lost for ok in kept]] * 2
+    found = stages.results(load.stages, counts, knee.kept_up(load, counts, SHIPPED))
+    limit = knee.knee_rps(found)
+    failed = kept.index(False) if False in kept else None
+    assert limit == (None if failed is None else 10.0 * failed)
+    excused = knee.past_the_knee(load.stages, counts, limit)
+    assert excused == (Counter({ErrorKind.REFUSED: 60 * kept.count(False)}) if limit else {})

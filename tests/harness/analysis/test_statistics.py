@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import statistics
 from fractions import Fraction
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy import stats
 
 from loopmark.harness.analysis.statistics import (
     has_enough_beyond,
@@ -90,17 +93,27 @@ def test_percentile_needs_ten_samples_beyond_it(p: float, fewest: int) -> None:
 # ---- percentile_interval ----
 
 
-@pytest.mark.parametrize(("p", "count"), [(0.5, 20), (0.9, 100), (0.99, 1000)])
-def test_interval_of_a_percentile_covers_the_truth(p: float, count: int) -> None:
-    random = np.random.default_rng(1)
-    truth = -math.log(1 - p)  # of the exponential distribution
-    repetitions = 300
-    covered = 0
-    for _ in range(repetitions):
-        interval = percentile_interval(random.exponential(size=count), p)
+@pytest.mark.parametrize("p", [0.5, 0.9, 0.99])
+def test_interval_of_a_percentile_is_that_of_scipy(p: float) -> None:
+    for count in (1, 5, 6, 19, 20, 29, 30, 36, 100, 367, 368, 369, 1000, 12_345):
+        ranks = np.arange(count, dtype=float)
+        expected: Any = stats.quantile_test(ranks, p=p).confidence_interval(0.95)
+        interval = percentile_interval(ranks[::-1], p)
+        if interval is None:
+            assert math.isnan(expected.low) or math.isnan(expected.high)
+        else:
+            assert interval == (expected.low, expected.high)
+
+
+@pytest.mark.parametrize(("p", "fewest"), [(0.5, 6), (0.9, 36), (0.99, 368)])
+def test_interval_of_a_percentile_covers_the_truth(p: float, fewest: int) -> None:
+    for count in (fewest, fewest + 1, 1000):
+        interval = percentile_interval(range(count), p)
         assert interval is not None
-        covered += interval[0] <= truth <= interval[1]
-    assert covered / repetitions >= 0.94
+        # So many samples are below the truth if these two are on its sides: a binomial number.
+        least, most = interval[0] + 1, interval[1]
+        assert stats.binom.cdf(most, count, p) - stats.binom.cdf(least - 1, count, p) >= 0.95
+    assert percentile_interval(range(fewest - 1), p) is None
 
 
 @given(st.lists(finite, min_size=20, max_size=60))
@@ -111,12 +124,22 @@ def test_interval_of_a_percentile_is_about_it_and_made_of_samples(values: list[f
     assert interval[0] <= percentile(values, 0.5) <= interval[1]
 
 
-@pytest.mark.parametrize(("count", "p"), [(0, 0.5), (1, 0.5), (5, 0.5), (20, 0.99)])
-def test_small_sample_does_not_bound_a_percentile(count: int, p: float) -> None:
-    assert percentile_interval(list(range(count)), p) is None
+def test_nothing_does_not_bound_a_percentile() -> None:
+    assert percentile_interval([], 0.5) is None
 
 
 # ---- interval_over_rounds ----
+
+
+@pytest.mark.parametrize(
+    ("rounds", "t"), [([1, 3], 12.7062), ([1, 2, 3], 4.30265), ([1, 2, 3, 4, 5], 2.77645)]
+)
+def test_interval_over_rounds_is_students_with_one_degree_of_freedom_less(
+    rounds: list[float], t: float
+) -> None:
+    interval = interval_over_rounds(7.0, [math.exp(one) for one in rounds])
+    half = t * statistics.stdev(rounds) / len(rounds) ** 0.5
+    assert interval == pytest.approx((7.0 * math.exp(-half), 7.0 * math.exp(half)), rel=1e-4)
 
 
 @pytest.mark.parametrize("count", [3, 5])

@@ -266,6 +266,14 @@ def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evide
         ),
         (
             FAN_OUT,
+            replace(
+                GOOD_FAN_OUT, error_kinds={"missing": 1}, fan_out=replace(HEARD, reach=1 - 5e-6)
+            ),
+            "errors",
+            "1 delivery did not come (reach 99.999%)",  # never rounded up to all
+        ),
+        (
+            FAN_OUT,
             replace(GOOD_FAN_OUT, error_kinds={"duplicate": 1}),
             "errors",
             "1 delivery of what the client had heard before",
