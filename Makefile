@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-driver-against bench-workers bench-events bench-uploads test test-pythons fuzz check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-driver-against bench-workers bench-events bench-uploads test test-pythons fuzz mutants check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -77,6 +77,12 @@ test-pythons: ## On each Python from 3.11 that is found: fast tests, and the smo
 FUZZ ?= tests
 fuzz: $(STAMP) ## Look for inputs that break a property, with new and ten times as many examples (many minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m hypothesis --hypothesis-profile=fuzz $(FUZZ)
+
+# A mutant is a small mistake in harness/analysis or harness/planning.
+MUTANTS ?= 400
+SEED ?= 1
+mutants: $(STAMP) ## How many small mistakes in the analysis do its tests notice? (30 minutes), into results/mutants
+	$(BIN)/python -m tests.bench.mutants --mutants $(MUTANTS) --seed $(SEED)
 
 check: $(STAMP) ## Lint and type-check
 	$(BIN)/ruff check $(SOURCES)
