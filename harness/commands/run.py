@@ -40,8 +40,8 @@ MAX_WORKERS = 256
     "drivers",
     metavar="NAME",
     multiple=True,
-    help="Instead of the plan's drivers: native, locust or websocket; may be repeated. Cells that "
-    "it cannot drive are skipped.",
+    help="Instead of the plan's drivers: native, httpx, locust or websocket; may be repeated. "
+    "Cells that it cannot drive are skipped.",
 )
 @click.option(
     "--workers",

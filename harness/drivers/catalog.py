@@ -7,6 +7,7 @@ from loopmark.harness.vocabulary.scenario import Scenario
 
 DRIVERS: dict[str, str] = {
     "native": "loopmark.harness.drivers.native_driver",
+    "httpx": "loopmark.harness.drivers.httpx_driver",
     "locust": "loopmark.harness.drivers.locust_driver",
     "websocket": "loopmark.harness.drivers.websocket_driver",
 }
@@ -15,7 +16,7 @@ DRIVERS: dict[str, str] = {
 DISTRIBUTED = frozenset({"locust"})
 """Those that share a load among several workers."""
 
-WITH_HTTPX_CLIENT = frozenset({"native"})
+WITH_HTTPX_CLIENT = frozenset({"httpx"})
 """Those that can drive a journey with an httpx client."""
 
 WITH_EVENTS = frozenset({"websocket"})

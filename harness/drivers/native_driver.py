@@ -1,7 +1,6 @@
 """The `native` driver: virtual users on asyncio and uvloop, each with a connection of its own.
 
-Flows are stepped where the answers arrive (`flow_user`), without a client in between; coroutine
-functions get an httpx client on the load transport (`client_user`).
+Flows are stepped where the answers arrive (`flow_user`), without a client in between.
 
 Run as a module; `job_loop` says how it is told what to drive.
 """
@@ -11,17 +10,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from loopmark.harness.drivers.http.origin import Origin
-from loopmark.harness.drivers.pacing.user import AsyncUser
 from loopmark.harness.drivers.process.job_inputs import origin_of
 from loopmark.harness.drivers.process.job_loop import run_jobs
 from loopmark.harness.drivers.process.run_job import run_job
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleFile
-from loopmark.harness.drivers.users.client_user import ClientUser
 from loopmark.harness.drivers.users.flow_user import FlowUser
 from loopmark.harness.drivers.users.round import drive_flows
-from loopmark.harness.vocabulary.flow import is_client_journey
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
 
@@ -35,20 +30,13 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
         OSError: The samples could not be written.
         Exception: Whatever a flow raised that is not about an answer.
     """
-    load = job.load
+    load, flow = job.load, scenario.flow
+    assert is_plain_flow(flow, scenario), "no plan lets this driver hear events or be a client"
     with SampleFile(Path(job.samples), job.round) as samples:
         recording = Recording(samples)
         origin = origin_of(job.base_url)
-        users = [_user(job, scenario, origin, recording) for _ in range(load.concurrency)]
+        users = [FlowUser(flow, origin, job.timeouts, recording) for _ in range(load.concurrency)]
         return await drive_flows(job, load, users, scenario.warm, recording)
-
-
-def _user(job: LoadJob, scenario: Scenario, origin: Origin, recording: Recording) -> AsyncUser:
-    flow = scenario.flow
-    if is_client_journey(flow):
-        return ClientUser(flow, job.base_url, job.timeouts, recording, origin.ssl_context)
-    assert is_plain_flow(flow, scenario), "no plan lets this driver hear events"
-    return FlowUser(flow, origin, job.timeouts, recording)
 
 
 def drive_one(job: LoadJob, scenario: Scenario) -> DriverReport | None:

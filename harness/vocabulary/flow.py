@@ -133,7 +133,7 @@ Flow = Callable[[VirtualUser], Generator[Request, Response, None]]
 """Free of I/O: every driver can step it."""
 
 ClientJourney = Callable[["AsyncClient", VirtualUser], Coroutine[Any, Any, None]]
-"""An ordinary function with an httpx client, for code that exists already. Only the native driver
+"""An ordinary function with an httpx client, for code that exists already. Only the httpx driver
 can drive it; what it costs the driver is httpx's own price."""
 
 

@@ -26,7 +26,7 @@ from tests.bench.driver.task import Reading, Task, decoded, encoded
 MODULE = "tests.bench.driver.generators.loopmark"
 RESULTS = ROOT / "results" / "bench-driver-against"
 USERS = (10, 100, 1000)
-KINDS = ("flow", "client", "locust")
+KINDS = ("native", "httpx", "locust")
 LIMIT_S = 120.0
 
 

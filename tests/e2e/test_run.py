@@ -253,7 +253,7 @@ def test_list_names_everything(loopmark: Loopmark) -> None:
         "crud/async/closed-10/native",
     ):
         assert name in done.stdout
-    assert "drivers  Do the native and the Locust driver agree?" in done.stdout
+    assert "drivers  Do the native, the httpx and the Locust driver agree?" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_driver_that_cannot_drive_a_scenario_is_refused(
     done = loopmark("run", plan(text))
     assert done.returncode == 2
     assert "plan.toml:20: measure[2].drivers: 'locust' cannot drive the scenario" in done.stderr
-    assert 'with drivers = ["native"]' in done.stderr
+    assert 'with drivers = ["httpx"]' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

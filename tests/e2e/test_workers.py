@@ -317,7 +317,7 @@ def test_a_locustfile_that_a_worker_cannot_import_is_told(
         (("run", "--workers", "2"), "the native driver of "),
         (
             ("run", "--profile", "smoke", "--driver", "locust", "--only", "crud-client"),
-            "--driver locust: no cell is left to measure: only native can drive crud-client",
+            "--driver locust: no cell is left to measure: only httpx can drive crud-client",
         ),
         (("run", "--workers", "0"), "'--workers'"),
         (("run", "--listen", "127.0.0.1"), "--listen: say with --workers how many"),

@@ -22,19 +22,28 @@ class Answer:
 
     Attributes:
         status_code: The HTTP status code.
+        body: As it came.
     """
 
-    __slots__ = ("_body", "_headers", "status_code")
+    __slots__ = ("_headers", "body", "status_code")
 
     def __init__(self, status_code: int, headers: Headers, body: bytes) -> None:
         self.status_code = status_code
         self._headers = headers
-        self._body = body
+        self.body = body
 
     @property
     def headers(self) -> httpx.Headers:
         """The headers, case-insensitive."""
         return httpx.Headers(self._headers)
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether its headers say so."""
+        for name, _ in self._headers:
+            if len(name) == len(b"content-encoding") and name.lower() == b"content-encoding":
+                return True
+        return False
 
     @property
     def content(self) -> bytes:
@@ -43,10 +52,7 @@ class Answer:
         Raises:
             ValueError: It is not compressed as its headers say.
         """
-        for name, _ in self._headers:
-            if len(name) == len(b"content-encoding") and name.lower() == b"content-encoding":
-                return self._decompressed()
-        return self._body
+        return self._decompressed() if self.is_compressed else self.body
 
     @property
     def text(self) -> str:
@@ -70,7 +76,7 @@ class Answer:
         return json.loads(self.content)
 
     def _decompressed(self) -> bytes:
-        body, size, parts = self._body, 0, []
+        body, size, parts = self.body, 0, []
         pieces = (body[at : at + _PIECE_BYTES] for at in range(0, len(body), _PIECE_BYTES))
         response = httpx.Response(self.status_code, headers=self._headers, content=pieces)
         try:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import cast
 
 import httpx
 
+from loopmark.harness.drivers.http.answer import Answer
 from loopmark.harness.drivers.http.encoding import wire_form
 from loopmark.harness.drivers.http.exchange import Failure
 from loopmark.harness.drivers.http.line import Line
 from loopmark.harness.drivers.http.origin import Origin
+from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.sample import ErrorKind
 
@@ -53,8 +56,9 @@ class LoadTransport(httpx.AsyncBaseTransport):
 
     Meant for one virtual user: it then holds as many connections as that user has requests in
     flight, nearly always one. There is no limit to their number. Redirects, cookies and
-    decompression are the client's, as ever. Bodies are held in memory, and the time limits are
-    those given here; a client's own are not looked at.
+    decompression are the client's, as ever; reading a body that is too large when decompressed
+    raises `httpx.DecodingError`. Bodies are held in memory, and the time limits are those given
+    here; a client's own are not looked at.
 
     Args:
         timeouts: How long to wait.
@@ -64,8 +68,12 @@ class LoadTransport(httpx.AsyncBaseTransport):
     def __init__(self, timeouts: Timeouts, ssl_context: ssl.SSLContext | None = None) -> None:
         self._timeouts = timeouts
         self._ssl_context = ssl_context
-        self._idle: dict[tuple[str, str, int], list[_AwaitedLine]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._idle: dict[tuple[str, str, int | None], list[_AwaitedLine]] = {}
         self._busy: set[_AwaitedLine] = set()
+        self._watch: asyncio.TimerHandle | None = None
+        # Often enough to be a few percent late, and hardly ever for an answer that comes.
+        self._interval_s = max(0.005, min(timeouts.first_byte_s, timeouts.response_s) / 20)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and read the whole answer.
@@ -77,25 +85,28 @@ class LoadTransport(httpx.AsyncBaseTransport):
             httpx.RemoteProtocolError: What came is not HTTP, or larger than the driver holds.
             httpx.UnsupportedProtocol: The URL is neither http nor https.
         """
-        url = request.url
-        if url.scheme not in {"http", "https"}:
-            raise httpx.UnsupportedProtocol(f"no way to ask {url.scheme}:", request=request)
         await request.aread()
-        port = url.port or (443 if url.scheme == "https" else 80)
-        key = (url.scheme, url.host, port)
-        idle = self._idle.setdefault(key, [])
-        awaited = idle.pop() if idle else _AwaitedLine(self._origin(*key), self._timeouts)
+        url = request.url
+        idle = self._idle.setdefault((url.scheme, url.host, url.port), [])
+        awaited = idle.pop() if idle else _AwaitedLine(self._origin(request), self._timeouts)
+        exchange = awaited.line.exchange
         self._busy.add(awaited)
-        timing = cast("Timing", request.extensions.get("timing") or Timing())
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._interval_s, self._look)
         try:
-            answer = await awaited.carry_out(request.method, wire_form(request), timing)
+            failure = await awaited.carry_out(request.method, wire_form(request))
         finally:
             self._busy.discard(awaited)
+            timing = cast("Timing", request.extensions.get("timing") or Timing())
+            timing.sent_ns, timing.connected_ns = exchange.sent_ns, exchange.connected_ns
+            timing.first_byte_ns, timing.done_ns = exchange.first_byte_ns, exchange.done_ns
         if awaited.line.is_open:
             idle.append(awaited)
-        if isinstance(answer, Failure):
-            raise _EXCEPTIONS[answer.kind](answer.message, request=request)
-        return answer
+        if failure is not None:
+            raise _EXCEPTIONS[failure.kind](failure.message, request=request)
+        answer = Answer(exchange.status, exchange.headers, exchange.body)
+        stream = _Compressed(answer) if answer.is_compressed else httpx.ByteStream(exchange.body)
+        return httpx.Response(exchange.status, headers=exchange.headers, stream=stream)
 
     async def aclose(self) -> None:
         """Close all connections; requests under way fail."""
@@ -105,11 +116,39 @@ class LoadTransport(httpx.AsyncBaseTransport):
         self._busy.clear()
         self._idle.clear()
 
-    def _origin(self, scheme: str, host: str, port: int) -> Origin:
-        if scheme != "https":
-            return Origin(host, port)
-        self._ssl_context = self._ssl_context or httpx.create_ssl_context()
-        return Origin(host, port, self._ssl_context)
+    def _origin(self, request: httpx.Request) -> Origin:
+        url = request.url
+        match url.scheme:
+            case "http":
+                return Origin(url.host, url.port or 80)
+            case "https":
+                self._ssl_context = self._ssl_context or httpx.create_ssl_context()
+                return Origin(url.host, url.port or 443, self._ssl_context)
+        raise httpx.UnsupportedProtocol(f"no way to ask {url.scheme}:", request=request)
+
+    def _look(self) -> None:
+        """Give up what is overdue; one timer for many requests, which ends when none is left."""
+        self._watch = None
+        if self._busy:
+            self._watch = self._loop.call_later(self._interval_s, self._look)
+            now_ns = clock()
+            for awaited in tuple(self._busy):
+                awaited.line.check(now_ns)
+
+
+class _Compressed(httpx.ByteStream):
+    """A body that is looked at before httpx decompresses all of it at once."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.body)
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            _ = self._answer.content
+        except ValueError as error:
+            raise httpx.DecodingError(str(error)) from None
+        yield self._answer.body
 
 
 class _AwaitedLine:
@@ -117,29 +156,17 @@ class _AwaitedLine:
 
     def __init__(self, origin: Origin, timeouts: Timeouts) -> None:
         self._loop = asyncio.get_running_loop()
-        self._timeouts = timeouts
         self._waiter: asyncio.Future[Failure | None] | None = None
         self.line = Line(origin, timeouts, self._done)
 
-    async def carry_out(
-        self, method: str, message: bytes, timing: Timing
-    ) -> httpx.Response | Failure:
+    async def carry_out(self, method: str, message: bytes) -> Failure | None:
         self._waiter = self._loop.create_future()
-        exchange = self.line.exchange
         self.line.send(method, message)
-        self._watch = self._loop.call_later(self._interval_s, self._look)
         try:
-            failure = await self._waiter
+            return await self._waiter
         except asyncio.CancelledError:
             self.line.close()
             raise
-        finally:
-            self._watch.cancel()
-            timing.sent_ns, timing.connected_ns = exchange.sent_ns, exchange.connected_ns
-            timing.first_byte_ns, timing.done_ns = exchange.first_byte_ns, exchange.done_ns
-        return failure or httpx.Response(
-            exchange.status, headers=exchange.headers, stream=httpx.ByteStream(exchange.body)
-        )
 
     def leave(self, failure: Failure) -> None:
         """Close the connection; that is how a request under way failed."""
@@ -152,12 +179,3 @@ class _AwaitedLine:
     def _tell(self, failure: Failure | None) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(failure)
-
-    @property
-    def _interval_s(self) -> float:
-        # Often enough to be a few percent late, and hardly ever for an answer that comes.
-        return max(0.005, min(self._timeouts.first_byte_s, self._timeouts.response_s) / 20)
-
-    def _look(self) -> None:
-        self._watch = self._loop.call_later(self._interval_s, self._look)
-        self.line.check(round(self._loop.time() * 1e9))

@@ -1,4 +1,4 @@
-"""A virtual user that is an ordinary coroutine function with an httpx client."""
+"""A virtual user with an httpx client: an ordinary coroutine function, or a flow that it steps."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ import asyncio
 import re
 import ssl
 from dataclasses import dataclass
+from functools import lru_cache
+from http.cookiejar import CookieJar
+from typing import TypeAlias
 
 import httpx
 
 from loopmark.harness.drivers.http.transport import LoadTransport, Timing
-from loopmark.harness.drivers.journey import SERVER_ERRORS, UNUSABLE
+from loopmark.harness.drivers.journey import SERVER_ERRORS, UNUSABLE, Journey, Judgement
 from loopmark.harness.drivers.pacing.user import NEVER_NS, Account, OnEnd, nobody_waits
 from loopmark.harness.drivers.process import background_tasks
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
-from loopmark.harness.vocabulary.flow import ClientJourney, Request, WrongAnswer
+from loopmark.harness.vocabulary.flow import (
+    ClientJourney,
+    Flow,
+    Request,
+    VirtualUser,
+    WrongAnswer,
+)
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.sample import ErrorKind, sample
 
@@ -29,9 +38,78 @@ MAX_STEPS = 1000
 
 OTHER_STEP = "other"
 
+CookieTypes: TypeAlias = httpx.Cookies | CookieJar | dict[str, str] | list[tuple[str, str]]
+"""What httpx takes for cookies."""
+
 
 class _Stopped(BaseException):
     """The window has ended: the journey is left. No `except Exception` of its own may keep it."""
+
+
+class _Judged(Exception):  # noqa: N818 - it names what happened to the sample, not a failure of ours
+    """The flow has found the answer wrong."""
+
+    def __init__(self, judgement: Judgement) -> None:
+        super().__init__(judgement.message)
+        self.judgement = judgement
+
+
+def stepping(flow: Flow, base_url: str) -> ClientJourney:
+    """A flow as a journey: its requests are sent by the client, and it is given the responses."""
+
+    async def journey(client: httpx.AsyncClient, user: VirtualUser) -> None:
+        steps = Journey(flow, user)
+        try:
+            while (request := steps.request) is not None:
+                judgement = steps.receive(await _response(client, base_url, request))
+                if judgement.error:
+                    raise _Judged(judgement)
+        finally:
+            steps.abandon()
+
+    return journey
+
+
+async def _response(client: httpx.AsyncClient, base_url: str, request: Request) -> httpx.Response:
+    return await client.request(
+        request.method,
+        _url(base_url, request.path),
+        params=request.params or None,  # None leaves those in the path.
+        headers=request.headers,
+        json=request.json,
+        content=request.content or None,
+        data=request.data or None,
+        files=request.files or None,
+        extensions={"step": request.step, "expect": request.expect},
+    )
+
+
+@lru_cache(maxsize=4096)
+def _url(base_url: str, path: str) -> httpx.URL:
+    """Where a path is, parsed once: given the path alone, a client would parse twice each time."""
+    return httpx.URL(base_url.rstrip("/") + path)
+
+
+class _Client(httpx.AsyncClient):
+    """httpx's client, with cookies that cost nothing where there are none."""
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """Those that requests are sent with."""
+        return self._own_cookies
+
+    @cookies.setter
+    def cookies(self, cookies: CookieTypes) -> None:
+        self._own_cookies = _Cookies(cookies)
+
+
+class _Cookies(httpx.Cookies):
+    """For each response httpx makes two objects of the standard library's, and searches these."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Take what the response sets."""
+        if "set-cookie" in response.headers:
+            super().extract_cookies(response)
 
 
 class ClientUser:
@@ -66,12 +144,13 @@ class ClientUser:
     ) -> None:
         self._journey = journey
         self._recorder = _RecordingTransport(LoadTransport(timeouts, ssl_context), recording)
-        self._client = httpx.AsyncClient(
+        self._base_url = base_url
+        self._client = _Client(
             base_url=base_url,
             transport=self._recorder,
-            timeout=None,  # noqa: S113 - the transport keeps the limits
-            trust_env=False,
+            timeout=None,  # The transport keeps the limits.
         )
+        self._client.cookies = {}
         self._account: Account | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -83,17 +162,7 @@ class ClientUser:
         self._take_on(account)
         self._recorder.begin(clock(), NEVER_NS)
         try:
-            response = await self._client.request(
-                request.method,
-                request.path,
-                params=request.params,
-                headers=request.headers,
-                json=request.json,
-                content=request.content,
-                data=request.data,
-                files=request.files,
-                extensions={"step": request.step},
-            )
+            response = await _response(self._client, self._base_url, request)
         except httpx.TransportError:
             pass  # Recorded where it happened.
         except httpx.HTTPError as error:
@@ -165,12 +234,18 @@ class ClientUser:
         """Note what a journey's exception says of the last answer; whether it says anything."""
         blame = self._recorder.blame
         match problem:
-            case _Stopped() | httpx.TransportError():
-                pass  # Nothing is wrong, or it was recorded where it happened.
+            case _Stopped():
+                pass
+            case _Judged(judgement=judgement):
+                blame(judgement.error, judgement.message)
+            case httpx.TransportError() if not self._recorder.has_answered(problem):
+                pass  # Recorded where it happened.
             case TimeoutError():
                 self._recorder.given_up()
             case httpx.HTTPStatusError():
                 blame(*_status_problem(problem.response))
+            case httpx.DecodingError():
+                blame(ErrorKind.WRONG_ANSWER, f"unusable body: {problem!r}")
             case httpx.HTTPError():
                 blame(ErrorKind.PROTOCOL, str(problem))
             case WrongAnswer() | AssertionError():
@@ -217,6 +292,14 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
             self._pending.error = error
         self._recording.explain(error, message)
 
+    def has_answered(self, problem: httpx.TransportError) -> bool:
+        """Whether the client found this problem in the last answer, a redirect to nowhere say."""
+        try:
+            timing = problem.request.extensions["timing"]
+        except (RuntimeError, KeyError):  # Of no request, or of one that another client sent.
+            return False
+        return self._pending is not None and timing is self._pending.timing
+
     def given_up(self) -> None:
         """The journey has a limit of its own, and the last request went beyond it."""
         if self._pending is not None and self._pending.error == ErrorKind.ABANDONED:
@@ -245,7 +328,7 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
         self.asked = True
         step = self._step(request)
         timing = Timing()
-        request.extensions = {**request.extensions, "timing": timing}
+        request.extensions["timing"] = timing
         self._under_way += 1
         self._quiet.clear()
         try:
@@ -266,10 +349,11 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
                 self._quiet.set()
         self.unanswered = False
         self.flush()  # Of a request that ran beside this one.
-        self._pending = pending = _Request(step, due_ns, timing, status=response.status_code)
+        status = response.status_code
+        self._pending = pending = _Request(step, due_ns, timing, status)
         assert isinstance(response.stream, httpx.ByteStream)
         pending.body_bytes = sum(len(part) for part in response.stream)
-        if response.status_code in SERVER_ERRORS:
+        if status in SERVER_ERRORS and status != request.extensions.get("expect"):
             response.request = request
             self.blame(*_status_problem(response))
         return response

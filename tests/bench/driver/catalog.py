@@ -6,9 +6,11 @@ import shutil
 from dataclasses import dataclass
 
 PACKAGE = "tests.bench.driver.generators"
-OURS = "loopmark"
-OURS_CLIENT = "loopmark, httpx client"
-OURS_LOCUST = "loopmark, Locust driver"
+OURS = "loopmark native"
+OURS_HTTPX = "loopmark httpx"
+OURS_LOCUST = "loopmark locust"
+DRIVERS = (OURS, OURS_HTTPX, OURS_LOCUST)
+WRK = "wrk"
 FAST = "Locust FastHttpUser"
 HEY = "hey"
 POOL = "httpx, its own pool"
@@ -41,10 +43,10 @@ class Generator:
 
 
 GENERATORS = (
-    Generator(OURS, "loopmark", "flow", is_open=True),
-    Generator(OURS_CLIENT, "loopmark", "client", is_open=True),
+    Generator(OURS, "loopmark", "native", is_open=True),
+    Generator(OURS_HTTPX, "loopmark", "httpx", is_open=True),
     Generator(OURS_LOCUST, "loopmark", "locust", is_open=True),
-    Generator("wrk", "wrk", program="wrk", has_rate=False),
+    Generator(WRK, "wrk", program="wrk", has_rate=False),
     Generator(HEY, "hey", program="hey"),
     Generator("aiohttp", "aiohttp_session"),
     Generator(FAST, "locust_users", "fast"),

@@ -9,12 +9,18 @@ from typing import Literal, TypeAlias
 from loopmark.harness.analysis.statistics import ratio_over_rounds
 from loopmark.harness.vocabulary.figures import Interval
 from tests.bench.driver.accuracy import HELD_PERCENTILES, RELATIVE, STALL_TRUTH_MS, is_within
-from tests.bench.driver.catalog import FAST, HEY, OURS, OURS_LOCUST
+from tests.bench.driver.catalog import DRIVERS, FAST, HEY, OURS, OURS_HTTPX, OURS_LOCUST, WRK
 from tests.bench.driver.outcome import Held, Outcome
 from tests.bench.driver.task import PERCENTILES, Reading
 
-AGAINST_FAST = 0.7
-LOCUST_AGAINST_FAST = 1.15
+DEMANDS = (
+    (OURS, WRK, 1.5),
+    (OURS, FAST, 0.7),
+    (OURS_HTTPX, FAST, 1.1),
+    (OURS_LOCUST, FAST, 1.0),
+)
+"""What a request may cost a driver of ours at most: times its cost in the other."""
+
 GROWTH = 1.25
 AGAINST_HEY = 1.0
 
@@ -43,13 +49,14 @@ class Figure:
 def figures(outcome: Outcome) -> Sequence[Figure]:
     """All of them, judged."""
     users = outcome.plan.users
-    found = [_against(outcome, FAST, count, AGAINST_FAST) for count in users]
-    found += [
-        _against(outcome, FAST, count, LOCUST_AGAINST_FAST, ours=OURS_LOCUST) for count in users
+    found = [
+        _against(outcome, ours, peer, count, limit)
+        for ours, peer, limit in DEMANDS
+        for count in users
     ]
     if len(users) > 1:
         found.append(_growth(outcome, users[0], users[-1]))
-    found += [_against(outcome, HEY, count, AGAINST_HEY, is_stretch=True) for count in users]
+    found += [_against(outcome, OURS, HEY, count, AGAINST_HEY, is_stretch=True) for count in users]
     return [*found, *_stall(outcome), *_held(outcome)]
 
 
@@ -72,24 +79,22 @@ def in_words(ratio: tuple[float, Interval | None]) -> str:
 
 def _against(  # noqa: PLR0913 - what is held against what
     outcome: Outcome,
+    ours: str,
     peer: str,
     users: int,
     limit: float,
     *,
-    ours: str = OURS,
     is_stretch: bool = False,
 ) -> Figure:
     ratio = cost_ratio(outcome.readings(peer, users), outcome.readings(ours, users))
-    what = f"CPU per request over that of {peer}, at {users}"
-    if ours != OURS:
-        what = f"{ours}: {what}"
+    what = f"{ours}: CPU per request over that of {peer}, at {users}"
     asked = f"below {limit:g}" if is_stretch else f"at most {limit:g}"
     return _ratio_figure(what, asked, ratio, limit, is_stretch=is_stretch)
 
 
 def _growth(outcome: Outcome, least: int, most: int) -> Figure:
     ratio = cost_ratio(outcome.readings(OURS, least), outcome.readings(OURS, most))
-    what = f"CPU per request at {most} over that at {least}"
+    what = f"{OURS}: CPU per request at {most} over that at {least}"
     return _ratio_figure(what, f"at most {GROWTH:g}", ratio, GROWTH)
 
 
@@ -122,15 +127,15 @@ def _stall(outcome: Outcome) -> Iterator[Figure]:
 
 
 def _held(outcome: Outcome) -> Iterator[Figure]:
-    """Both our drivers against the known delays, and against each other."""
+    """Our drivers against the known delays, and against the native one."""
     for users in outcome.plan.agreement_users:
-        for ours in (OURS, OURS_LOCUST):
+        for ours in DRIVERS:
             what = f"{ours}: {_HELD} of the known delays, at {users}"
             deviations = [truth_ratio(outcome, ours, users, name) for name in HELD_PERCENTILES]
             yield _deviation_figure(what, "the truth", deviations)
-        what = f"{OURS_LOCUST}: {_HELD} of the known delays, at {users}"
-        apart = [driver_ratio(outcome, users, name) for name in HELD_PERCENTILES]
-        yield _deviation_figure(what, "the native driver's", apart)
+            if ours != OURS:
+                apart = [driver_ratio(outcome, ours, users, name) for name in HELD_PERCENTILES]
+                yield _deviation_figure(what, f"{OURS}'s", apart)
 
 
 _Ratio: TypeAlias = "tuple[float, Interval | None] | None"
@@ -143,9 +148,9 @@ def truth_ratio(outcome: Outcome, generator: str, users: int, name: str) -> _Rat
     return _ratio_of([(found, true) for found, true in pairs if found is not None])
 
 
-def driver_ratio(outcome: Outcome, users: int, name: str) -> _Ratio:
-    """The same of what the Locust driver reports over what the native driver does."""
-    ours, other = (outcome.held_against(one, users) for one in (OURS_LOCUST, OURS))
+def driver_ratio(outcome: Outcome, driver: str, users: int, name: str) -> _Ratio:
+    """The same of what a driver reports over what the native driver does."""
+    ours, other = (outcome.held_against(one, users) for one in (driver, OURS))
     rounds = sorted(ours.keys() & other.keys())
     pairs = [(_reported(ours[one], name), _reported(other[one], name)) for one in rounds]
     return _ratio_of([(found, base) for found, base in pairs if found and base])

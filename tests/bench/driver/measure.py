@@ -17,7 +17,7 @@ from loopmark.harness.launch.processors import assign, available
 from loopmark.harness.run.machine import fingerprint
 from loopmark.harness.vocabulary.record import Pinning
 from tests.bench.driver.accuracy import HELD_PERCENTILES
-from tests.bench.driver.catalog import GENERATORS, OURS, OURS_LOCUST
+from tests.bench.driver.catalog import DRIVERS, GENERATORS, OURS
 from tests.bench.driver.known_behaviour import STALL
 from tests.bench.driver.outcome import Cost, Found, Held, Outcome
 from tests.bench.driver.plan import Plan, Turn, accurate, askers, is_slow, turns
@@ -108,12 +108,12 @@ def _answers(plan: Plan, pinning: Pinning) -> Mapping[str, Found]:
 
 
 def _held(plan: Plan, pinning: Pinning, say: Say) -> Sequence[Held]:
-    """Both our drivers against the known delays, taking turns; the target says what they were."""
-    ours = [one for one in GENERATORS if one.name in {OURS, OURS_LOCUST}]
+    """Our drivers against the known delays, taking turns; the target says what they were."""
+    ours = [one for one in GENERATORS if one.name in DRIVERS]
     found = []
     for number in range(plan.agreement_rounds):
         for users in plan.agreement_users:
-            # The same delays for both, and another one first each time.
+            # The same delays for all, and another one first each time.
             for generator in ours if number % 2 == 0 else reversed(ours):
                 say(f"known delays, round {number + 1}: {generator.name} at {users}")
                 seed = str(plan.seed + number)

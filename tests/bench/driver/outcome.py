@@ -55,7 +55,7 @@ class Outcome:
         costs: Every turn.
         stall: By row: what was reported of the target that stalls.
         answers: By generator: what was reported of known delays and errors.
-        held: Every turn of both our drivers against the known delays.
+        held: Every turn of our drivers against the known delays.
         even: Our driver at a constant rate to an idle target.
     """
 

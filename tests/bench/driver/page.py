@@ -16,7 +16,7 @@ from tests.bench.driver.accuracy import (
     STALL_TRUTH_MS,
     is_within,
 )
-from tests.bench.driver.catalog import GENERATORS, OURS, OURS_CLIENT, OURS_LOCUST
+from tests.bench.driver.catalog import DRIVERS, GENERATORS, OURS
 from tests.bench.driver.judgement import (
     cost_ratio,
     driver_ratio,
@@ -75,7 +75,7 @@ def cost_table(outcome: Outcome) -> str:
             for count, found in zip(users, readings, strict=True)
         ]
         rows.append(row)
-        if name in {OURS, OURS_CLIENT, OURS_LOCUST}:
+        if name in DRIVERS:
             to_disk = [_median(found, _cpu_to_disk) for found in readings]
             if any(value != NOTHING for value in to_disk):
                 blank = [NOTHING] * (2 * len(users))
@@ -105,22 +105,24 @@ def latency_table(
 
 
 def agreement_table(outcome: Outcome) -> str:
-    """Both our drivers against the known delays and against each other, and the target's own."""
+    """Our drivers against the known delays and against the native one, and the target's own."""
     headings = ["", "users", *map(percentile_name, HELD_PERCENTILES), "requests"]
     rows = []
     for users in outcome.plan.agreement_users:
-        both = [outcome.held_against(name, users) for name in (OURS, OURS_LOCUST)]
-        turns = [turn for found in both for turn in found.values()]
-        for name, found in zip((OURS, OURS_LOCUST), both, strict=True):
+        turns: list[Held] = []
+        for name in DRIVERS:
+            found = outcome.held_against(name, users)
+            turns += found.values()
             requests = sum(
                 turn.found.requests for turn in found.values() if isinstance(turn.found, Reading)
             )
             ratios = [truth_ratio(outcome, name, users, one) for one in HELD_PERCENTILES]
             rows.append([f"{name} over the truth", f"{users}", *map(_percent, ratios)])
             rows[-1].append(f"{requests:,}")
-        ratios = [driver_ratio(outcome, users, one) for one in HELD_PERCENTILES]
-        row = ["Locust driver over native driver", f"{users}", *map(_percent, ratios), ""]
-        rows += [row, ["the target was late by", f"{users}", *_lateness(turns), ""]]
+        for name in DRIVERS[1:]:
+            ratios = [driver_ratio(outcome, name, users, one) for one in HELD_PERCENTILES]
+            rows.append([f"{name} over {OURS}", f"{users}", *map(_percent, ratios), ""])
+        rows.append(["the target was late by", f"{users}", *_lateness(turns), ""])
     return table(headings, rows)
 
 

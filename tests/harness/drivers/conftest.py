@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.drivers.driving import Drive, drive
+from tests.harness.drivers.driving import Drive, drive, drive_by_httpx
 from tests.harness.drivers.locust_process import LocustProcess
 from tests.needed_programs import needed_program
 
@@ -28,12 +28,11 @@ def locust() -> Iterator[LocustProcess]:
         yield process
 
 
-@pytest.fixture(params=["native", "locust"])
+@pytest.fixture(params=["native", "httpx", "locust"])
 def by(request: pytest.FixtureRequest, locust: LocustProcess) -> Drive:
-    """Each of the drivers, for what both must do alike."""
-    if request.param == "native":
-        return drive
-    return locust.drive_beside
+    """Each of the drivers, for what all must do alike."""
+    by_name = {"native": drive, "httpx": drive_by_httpx, "locust": locust.drive_beside}
+    return by_name[request.param]
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,23 @@ import asyncio
 import socket
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from loopmark.harness.drivers import native_driver
+from loopmark.harness.drivers import httpx_driver, native_driver
 from loopmark.harness.drivers.process.run_job import to_its_end
-from loopmark.harness.vocabulary.flow import ClientJourney, Flow, Request, Response
+from loopmark.harness.vocabulary.flow import (
+    ClientJourney,
+    Flow,
+    Request,
+    Response,
+    is_client_journey,
+)
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
 from loopmark.harness.vocabulary.load import FlowLoad
 from loopmark.harness.vocabulary.scenario import Scenario
@@ -48,9 +55,23 @@ def job(url: str, load: FlowLoad, folder: Path, timeouts: Timeouts = PATIENT) ->
 
 
 async def drive(given: LoadJob, asked: Scenario) -> tuple[DriverReport, pd.DataFrame]:
-    """Drive as the driver's process does; a hang fails the test."""
+    """Drive as the native driver's process does, or httpx's where only that can."""
+    if is_client_journey(asked.flow):
+        return await drive_by_httpx(given, asked)
+    return await _to_its_end(native_driver.drive(given, asked), given)
+
+
+async def drive_by_httpx(given: LoadJob, asked: Scenario) -> tuple[DriverReport, pd.DataFrame]:
+    """Drive as the httpx driver's process does."""
+    return await _to_its_end(httpx_driver.drive(given, asked), given)
+
+
+async def _to_its_end(
+    work: Coroutine[None, None, DriverReport], given: LoadJob
+) -> tuple[DriverReport, pd.DataFrame]:
+    """A hang fails the test."""
     async with asyncio.timeout(HANG_S):
-        report = await to_its_end(native_driver.drive(given, asked))
+        report = await to_its_end(work)
     return report, samples_of(given)
 
 
@@ -131,7 +152,7 @@ class Server:
         writer.close()
 
 
-Drive = Callable[[LoadJob, Scenario], Awaitable[tuple[DriverReport, pd.DataFrame]]]
+Drive = Callable[[LoadJob, Scenario], Coroutine[Any, Any, tuple[DriverReport, pd.DataFrame]]]
 """How one of the drivers is made to drive."""
 
 

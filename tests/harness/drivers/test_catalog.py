@@ -16,8 +16,8 @@ from tests.harness.drivers.tried_flows import creating, one_step
 @pytest.mark.parametrize(
     ("flow", "events", "drivers"),
     [
-        (one_step, None, {"native", "locust"}),
-        (journey, None, {"native"}),
+        (one_step, None, {"native", "httpx", "locust"}),
+        (journey, None, {"httpx"}),
         (creating, WEBSOCKET, {"websocket"}),
         (creating, SOCKETIO, {"websocket"}),
         (one_step, WEBSOCKET, {"websocket"}),
@@ -28,7 +28,7 @@ def test_a_scenario_has_the_drivers_that_can(
 ) -> None:
     scenario = Scenario("tried", "t", "d", flow, WARM, events=events)
     assert able(scenario) == drivers
-    assert is_plain_flow(flow, scenario) == (drivers == {"native", "locust"})
+    assert is_plain_flow(flow, scenario) == (drivers == {"native", "httpx", "locust"})
 
 
 def test_the_websocket_driver_is_one_process() -> None:

@@ -15,12 +15,20 @@ import uvloop
 
 from loopmark.harness.drivers.http import exchange
 from loopmark.harness.drivers.http.transport import LoadTransport
-from loopmark.harness.vocabulary.flow import Request, VirtualUser
+from loopmark.harness.vocabulary.flow import Flow, Request
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.sample import ErrorKind
-from tests.harness.drivers.driving import HANG_S, PATIENT, WARM, drive, job, scenario
+from tests.harness.drivers.driving import (
+    HANG_S,
+    PATIENT,
+    WARM,
+    drive,
+    drive_by_httpx,
+    job,
+    scenario,
+)
 from tests.harness.drivers.hostile_server import (
     ANSWER_BYTES,
     BEHAVIOURS,
@@ -35,9 +43,6 @@ pytestmark = pytest.mark.anyio
 
 SHORT = Timeouts(connect_s=HANG_S, first_byte_s=0.3, response_s=0.6)
 """Met by those alone that are silent: whoever else is late on a busy machine is only late."""
-
-KINDS = ("flow", "journey", "locust")
-"""The first two on the native driver; the third is the flow on Locust's."""
 
 LATE = "no complete answer within 0.6 s"
 SILENT = {
@@ -140,24 +145,27 @@ Driven = tuple[DriverReport, pd.DataFrame]
 class By:
     """One of the drivers."""
 
-    kind: str
+    driver: str
     locust: LocustProcess
 
-    async def drive(self, given: LoadJob, flow: Asking, warm: Request = WARM) -> Driven:
-        if self.kind == "locust":
-            return await self.locust.drive_beside(given, scenario(flow.flow, warm))
-        return await drive(
-            given, scenario(flow.journey if self.kind == "journey" else flow.flow, warm)
-        )
+    async def drive(self, given: LoadJob, flow: Flow, warm: Request = WARM) -> Driven:
+        by_name = {
+            "native": drive,
+            "httpx": drive_by_httpx,
+            "locust": self.locust.drive_beside,
+        }
+        return await by_name[self.driver](given, scenario(flow, warm))
 
     def burst(
         self, url: str, names: Sequence[str], folder: Path, limits: Timeouts = PATIENT
     ) -> Driven:
         """Each behaviour once."""
-        return uvloop.run(self.drive(job(url, Burst(len(names)), folder, limits), Asking(names)))
+        return uvloop.run(
+            self.drive(job(url, Burst(len(names)), folder, limits), Asking(names).flow)
+        )
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=["native", "httpx", "locust"])
 def by(request: pytest.FixtureRequest, locust: LocustProcess) -> By:
     return By(request.param, locust)
 
@@ -168,7 +176,7 @@ def together(by: By, hostile: HostileServer, tmp_path_factory: pytest.TempPathFa
     names = (*CLOSED, *NOT_HTTP, *UNREADABLE, *FINE, *RACES)
     load = Closed(users=len(names), duration_s=1.5, warmup_s=0.1, think_s=0.25)
     given = job(hostile.url, load, tmp_path_factory.mktemp("samples"))
-    return uvloop.run(by.drive(given, Asking(names)))
+    return uvloop.run(by.drive(given, Asking(names).flow))
 
 
 def outcomes(samples: pd.DataFrame, names: Iterable[str]) -> dict[str, tuple[str, int]]:
@@ -194,12 +202,9 @@ def test_a_broken_answer_is_a_named_error(together: Driven) -> None:
     assert {ErrorKind.RESET, ErrorKind.PROTOCOL} <= set(report.error_examples)
 
 
-def test_an_answer_that_cannot_be_used_is_a_named_error(by: By, together: Driven) -> None:
-    expected = dict(UNREADABLE)
-    if by.kind == "journey":  # The client unpacks before the journey sees the answer.
-        expected |= dict.fromkeys(("not-gzip", "torn-gzip"), ErrorKind.PROTOCOL)
+def test_an_answer_that_cannot_be_used_is_a_named_error(together: Driven) -> None:
     found = outcomes(together[1], UNREADABLE)
-    assert {name: error for name, (error, _) in found.items()} == expected
+    assert {name: error for name, (error, _) in found.items()} == UNREADABLE
 
 
 def test_a_right_answer_in_an_unfriendly_way_is_no_error(together: Driven) -> None:
@@ -234,7 +239,7 @@ def test_silence_is_a_timeout(by: By, hostile: HostileServer, tmp_path: Path) ->
 def test_what_never_ends_takes_bounded_memory(
     by: By, locust: LocustProcess, hostile: HostileServer, tmp_path: Path
 ) -> None:
-    if by.kind == "locust":
+    if by.driver == "locust":
         by.burst(hostile.url, ["fine"] * len(ENDLESS), tmp_path)
         locust.forget_peak()
         before = locust.peak_bytes()
@@ -271,7 +276,7 @@ async def test_the_transport_names_what_was_wrong(hostile: HostileServer) -> Non
 async def test_a_target_that_never_accepts_is_a_connect_error(by: By, tmp_path: Path) -> None:
     limits = Timeouts(connect_s=0.2, first_byte_s=HANG_S, response_s=HANG_S)
     with never_accepting() as url:
-        _, samples = await by.drive(job(url, Burst(2), tmp_path, limits), Asking(["fine"] * 2))
+        _, samples = await by.drive(job(url, Burst(2), tmp_path, limits), Asking(["fine"] * 2).flow)
     assert list(samples["error"]) == [ErrorKind.CONNECT] * 2
     assert set(samples["step"]) == {"warm"}
     assert (samples["connected_ns"] == 0).all()
@@ -284,7 +289,7 @@ async def test_a_target_that_fails_from_the_start_is_not_driven(
 ) -> None:
     given = job(hostile.url, Burst(2), tmp_path, SHORT if name in SILENT else PATIENT)
     warm = Request("GET", f"/{name}", step="warm")
-    report, samples = await by.drive(given, Asking(["fine"] * 2), warm)
+    report, samples = await by.drive(given, Asking(["fine"] * 2).flow, warm)
     assert report.window_start_ns == report.window_end_ns
     expected = BROKEN[name][0] if name in BROKEN else ErrorKind.WRONG_STATUS
     assert list(samples["error"]) == [expected] * 2
@@ -295,17 +300,7 @@ async def test_a_target_that_fails_from_the_start_is_not_driven(
 async def test_a_body_that_is_answered_before_it_is_read_is_no_error(
     by: By, hostile: HostileServer, tmp_path: Path
 ) -> None:
-    content = b"x" * 8 * 1024**2
-
-    async def journey(client: httpx.AsyncClient, _user: VirtualUser) -> None:
-        await client.post("/answer-unread", content=content, extensions={"step": "post"})
-        await client.get("/fine", extensions={"step": "next"})
-
-    given = job(hostile.url, Burst(2), tmp_path)
-    if by.kind == "locust":
-        _, samples = await by.locust.drive_beside(given, scenario(uploading))
-    else:
-        _, samples = await drive(given, scenario(journey if by.kind == "journey" else uploading))
+    _, samples = await by.drive(job(hostile.url, Burst(2), tmp_path), uploading)
     assert list(samples["error"]) == [""] * 4
     assert sorted(samples["step"]) == ["next", "next", "post", "post"]
     assert (samples[samples["step"] == "next"]["connected_ns"] > 0).all()

@@ -1,6 +1,6 @@
 """A driver as a whole: errors in their rows, TLS, signals, and files that come and go.
 
-What both drivers must do alike is tried with both; the rest is of the native driver alone.
+What all drivers must do alike is tried with all; the rest is of those that run in this process.
 """
 
 from __future__ import annotations
@@ -279,7 +279,8 @@ async def test_a_closed_flow_user_begins_nothing(tmp_path: Path) -> None:
 
 SIGNALLED = """
 import sys
-from loopmark.harness.drivers import native_driver
+from importlib import import_module
+from loopmark.harness.drivers.catalog import DRIVERS
 from loopmark.harness.drivers.process.job_loop import run_jobs
 from loopmark.harness.vocabulary.flow import Request
 from loopmark.harness.vocabulary.scenario import Scenario
@@ -292,14 +293,19 @@ async def journey(client, user):
     await client.get("/only")
 
 warm = Request("GET", "/warm", step="warm")
-chosen = {"flow": flow, "journey": journey}[sys.argv[1]]
+driver, kind = sys.argv[1:]
+chosen = {"flow": flow, "journey": journey}[kind]
 SCENARIOS["tried"] = Scenario("tried", "t", "d", chosen, warm)
-sys.exit(run_jobs(native_driver.drive_one))
+sys.exit(run_jobs(import_module(DRIVERS[driver]).drive_one))
 """
 
 
-@pytest.mark.parametrize(("kind", "silent"), [("flow", True), ("journey", False)])
+@pytest.mark.parametrize(
+    ("driver", "kind", "silent"),
+    [("native", "flow", True), ("httpx", "flow", True), ("httpx", "journey", False)],
+)
 async def test_sigterm_ends_the_process_and_keeps_the_samples(
+    driver: str,
     kind: str,
     silent: bool,  # noqa: FBT001 - a parameter
     tmp_path: Path,
@@ -310,7 +316,7 @@ async def test_sigterm_ends_the_process_and_keeps_the_samples(
         given = job(url, Closed(4, 60.0, warmup_s=0.0), tmp_path)
         write_job(given, tmp_path / "job.json")
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", SIGNALLED, kind),
+            *(sys.executable, "-c", SIGNALLED, driver, kind),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

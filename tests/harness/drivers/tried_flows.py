@@ -1,12 +1,10 @@
-"""Flows that both drivers are tried with; light, because a child process imports it."""
+"""Flows that all drivers are tried with; light, because a child process imports it."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
-
-import httpx
 
 from loopmark.harness.vocabulary.flow import Connect, Listen, Request, Response, VirtualUser, check
 from loopmark.harness.vocabulary.scenario import Publication
@@ -73,22 +71,12 @@ class Asking:
         self.names = names
         self.begun: set[int] = set()
 
-    def _next(self, user: VirtualUser) -> tuple[str, str]:
-        if user.number in self.begun:
-            return "GET", "fine"
-        self.begun.add(user.number)
-        method, _, name = self.names[user.number].rpartition(" ")
-        return method or "GET", name
-
     def flow(self, user: VirtualUser) -> Steps:
-        method, name = self._next(user)
-        response = yield Request(method, f"/{name}", step=name)
-        check(response.json()["n"] == 1, "n is not 1")
-
-    async def journey(self, client: httpx.AsyncClient, user: VirtualUser) -> None:
-        method, name = self._next(user)
-        response = await client.request(method, f"/{name}", extensions={"step": name})
-        response.raise_for_status()
+        method, name = "", "fine"
+        if user.number not in self.begun:
+            self.begun.add(user.number)
+            method, _, name = self.names[user.number].rpartition(" ")
+        response = yield Request(method or "GET", f"/{name}", step=name)
         check(response.json()["n"] == 1, "n is not 1")
 
 

@@ -59,7 +59,7 @@ def measure(task: Task) -> Reading:
         folder = Path(temporary)
         arriving = load(task)
         job = LoadJob(
-            scenario=scenario_name(task.path, "client" if task.kind == "client" else "flow"),
+            scenario=scenario_name(task.path),
             load=arriving,
             round=0,
             seed=1,
@@ -69,7 +69,7 @@ def measure(task: Task) -> Reading:
             report=str(folder / "report.json"),
             timeouts=TIMEOUTS,
         )
-        cpu = _driven("locust" if task.kind == "locust" else "native", job, folder)
+        cpu = _driven(task.kind, job, folder)
         report = read_report(Path(job.report))
         if report is None:
             raise DriverFailedError("the driver wrote no report")

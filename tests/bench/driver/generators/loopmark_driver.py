@@ -19,18 +19,15 @@ if __name__ == "__main__":
     # First of all: the Locust driver's package changes the standard library.
     import_module(DRIVERS[sys.argv[1]])
 
-from httpx import AsyncClient
-
-from loopmark.harness.vocabulary.flow import ClientJourney, Flow, Request, Response, VirtualUser
+from loopmark.harness.vocabulary.flow import Flow, Request, Response, VirtualUser
 from loopmark.harness.vocabulary.scenario import Scenario
 from loopmark.scenarios.catalog import SCENARIOS
 
 PATHS = ("/", "/stall", "/answers")
-KINDS = ("flow", "client")
 
 
-def scenario_name(path: str, kind: str) -> str:
-    return f"bench-{kind}-{path.strip('/') or 'root'}"
+def scenario_name(path: str) -> str:
+    return f"bench-{path.strip('/') or 'root'}"
 
 
 def flow(path: str) -> Flow:
@@ -42,26 +39,16 @@ def flow(path: str) -> Flow:
     return get
 
 
-def journey(path: str) -> ClientJourney:
-    """The same through httpx's client."""
-
-    async def get(client: AsyncClient, _user: VirtualUser) -> None:
-        await client.get(path)
-
-    return get
-
-
 def register() -> None:
     for path in PATHS:
-        for kind in KINDS:
-            name = scenario_name(path, kind)
-            SCENARIOS[name] = Scenario(
-                name=name,
-                title=name,
-                description="One GET, again and again.",
-                flow=flow(path) if kind == "flow" else journey(path),
-                warm=Request("GET", "/", step="warm"),
-            )
+        name = scenario_name(path)
+        SCENARIOS[name] = Scenario(
+            name=name,
+            title=name,
+            description="One GET, again and again.",
+            flow=flow(path),
+            warm=Request("GET", "/", step="warm"),
+        )
 
 
 if __name__ == "__main__":

