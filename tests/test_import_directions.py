@@ -104,6 +104,7 @@ SPEAKING = frozenset(
     }
     | {
         "loopmark.harness.drivers.locust_driver.__main__",
+        "loopmark.harness.drivers.process.fork_server",
     }
 )
 SPEECH = frozenset(

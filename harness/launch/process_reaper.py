@@ -19,11 +19,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
+from typing import Protocol
 
 import psutil
 
 MARK = "LOOPMARK_RUN_TOKEN"
 GRACE_S = 5.0
+
+
+class Endable(Protocol):
+    """A process as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, or raise `subprocess.TimeoutExpired`; returns its exit code."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
 
 
 @contextmanager
@@ -61,7 +79,7 @@ def temporary_folder(token: str, purpose: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{_prefix(token)}{purpose}-"))
 
 
-def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
+def end(process: Endable, grace_s: float = GRACE_S) -> None:
     """End a process started in a session of its own: ask it, then kill its whole group."""
     if process.poll() is None:
         process.terminate()

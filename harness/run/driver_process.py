@@ -6,21 +6,18 @@ While it drives, the target is watched, if the run started it.
 from __future__ import annotations
 
 import select
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from loopmark.harness.drivers.catalog import DRIVERS
+from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.drivers.process.job_files import read_report, write_job
 from loopmark.harness.drivers.process.job_loop import DONE, READY
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.process_reaper import end
-from loopmark.harness.launch.processors import staying_on
 from loopmark.harness.launch.target_process import last_lines
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Workers
 from loopmark.harness.vocabulary.record import RoundState, TargetReading
@@ -69,14 +66,19 @@ class DriverProcess:
 
     Args:
         driver: Name of the driver.
+        server: Has imported its module.
         log: File for what it writes to stderr.
         cpus: Processors to stay on; empty means any.
         workers: Who drives for it, if it is to be distributed.
+
+    Raises:
+        UserError: It cannot be started.
     """
 
     def __init__(
         self,
         driver: str,
+        server: ForkServer,
         log: Path,
         cpus: Sequence[int],
         workers: Workers | None = None,
@@ -84,16 +86,16 @@ class DriverProcess:
         self._log = log
         self._workers = workers
         self._is_ready = workers is None
-        command = [sys.executable, "-P", "-m", DRIVERS[driver]]
+        arguments: list[str] = []
         if workers is not None:
-            command += ["--workers", str(workers.count), "--listen", workers.listen]
-        with log.open("wb") as stderr, staying_on(cpus):
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
+            arguments += ["--workers", str(workers.count), "--listen", workers.listen]
+        with log.open("wb") as stderr:
+            self._process = server.start(
+                DRIVERS[driver],
+                arguments,
+                stderr,
+                cpus=cpus,
+                forks=workers is not None and not workers.listen,
             )
 
     @property
@@ -116,10 +118,8 @@ class DriverProcess:
             return
         remote = bool(self._workers.listen)
         patience_s = WORKERS_ELSEWHERE_S if remote else START_ALLOWANCE_S
-        stdout = self._process.stdout
-        assert stdout is not None
-        answered, _, _ = select.select([stdout], [], [], patience_s)
-        if answered and stdout.readline() == READY:
+        answered, _, _ = select.select([self._process.stdout], [], [], patience_s)
+        if answered and self._process.stdout.readline() == READY:
             self._is_ready = True
             return
         self.stop()
@@ -172,10 +172,7 @@ class DriverProcess:
 
     def stop(self) -> None:
         """End it: an idle driver ends with its input, a busy one when it is told."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
+        self._process.stdin.close()
         end(self._process)
         self._process.stdout.close()
 
@@ -186,12 +183,8 @@ class DriverProcess:
         write_job(job, job_file)
         patience_s = 2 * job.load.planned_s + START_ALLOWANCE_S + job.timeouts.response_s
         deadline = time.monotonic() + patience_s
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
         try:
-            stdin.write(f"{job_file}\n".encode())
-            stdin.flush()
+            self._process.stdin.write(f"{job_file}\n".encode())
         except BrokenPipeError:
             return "driver-died"
         due = time.monotonic()
@@ -201,10 +194,10 @@ class DriverProcess:
             # By the clock, and not a pause after each reading: what one takes does not add up.
             now = time.monotonic()
             due = max(due + READING_INTERVAL_S, now)
-            answered, _, _ = select.select([stdout], [], [], due - now)
+            answered, _, _ = select.select([self._process.stdout], [], [], due - now)
             if answered:
                 # A line when the round is done, the end of the pipe when the process is.
-                done = stdout.readline() == DONE
+                done = self._process.stdout.readline() == DONE
                 break
             if target is not None and not target.is_alive:
                 return "target-died"

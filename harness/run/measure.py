@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from loopmark.harness.drivers.catalog import DRIVERS
+from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.process_pool import ProcessPool
 from loopmark.harness.launch.process_reaper import reaped
@@ -58,6 +60,7 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
     started = time.monotonic()
     with (
         reaped() as token,
+        _fork_servers(request) as servers,
         provision(request.targets, token, request.run_id, pinning.database) as provided,
     ):
         if provided is None or not provided.database.facts.embedded:
@@ -65,22 +68,35 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
         folder = RunFolder.create(out, request.run_id)
         record = _begun(request, provided, pinning)
         with RunJournal(folder, record, observer, started) as journal:
-            measuring = _Measuring(request, journal, provided)
+            measuring = _Measuring(request, journal, provided, servers)
             # What reads the target must not take the driver's processor from it.
             with staying_on(pinning.target):
                 measuring.all_blocks()
+
+
+def _fork_servers(request: RunRequest) -> ProcessPool[ForkServer]:
+    """One for each driver: they import it while the database and the targets start."""
+    servers = ProcessPool(lambda name, _: ForkServer(DRIVERS[name]))
+    for name in sorted({cell.driver for cell in request.cells}):
+        servers.launch(name)
+    return servers
 
 
 class _Measuring:
     """The state of one run while it is carried out."""
 
     def __init__(
-        self, request: RunRequest, journal: RunJournal, provided: Provision | None
+        self,
+        request: RunRequest,
+        journal: RunJournal,
+        provided: Provision | None,
+        servers: ProcessPool[ForkServer],
     ) -> None:
         self._request = request
         self._journal = journal
         self._folder = journal.folder
         self._provided = provided
+        self._servers = servers
         largest = max(cell.load.concurrency for cell in request.cells)
         count = max(largest, SEEDED_ACCOUNTS) if request.locustfile is None else 0
         self._tokens = _bearer_tokens(request.run_id, count)
@@ -131,7 +147,7 @@ class _Measuring:
                 )
             started.add(name)
             log = logs / f"{label}-driver-{number}-{name}.log"
-            return DriverProcess(name, log, cpus, workers)
+            return DriverProcess(name, self._servers.ready(name), log, cpus, workers)
 
         return ProcessPool(start)
 

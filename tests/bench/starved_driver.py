@@ -22,6 +22,8 @@ import pandas as pd
 
 from loopmark.harness.analysis.summaries import summarise
 from loopmark.harness.commands.plans import catalog_targets
+from loopmark.harness.drivers.catalog import DRIVERS
+from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.launch.process_reaper import end, reaped, temporary_folder
 from loopmark.harness.launch.processors import assign, available, staying_on
 from loopmark.harness.launch.provision import provision
@@ -61,7 +63,8 @@ def main(trials: int) -> None:
         environment, cpus = provided.environment, pinning.target
         target = RunningTarget(reference, folder, TARGET, provided=environment, cpus=cpus)
         target.wait_until_ready()
-        driver = DriverProcess("native", folder / "driver.log", pinning.driver)
+        server = ForkServer(DRIVERS["native"])
+        driver = DriverProcess("native", server, folder / "driver.log", pinning.driver)
         try:
             for load, starved in _order(trials):
                 busy = _busy_loop(pinning.driver) if starved else _nothing()
@@ -73,6 +76,7 @@ def main(trials: int) -> None:
                 sys.stderr.write(f"{cell.validity.state} {why}\n")
         finally:
             driver.stop()
+            server.stop()
             target.stop()
     _tell(found)
 

@@ -1,6 +1,6 @@
 """The process of the `locust` driver; `job_loop` says how it is told what to drive.
 
-python -m … [--workers N [--listen HOST:PORT]]
+python -m … [--workers N (--listen HOST:PORT | --fork-server FD)]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from locust.exception import RPCError
 
 from loopmark.harness.drivers.locust_driver.arguments import parsed
 from loopmark.harness.drivers.locust_driver.flows.local import LocalDriver
+from loopmark.harness.drivers.locust_driver.locustfile import driver as users
 from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError, end_on
 from loopmark.harness.drivers.locust_driver.workers.deliveries import WorkerFailedError
 from loopmark.harness.drivers.locust_driver.workers.distributed import DistributedDriver
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         end_on(signal.SIGTERM, instead=end_round, over=lambda: is_done)
         if chosen.workers:
-            driver = DistributedDriver(chosen.workers, chosen.listen)
+            driver = DistributedDriver(chosen)
             driver.gather()
             answers.write(READY)
             answers.flush()
@@ -61,8 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _drive(job: LoadJob, driver: LocalDriver | DistributedDriver) -> DriverReport | None:
     if job.locustfile is None:
         return driver.drive(job, scenario_of(job))
-    from loopmark.harness.drivers.locust_driver.locustfile import driver as users  # noqa: PLC0415 - flows start without the live page
-
     if driver.pool is None:
         return users.drive(job, job.locustfile)
     return users.drive_on_workers(job, job.locustfile, driver.pool)

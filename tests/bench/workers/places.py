@@ -16,6 +16,8 @@ from typing import Self
 import pandas as pd
 import pyarrow.parquet as pq
 
+from loopmark.harness.drivers.catalog import DRIVERS
+from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.launch.ports import HOST, free_port
 from loopmark.harness.launch.process_reaper import end
 from loopmark.harness.run.driver_process import Drive, DriverProcess
@@ -101,7 +103,9 @@ class Crew:
             if master is not None:
                 listen = str(Address(master.address, free_port(master.address)))
             log = self._folder / f"driver-{self._count}.log"
-            self._driver = DriverProcess("locust", log, (), Workers(self._count, listen))
+            server = ForkServer(DRIVERS["locust"])
+            self._stack.callback(server.stop)
+            self._driver = DriverProcess("locust", server, log, (), Workers(self._count, listen))
         self._stack.callback(self._driver.stop)
         for host in self._hosts[1:]:
             place, _, port = listen.rpartition(":")

@@ -1,4 +1,4 @@
-"""The Locust driver's process as tests start it, with the limits of `hostile_server`.
+"""The Locust driver's process as tests have it started, with the limits of `hostile_server`.
 
 Behind the path of each job stands what its scenario is: which flow of `tried_flows`, made of what,
 and what warms up.

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +13,13 @@ from typing import Any
 
 import pandas as pd
 
+from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.drivers.process.job_files import read_report, write_job
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.scenario import Scenario
 from tests.harness.drivers.driving import HANG_S, samples_of
+from tests.harness.drivers.locust_server import CHILD, TriedProcess
 from tests.harness.drivers.tried_flows import Asking
-
-ROOT = Path(__file__).parents[3]
 
 
 class DriverEndedError(Exception):
@@ -30,10 +27,15 @@ class DriverEndedError(Exception):
 
 
 class LocustProcess:
-    """Starts the driver when it is needed, again where a job has ended it."""
+    """Starts the driver when it is needed, again where a job has ended it.
 
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+    Args:
+        server: Starts it; None for the one that all tests share.
+    """
+
+    def __init__(self, server: ForkServer | None = None) -> None:
+        self._server = server
+        self._process: TriedProcess | None = None
 
     @contextmanager
     def running(self) -> Iterator[LocustProcess]:
@@ -42,14 +44,12 @@ class LocustProcess:
         finally:
             self.stop()
 
-    def begin(self, given: LoadJob, asked: Scenario) -> subprocess.Popen[bytes]:
+    def begin(self, given: LoadJob, asked: Scenario) -> TriedProcess:
         """Tell the process a job, and do not wait for it."""
         process = self._started()
         file = Path(given.report).with_name("job.json")
         write_job(given, file)
-        assert process.stdin is not None
-        process.stdin.write(f"{file}\t{_told(asked)}\n".encode())
-        process.stdin.flush()
+        process.process.stdin.write(f"{file}\t{_told(asked)}\n".encode())
         return process
 
     def drive(self, given: LoadJob, asked: Scenario) -> tuple[DriverReport, pd.DataFrame]:
@@ -59,12 +59,10 @@ class LocustProcess:
             DriverEndedError: The process has ended within it.
         """
         process = self.begin(given, asked)
-        assert process.stdout is not None
-        assert select([process.stdout], [], [], HANG_S)[0], "it hangs"
-        if process.stdout.readline() != b"done\n":
-            _, problems = process.communicate(timeout=HANG_S)
+        assert select([process.process.stdout], [], [], HANG_S)[0], "it hangs"
+        if process.process.stdout.readline() != b"done\n":
             self._process = None
-            raise DriverEndedError(problems.decode())
+            raise DriverEndedError(process.ended()[2].decode())
         report = read_report(Path(given.report))
         assert report is not None
         return report, samples_of(given)
@@ -77,39 +75,30 @@ class LocustProcess:
 
     def forget_peak(self) -> None:
         """Let `peak_bytes` tell the most from now on; Linux only."""
-        Path(f"/proc/{self._started().pid}/clear_refs").write_text("5", encoding="ascii")
+        Path(f"/proc/{self._started().process.pid}/clear_refs").write_text("5", encoding="ascii")
 
     def peak_bytes(self) -> int:
         """The most memory that the process has had; Linux only."""
         assert self._process is not None
-        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        status = Path(f"/proc/{self._process.process.pid}/status").read_text(encoding="ascii")
         return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
     def signal_end(self) -> tuple[int, bytes, bytes]:
         """Tell the process to end; returns its exit code and what it wrote."""
         process, self._process = self._process, None
         assert process is not None
-        process.send_signal(signal.SIGTERM)
-        out, problems = process.communicate(timeout=HANG_S)
-        return process.returncode, out, problems
+        process.process.send_signal(signal.SIGTERM)
+        return process.ended()
 
     def stop(self) -> None:
         """Let the process end by itself, as its parent's end would."""
         process, self._process = self._process, None
         if process is not None:
-            _, problems = process.communicate(timeout=HANG_S)
-            assert (process.returncode, problems) == (0, b"")
+            assert process.ended() == (0, b"", b"")
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> TriedProcess:
         if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.harness.drivers.locust_child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
-            )
+            self._process = TriedProcess(CHILD, server=self._server)
         return self._process
 
 

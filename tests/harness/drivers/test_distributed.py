@@ -8,7 +8,6 @@ import select
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -21,15 +20,18 @@ import psutil
 import pytest
 
 from loopmark.harness import __version__
+from loopmark.harness.drivers.process.forked_process import ForkedProcess
 from loopmark.harness.drivers.process.job_files import read_report, write_job
 from loopmark.harness.drivers.process.job_loop import DONE, ENDED_EARLY, READY
 from loopmark.harness.launch.ports import free_port
+from loopmark.harness.launch.process_reaper import end
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.load import FlowLoad
 from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from tests.harness.drivers.driving import Server, job, ok, samples_of
+from tests.harness.drivers.locust_server import HANG_S, TriedProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -37,9 +39,6 @@ DRIVER = "loopmark.harness.drivers.locust_driver"
 WORKER = f"{DRIVER}.workers.worker"
 WAIT = "/api/v2/wait?seconds=0.5&on=timer"
 ANSWER = ok(b'{"status": "success", "waited_s": 0.5, "on": "timer"}')
-HANG_S = 60.0
-"""Tells a hang from a machine on which several processes start at once."""
-
 LATEST_END_S = 10.0
 """Of a round that lost a worker, after its planned end."""
 
@@ -69,16 +68,11 @@ class Driver:
     """The driver's process, and what it is told."""
 
     def __init__(self, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", DRIVER, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self.tried = TriedProcess(DRIVER, *arguments, forks="--listen" not in arguments)
+        self.process = self.tried.process
 
     async def line(self) -> bytes:
         stdout = self.process.stdout
-        assert stdout is not None
         ready, _, _ = await asyncio.to_thread(select.select, [stdout], [], [], HANG_S)
         assert ready, "it says nothing"
         return stdout.readline()
@@ -86,9 +80,7 @@ class Driver:
     def ask(self, given: LoadJob) -> None:
         file = Path(given.report).with_suffix(".job.json")
         write_job(given, file)
-        assert self.process.stdin is not None
         self.process.stdin.write(f"{file}\n".encode())
-        self.process.stdin.flush()
 
     async def drive(self, given: LoadJob) -> tuple[DriverReport, pd.DataFrame]:
         self.ask(given)
@@ -104,31 +96,24 @@ class Driver:
         return self.workers()
 
     def workers(self) -> list[psutil.Process]:
-        children = psutil.Process(self.process.pid).children()
-        return [one for one in children if one.status() != psutil.STATUS_ZOMBIE]
+        servers = psutil.Process(self.process.pid).children()
+        watchers = [watcher for server in servers for watcher in server.children()]
+        return [worker for watcher in watchers for worker in watcher.children()]
 
     async def code(self) -> int:
         """Its exit code, once it has ended."""
         return await asyncio.to_thread(self.process.wait, HANG_S)
 
     def close(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        with suppress(BrokenPipeError):
-            self.process.stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(HANG_S)
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
+        _, _, said = self.tried.ended()
+        sys.stderr.write(said.decode())
+        end(self.process)  # And its workers with it.
 
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[Driver]:
     """A driver with two workers: to start three processes takes longer than most rounds."""
     found = Driver("--workers", "2")
-    assert found.process.stdout is not None
     assert found.process.stdout.readline() == READY
     yield found
     found.close()
@@ -154,10 +139,21 @@ async def driver(*arguments: str) -> AsyncIterator[Driver]:
         await asyncio.to_thread(found.close)
 
 
-async def worker(
+def worker(port: int) -> tuple[ForkedProcess, asyncio.Task[str]]:
+    """A worker for a master on this port, and what it says to the end."""
+    tried = TriedProcess(WORKER, "--master", "127.0.0.1", "--port", str(port))
+
+    async def words() -> str:
+        _, _, said = await asyncio.to_thread(tried.ended)
+        return said.decode()
+
+    return tried.process, asyncio.create_task(words())
+
+
+async def worker_of(
     port: int, *before: str, program: tuple[str, ...] = ("-m", WORKER)
 ) -> tuple[Process, asyncio.Task[str]]:
-    """A worker for a master on this port, and what it says to the end."""
+    """Another one, of a program of its own."""
     process = await asyncio.create_subprocess_exec(
         *(*before, sys.executable, *program, "--master", "127.0.0.1", "--port", str(port)),
         stderr=asyncio.subprocess.PIPE,
@@ -226,7 +222,7 @@ async def test_a_killed_worker_costs_its_share_and_the_next_round_has_another(
     async with server() as (_, url):
         load = Closed(users=6, duration_s=2.0, warmup_s=0.1)
         given = asked(url, load, tmp_path)
-        victim = next(one for one in await two.driving(given) if one.cmdline()[-1].endswith("/1"))
+        victim, _ = await two.driving(given)
         await asyncio.sleep(1.5)
         victim.kill()
         begun = time.monotonic()
@@ -235,14 +231,15 @@ async def test_a_killed_worker_costs_its_share_and_the_next_round_has_another(
         report, samples = told(given)
         lost = [one for one in report.workers if one.lost]
         assert [one.lost for one in lost] == ["ended by signal 9"]
-        assert lost[0].name == f"{socket.gethostname()}/1"
+        names = {f"{socket.gethostname()}/{number}" for number in (1, 2)}
+        assert {one.name for one in report.workers} == names
         assert lost[0].samples > 0, "what it had delivered is kept"
         assert sum(one.samples for one in report.workers) == len(samples) == report.requests
         assert samples["user"].nunique() == 6
 
         report, samples = await two.drive(asked(url, Burst(4), tmp_path, 1))
         assert [one.lost for one in report.workers] == ["", ""]
-        assert len({one.name for one in report.workers}) == 2, "the next has its name"
+        assert {one.name for one in report.workers} == names, "the next has its name"
         assert len(samples) == 4
 
 
@@ -305,9 +302,9 @@ async def test_a_target_that_refuses_is_not_driven(two: Driver, tmp_path: Path) 
 async def test_workers_come_from_elsewhere_and_leave_with_the_master(tmp_path: Path) -> None:
     port = free_port()
     listening = ("--workers", "2", "--listen", f"127.0.0.1:{port}")
-    one, one_words = await worker(port)  # Before there is a master: it waits.
+    one, one_words = worker(port)  # Before there is a master: it waits.
     async with server() as (found, url), driver(*listening) as two:
-        other, other_words = await worker(port)
+        other, other_words = worker(port)
         assert await two.line() == READY
         report, samples = await two.drive(asked(url, Burst(6), tmp_path))
         assert len(samples) == found.requests[WAIT] == 6
@@ -324,7 +321,7 @@ async def test_a_worker_that_is_told_to_end_delivers_and_is_missed(tmp_path: Pat
         server() as (_, url),
         driver("--workers", "2", "--listen", f"127.0.0.1:{port}") as two,
     ):
-        (leaver, words), (_, others) = [await worker(port) for _ in range(2)]
+        (leaver, words), (_, others) = [worker(port) for _ in range(2)]
         assert await two.line() == READY
         given = asked(url, Closed(users=4, duration_s=2.0, warmup_s=0.0), tmp_path)
         await two.driving(given)
@@ -361,8 +358,8 @@ async def test_another_clock_is_aligned(tmp_path: Path) -> None:
         server() as (_, url),
         driver("--workers", "2", "--listen", f"127.0.0.1:{port}") as two,
     ):
-        _, words = await worker(port, *in_another_time(5000))
-        _, others = await worker(port)
+        _, words = await worker_of(port, *in_another_time(5000))
+        _, others = worker(port)
         assert await two.line() == READY
         begun_ns = time.monotonic_ns()
         load = Closed(users=4, duration_s=0.5, warmup_s=0.1)
@@ -393,12 +390,12 @@ async def test_another_version_is_refused_with_both() -> None:
         f"runpy.run_module({WORKER!r}, run_name='__main__', alter_sys=True)\n"
     )
     async with driver("--workers", "1", "--listen", f"127.0.0.1:{port}") as one:
-        process, words = await worker(port, program=("-c", older))
+        process, words = await worker_of(port, program=("-c", older))
         said = await words
         assert process.returncode == 2
         assert f"the master runs Loopmark {__version__} with Locust " in said
         assert "this worker Loopmark 0.0.9 with Locust " in said
-        _, words = await worker(port)
+        _, words = worker(port)
         assert await one.line() == READY, "the right version is still welcome"
         one.process.terminate()
         await words
@@ -407,9 +404,9 @@ async def test_another_version_is_refused_with_both() -> None:
 async def test_a_worker_too_many_is_told_so() -> None:
     port = free_port()
     async with driver("--workers", "1", "--listen", f"127.0.0.1:{port}") as one:
-        _, first = await worker(port)
+        _, first = worker(port)
         assert await one.line() == READY
-        late, words = await worker(port)
+        late, words = worker(port)
         assert "it has all of its 1 workers" in await words
         assert late.returncode == 2
     await first
@@ -440,7 +437,7 @@ async def _who_find_none(tmp_path: Path) -> None:
     try:
         async with server() as (_, url):
             ports = (free_port(), int(url.rpartition(":")[2]), plain)
-            found = [await worker(port) for port in ports]
+            found = [worker(port) for port in ports]
             said = await asyncio.gather(*(words for _, words in found))
     finally:
         master.kill()
@@ -483,7 +480,7 @@ async def test_a_flow_that_fails_ends_the_driver_by_name(tmp_path: Path) -> None
         server() as (_, url),
         driver("--workers", "1", "--listen", f"127.0.0.1:{port}") as one,
     ):
-        _, words = await worker(port, program=("-c", failing))
+        _, words = await worker_of(port, program=("-c", failing))
         assert await one.line() == READY
         one.ask(asked(url, Burst(4), tmp_path))
         assert await one.line() == b"", "it has ended"

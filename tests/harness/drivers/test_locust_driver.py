@@ -21,7 +21,8 @@ from loopmark.harness.vocabulary.sample import ErrorKind
 from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import HANG_S, WARM, Server, job, samples_of, scenario
 from tests.harness.drivers.http.test_transport import always_ok, served
-from tests.harness.drivers.locust_process import ROOT, DriverEndedError, LocustProcess
+from tests.harness.drivers.locust_process import DriverEndedError, LocustProcess
+from tests.harness.drivers.locust_server import ROOT, started_server
 from tests.harness.drivers.tried_flows import faulty, one_step, two_steps
 
 pytestmark = pytest.mark.anyio
@@ -50,14 +51,17 @@ async def test_one_process_drives_rounds_one_after_the_other(
 
 
 async def test_a_target_behind_tls_is_driven(
-    certificate: Certificate, own: LocustProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.chain))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate.chain, certificate.key)
     load = Closed(users=3, duration_s=0.2, warmup_s=0.0)
-    async with served(always_ok, context) as url:
-        _, samples = await own.drive_beside(job(url, load, tmp_path), scenario(one_step))
+    server = started_server()
+    with LocustProcess(server=server).running() as own:
+        async with served(always_ok, context) as url:
+            _, samples = await own.drive_beside(job(url, load, tmp_path), scenario(one_step))
+    server.stop()
     assert len(samples) > 10
     assert set(samples["error"]) == {""}
     assert set(samples["connected_ns"]) == {0}, "the warmed connections are kept"

@@ -29,6 +29,7 @@ from loopmark.harness.vocabulary.job import DriverReport, LoadJob, LocustfilePar
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import Inspection, LocustfileChoice
 from loopmark.harness.vocabulary.sample import ErrorKind
+from tests.harness.drivers.locust_server import locust_server
 from tests.harness.drivers.locustfile_target import SLOW_S, CountingTarget
 
 FEW = Population(users=3, spawn_rate=100.0, run_time_s=1.0)
@@ -93,7 +94,7 @@ class Driver:
             locustfile=LocustfilePart(choice, web_port),
         )
         self.log = folder / "log"
-        self.process = DriverProcess("locust", self.log, ())
+        self.process = DriverProcess("locust", locust_server(), self.log, ())
 
     def drive(self) -> Driven:
         try:

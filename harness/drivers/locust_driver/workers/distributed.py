@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from loopmark.harness.drivers.locust_driver.arguments import Arguments
 from loopmark.harness.drivers.locust_driver.flows.engine import connected_environment
 from loopmark.harness.drivers.locust_driver.flows.round import EndedError
 from loopmark.harness.drivers.locust_driver.native_thread import NativeThread
@@ -13,7 +14,6 @@ from loopmark.harness.drivers.locust_driver.workers.worker_pool import WorkerPoo
 from loopmark.harness.drivers.pacing.load_models import settle_s
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.samples import SampleFile
-from loopmark.harness.vocabulary.address import Address
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.scenario import Scenario
 
@@ -29,8 +29,7 @@ class DistributedDriver:
     """Any number of rounds on the workers of one master.
 
     Args:
-        count: How many workers.
-        listen: Where workers of other machines come to; None to start them here.
+        chosen: How many workers, and where they come from.
 
     Attributes:
         pool: The workers.
@@ -39,8 +38,8 @@ class DistributedDriver:
         RPCError: Nothing can listen there.
     """
 
-    def __init__(self, count: int, listen: Address | None) -> None:
-        self.pool = WorkerPool(connected_environment(), count, listen)
+    def __init__(self, chosen: Arguments) -> None:
+        self.pool = WorkerPool(connected_environment(), chosen)
         self._is_driving = False
 
     def gather(self) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,12 +16,14 @@ from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import STATE_MISSING, MasterRunner
 
+from loopmark.harness.drivers.locust_driver.arguments import Arguments
 from loopmark.harness.drivers.locust_driver.flows.round import EndedError
 from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError
 from loopmark.harness.drivers.locust_driver.workers import messages
+from loopmark.harness.drivers.locust_driver.workers.worker import Worker
+from loopmark.harness.drivers.process.forked_process import ForkedProcess
 from loopmark.harness.drivers.recording.clock import clock, clock_id
 from loopmark.harness.drivers.recording.clock_offset import Exchange, Offset, offset
-from loopmark.harness.vocabulary.address import Address
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +84,7 @@ class WorkerPool:
 
     Args:
         environment: Locust's; it gets a master's runner.
-        count: How many workers there are to be.
-        listen: Where they come to from other machines; None to start them here.
+        chosen: How many workers there are to be, and where they come from.
 
     Attributes:
         is_ended: Whether the round under way is to end.
@@ -95,8 +94,9 @@ class WorkerPool:
         RPCError: Nothing can listen there.
     """
 
-    def __init__(self, environment: Environment, count: int, listen: Address | None) -> None:
-        self._count = count
+    def __init__(self, environment: Environment, chosen: Arguments) -> None:
+        self._count = chosen.workers
+        listen = chosen.listen
         self._starts_them = listen is None
         self.is_ended = self.is_patient = False
         self._is_closed = self._was_complete = False
@@ -105,7 +105,9 @@ class WorkerPool:
         self._gone: dict[str, str] = {}
         self._left: set[str] = set()
         self._missed_since: dict[str, float] = {}
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._processes: dict[int, ForkedProcess] = {}
+        fd = chosen.fork_server
+        self._fork_server = None if fd is None else socket.socket(fileno=fd)
         self._names: dict[int, str] = {}
         self._clock = clock_id()
         address = (HERE, 0) if listen is None else (listen.host, listen.port)
@@ -277,17 +279,17 @@ class WorkerPool:
                 self.dismiss(worker, why)
 
     def _start_missing(self) -> None:
-        command = [sys.executable, "-P", "-m", f"{__package__}.worker"]
-        command += ["--master", HERE, "--port", str(self._runner.server.port)]
+        assert self._fork_server, "whoever is to start workers is given one"
+        arguments = ["--master", HERE, "--port", str(self._runner.server.port)]
         taken = {self._names[pid] for pid in self._processes}
         for number in range(1, self._count + 1):
             # The same name for whoever takes a place: it is one row of a report.
             name = f"{socket.gethostname()}/{number}"
             if name in taken:
                 continue
-            # Not our output: who reads it waits for the end of all that hold it.
-            process = subprocess.Popen(  # noqa: S603 - our own module
-                [*command, "--name", name], stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno()
+            # Standard input is that of nobody, and output goes where errors go, as here.
+            process = ForkedProcess(
+                self._fork_server, Worker.__module__, [*arguments, "--name", name], (0, 1, 2)
             )
             self._processes[process.pid] = process
             self._names[process.pid] = name
