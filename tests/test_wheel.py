@@ -24,7 +24,7 @@ title = "Every driver once"
 [[measure]]
 scenarios = ["read-mostly"]
 targets = ["async"]
-drivers = ["native", "locust"]
+drivers = ["native", "httpx", "locust"]
 loads = [{ model = "closed", users = 2, duration_s = 0.3 }]
 rounds = 1
 [[measure]]

@@ -297,7 +297,7 @@ def test_a_driver_that_cannot_drive_a_scenario_is_refused(
     loopmark: Loopmark, plan: Callable[[str], str]
 ) -> None:
     text = PLAN.replace('["create-fresh", "crud"]', '["crud-client"]').replace(
-        'targets = ["sync", "async"]', 'targets = ["async"]\ndrivers = ["native", "locust"]'
+        'targets = ["sync", "async"]', 'targets = ["async"]\ndrivers = ["httpx", "locust"]'
     )
     done = loopmark("run", plan(text))
     assert done.returncode == 2

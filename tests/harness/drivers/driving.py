@@ -121,6 +121,10 @@ class Server:
             for head in self.heads
         }
 
+    def answer(self, head: str, _body: bytes) -> bytes:
+        """What is written for a request."""
+        return self.answers.get(head.split(" ", 2)[1], ok())
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1000)
@@ -139,14 +143,14 @@ class Server:
                 self.heads.append(head)
                 path = head.split(" ", 2)[1]
                 length = head.lower().partition("content-length: ")[2].split("\r\n")[0]
-                self.bodies.append(await reader.readexactly(int(length or 0)))
+                self.bodies.append(body := await reader.readexactly(int(length or 0)))
                 self.requests[path] += 1
                 if path != WARM.path:
                     self.in_flight += 1
                     self.most_in_flight = max(self.in_flight, self.most_in_flight)
                     await asyncio.sleep(self.delay_s)
                     self.in_flight -= 1
-                writer.write(self.answers.get(path, ok()))
+                writer.write(self.answer(head, body))
                 await writer.drain()
         self._writers.discard(writer)
         writer.close()

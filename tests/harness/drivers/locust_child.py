@@ -1,7 +1,7 @@
 """The Locust driver's process as tests have it started, with the limits of `hostile_server`.
 
 Behind the path of each job stands what its scenario is: which flow of `tried_flows`, made of what,
-and what warms up.
+and what warms up; or which of the catalog it is.
 """
 
 # ruff: noqa: I001 - importing the driver patches the standard library, which must come first
@@ -24,6 +24,8 @@ from tests.harness.drivers.hostile_server import ANSWER_BYTES, CLOSING_RACE_NS
 
 def tried(told: str) -> Scenario:
     asked = json.loads(told)
+    if "scenario" in asked:
+        return SCENARIOS[asked["scenario"]]
     flow = getattr(tried_flows, asked["flow"])
     if asked["names"]:
         flow = flow(asked["names"]).flow

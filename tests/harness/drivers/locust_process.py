@@ -17,6 +17,7 @@ from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.drivers.process.job_files import read_report, write_job
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.scenario import Scenario
+from loopmark.scenarios.catalog import SCENARIOS
 from tests.harness.drivers.driving import HANG_S, samples_of
 from tests.harness.drivers.locust_server import CHILD, TriedProcess
 from tests.harness.drivers.tried_flows import Asking
@@ -103,6 +104,8 @@ class LocustProcess:
 
 
 def _told(asked: Scenario) -> str:
+    if asked.name in SCENARIOS:
+        return json.dumps({"scenario": asked.name})
     flow: Any = asked.flow
     owner = getattr(flow, "__self__", None)
     asking = owner if isinstance(owner, Asking) else None

@@ -50,6 +50,7 @@ from tests.harness.drivers.driving import (
     Server,
     Steps,
     drive,
+    drive_by_httpx,
     driven,
     job,
     ok,
@@ -126,20 +127,23 @@ async def test_the_same_seed_makes_the_same_choices_with_every_driver(
     locust: LocustProcess, tmp_path: Path
 ) -> None:
     asked = []
-    for by in (drive, drive, locust.drive_beside):
+    for by in (drive, drive, drive_by_httpx, locust.drive_beside):
         server = Server()
         await driven(server, choosing, Burst(4), tmp_path, by=by)
         asked.append(server.requests)
-    assert asked[0] == asked[1] == asked[2]
+    assert asked.count(asked[0]) == len(asked)
     assert set(asked[0].values()) == {1, 4}, "each user's own, and the warm-up"
 
 
 async def test_requests_are_the_same_on_the_wire_with_every_driver(
     locust: LocustProcess, tmp_path: Path
 ) -> None:
-    asked = []
-    for by in (drive, locust.drive_beside):
-        server = Server()
+    asked, by_httpx = [], Server()
+    for by, server in (
+        (drive, Server()),
+        (locust.drive_beside, Server()),
+        (drive_by_httpx, by_httpx),
+    ):
         async with server.running() as url:
             given = job(f"{url}/below/this", Burst(1), tmp_path)
             server.answers = {"/below/this/warm": ok()}
@@ -150,6 +154,10 @@ async def test_requests_are_the_same_on_the_wire_with_every_driver(
         asked.append(([head.replace(port, "PORT") for head in server.heads], server.bodies))
     assert asked[0] == asked[1]
     heads, bodies = asked[1]
+    assert [head.split("\r\n")[0] for head in by_httpx.heads] == [
+        head.split("\r\n")[0] for head in heads
+    ], "httpx has headers of its own beside"
+    assert by_httpx.bodies == bodies
     assert heads[4].startswith("GET /below/this/search?q=a+b%26c HTTP/1.1")
     assert bodies[1:4] == [
         json.dumps(
