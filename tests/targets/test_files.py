@@ -21,16 +21,28 @@ from loopmark.targets import schema
 from loopmark.targets.text_analysis import Analysis, TextAnalysis, most_at_once
 from tests.targets.conftest import (
     DEADLINE_S,
+    IMPLEMENTATIONS,
     SEEDS,
     TOKENS,
-    Target,
+    LocalTarget,
+    ServedTarget,
     first_answer,
-    heed_permissions,
+    local_client,
+    running,
+    served_client,
     serving,
     tables,
 )
 
+pytestmark = [
+    pytest.mark.anyio,
+    # A file that a thread opens for a coroutine which is cancelled meanwhile is closed when nothing
+    # refers to it any more. Whether any stays open, a test looks for itself.
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+]
+
 PROCESS = "/api/v2/files/process"
+AUTH = {"Authorization": f"Bearer {TOKENS[0]}"}
 WAYS = [
     {"reader": reader, "analysis": analysis, "pool": pool, "max_concurrent": limit}
     for reader, (analysis, pool), limit in product(
@@ -72,6 +84,14 @@ UNUSABLE_NAMES = {
 }
 
 
+@contextmanager
+def seeded_tables(database_url: str) -> Iterator[str]:
+    with tables(database_url) as (name, engine):
+        with engine.begin() as connection:
+            schema.reset(connection, TOKENS, SEEDS)
+        yield name
+
+
 def truth(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     text = content.decode()
@@ -84,76 +104,77 @@ def truth(path: Path) -> dict[str, Any]:
     }
 
 
-def open_in_corpus(target: Target) -> list[str]:
-    """What the server and its processes have open there."""
-    server = psutil.Process(target.process.popen.pid)
+def open_in_corpus(target: LocalTarget) -> list[str]:
+    """What this process and those of its pools have open there."""
+    this = psutil.Process()
     return [
         file.path
-        for process in (server, *server.children(recursive=True))
+        for process in (this, *this.children(recursive=True))
         for file in process.open_files()
         if Path(file.path).is_relative_to(target.corpus)
     ]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(map(str, way.values())))
-def test_the_files_are_counted_rightly_and_in_order(
-    client: httpx.Client, target: Target, way: dict[str, Any]
+async def test_the_files_are_counted_rightly_and_in_order(
+    client: httpx.AsyncClient, target: LocalTarget
 ) -> None:
-    answer = client.post(PROCESS, json={"files": NAMES} | way)
-    assert answer.status_code == 200, answer.text
-    body = answer.json()
-    assert body["status"] == "success"
-    assert body["files"] == [truth(target.corpus / name) for name in NAMES]
-    assert body["bytes"] == sum(one["bytes"] for one in body["files"])
-    assert 1 <= body["max_concurrent_seen"] <= (way["max_concurrent"] or len(NAMES))
+    expected = [truth(target.corpus / name) for name in NAMES]
+    for way in WAYS:
+        answer = await client.post(PROCESS, json={"files": NAMES} | way)
+        assert answer.status_code == 200, (way, answer.text)
+        body = answer.json()
+        assert body["status"] == "success"
+        assert body["files"] == expected, way
+        assert body["bytes"] == sum(one["bytes"] for one in expected)
+        assert 1 <= body["max_concurrent_seen"] <= (way["max_concurrent"] or len(NAMES)), way
 
 
-def test_the_documented_five_at_once_is_the_default(client: httpx.Client) -> None:
+async def test_the_documented_five_at_once_is_the_default(client: httpx.AsyncClient) -> None:
     names = [f"1k-{n:03}.txt" for n in range(100)]
-    body = client.post(PROCESS, json={"files": names}).json()
+    body = (await client.post(PROCESS, json={"files": names})).json()
     assert [one["name"] for one in body["files"]] == names
     assert 1 <= body["max_concurrent_seen"] <= 5
 
 
-def test_without_a_limit_many_are_open_at_once(client: httpx.Client) -> None:
+async def test_without_a_limit_many_are_open_at_once(client: httpx.AsyncClient) -> None:
     names = [f"{size}-{n:03}.txt" for size in ("1k", "10k") for n in range(250)]
-    answer = client.post(PROCESS, json={"files": names, "max_concurrent": None})
+    answer = await client.post(PROCESS, json={"files": names, "max_concurrent": None})
     assert answer.status_code == 200
     seen = answer.json()["max_concurrent_seen"]
     assert seen > 1
     assert len(answer.json()["files"]) == 500
 
 
-def test_one_at_a_time_waits_for_the_service_each_time(client: httpx.Client) -> None:
+async def test_one_at_a_time_waits_for_the_service_each_time(client: httpx.AsyncClient) -> None:
     names = [f"1k-{n:03}.txt" for n in range(20)]
     began = time.monotonic()
-    body = client.post(PROCESS, json={"files": names, "max_concurrent": 1}).json()
+    body = (await client.post(PROCESS, json={"files": names, "max_concurrent": 1})).json()
     assert time.monotonic() - began >= 20 * 0.005
     assert body["max_concurrent_seen"] == 1
 
 
-def test_unusable_requests_are_422(client: httpx.Client) -> None:
+async def test_unusable_requests_are_422(client: httpx.AsyncClient) -> None:
     for body in UNUSABLE:
-        assert client.post(PROCESS, json=body).status_code == 422, body
+        assert (await client.post(PROCESS, json=body)).status_code == 422, body
 
 
-@pytest.mark.parametrize("name", UNUSABLE_NAMES)
-def test_a_name_that_is_none_is_422(client: httpx.Client, name: str) -> None:
-    answer = client.post(PROCESS, json={"files": ["1k-000.txt", name]})
-    assert answer.status_code == 422
-    detail = answer.json()["detail"]
-    assert detail.startswith(repr(name))
-    assert UNUSABLE_NAMES[name] in detail
+async def test_a_name_that_is_none_is_422(client: httpx.AsyncClient) -> None:
+    for name, reason in UNUSABLE_NAMES.items():
+        answer = await client.post(PROCESS, json={"files": ["1k-000.txt", name]})
+        assert answer.status_code == 422, name
+        detail = answer.json()["detail"]
+        assert detail.startswith(repr(name))
+        assert reason in detail
 
 
-def test_half_a_character_in_a_name_is_422(client: httpx.Client) -> None:
+async def test_half_a_character_in_a_name_is_422(client: httpx.AsyncClient) -> None:
     content, headers = rb'{"files": ["a\ud800.txt"]}', {"Content-Type": "application/json"}
-    answer = client.post(PROCESS, content=content, headers=headers)
+    answer = await client.post(PROCESS, content=content, headers=headers)
     assert answer.status_code == 422
 
 
 @contextmanager
-def beside(target: Target, name: str, make: Callable[[Path], object]) -> Iterator[str]:
+def beside(target: LocalTarget, name: str, make: Callable[[Path], object]) -> Iterator[str]:
     """Something in the corpus that does not belong there."""
     path = target.corpus / name
     make(path)
@@ -178,8 +199,8 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
-def test_what_is_no_text_file_is_422_and_never_waited_for(
-    client: httpx.Client, target: Target, kind: str
+async def test_what_is_no_text_file_is_422_and_never_waited_for(
+    client: httpx.AsyncClient, target: LocalTarget, kind: str
 ) -> None:
     if kind == "device" and os.geteuid() != 0:
         assert not os.environ.get("CI"), "CI runs as root"
@@ -188,54 +209,49 @@ def test_what_is_no_text_file_is_422_and_never_waited_for(
     with beside(target, f"bad-{kind}", make) as name:
         for way in WAYS:
             files = ["1k-000.txt", name, "1k-001.txt"]
-            answer = client.post(PROCESS, json={"files": files} | way)
+            answer = await client.post(PROCESS, json={"files": files} | way)
             assert answer.status_code == 422, way
             assert answer.json()["detail"].startswith(f"'{name}': {reason}. Give the name")
 
 
-def test_a_missing_file_is_404_and_the_others_leave_nothing_open(
-    client: httpx.Client, target: Target
+async def test_a_missing_file_is_404_and_the_others_leave_nothing_open(
+    client: httpx.AsyncClient, target: LocalTarget
 ) -> None:
     names = [f"10k-{n:03}.txt" for n in range(100)]
     names.insert(50, "absent.txt")
     for way in WAYS:
-        answer = client.post(PROCESS, json={"files": names} | way)
+        answer = await client.post(PROCESS, json={"files": names} | way)
         assert answer.status_code == 404, way
         assert answer.json()["detail"] == (
             "'absent.txt': it is not there. There is no such file in the corpus; correct the name."
         )
-    deadline = time.monotonic() + DEADLINE_S
-    while open_in_corpus(target):
-        assert time.monotonic() < deadline, "files stay open"
-        time.sleep(0.05)
+    async with asyncio.timeout(DEADLINE_S):
+        while open_in_corpus(target):
+            await asyncio.sleep(0.05)
 
 
-def test_an_unreadable_file_is_403(database_url: str, tmp_path: Path) -> None:
+async def test_an_unreadable_file_is_403(database_url: str, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine\n")
     (tmp_path / "mine.txt").chmod(0)
     socket = make_url(database_url).query.get("host", "")
-    with tables(database_url) as (name, engine), open_to_all(str(socket)):
-        with engine.begin() as connection:
-            schema.reset(connection, TOKENS, SEEDS)
-        for variant in ("sync", "async"):
+    with seeded_tables(database_url) as name, open_to_all(str(socket)):
+        for variant in IMPLEMENTATIONS:
             with serving(
                 variant,
-                heed_permissions,
-                DATABASE_URL=database_url,
-                DATABASE_SCHEMA=name,
-                CORPUS=str(tmp_path),
+                {
+                    "DATABASE_URL": database_url,
+                    "DATABASE_SCHEMA": name,
+                    "CORPUS": str(tmp_path),
+                },
+                heeds_permissions=True,
             ) as process:
                 assert first_answer(process).status_code == 200
-                for way in WAYS:
-                    answer = httpx.post(
-                        f"{process.url}{PROCESS}",
-                        json={"files": ["mine.txt"]} | way,
-                        headers={"Authorization": f"Bearer {TOKENS[0]}"},
-                        timeout=DEADLINE_S,
-                        verify=False,
-                    )
-                    assert answer.status_code == 403
-                    assert answer.json()["detail"].startswith("'mine.txt': Permission denied. ")
+                async with served_client(process.url, AUTH) as client:
+                    for way in WAYS:
+                        answer = await client.post(PROCESS, json={"files": ["mine.txt"]} | way)
+                        assert answer.status_code == 403, way
+                        detail = answer.json()["detail"]
+                        assert detail.startswith("'mine.txt': Permission denied. ")
 
 
 @contextmanager
@@ -252,98 +268,93 @@ def open_to_all(folder: str) -> Iterator[None]:
         Path(folder).chmod(mode)
 
 
-def test_without_a_corpus_the_answer_names_the_variable(database_url: str) -> None:
-    with tables(database_url) as (name, engine):
-        with engine.begin() as connection:
-            schema.reset(connection, TOKENS, SEEDS)
-        for variant in ("sync", "async"):
-            with serving(variant, DATABASE_URL=database_url, DATABASE_SCHEMA=name) as process:
-                assert first_answer(process).status_code == 200
-                headers = {"Authorization": f"Bearer {TOKENS[0]}"}
-                with httpx.Client(base_url=process.url, headers=headers, verify=False) as client:
-                    answer = client.post(PROCESS, json={"files": ["1k-000.txt"]})
-                    assert answer.status_code == 503
-                    assert "CORPUS" in answer.json()["detail"]
-                    answer = client.post("/api/v2/upload", files={"file": ("a.txt", b"a")})
-                    assert answer.status_code == 503
-                    assert "UPLOADS" in answer.json()["detail"]
+@pytest.mark.parametrize("variant", IMPLEMENTATIONS)
+async def test_without_folders_the_answer_names_the_variable(
+    database_url: str, variant: str
+) -> None:
+    with seeded_tables(database_url) as name:
+        async with (
+            running(variant, DATABASE_URL=database_url, DATABASE_SCHEMA=name) as application,
+            local_client(application, AUTH) as client,
+        ):
+            answer = await client.post(PROCESS, json={"files": ["1k-000.txt"]})
+            assert answer.status_code == 503
+            assert "CORPUS" in answer.json()["detail"]
+            answer = await client.post("/api/v2/upload", files={"file": ("a.txt", b"a")})
+            assert answer.status_code == 503
+            assert "UPLOADS" in answer.json()["detail"]
 
 
 # ---- the pool of processes ----
 
 
-def workers(target: Target) -> list[psutil.Process]:
+def workers(target: ServedTarget) -> list[psutil.Process]:
     """Those that compute: their command line names the server that they were made for."""
     return [
         child
-        for child in psutil.Process(target.process.popen.pid).children(recursive=True)
+        for child in psutil.Process(target.process.pid).children(recursive=True)
         if child.num_threads() > 1
     ]
 
 
-@pytest.mark.anyio
-async def test_a_worker_that_dies_is_503_and_the_next_request_is_served(target: Target) -> None:
+async def test_a_worker_that_dies_is_503_and_the_next_request_is_served(
+    served: ServedTarget,
+) -> None:
     computing = {"analysis": "cpu", "pool": "processes", "max_concurrent": None}
-    async with httpx.AsyncClient(
-        base_url=target.url, headers=target.auth(), timeout=60, verify=False
-    ) as client:
+    async with served.client() as client:
         small = {"files": ["1k-000.txt"]} | computing
         assert (await client.post(PROCESS, json=small)).status_code == 200
         large = {"files": [f"10m-{n:03}.txt" for n in range(4)] * 2} | computing
         asked = asyncio.create_task(client.post(PROCESS, json=large))
-        deadline = time.monotonic() + DEADLINE_S
-        before = {child.pid: sum(child.cpu_times()[:2]) for child in workers(target)}
+        before = {child.pid: sum(child.cpu_times()[:2]) for child in workers(served)}
         assert before
-        while True:
-            assert time.monotonic() < deadline
-            busy = [
-                child
-                for child in workers(target)
-                if sum(child.cpu_times()[:2]) > before.get(child.pid, 1e9) + 0.1
-            ]
-            if busy:
-                busy[0].kill()
-                break
-            await asyncio.sleep(0.01)
+        busy: list[psutil.Process] = []
+        async with asyncio.timeout(DEADLINE_S):
+            while not busy:
+                await asyncio.sleep(0.01)
+                busy = [
+                    child
+                    for child in workers(served)
+                    if sum(child.cpu_times()[:2]) > before.get(child.pid, 1e9) + 0.1
+                ]
+        busy[0].kill()
         answer = await asked
         assert answer.status_code == 503
         assert answer.json()["detail"].startswith("A process of the pool has ended")
         assert (await client.post(PROCESS, json=small)).status_code == 200
 
 
-@pytest.mark.parametrize("variant", ["sync", "async"])
+@pytest.mark.parametrize("variant", IMPLEMENTATIONS)
 @pytest.mark.parametrize("killed", [True, False])
-def test_the_workers_end_with_the_server(
+async def test_the_workers_end_with_the_server(
     database_url: str, corpus_folder: Path, variant: str, *, killed: bool
 ) -> None:
-    with tables(database_url) as (name, engine):
-        with engine.begin() as connection:
-            schema.reset(connection, TOKENS, SEEDS)
-        with serving(
+    with (
+        seeded_tables(database_url) as name,
+        serving(
             variant,
-            DATABASE_URL=database_url,
-            DATABASE_SCHEMA=name,
-            CORPUS=str(corpus_folder),
-        ) as process:
-            assert first_answer(process).status_code == 200
-            answer = httpx.post(
-                f"{process.url}{PROCESS}",
-                json={"files": ["1k-000.txt"], "analysis": "cpu", "pool": "processes"},
-                headers={"Authorization": f"Bearer {TOKENS[0]}"},
-                timeout=DEADLINE_S,
-                verify=False,
-            )
-            assert answer.status_code == 200
-            started = psutil.Process(process.popen.pid).children(recursive=True)
-            assert started
-            if killed:
-                process.popen.kill()
-            else:
-                process.popen.terminate()
-            _, said = process.popen.communicate(timeout=DEADLINE_S)
-            assert said == "" or killed, "only who is killed leaves things to be cleaned up"
-            _, left = psutil.wait_procs(started, timeout=DEADLINE_S)
-            assert not left
+            {
+                "DATABASE_URL": database_url,
+                "DATABASE_SCHEMA": name,
+                "CORPUS": str(corpus_folder),
+            },
+        ) as process,
+    ):
+        assert first_answer(process).status_code == 200
+        computing = {"files": ["1k-000.txt"], "analysis": "cpu", "pool": "processes"}
+        async with served_client(process.url, AUTH) as client:
+            answer = await client.post(PROCESS, json=computing)
+        assert answer.status_code == 200
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert started
+        if killed:
+            process.kill()
+        else:
+            process.terminate()
+        process.wait(DEADLINE_S)
+        assert process.log() == "" or killed, "only who is killed leaves things to be cleaned up"
+        _, left = psutil.wait_procs(started, timeout=DEADLINE_S)
+        assert not left
 
 
 # ---- the pure part ----

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from tests.targets.conftest import DEADLINE_S, TOKENS, Target
+from tests.targets.conftest import DEADLINE_S, TOKENS, LocalTarget, ServedTarget
 
 PROCESS = "/api/v2/process"
 CREATE = "/api/v2/resource/create"
@@ -26,8 +26,8 @@ def told(connection: ClientConnection) -> Told:
 
 
 @contextmanager
-def listening(target: Target, user: int) -> Iterator[ClientConnection]:
-    url = target.url.replace("http", "ws", 1)
+def listening(served: ServedTarget, user: int) -> Iterator[ClientConnection]:
+    url = served.url.replace("http", "ws", 1)
     with connect(f"{url}/ws?token={TOKENS[user - 1]}", compression=None) as connection:
         assert told(connection) == ("connected", {"user_id": user, "queue": 256})
         yield connection
@@ -35,14 +35,16 @@ def listening(target: Target, user: int) -> Iterator[ClientConnection]:
 
 @pytest.mark.parametrize(("steps", "running"), [(1, []), (4, [25, 50, 75])])
 def test_process_tells_its_user_in_order_and_then_answers(
-    target: Target, client: httpx.Client, steps: int, running: list[int]
+    served: ServedTarget, blocking_client: httpx.Client, steps: int, running: list[int]
 ) -> None:
-    with listening(target, 1) as mine, listening(target, 2) as other:
+    with listening(served, 1) as mine, listening(served, 2) as other:
         began_ns = time.monotonic_ns()
-        answer = client.post(PROCESS, json={"data": "zwei Wörter", "steps": steps, "step_s": 0.01})
+        answer = blocking_client.post(
+            PROCESS, json={"data": "zwei Wörter", "steps": steps, "step_s": 0.01}
+        )
         answered_ns = time.monotonic_ns()
         events = [told(mine) for _ in range(len(running) + 4)]
-        client.post(CREATE, json={"id": "after", "name": "n"})
+        blocking_client.post(CREATE, json={"id": "after", "name": "n"})
         # Nothing of it came to the other user before what everybody hears.
         assert told(other)[0] == "resource_created"
         assert told(mine)[0] == "resource_created"
@@ -77,13 +79,15 @@ def test_process_tells_its_user_in_order_and_then_answers(
     ]
 
 
-def test_process_has_defaults(client: httpx.Client) -> None:
-    answer = client.post(PROCESS, json={"data": ""})
+@pytest.mark.anyio
+async def test_process_has_defaults(client: httpx.AsyncClient) -> None:
+    answer = await client.post(PROCESS, json={"data": ""})
     assert answer.status_code == 200
     assert answer.json()["result"]["words"] == 0
 
 
-def test_unusable_jobs_are_422(client: httpx.Client) -> None:
+@pytest.mark.anyio
+async def test_unusable_jobs_are_422(client: httpx.AsyncClient) -> None:
     jobs: list[object] = [
         {},
         [],
@@ -98,32 +102,34 @@ def test_unusable_jobs_are_422(client: httpx.Client) -> None:
         {"data": "x", "step": 1},
     ]
     for job in jobs:
-        assert client.post(PROCESS, json=job).status_code == 422, job
+        assert (await client.post(PROCESS, json=job)).status_code == 422, job
     # Half a character, which has no encoding.
     headers = {"Content-Type": "application/json"}
-    halved = client.post(PROCESS, content=b'{"data": "\\ud800"}', headers=headers)
+    halved = await client.post(PROCESS, content=b'{"data": "\\ud800"}', headers=headers)
     assert halved.status_code == 422
 
 
-def test_only_who_is_somebody_and_active_may_process(
-    target: Target, client: httpx.Client, anonymous: httpx.Client
+@pytest.mark.anyio
+async def test_only_who_is_somebody_and_active_may_process(
+    target: LocalTarget, client: httpx.AsyncClient, anonymous: httpx.AsyncClient
 ) -> None:
     job = {"data": "x"}
-    refused = anonymous.post(PROCESS, json=job)
+    refused = await anonymous.post(PROCESS, json=job)
     assert refused.status_code == 401
     assert refused.headers["WWW-Authenticate"] == "Bearer"
-    client.patch("/api/v2/users/2", json={"is_active": False})
-    assert client.post(PROCESS, json=job, headers=target.auth(2)).status_code == 403
+    await client.patch("/api/v2/users/2", json={"is_active": False})
+    answer = await client.post(PROCESS, json=job, headers=target.auth(2))
+    assert answer.status_code == 403
 
 
 def test_a_resource_is_told_once_and_only_by_who_created_it(
-    target: Target, client: httpx.Client
+    served: ServedTarget, blocking_client: httpx.Client
 ) -> None:
-    with listening(target, 1) as first, listening(target, 2) as second:
-        client.post(CREATE, json={"id": "seed-1", "name": "was there"})
-        client.post(CREATE, json={"id": "new", "name": "n"}, headers=target.auth(2))
-        client.post(CREATE, json={"id": "new", "name": "again"})
-        client.post(CREATE, json={"id": "newer", "name": "n"})
+    with listening(served, 1) as first, listening(served, 2) as second:
+        blocking_client.post(CREATE, json={"id": "seed-1", "name": "was there"})
+        blocking_client.post(CREATE, json={"id": "new", "name": "n"}, headers=served.auth(2))
+        blocking_client.post(CREATE, json={"id": "new", "name": "again"})
+        blocking_client.post(CREATE, json={"id": "newer", "name": "n"})
         for connection in (first, second):
             events = [told(connection) for _ in range(2)]
             for _, data in events:
@@ -133,22 +139,22 @@ def test_a_resource_is_told_once_and_only_by_who_created_it(
                 ("resource_created", {"resource_id": "newer", "user_id": 1}),
             ]
         # After the commit: whoever hears of it can get it.
-        created = client.post(CREATE, json={"id": "newest", "name": "n"}).json()
+        created = blocking_client.post(CREATE, json={"id": "newest", "name": "n"}).json()
         assert created["created"] is True
         assert told(first)[1]["resource_id"] == "newest"
 
 
-def test_the_emitter_counts(target: Target, client: httpx.Client, anonymous: httpx.Client) -> None:
+def test_the_emitter_counts(served: ServedTarget, blocking_client: httpx.Client) -> None:
     def counts() -> dict[str, int]:
-        answer = anonymous.get("/api/v2/emitter")
+        answer = httpx.get(f"{served.url}/api/v2/emitter", verify=False)
         assert answer.status_code == 200
         read: dict[str, int] = answer.json()
         return read
 
     before = counts()
-    with listening(target, 1) as first, listening(target, 2) as second:
-        client.post(CREATE, json={"id": "counted", "name": "n"})
-        client.post(PROCESS, json={"data": "x", "step_s": 0})
+    with listening(served, 1) as first, listening(served, 2) as second:
+        blocking_client.post(CREATE, json={"id": "counted", "name": "n"})
+        blocking_client.post(PROCESS, json={"data": "x", "step_s": 0})
         for _ in range(5):
             told(first)
         told(second)

@@ -1,71 +1,71 @@
 """How a target process starts, refuses to start, reports on itself and ends."""
 
 import signal
+import socket
 import subprocess
+import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
-from loopmark.targets.catalog import VARIANTS
+import httpx
+import pytest
+
+from loopmark.targets import serve
 from loopmark.targets.loop_lag import RECORD
 from tests.targets.conftest import (
     DEADLINE_S,
+    IMPLEMENTATIONS,
     INHERITED,
-    Target,
-    first_answer,
-    serve_command,
-    serving,
+    ServedTarget,
+    local_client,
+    running,
 )
 
 NOWHERE = "postgresql://someone@127.0.0.1:1/nowhere"
 
 
-def refusal(variant: str, **environment: str) -> str:
-    """Return the one line with which a process refuses to start."""
-    done = subprocess.run(
-        serve_command(variant, 1),
-        env=INHERITED | environment,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    return line
-
-
-def test_unknown_variant_names_the_nearest() -> None:
-    assert (
-        refusal("asink") == "loopmark.targets.serve: unknown variant 'asink'; did you mean 'async'?"
-    )
-
-
-def test_missing_database_url_is_one_line() -> None:
-    assert "DATABASE_URL is missing" in refusal("async")
-
-
-def test_unusable_database_url_is_one_line() -> None:
-    line = refusal("sync", DATABASE_URL="mysql://root:secret@localhost/x")
-    assert "postgresql://" in line
+@pytest.mark.parametrize(
+    ("variant", "url", "reason"),
+    [
+        ("asink", NOWHERE, "unknown variant 'asink'; did you mean 'async'?"),
+        ("async", "", "DATABASE_URL is missing: "),
+        ("sync", "mysql://root:secret@localhost/x", "DATABASE_URL: expected it to begin with"),
+    ],
+)
+def test_a_process_that_cannot_serve_says_why_in_one_line(
+    variant: str,
+    url: str,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["serve", variant, "--port", "1"])
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert serve.main() == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith(f"loopmark.targets.serve: {reason}")
     assert "secret" not in line
 
 
-def test_ready_is_503_while_the_database_is_gone() -> None:
-    with ExitStack() as stack:
-        processes = [stack.enter_context(serving(name, DATABASE_URL=NOWHERE)) for name in VARIANTS]
-        for process in processes:
-            answer = first_answer(process)
-            assert answer.status_code == 503
-            detail = answer.json()["detail"]
-            assert detail.startswith("The database does not answer. ")
-            assert "\n" not in detail
+@pytest.mark.anyio
+@pytest.mark.parametrize("variant", IMPLEMENTATIONS)
+async def test_ready_is_503_while_the_database_is_gone(variant: str) -> None:
+    async with (
+        running(variant, DATABASE_URL=NOWHERE) as application,
+        local_client(application, {}) as client,
+    ):
+        answer = await client.get("/ready")
+        assert answer.status_code == 503
+        detail = answer.json()["detail"]
+        assert detail.startswith("The database does not answer. ")
+        assert "\n" not in detail
 
 
-def test_loop_lag_is_recorded(target: Target) -> None:
+def test_loop_lag_is_recorded(served: ServedTarget) -> None:
     deadline = time.monotonic() + DEADLINE_S
-    while not (content := target.loop_lag_file.read_bytes()):
+    while not (content := served.loop_lag_file.read_bytes()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     records = list(RECORD.iter_unpack(content))
@@ -75,10 +75,26 @@ def test_loop_lag_is_recorded(target: Target) -> None:
     assert all(0 <= lag_ns < DEADLINE_S * 1e9 for _woke_ns, lag_ns in records)
 
 
-def test_a_signal_ends_the_process_and_flushes_the_loop_lag(tmp_path: Path) -> None:
+def test_the_command_serves_until_a_signal_and_flushes_the_loop_lag(
+    database_url: str, tmp_path: Path
+) -> None:
     file = tmp_path / "lag"
-    with serving("async", DATABASE_URL=NOWHERE, LOOP_LAG_FILE=str(file)) as process:
-        first_answer(process)
-        process.popen.send_signal(signal.SIGTERM)
-        assert process.popen.wait(DEADLINE_S) == -signal.SIGTERM
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {"DATABASE_URL": database_url, "INSTANCE": "mine", "LOOP_LAG_FILE": str(file)}
+    command = [sys.executable, "-P", "-m", "loopmark.targets.serve", "async", "--port", str(port)]
+    with subprocess.Popen(command, env=INHERITED | environment) as process:
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            try:
+                answer = httpx.get(f"http://127.0.0.1:{port}/ready", verify=False)
+                break
+            except httpx.TransportError:
+                time.sleep(0.05)
+        assert answer.json() == {"status": "ready", "instance": "mine"}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == -signal.SIGTERM
     assert list(RECORD.iter_unpack(file.read_bytes()))

@@ -60,27 +60,24 @@ def test_the_variant_gives_the_threads_and_the_environment_overrides_them() -> N
     assert Settings.from_environment(environment, worker_threads=1).worker_threads == 8
 
 
-@pytest.mark.parametrize(
-    ("url", "host", "port", "password"),
-    [
-        ("postgresql://u:p%40%2Fss@h:5433/d", "h", "5433", "p@/ss"),
-        ("postgres://u@/d?host=/run/my%20pg", "/run/my pg", None, None),
-        ("postgresql://u:@/d?host=/run/pg", "/run/pg", None, ""),
-        ("postgresql:///d?host=/run/pg&user=u", "/run/pg", None, None),
-        ("postgresql://u@h/d?options=-cjit%3Doff", "h", None, None),
-    ],
-)
-def test_the_url_keeps_what_was_given_and_gains_options(
-    url: str, host: str, port: str | None, password: str | None
-) -> None:
-    environment = {"DATABASE_URL": url, "DATABASE_SCHEMA": "bench"}
-    final = Settings.from_environment(environment).database_url
-    libpq = conninfo_to_dict(final)
-    assert (libpq["user"], libpq["dbname"], libpq["host"]) == ("u", "d", host)
-    assert libpq.get("port") == port
-    assert libpq.get("password", "") == (password or "")
-    assert str(libpq["options"]).endswith("-ctimezone=UTC -csearch_path=bench")
-    assert ("-cjit=off" in str(libpq["options"])) == ("jit" in url)
+URLS: list[tuple[str, str, str | None, str | None]] = [
+    ("postgresql://u:p%40%2Fss@h:5433/d", "h", "5433", "p@/ss"),
+    ("postgres://u@/d?host=/run/my%20pg", "/run/my pg", None, None),
+    ("postgresql://u:@/d?host=/run/pg", "/run/pg", None, ""),
+    ("postgresql:///d?host=/run/pg&user=u", "/run/pg", None, None),
+    ("postgresql://u@h/d?options=-cjit%3Doff", "h", None, None),
+]
+
+
+def test_the_url_keeps_what_was_given_and_gains_options() -> None:
+    for url, host, port, password in URLS:
+        environment = {"DATABASE_URL": url, "DATABASE_SCHEMA": "bench"}
+        libpq = conninfo_to_dict(Settings.from_environment(environment).database_url)
+        assert (libpq["user"], libpq["dbname"], libpq["host"]) == ("u", "d", host), url
+        assert libpq.get("port") == port, url
+        assert libpq.get("password", "") == (password or ""), url
+        assert str(libpq["options"]).endswith("-ctimezone=UTC -csearch_path=bench"), url
+        assert ("-cjit=off" in str(libpq["options"])) == ("jit" in url), url
 
 
 def test_sessions_carry_the_word_by_which_the_process_is_recognised() -> None:
@@ -91,31 +88,31 @@ def test_sessions_carry_the_word_by_which_the_process_is_recognised() -> None:
     assert conninfo_to_dict(without.database_url)["application_name"] == "mine"
 
 
-@pytest.mark.parametrize(
-    ("environment", "reason"),
-    [
-        ({}, "DATABASE_URL is missing"),
-        ({"DATABASE_URL": ""}, "DATABASE_URL is missing"),
-        ({"DATABASE_URL": "host=x dbname=y"}, "begin with postgresql://"),
-        ({"DATABASE_URL": "postgresql://u@h:port/d"}, "not a URL"),
-        ({"DATABASE_URL": "postgresql://u@[h/d"}, "not a URL"),
-        ({"DATABASE_URL": "postgresql://u@h/d?broken"}, "not a URL"),
-        ({"DATABASE_URL": f"{URL}?connect_timeout=3"}, "'connect_timeout' means nothing"),
-        ({"DATABASE_URL": URL, "DATABASE_SCHEMA": 'a"b'}, "DATABASE_SCHEMA"),
-        ({"DATABASE_URL": URL, "WORKER_THREADS": "0"}, "WORKER_THREADS"),
-        ({"DATABASE_URL": URL, "EVENT_QUEUE": "0"}, "EVENT_QUEUE"),
-        ({"DATABASE_URL": URL, "PING_INTERVAL_S": "0.5"}, "PING_INTERVAL_S"),
-        ({"DATABASE_URL": URL, "PING_TIMEOUT_S": "-1"}, "PING_TIMEOUT_S"),
-        ({"DATABASE_URL": URL, "ALLOWED_ORIGINS": "localhost:3000"}, "ALLOWED_ORIGINS"),
-        ({"DATABASE_URL": URL, "ALLOWED_ORIGINS": "http://a.example/"}, "ALLOWED_ORIGINS"),
-        ({"DATABASE_URL": URL, "LOOP_LAG_FILE": "/no/such/folder/x"}, "no such directory"),
-        ({"DATABASE_URL": URL, "CORPUS": "/no/such/folder"}, "CORPUS: no such directory"),
-        ({"DATABASE_URL": URL, "UPLOADS": "/etc/passwd"}, "UPLOADS: no such directory"),
-        ({"DATABASE_URL": URL, "MAX_UPLOAD_BYTES": "0"}, "MAX_UPLOAD_BYTES"),
-        ({"DATABASE_URL": URL, "MAX_UPLOAD_BYTES": "1 GB"}, "MAX_UPLOAD_BYTES"),
-    ],
-)
-def test_unusable_environment(environment: dict[str, str], reason: str) -> None:
-    with pytest.raises(SettingsError, match=reason) as raised:
-        Settings.from_environment(environment)
-    assert "\n" not in str(raised.value)
+UNUSABLE: list[tuple[dict[str, str], str]] = [
+    ({}, "DATABASE_URL is missing"),
+    ({"DATABASE_URL": ""}, "DATABASE_URL is missing"),
+    ({"DATABASE_URL": "host=x dbname=y"}, "begin with postgresql://"),
+    ({"DATABASE_URL": "postgresql://u@h:port/d"}, "not a URL"),
+    ({"DATABASE_URL": "postgresql://u@[h/d"}, "not a URL"),
+    ({"DATABASE_URL": "postgresql://u@h/d?broken"}, "not a URL"),
+    ({"DATABASE_URL": f"{URL}?connect_timeout=3"}, "'connect_timeout' means nothing"),
+    ({"DATABASE_URL": URL, "DATABASE_SCHEMA": 'a"b'}, "DATABASE_SCHEMA"),
+    ({"DATABASE_URL": URL, "WORKER_THREADS": "0"}, "WORKER_THREADS"),
+    ({"DATABASE_URL": URL, "EVENT_QUEUE": "0"}, "EVENT_QUEUE"),
+    ({"DATABASE_URL": URL, "PING_INTERVAL_S": "0.5"}, "PING_INTERVAL_S"),
+    ({"DATABASE_URL": URL, "PING_TIMEOUT_S": "-1"}, "PING_TIMEOUT_S"),
+    ({"DATABASE_URL": URL, "ALLOWED_ORIGINS": "localhost:3000"}, "ALLOWED_ORIGINS"),
+    ({"DATABASE_URL": URL, "ALLOWED_ORIGINS": "http://a.example/"}, "ALLOWED_ORIGINS"),
+    ({"DATABASE_URL": URL, "LOOP_LAG_FILE": "/no/such/folder/x"}, "no such directory"),
+    ({"DATABASE_URL": URL, "CORPUS": "/no/such/folder"}, "CORPUS: no such directory"),
+    ({"DATABASE_URL": URL, "UPLOADS": "/etc/passwd"}, "UPLOADS: no such directory"),
+    ({"DATABASE_URL": URL, "MAX_UPLOAD_BYTES": "0"}, "MAX_UPLOAD_BYTES"),
+    ({"DATABASE_URL": URL, "MAX_UPLOAD_BYTES": "1 GB"}, "MAX_UPLOAD_BYTES"),
+]
+
+
+def test_an_unusable_environment_is_told_in_one_line() -> None:
+    for environment, reason in UNUSABLE:
+        with pytest.raises(SettingsError, match=reason) as raised:
+            Settings.from_environment(environment)
+        assert "\n" not in str(raised.value), environment

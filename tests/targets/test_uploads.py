@@ -8,8 +8,8 @@ import re
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,20 @@ from loopmark.targets.file_names import fault
 from loopmark.targets.upload_stream import PIECE_BYTES, BodyPieces, UploadedFile
 from tests.targets.conftest import (
     DEADLINE_S,
+    IMPLEMENTATIONS,
     MAX_UPLOAD_BYTES,
     SEEDS,
     TOKENS,
-    Process,
-    Target,
+    LocalTarget,
+    ServedTarget,
     first_answer,
+    served_client,
     serving,
     tables,
 )
+from tests.targets.fork_server import ForkedProcess
+
+pytestmark = pytest.mark.anyio
 
 UPLOAD = "/api/v2/upload"
 BOUNDARY = "limit"
@@ -66,48 +71,56 @@ END = b"--limit--\r\n"
 MULTIPART = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
-def send(
-    client: httpx.Client, body: bytes, headers: dict[str, str] | None = None
+async def send(
+    client: httpx.AsyncClient, body: bytes, headers: dict[str, str] | None = None
 ) -> httpx.Response:
-    return client.post(UPLOAD, content=body, headers=MULTIPART if headers is None else headers)
+    return await client.post(
+        UPLOAD, content=body, headers=MULTIPART if headers is None else headers
+    )
 
 
-def finished(client: httpx.Client, upload_id: str) -> dict[str, Any]:
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def finished(client: httpx.AsyncClient, upload_id: str) -> dict[str, Any]:
     """Poll until an upload is neither accepted nor being analysed."""
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
-        answer = client.get(f"/api/v2/uploads/{upload_id}")
-        assert answer.status_code == 200
-        status: dict[str, Any] = answer.json()
-        if status["state"] not in {"accepted", "analysing"}:
-            return status
-        assert time.monotonic() < deadline, status
-        time.sleep(0.02)
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            answer = await client.get(f"/api/v2/uploads/{upload_id}")
+            assert answer.status_code == 200
+            status: dict[str, Any] = answer.json()
+            if status["state"] not in {"accepted", "analysing"}:
+                return status
+            await asyncio.sleep(0.02)
 
 
-def wait_until_empty(folder: Path) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while left := [path.name for path in folder.iterdir()]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.02)
+async def cut(body: bytes, size: int) -> AsyncIterator[bytes]:
+    for begin in range(0, len(body), size):
+        yield body[begin : begin + size]
 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Whatever a test does with a target, no file of it stays."""
-    target = request.getfixturevalue("target") if "target" in request.fixturenames else None
+    names = {"target", "served"} & set(request.fixturenames)
+    uploads = [request.getfixturevalue(name).uploads for name in names]
     yield
-    if target is not None:
-        wait_until_empty(target.uploads)
+    deadline = time.monotonic() + DEADLINE_S
+    while left := [path.name for folder in uploads for path in folder.iterdir()]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.02)
 
 
 # ---- what goes well ----
 
 
-def test_an_upload_is_answered_analysed_once_and_removed(
-    client: httpx.Client, target: Target
+async def test_an_upload_is_answered_analysed_once_and_removed(
+    client: httpx.AsyncClient, target: LocalTarget
 ) -> None:
-    answer = client.post(UPLOAD, files={"file": ("Bericht 'ß'.txt", CONTENT)})
+    answer = await client.post(UPLOAD, files={"file": ("Bericht 'ß'.txt", CONTENT)})
     assert answer.status_code == 200, answer.text
     body = answer.json()
     digest = hashlib.sha256(CONTENT).hexdigest()
@@ -118,7 +131,7 @@ def test_an_upload_is_answered_analysed_once_and_removed(
     assert body["sha256"] == digest
     assert "Bericht" not in body["file_path"]
     assert "/" not in body["file_path"]
-    assert finished(client, body["upload_id"]) == {
+    assert await finished(client, body["upload_id"]) == {
         "upload_id": body["upload_id"],
         "state": "analysed",
         "analyses": 1,
@@ -126,7 +139,7 @@ def test_an_upload_is_answered_analysed_once_and_removed(
         "sha256": digest,
         "result": {"bytes": len(CONTENT), "lines": 3, "words": 9},
     }
-    with target.engine.connect() as connection:
+    with target.database.connect() as connection:
         row = connection.execute(text("SELECT * FROM uploads")).one()
     assert row.file_name == "Bericht 'ß'.txt"
     assert row.stored_name == body["file_path"]
@@ -134,40 +147,38 @@ def test_an_upload_is_answered_analysed_once_and_removed(
     assert row.created_at <= row.finished_at
 
 
-@pytest.mark.parametrize("size", [1, PIECE_BYTES - 1, PIECE_BYTES + 1, MAX_UPLOAD_BYTES])
-def test_every_byte_arrives(client: httpx.Client, size: int) -> None:
-    content = (b"--limit\r\n\r\n-- " * (size // 12 + 1))[:size]
-    body = client.post(UPLOAD, files={"file": ("a.txt", content)}).json()
-    assert (body["bytes"], body["sha256"]) == (size, hashlib.sha256(content).hexdigest())
-    status = finished(client, body["upload_id"])
-    assert (status["state"], status["result"]["words"]) == ("analysed", len(content.split()))
+async def test_every_byte_arrives(client: httpx.AsyncClient) -> None:
+    for size in (1, PIECE_BYTES - 1, PIECE_BYTES + 1, MAX_UPLOAD_BYTES):
+        content = (b"--limit\r\n\r\n-- " * (size // 12 + 1))[:size]
+        body = (await client.post(UPLOAD, files={"file": ("a.txt", content)})).json()
+        assert (body["bytes"], body["sha256"]) == (size, hashlib.sha256(content).hexdigest())
+        status = await finished(client, body["upload_id"])
+        assert (status["state"], status["result"]["words"]) == ("analysed", len(content.split()))
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 4096])
-def test_it_does_not_matter_how_the_body_is_cut(client: httpx.Client, chunk: int) -> None:
-    body = part(CONTENT + b"\r\n--limi\r\n-") + END + b"an epilogue"
-    pieces = (body[begin : begin + chunk] for begin in range(0, len(body), chunk))
-    answer = client.post(UPLOAD, content=pieces, headers=MULTIPART)
-    assert answer.status_code == 200, answer.text
-    expected = CONTENT + b"\r\n--limi\r\n-"
-    assert answer.json()["sha256"] == hashlib.sha256(expected).hexdigest()
-    assert finished(client, answer.json()["upload_id"])["state"] == "analysed"
+async def test_it_does_not_matter_how_the_body_is_cut(client: httpx.AsyncClient) -> None:
+    content = CONTENT + b"\r\n--limi\r\n-"
+    for size in (1, 7, 4096):
+        pieces = cut(part(content) + END + b"an epilogue", size)
+        answer = await client.post(UPLOAD, content=pieces, headers=MULTIPART)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["sha256"] == hashlib.sha256(content).hexdigest(), size
+        assert (await finished(client, answer.json()["upload_id"]))["state"] == "analysed"
 
 
-def test_what_is_no_text_fails_and_says_why(client: httpx.Client) -> None:
-    body = client.post(UPLOAD, files={"file": ("a.txt", b"\xff\xfe\x00")}).json()
-    status = finished(client, body["upload_id"])
+async def test_what_is_no_text_fails_and_says_why(client: httpx.AsyncClient) -> None:
+    body = (await client.post(UPLOAD, files={"file": ("a.txt", b"\xff\xfe\x00")})).json()
+    status = await finished(client, body["upload_id"])
     assert (status["state"], status["analyses"]) == ("failed", 1)
     assert status["result"] == {"error": "The file is not UTF-8."}
 
 
-@pytest.mark.anyio
-async def test_its_user_hears_that_it_is_done_and_no_other(target: Target) -> None:
-    url = target.url.replace("http", "ws") + "/ws"
+async def test_its_user_hears_that_it_is_done_and_no_other(served: ServedTarget) -> None:
+    url = served.url.replace("http", "ws") + "/ws"
     async with (
         websockets.connect(f"{url}?token={TOKENS[0]}") as mine,
         websockets.connect(f"{url}?token={TOKENS[1]}") as other,
-        httpx.AsyncClient(base_url=target.url, headers=target.auth(), verify=False) as client,
+        served.client() as client,
     ):
         for heard in (mine, other):
             assert json.loads(await heard.recv())["event"] == "connected"
@@ -190,35 +201,33 @@ async def test_its_user_hears_that_it_is_done_and_no_other(target: Target) -> No
             assert json.loads(await other.recv())["event"] == "resource_created"
 
 
-@pytest.mark.anyio
-async def test_many_at_once_are_each_analysed_once(target: Target) -> None:
+async def test_many_at_once_are_each_analysed_once(served: ServedTarget) -> None:
     contents = [f"{n}\n".encode() * 50_000 for n in range(20)]
-    async with httpx.AsyncClient(
-        base_url=target.url, headers=target.auth(), timeout=60, verify=False
-    ) as client:
+    async with served.client() as client:
         answers = await asyncio.gather(
             *(
                 client.post(UPLOAD, files={"file": (f"{n}.txt", content)})
                 for n, content in enumerate(contents)
             )
         )
-    found = {answer.json()["sha256"] for answer in answers}
-    assert found == {hashlib.sha256(content).hexdigest() for content in contents}
-    with httpx.Client(base_url=target.url, headers=target.auth(), verify=False) as client:
+        found = {answer.json()["sha256"] for answer in answers}
+        assert found == {hashlib.sha256(content).hexdigest() for content in contents}
         for answer in answers:
-            status = finished(client, answer.json()["upload_id"])
+            status = await finished(client, answer.json()["upload_id"])
             assert (status["state"], status["analyses"]) == ("analysed", 1)
             assert status["result"]["lines"] == 50_000
 
 
-def test_only_its_owner_sees_an_upload(client: httpx.Client, target: Target) -> None:
-    upload_id = client.post(UPLOAD, files={"file": ("a.txt", CONTENT)}).json()["upload_id"]
+async def test_only_its_owner_sees_an_upload(
+    client: httpx.AsyncClient, target: LocalTarget
+) -> None:
+    upload_id = (await client.post(UPLOAD, files={"file": ("a.txt", CONTENT)})).json()["upload_id"]
     for one, headers in ((upload_id, target.auth(2)), (uuid.uuid4(), target.auth())):
-        answer = client.get(f"/api/v2/uploads/{one}", headers=headers)
+        answer = await client.get(f"/api/v2/uploads/{one}", headers=headers)
         assert answer.status_code == 404
         assert answer.json() == {"detail": "You have no upload with this id."}
-    assert client.get("/api/v2/uploads/x").status_code == 422
-    finished(client, upload_id)
+    assert (await client.get("/api/v2/uploads/x")).status_code == 422
+    await finished(client, upload_id)
 
 
 # ---- what is refused ----
@@ -280,46 +289,45 @@ CONTENT_TYPES: dict[str, tuple[str, int]] = {
 }
 
 
-@pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_wrong_is_refused_and_leaves_no_file(
-    client: httpx.Client, target: Target, kind: str
+async def test_what_is_wrong_is_refused_and_leaves_no_file(
+    client: httpx.AsyncClient, target: LocalTarget
 ) -> None:
-    body, status, reason = REFUSED[kind]
-    answer = send(client, body)
-    assert answer.status_code == status, answer.text
-    detail = answer.json()["detail"]
-    assert reason in detail
-    assert detail.endswith(".")
-    assert target.count("uploads") == 0
-    assert list(target.uploads.iterdir()) == []
-    # The connection and the server serve on.
-    assert client.get("/ready").status_code == 200
+    for kind, (body, status, reason) in REFUSED.items():
+        answer = await send(client, body)
+        assert answer.status_code == status, (kind, answer.text)
+        detail = answer.json()["detail"]
+        assert reason in detail, kind
+        assert detail.endswith("."), kind
+        assert target.count("uploads") == 0, kind
+        assert list(target.uploads.iterdir()) == [], kind
 
 
-@pytest.mark.parametrize("kind", ["much too large", "too large", "two files"])
-def test_the_same_is_refused_of_a_body_that_does_not_tell_its_length(
-    client: httpx.Client, target: Target, kind: str
-) -> None:
-    body, status, reason = REFUSED[kind]
-    pieces = (body[begin : begin + 100_000] for begin in range(0, len(body), 100_000))
-    answer = client.post(UPLOAD, content=pieces, headers=MULTIPART)
-    assert answer.status_code == status
-    assert reason in answer.json()["detail"]
-    assert target.count("uploads") == 0
+async def test_after_a_refusal_the_connection_serves_on(served: ServedTarget) -> None:
+    async with served.client() as client:
+        for kind, (body, status, _) in REFUSED.items():
+            answer = await send(client, body)
+            assert answer.status_code == status, (kind, answer.text)
+            assert (await client.get("/ready")).status_code == 200, kind
+        # The same when the body does not tell its length.
+        for kind in ("much too large", "too large", "two files"):
+            body, status, reason = REFUSED[kind]
+            answer = await client.post(UPLOAD, content=cut(body, 100_000), headers=MULTIPART)
+            assert answer.status_code == status, kind
+            assert reason in answer.json()["detail"]
+    assert served.count("uploads") == 0
 
 
-@pytest.mark.parametrize("kind", CONTENT_TYPES)
-def test_what_is_not_multipart_is_refused(client: httpx.Client, kind: str) -> None:
-    reason, status = CONTENT_TYPES[kind]
-    answer = send(client, part() + END, {"Content-Type": kind} if kind else {})
-    assert answer.status_code == status
-    assert reason in answer.json()["detail"]
+async def test_what_is_not_multipart_is_refused(client: httpx.AsyncClient) -> None:
+    for kind, (reason, status) in CONTENT_TYPES.items():
+        answer = await send(client, part() + END, {"Content-Type": kind} if kind else {})
+        assert answer.status_code == status, kind
+        assert reason in answer.json()["detail"], kind
 
 
-def test_the_backslash_of_a_quote_is_no_separator(client: httpx.Client) -> None:
-    answer = send(client, named(rb"say \"hello\".txt") + END)
+async def test_the_backslash_of_a_quote_is_no_separator(client: httpx.AsyncClient) -> None:
+    answer = await send(client, named(rb"say \"hello\".txt") + END)
     assert answer.status_code == 200
-    finished(client, answer.json()["upload_id"])
+    await finished(client, answer.json()["upload_id"])
 
 
 class Wire:
@@ -338,36 +346,35 @@ class Wire:
         return self.socket.recv(65536).decode()
 
 
-def test_who_may_not_send_is_refused_before_anything_is_sent(target: Target) -> None:
+def test_who_may_not_send_is_refused_before_anything_is_sent(served: ServedTarget) -> None:
     for token, length, status in (("nobody's", 10**6, 401), (TOKENS[0], 10**12, 413)):
-        wire = Wire(target.url, token, length)
+        wire = Wire(served.url, token, length)
         assert wire.answer().startswith(f"HTTP/1.1 {status}")
         wire.socket.close()
-    wire = Wire(target.url, TOKENS[0], 1000)
+    wire = Wire(served.url, TOKENS[0], 1000)
     assert wire.answer().startswith("HTTP/1.1 100 Continue")
     wire.socket.close()
 
 
 @pytest.mark.parametrize("abruptly", [True, False])
 @pytest.mark.parametrize("sent", [10, 3 * 1024**2])
-def test_a_connection_dropped_in_the_middle_leaves_no_file(
-    client: httpx.Client, target: Target, sent: int, *, abruptly: bool
+async def test_a_connection_dropped_in_the_middle_leaves_no_file(
+    served: ServedTarget, sent: int, *, abruptly: bool
 ) -> None:
-    wire = Wire(target.url, TOKENS[0], 4 * 1024**2)
+    wire = Wire(served.url, TOKENS[0], 4 * 1024**2)
     assert wire.answer().startswith("HTTP/1.1 100")
     wire.socket.sendall(part(b"x" * sent)[:-2])
-    deadline = time.monotonic() + DEADLINE_S
-    while sent > PIECE_BYTES and not list(target.uploads.iterdir()):
-        assert time.monotonic() < deadline, "it is written as it comes"
-        time.sleep(0.01)
+    # It is written as it comes.
+    await until(lambda: sent < PIECE_BYTES or any(served.uploads.iterdir()))
     if abruptly:
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     wire.socket.close()
-    wait_until_empty(target.uploads)
-    assert target.count("uploads") == 0
-    answer = client.post(UPLOAD, files={"file": ("a.txt", CONTENT)})
-    assert answer.status_code == 200
-    finished(client, answer.json()["upload_id"])
+    await until(lambda: not any(served.uploads.iterdir()))
+    assert served.count("uploads") == 0
+    async with served.client() as client:
+        answer = await client.post(UPLOAD, files={"file": ("a.txt", CONTENT)})
+        assert answer.status_code == 200
+        await finished(client, answer.json()["upload_id"])
 
 
 # ---- processes that end ----
@@ -383,19 +390,17 @@ class Place:
     engine: Engine
     uploads: Path
 
-    @contextmanager
-    def served(self) -> Iterator[tuple[Process, httpx.Client]]:
-        with serving(
-            self.variant,
-            DATABASE_URL=self.database_url,
-            DATABASE_SCHEMA=self.schema_name,
-            UPLOADS=str(self.uploads),
-        ) as process:
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[tuple[ForkedProcess, httpx.AsyncClient]]:
+        environment = {
+            "DATABASE_URL": self.database_url,
+            "DATABASE_SCHEMA": self.schema_name,
+            "UPLOADS": str(self.uploads),
+        }
+        with serving(self.variant, environment) as process:
             assert first_answer(process).status_code == 200
             headers = {"Authorization": f"Bearer {TOKENS[0]}"}
-            with httpx.Client(
-                base_url=process.url, headers=headers, timeout=DEADLINE_S, verify=False
-            ) as client:
+            async with served_client(process.url, headers) as client:
                 yield process, client
 
     def rows(self, condition: str) -> int:
@@ -404,7 +409,7 @@ class Place:
             return int(found or 0)
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=IMPLEMENTATIONS)
 def place(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[Place]:
     with tables(database_url) as (name, engine):
         with engine.begin() as connection:
@@ -413,8 +418,11 @@ def place(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("state", ["accepted", "analysing"])
-def test_an_upload_of_a_process_that_was_killed_is_reported_lost(place: Place, state: str) -> None:
-    with place.served() as (process, client), place.engine.connect() as blocker:
+async def test_an_upload_of_a_process_that_was_killed_is_reported_lost(
+    place: Place, state: str
+) -> None:
+    async with place.served() as (process, client), AsyncExitStack() as stack:
+        blocker = stack.enter_context(place.engine.connect())
         if state == "accepted":
             # The test stands between the answer and the analysis, which waits for this lock.
             blocker.execute(
@@ -434,60 +442,56 @@ def test_an_upload_of_a_process_that_was_killed_is_reported_lost(place: Place, s
             content = CONTENT
         else:
             content = b"word " * (8 * 1024**2)
-        answer = client.post(UPLOAD, files={"file": ("a.txt", content)})
+        answer = await client.post(UPLOAD, files={"file": ("a.txt", content)})
         assert answer.status_code == 200
         upload_id = answer.json()["upload_id"]
-        deadline = time.monotonic() + DEADLINE_S
-        while not place.rows(f"state = '{state}'"):
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        status = client.get(f"/api/v2/uploads/{upload_id}").json()
+        await until(lambda: place.rows(f"state = '{state}'") > 0)
+        status = (await client.get(f"/api/v2/uploads/{upload_id}")).json()
         assert status["state"] == state
-        process.popen.kill()
-        process.popen.wait()
-    with place.served() as (_, client):
-        status = client.get(f"/api/v2/uploads/{upload_id}").json()
+        process.kill()
+        process.wait(DEADLINE_S)
+    async with place.served() as (_, client):
+        status = (await client.get(f"/api/v2/uploads/{upload_id}")).json()
         assert (status["state"], status["result"]) == ("lost", None)
         assert status["analyses"] == (state == "analysing")
 
 
-def test_a_process_that_is_asked_to_end_says_which_uploads_are_lost(place: Place) -> None:
-    with place.served() as (process, client):
+async def test_a_process_that_is_asked_to_end_says_which_uploads_are_lost(place: Place) -> None:
+    async with place.served() as (process, client):
         content = b"word " * (12 * 1024**2)
-        upload_id = client.post(UPLOAD, files={"file": ("a.txt", content)}).json()["upload_id"]
+        upload_id = (await client.post(UPLOAD, files={"file": ("a.txt", content)})).json()[
+            "upload_id"
+        ]
         # Another one is still coming.
         wire = Wire(process.url, TOKENS[0], 4 * 1024**2)
         wire.answer()
         wire.socket.sendall(part(b"x" * 3 * 1024**2)[:-2])
-        deadline = time.monotonic() + DEADLINE_S
-        while not list(place.uploads.glob("*.part")):
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        process.popen.terminate()
-        process.popen.communicate(timeout=DEADLINE_S)
+        await until(lambda: any(place.uploads.glob("*.part")))
+        process.terminate()
+        process.wait(DEADLINE_S)
         wire.socket.close()
         states = {state: place.rows(f"state = '{state}'") for state in ("lost", "analysed")}
         assert sum(states.values()) == 1, "lost, unless it was fast enough"
         assert list(place.uploads.iterdir()) == []
-    with place.served() as (_, client):
-        status = client.get(f"/api/v2/uploads/{upload_id}").json()
+    async with place.served() as (_, client):
+        status = (await client.get(f"/api/v2/uploads/{upload_id}")).json()
         assert states[status["state"]] == 1
 
 
-def test_each_refusal_is_one_line_and_disturbs_no_other(place: Place) -> None:
-    with place.served() as (process, client):
+async def test_each_refusal_is_one_line_and_disturbs_no_other(place: Place) -> None:
+    async with place.served() as (process, client):
         for kind in ("traversal", "rubbish", "other boundary", "no end", "nothing"):
-            send(client, REFUSED[kind][0])
+            await send(client, REFUSED[kind][0])
         wire = Wire(process.url, TOKENS[0], 4 * 1024**2)
         wire.answer()
         wire.socket.sendall(part())
         wire.socket.close()
-        answer = client.post(UPLOAD, files={"file": ("a.txt", CONTENT)})
-        assert finished(client, answer.json()["upload_id"])["state"] == "analysed"
-        process.popen.terminate()
-        _, said = process.popen.communicate(timeout=DEADLINE_S)
-    lines = said.splitlines()
-    assert len(lines) == 6, said
+        answer = await client.post(UPLOAD, files={"file": ("a.txt", CONTENT)})
+        assert (await finished(client, answer.json()["upload_id"]))["state"] == "analysed"
+        process.terminate()
+        process.wait(DEADLINE_S)
+        lines = process.log().splitlines()
+    assert len(lines) == 6, lines
     assert all(re.match(r"upload of user 1 refused \(\d{3}\): \S", line) for line in lines)
 
 
@@ -499,7 +503,6 @@ async def forever() -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
-@pytest.mark.anyio
 async def test_a_client_that_sends_nothing_more_is_given_up() -> None:
     with pytest.raises(RefusalError, match=r"Nothing came for 0.05 s") as raised:
         await BodyPieces(forever(), patience_s=0.05).next()

@@ -16,7 +16,7 @@ from websockets.frames import Close
 from websockets.sync.client import ClientConnection, connect
 
 from loopmark.targets.websocket import Action, RefusedMessage, parse_action
-from tests.targets.conftest import DEADLINE_S, TOKENS, StartTarget, Target
+from tests.targets.conftest import DEADLINE_S, TOKENS, ServedTarget, StartTarget
 from tests.targets.raw_websocket import PING, RawWebSocket, raw_websocket
 
 CREATE = "/api/v2/resource/create"
@@ -69,50 +69,48 @@ def counts(url: str) -> dict[str, int]:
 # ---- the handshake ----
 
 
-def test_a_token_comes_in_the_header_or_in_the_query(target: Target) -> None:
-    with connect(ws(target.url), additional_headers=target.auth(2)) as connection:
+def test_a_token_comes_in_the_header_or_in_the_query(served: ServedTarget) -> None:
+    with connect(ws(served.url), additional_headers=served.auth(2)) as connection:
         assert heard(connection) == ("connected", {"user_id": 2, "queue": 256})
-    with listening(target.url, 3):
+    with listening(served.url, 3):
         pass
 
 
-@pytest.mark.parametrize(
-    ("query", "headers"),
-    [
-        ("", {}),
-        ("?token=", {}),
-        ("?token=nobody%27s%00%F0", {}),
-        ("", {"Authorization": "Bearer nobody's"}),
-        ("", {"Authorization": "Basic dXNlcjo="}),
-        # What is said in the header counts.
-        (f"?token={TOKENS[0]}", {"Authorization": "Bearer nobody's"}),
-    ],
-)
-def test_without_a_valid_token_the_handshake_is_401(
-    target: Target, query: str, headers: dict[str, str]
-) -> None:
-    with (
-        pytest.raises(InvalidStatus) as refused,
-        connect(ws(target.url) + query, additional_headers=headers),
-    ):
-        pass
-    response = refused.value.response
-    assert response.status_code == 401
-    assert response.headers["WWW-Authenticate"] == "Bearer"
-    assert json.loads(response.body) == {"detail": "A valid bearer token is required."}
+NO_VALID_TOKEN: list[tuple[str, dict[str, str]]] = [
+    ("", {}),
+    ("?token=", {}),
+    ("?token=nobody%27s%00%F0", {}),
+    ("", {"Authorization": "Bearer nobody's"}),
+    ("", {"Authorization": "Basic dXNlcjo="}),
+    # What is said in the header counts.
+    (f"?token={TOKENS[0]}", {"Authorization": "Bearer nobody's"}),
+]
 
 
-def test_an_inactive_user_is_403(target: Target, client: httpx.Client) -> None:
-    client.patch("/api/v2/users/2", json={"is_active": False})
-    with pytest.raises(InvalidStatus) as refused, listening(target.url, 2):
+def test_without_a_valid_token_the_handshake_is_401(served: ServedTarget) -> None:
+    for query, headers in NO_VALID_TOKEN:
+        with (
+            pytest.raises(InvalidStatus) as refused,
+            connect(ws(served.url) + query, additional_headers=headers),
+        ):
+            pass
+        response = refused.value.response
+        assert response.status_code == 401, (query, headers)
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert json.loads(response.body) == {"detail": "A valid bearer token is required."}
+
+
+def test_an_inactive_user_is_403(served: ServedTarget, blocking_client: httpx.Client) -> None:
+    blocking_client.patch("/api/v2/users/2", json={"is_active": False})
+    with pytest.raises(InvalidStatus) as refused, listening(served.url, 2):
         pass
     assert refused.value.response.status_code == 403
     detail = {"detail": "The user of this token is inactive."}
     assert json.loads(refused.value.response.body) == detail
 
 
-def test_messages_are_not_compressed(target: Target) -> None:
-    with listening(target.url) as connection:
+def test_messages_are_not_compressed(served: ServedTarget) -> None:
+    with listening(served.url) as connection:
         assert connection.response is not None
         assert "Sec-WebSocket-Extensions" not in connection.response.headers
 
@@ -120,8 +118,10 @@ def test_messages_are_not_compressed(target: Target) -> None:
 # ---- rooms ----
 
 
-def test_a_client_leaves_and_enters_its_rooms(target: Target, client: httpx.Client) -> None:
-    with listening(target.url) as connection:
+def test_a_client_leaves_and_enters_its_rooms(
+    served: ServedTarget, blocking_client: httpx.Client
+) -> None:
+    with listening(served.url) as connection:
         for room, path, body in (
             ("resources", CREATE, {"id": "{}", "name": "n"}),
             ("user:1", PROCESS, {"data": "x", "step_s": 0}),
@@ -130,7 +130,7 @@ def test_a_client_leaves_and_enters_its_rooms(target: Target, client: httpx.Clie
                 ask(connection, action, room)
                 assert heard(connection) == (f"{action}d", {"room": room})
                 named = {k: str(v).format(action + room[:4]) for k, v in body.items()}
-                client.post(path, json=body | named)
+                blocking_client.post(path, json=body | named)
                 if action == "subscribe":
                     name, data = heard(connection)
                     assert name == ("resource_created" if path == CREATE else "progress_update")
@@ -138,27 +138,27 @@ def test_a_client_leaves_and_enters_its_rooms(target: Target, client: httpx.Clie
         assert data["progress"] == 0
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "x",
-        "null",
-        "[]",
-        "{}",
-        '{"action": "subscribe"}',
-        '{"action": "subscribe", "room": 1}',
-        '{"action": "shout", "room": "resources"}',
-        '{"action": "subscribe", "room": "resources", "more": 1}',
-        "[" * 60_000,
-    ],
-)
-def test_what_is_no_action_is_refused(text: str) -> None:
-    with pytest.raises(RefusedMessage) as refused:
-        parse_action(text)
-    assert refused.value.code == 1007
-    # What a close frame can carry.
-    assert len(refused.value.reason.encode()) <= 123
+NO_ACTIONS = [
+    "",
+    "x",
+    "null",
+    "[]",
+    "{}",
+    '{"action": "subscribe"}',
+    '{"action": "subscribe", "room": 1}',
+    '{"action": "shout", "room": "resources"}',
+    '{"action": "subscribe", "room": "resources", "more": 1}',
+    "[" * 60_000,
+]
+
+
+def test_what_is_no_action_is_refused() -> None:
+    for text in NO_ACTIONS:
+        with pytest.raises(RefusedMessage) as refused:
+            parse_action(text)
+        assert refused.value.code == 1007, text[:50]
+        # What a close frame can carry.
+        assert len(refused.value.reason.encode()) <= 123
 
 
 @given(st.text() | st.lists(st.none() | st.text()).map(json.dumps))
@@ -261,7 +261,7 @@ def test_clients_that_stop_reading_delay_nobody_and_cost_little(
         client = stack.enter_context(
             httpx.Client(base_url=target.url, headers=AUTH, timeout=DEADLINE_S, verify=False)
         )
-        before = resident_mib(target.popen.pid)
+        before = resident_mib(target.process.pid)
         late_s = 0.0
         numbers: list[tuple[str, int]] = []
         for _ in range(requests):
@@ -272,7 +272,7 @@ def test_clients_that_stop_reading_delay_nobody_and_cost_little(
                 late_s = max(late_s, time.monotonic() - data["emitted_ns"] / 1e9)
                 if name == "progress_update":
                     numbers.append((data["operation_id"], data["progress"]))
-        grown_mib = resident_mib(target.popen.pid) - before
+        grown_mib = resident_mib(target.process.pid) - before
         after = counts(target.url)
         # The one that reads missed nothing, in order, and in no time that could be called waiting.
         operations = list(dict.fromkeys(operation for operation, _ in numbers))
@@ -341,7 +341,7 @@ def test_a_signal_ends_the_target_in_spite_of_its_clients(start_target: StartTar
             client.post(PROCESS, json={"data": "x" * 1000, "steps": 100, "step_s": 0})
             for _ in range(103):
                 heard(connection)
-        target.popen.terminate()
+        target.process.terminate()
         assert end(connection).code == 1012
         log = target.ended()
     assert not [line for line in log if "Traceback" in line], log

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 from sqlalchemy import make_url
@@ -16,28 +14,16 @@ from loopmark.harness.launch.process_reaper import reaped
 PREPARATION = "loopmark.targets.preparation"
 
 
-@pytest.fixture(scope="module")
-def server_url() -> Iterator[str]:
-    """The URL of a server that is not ours: an embedded one, reached as if it were external."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(URL_VARIABLE, raising=False)
-        with reaped() as token, database._embedded(token, ()) as url:
-            yield url.set(drivername="postgresql").render_as_string(hide_password=False)
-
-
 def schemas(url: str) -> set[str]:
     with psycopg.connect(url) as connection:
         return {row[0] for row in connection.execute("SELECT nspname FROM pg_namespace")}
 
 
-def test_a_run_has_a_schema_of_its_own_and_leaves_none(
-    server_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(URL_VARIABLE, server_url)
-    before = schemas(server_url)
+def test_a_run_has_a_schema_of_its_own_and_leaves_none(database_url: str) -> None:
+    before = schemas(database_url)
     with open_database("unused", "20260101-Run/1", PREPARATION) as opened:
         assert opened.schema == "loopmark_20260101_run_1"
-        assert schemas(server_url) - before == {opened.schema}
+        assert schemas(database_url) - before == {opened.schema}
         opened.reset(("a", "b", "c"), 5)
         assert opened.count("SELECT count(*) FROM users") == 3
         assert opened.count("SELECT count(*) FROM resources") == 5
@@ -45,35 +31,31 @@ def test_a_run_has_a_schema_of_its_own_and_leaves_none(
         assert opened.count("SELECT count(*) FROM resources") == 0
         assert opened.facts.embedded is False
         assert opened.target_environment["DATABASE_SCHEMA"] == opened.schema
-    assert schemas(server_url) == before
+    assert schemas(database_url) == before
 
 
-def test_a_schema_that_is_there_already_is_not_touched(
-    server_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(URL_VARIABLE, server_url)
-    with psycopg.connect(server_url) as connection:
+def test_a_schema_that_is_there_already_is_not_touched(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
         connection.execute("CREATE SCHEMA loopmark_mine")
         connection.execute("CREATE TABLE loopmark_mine.precious (n int)")
     refused = pytest.raises(UserError, match="cannot create the schema 'loopmark_mine'")
     with refused, open_database("unused", "mine", PREPARATION):
         pass
-    with psycopg.connect(server_url) as connection:
+    with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT count(*) FROM loopmark_mine.precious").fetchone() == (0,)
         connection.execute("DROP SCHEMA loopmark_mine CASCADE")
 
 
-def test_schemas_of_killed_runs_are_told(server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(URL_VARIABLE, server_url)
-    with psycopg.connect(server_url) as connection:
+def test_schemas_of_killed_runs_are_told(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
         connection.execute("CREATE SCHEMA loopmark_killed")
     found = external_server()
     assert found is not None
     facts, free, left_behind = found
     assert facts.version.startswith("18")
     assert free > 50
-    assert left_behind == ["loopmark_killed"]
-    with psycopg.connect(server_url) as connection:
+    assert "loopmark_killed" in left_behind
+    with psycopg.connect(database_url) as connection:
         connection.execute("DROP SCHEMA loopmark_killed")
 
 
@@ -109,12 +91,12 @@ def test_a_server_that_cannot_be_used_is_named(
 
 
 def test_a_held_lock_is_told_instead_of_waited_for(
-    server_url: str, monkeypatch: pytest.MonkeyPatch
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(URL_VARIABLE, server_url)
     monkeypatch.setattr(database, "LOCK_TIMEOUT_S", 0.05)
     with open_database("unused", "locked", PREPARATION) as opened:
-        url = make_url(server_url).update_query_dict({"options": f"-csearch_path={opened.schema}"})
+        search_path = {"options": f"-csearch_path={opened.schema}"}
+        url = make_url(database_url).update_query_dict(search_path)
         with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
             connection.execute("LOCK TABLE users")
             with pytest.raises(UserError, match="could not be emptied"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import pytest
 
 from loopmark.harness.commands.plans import catalog_targets
 from loopmark.harness.launch.process_reaper import reaped
@@ -16,6 +17,7 @@ from loopmark.targets import corpus
 ASYNC = catalog_targets()["async"]
 
 
+@pytest.mark.usefixtures("database_url")
 def test_all_is_there_for_the_run_and_no_longer() -> None:
     with reaped() as token, provision([ASYNC], token, token) as provided:
         assert provided is not None
@@ -31,6 +33,7 @@ def test_targets_that_are_not_ours_need_none_of_it() -> None:
         assert provided is None
 
 
+@pytest.mark.usefixtures("database_url")
 def test_a_served_target_processes_files_and_takes_uploads() -> None:
     with served(ASYNC, None) as (target, token, _):
         headers = {"Authorization": f"Bearer {token}"}

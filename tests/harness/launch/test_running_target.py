@@ -33,9 +33,10 @@ ASYNC, SYNC = (catalog_targets()[name] for name in ("async", "sync"))
 
 
 @pytest.fixture(scope="module")
-def provided() -> Iterator[Mapping[str, str]]:
+def provided(database_url: str) -> Iterator[Mapping[str, str]]:
     with reaped() as token, provision([ASYNC], token, f"targets_{token}") as everything:
         assert everything is not None
+        assert database_url.rpartition("?")[2] in everything.environment["DATABASE_URL"]
         yield everything.environment
 
 

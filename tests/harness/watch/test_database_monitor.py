@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from secrets import token_hex
 
 import psutil
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from loopmark.harness.launch import database
 from loopmark.harness.launch.database import URL_VARIABLE
@@ -26,21 +28,22 @@ TARGET = "loopmark-of-the-test"
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    yield from embedded_server()
+def url(database_url: str) -> Iterator[str]:
+    """A database of these tests' own: what others do with theirs is not counted in it."""
+    name = f"monitored_{token_hex(4)}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        url = make_url(database_url).set(database=name)
+        yield url.render_as_string(hide_password=False)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
-def own_url() -> Iterator[str]:
+def own_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server that a test may treat badly."""
-    yield from embedded_server()
-
-
-def embedded_server() -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(URL_VARIABLE, raising=False)
-        with reaped() as token, database._embedded(token, ()) as url:
-            yield url.set(drivername="postgresql").render_as_string(hide_password=False)
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
+    with reaped() as token, database._embedded(token, ()) as url:
+        yield url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def session(url: str, name: str = TARGET) -> psycopg.Connection:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from loopmark.targets import contract
-from tests.targets.conftest import TOKENS, Target
+from tests.targets.conftest import TOKENS, ServedTarget
 from tests.targets.javascript.conftest import Heard, Listen
 
 TEXT = b"A first line.\nA second one.\n"
@@ -28,10 +28,10 @@ def emitted(heard: Sequence[Heard], event: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("transports", [("polling", "websocket"), ("websocket",), ("polling",)])
 def test_it_hears_every_documented_event(
-    target: Target, client: httpx.Client, listen: Listen, transports: tuple[str, ...]
+    served: ServedTarget, blocking_client: httpx.Client, listen: Listen, transports: tuple[str, ...]
 ) -> None:
     options = (f"--token={TOKENS[0]}", f"--transports={','.join(transports)}")
-    listener = listen(target.url, *options, until=("processing_complete",))
+    listener = listen(served.url, *options, until=("processing_complete",))
     steps = ("open", "upgrade")[: len(transports)]
     ready = listener.until("connected", *steps)
     used = [one.data["transport"] for one in ready if one.event in steps]
@@ -39,11 +39,15 @@ def test_it_hears_every_documented_event(
 
     before_ns = time.monotonic_ns()
     resource = {"id": "heard", "name": "Heard once"}
-    client.post("/api/v2/resource/create", json=resource).raise_for_status()
-    client.post("/api/v2/resource/create", json=resource).raise_for_status()
-    answer = client.post("/api/v2/process", json={"data": "some text"}).raise_for_status().json()
+    blocking_client.post("/api/v2/resource/create", json=resource).raise_for_status()
+    blocking_client.post("/api/v2/resource/create", json=resource).raise_for_status()
+    answer = (
+        blocking_client.post("/api/v2/process", json={"data": "some text"})
+        .raise_for_status()
+        .json()
+    )
     file = {"file": ("lines.txt", TEXT)}
-    upload = client.post("/api/v2/upload", files=file).raise_for_status().json()
+    upload = blocking_client.post("/api/v2/upload", files=file).raise_for_status().json()
     heard = [one for one in listener.rest() if one.source == "server"]
     after_ns = time.monotonic_ns()
 
@@ -70,7 +74,7 @@ def test_it_hears_every_documented_event(
         }
     ]
     assert emitted(heard, "operation_complete") == [operation | {"result": answer["result"]}]
-    state = client.get(f"/api/v2/uploads/{upload['upload_id']}").raise_for_status().json()
+    state = blocking_client.get(f"/api/v2/uploads/{upload['upload_id']}").raise_for_status().json()
     assert emitted(heard, "processing_complete") == [
         {
             "upload_id": upload["upload_id"],
@@ -85,9 +89,9 @@ def test_it_hears_every_documented_event(
     assert moments[-1] < after_ns
 
 
-def test_it_may_name_its_token_in_a_header(target: Target, listen: Listen) -> None:
+def test_it_may_name_its_token_in_a_header(served: ServedTarget, listen: Listen) -> None:
     options = (f"--token={TOKENS[1]}", "--token-in-header")
-    heard = listen(target.url, *options, until=("connected",)).rest()
+    heard = listen(served.url, *options, until=("connected",)).rest()
     assert [one["user_id"] for one in emitted(heard, "connected")] == [2]
 
 
@@ -101,29 +105,29 @@ def test_it_may_name_its_token_in_a_header(target: Target, listen: Listen) -> No
     ids=["wrong", "none", "inactive"],
 )
 def test_it_is_refused_with_the_text_of_the_contract(
-    target: Target,
-    client: httpx.Client,
+    served: ServedTarget,
+    blocking_client: httpx.Client,
     listen: Listen,
     options: tuple[str, ...],
     problem: contract.Problem,
 ) -> None:
-    client.patch("/api/v2/users/3", json={"is_active": False}).raise_for_status()
-    heard = listen(target.url, *options).rest()
+    blocking_client.patch("/api/v2/users/3", json={"is_active": False}).raise_for_status()
+    heard = listen(served.url, *options).rest()
     assert heard[-1] == Heard("client", "connect_error", {"message": problem.detail})
     assert {one.source for one in heard} == {"client"}
 
 
 def test_it_does_not_hear_what_is_another_users(
-    target: Target, client: httpx.Client, listen: Listen
+    served: ServedTarget, blocking_client: httpx.Client, listen: Listen
 ) -> None:
     options = (f"--token={TOKENS[1]}", "--subscribe=user:1")
-    other = listen(target.url, *options, until=("resource_created",))
+    other = listen(served.url, *options, until=("resource_created",))
     [ack] = [one for one in other.until("connected", "ack") if one.event == "ack"]
     assert ack.data["status"] == "error"
-    client.post("/api/v2/process", json={"data": "some text"}).raise_for_status()
+    blocking_client.post("/api/v2/process", json={"data": "some text"}).raise_for_status()
     # A client hears in the order of emission: what it was sent before would come first.
     resource = {"id": "for-all", "name": "For all to hear"}
-    client.post("/api/v2/resource/create", json=resource).raise_for_status()
+    blocking_client.post("/api/v2/resource/create", json=resource).raise_for_status()
     heard = [one for one in other.rest() if one.source == "server"]
     assert [one.event for one in heard] == ["resource_created"]
     assert emitted(heard, "resource_created") == [{"resource_id": "for-all", "user_id": 1}]
