@@ -1,4 +1,4 @@
-"""Do the drivers agree? Both side by side in reading order, and all of it in a sentence."""
+"""Do the drivers agree? Side by side in reading order, and all of it in a sentence."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def summary(results: RunResults) -> str:
     drivers = formatting.listed(dict.fromkeys(name for row in rows for name in _drivers(row)))
     ratios = [row.ratio for row in rows if row.ratio is not None]
     if not ratios:
-        return f"none of the figures that {drivers} both measured is comparable"
+        return f"no figure is comparable between {drivers}"
     alone = [row for row in rows if row.ratio is not None and row.ratio_ci is None]
     apart = [row.ratio for row in rows if row.ratio is not None and row.is_clear]
     same = len(ratios) - len(alone) - len(apart)
@@ -125,7 +125,7 @@ def summary(results: RunResults) -> str:
         rest = "rests on one round and is" if len(alone) == 1 else "rest on one round and are"
         parts.append(f"{len(alone)} {rest} inconclusive")
     many = formatting.count(len(ratios))
-    sentence = f"of {many} figures that {drivers} both measured, {formatting.listed(parts)}"
+    sentence = f"of {many} figures compared between {drivers}, {formatting.listed(parts)}"
     missing = len(rows) - len(ratios)
     return f"{sentence}; {missing} not comparable" if missing else sentence
 

@@ -103,7 +103,7 @@ def _errors(cell: CellResult) -> RenderableType:
 
 
 def _agreement(pair: DriverPair) -> RenderableType:
-    """Both drivers in the figure that counts; the page has the others."""
+    """Two drivers in the figure that counts; the page has the others."""
     table = _table()
     for name in ("scenario", "target"):
         table.add_column(name, no_wrap=True)
@@ -117,7 +117,9 @@ def _agreement(pair: DriverPair) -> RenderableType:
         interval = formatting.interval(one.ratio_ci).replace(" to ", MISSING)
         style = "bold yellow" if one.is_clear else ""
         table.add_row(*map(Text, texts), Text(interval, style=style))
-    return Group(Text(f"\n{agreement.TITLE}", style="bold"), table)
+    heading = Text(f"\n{agreement.TITLE}", style="bold")
+    heading.append(f"  {pair.other} / {pair.base}", style="dim")
+    return Group(heading, table)
 
 
 def _table() -> Table:

@@ -38,7 +38,7 @@ def test_words_for_a_ratio(two_drivers: RunResults) -> None:
 
 def test_summary_counts_what_agrees_and_what_does_not(two_drivers: RunResults) -> None:
     assert agreement.summary(two_drivers) == (
-        "of 3 figures that native and locust both measured, 2 show no difference and 1 differs by "
+        "of 3 figures compared between native and locust, 2 show no difference and 1 differs by "
         "4.2%; 3 not comparable"
     )
     far = changed(two_drivers, 0, ratio=0.5, ratio_ci=(0.4, 0.6))
@@ -47,14 +47,14 @@ def test_summary_counts_what_agrees_and_what_does_not(two_drivers: RunResults) -
     alone = replace(two_drivers, comparisons=(replace(far, ratio_ci=None),))
     assert agreement.summary(alone).endswith("1 rests on one round and is inconclusive")
     nothing = replace(two_drivers, comparisons=two_drivers.comparisons[2:5])
-    assert agreement.summary(nothing) == (
-        "none of the figures that native and locust both measured is comparable"
-    )
+    assert agreement.summary(nothing) == "no figure is comparable between native and locust"
     assert agreement.summary(replace(two_drivers, comparisons=())) == ""
 
 
 def test_it_is_the_answer_of_a_run_with_several_drivers(two_drivers: RunResults) -> None:
-    assert headline.answer(two_drivers).startswith("Of 3 figures that native and locust")
+    assert headline.answer(two_drivers).startswith(
+        "Of 3 figures compared between native and locust"
+    )
     assert headline.sentences(two_drivers)[0] == (
         "Async and sync were not measured under the same load."
     )
