@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,13 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
+from loopmark.harness.cli import main
 from loopmark.harness.launch.database import URL_VARIABLE
 from loopmark.harness.launch.process_reaper import MARK
 from tests import postgres
 
+Invoke = Callable[..., Result]
 Loopmark = Callable[..., "subprocess.Popen[str]"]
 
 # On a slow or busy machine an example may take long, and that says nothing about the code. Examples
@@ -112,3 +116,20 @@ def loopmark(start_loopmark: Loopmark) -> Callable[..., subprocess.CompletedProc
         return subprocess.CompletedProcess(given, process.returncode, out, err)
 
     return run
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Invoke]:
+    """Run the command line in an empty folder, within the test's own process."""
+    monkeypatch.chdir(tmp_path)
+    handler = signal.getsignal(signal.SIGTERM)
+    yield lambda *arguments: CliRunner().invoke(main, arguments, catch_exceptions=False)
+    signal.signal(signal.SIGTERM, handler)
+
+
+def assert_refused(done: Result, message: str) -> None:
+    """It ended as with any bad input: one line that says what is wrong, and exit code 2."""
+    assert done.exit_code == 2, done.output
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Invoke, assert_refused
+
 Loopmark = Callable[..., "CompletedProcess[str]"]
 
 PLAN = """
@@ -100,7 +102,7 @@ def test_events_files_and_uploads_are_measured(loopmark: Loopmark, tmp_path: Pat
     ],
 )
 def test_what_no_driver_can_do_with_events_is_refused_in_one_line(
-    loopmark: Loopmark, tmp_path: Path, right: str, wrong: str, told: str
+    invoke: Invoke, tmp_path: Path, right: str, wrong: str, told: str
 ) -> None:
     text = """
 name = "refused"
@@ -113,7 +115,4 @@ rounds = 1
 loads = [{ model = "fan-out", clients = 20, rate = 20, duration_s = 1.0 }]
 """
     (tmp_path / "plan.toml").write_text(text.replace(right, wrong))
-    done = loopmark("run", "plan.toml")
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert told in done.stderr
+    assert_refused(invoke("run", "plan.toml"), told)

@@ -18,6 +18,7 @@ import pytest
 
 from loopmark.harness.launch.process_reaper import MARK
 from loopmark.scenarios.catalog import SCENARIOS
+from tests.conftest import Invoke, assert_refused
 
 Loopmark = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -243,9 +244,9 @@ def test_doctor_finds_this_machine_fit(loopmark: Loopmark) -> None:
     assert "open files" in done.stdout
 
 
-def test_list_names_everything(loopmark: Loopmark) -> None:
-    done = loopmark("list", "--cells", "--profile", "smoke")
-    assert done.returncode == 0
+def test_list_names_everything(invoke: Invoke) -> None:
+    done = invoke("list", "--cells", "--profile", "smoke")
+    assert done.exit_code == 0
     for name in (
         "sync-one-thread",
         "read-mostly",
@@ -276,13 +277,9 @@ def test_list_names_everything(loopmark: Loopmark) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: tuple[str, ...], message: str, loopmark: Loopmark
+    arguments: tuple[str, ...], message: str, invoke: Invoke
 ) -> None:
-    done = loopmark(*arguments)
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stdout == ""
+    assert_refused(invoke(*arguments), message)
 
 
 def test_a_broken_plan_names_file_and_key(loopmark: Loopmark, plan: Callable[[str], str]) -> None:
@@ -295,16 +292,14 @@ def test_a_broken_plan_names_file_and_key(loopmark: Loopmark, plan: Callable[[st
 
 
 def test_a_driver_that_cannot_drive_a_scenario_is_refused(
-    loopmark: Loopmark, plan: Callable[[str], str]
+    invoke: Invoke, plan: Callable[[str], str]
 ) -> None:
     text = PLAN.replace('["create-fresh", "crud"]', '["crud-client"]').replace(
         'targets = ["sync", "async"]', 'targets = ["async"]\ndrivers = ["httpx", "locust"]'
     )
-    done = loopmark("run", plan(text))
-    assert done.returncode == 2
-    assert "plan.toml:20: measure[2].drivers: 'locust' cannot drive the scenario" in done.stderr
+    done = invoke("run", plan(text))
+    assert_refused(done, "plan.toml:20: measure[2].drivers: 'locust' cannot drive the scenario")
     assert 'with drivers = ["httpx"]' in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_without_a_database_nothing_starts(loopmark: Loopmark) -> None:

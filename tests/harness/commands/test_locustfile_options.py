@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import socket
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from loopmark.harness.cli import main
 from loopmark.harness.run.locustfile_plan import prepare
 from loopmark.harness.run.request import RunRequest
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 from loopmark.harness.vocabulary.scenario import LocustfileFacts
-
-Run = Callable[..., Result]
+from tests.conftest import Invoke, assert_refused
 
 HEALTHY = """
 from locust import HttpUser, LoadTestShape, task
@@ -75,35 +70,26 @@ BAD: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """The command line within this process: nothing is started that would need another."""
-    monkeypatch.chdir(tmp_path)
+def run(invoke: Invoke, tmp_path: Path) -> Invoke:
+    """Nothing is started that would need another process."""
     (tmp_path / "f.py").write_text(HEALTHY)
-    before = signal.getsignal(signal.SIGTERM)
-    yield lambda *arguments: CliRunner().invoke(main, ["run", *arguments])
-    signal.signal(signal.SIGTERM, before)
+    return lambda *arguments: invoke("run", *arguments)
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_and_exit_code_2(case: str, run: Run, tmp_path: Path) -> None:
+def test_bad_input_is_one_line_and_exit_code_2(case: str, run: Invoke, tmp_path: Path) -> None:
     arguments, message = BAD[case]
-    done = run(*arguments)
-    assert done.exit_code == 2, done.output
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stdout == ""
+    assert_refused(run(*arguments), message)
     assert not (tmp_path / "results").exists()
 
 
-def test_a_port_that_is_taken_is_said(run: Run) -> None:
+def test_a_port_that_is_taken_is_said(run: Invoke) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         done = run("--locustfile", "f.py", "--web", "--web-port", str(port))
-    assert done.exit_code == 2
-    assert f"--web-port: cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    assert_refused(done, f"--web-port: cannot listen on 127.0.0.1:{port}: Address already in use")
 
 
 def file_of(request: RunRequest) -> LocustfileFacts:
@@ -129,7 +115,7 @@ def test_what_is_not_said_is_as_locust_has_it(tmp_path: Path) -> None:
     assert (choice.users, choice.run_time_s) == (1, 30.0)
 
 
-def test_a_shape_is_bounded_and_takes_no_number_of_users(run: Run, tmp_path: Path) -> None:
+def test_a_shape_is_bounded_and_takes_no_number_of_users(run: Invoke, tmp_path: Path) -> None:
     path = tmp_path / "f.py"
     path.write_text(SHAPED)
     request = prepare(LocustfileChoice(str(path)), rounds=1, web_port=None)
