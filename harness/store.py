@@ -81,7 +81,10 @@ class RunFolder:
         try:
             str(path).encode()  # Paths go into JSON files.
             if link.exists() and not link.is_symlink():
-                raise UserError(f"{link} is in the way: it must be a link that Loopmark may change")
+                raise UserError(
+                    f"{link} is not a link; move it, Loopmark needs that name for its link to the "
+                    "newest run"
+                )
             (path / "cells").mkdir(parents=True)
             (path / "logs").mkdir()
             _point(link, run_id)
@@ -102,7 +105,7 @@ class RunFolder:
             UserError: It is none.
         """
         if not (path / "run.json").is_file():
-            raise UserError(f"{path} is no run folder: it has no run.json")
+            raise UserError(f"{path} is not a run folder: it has no run.json")
         return cls(path.resolve())
 
     @property

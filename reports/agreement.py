@@ -88,7 +88,7 @@ def words(found: Comparison) -> str:
             return "not comparable: too few samples in every round"
         return f"inconclusive: {wording.why(found)}"
     if found.ratio_ci is not None and not found.is_clear:
-        return "no difference that these rounds could show: the interval includes 1"
+        return "no significant difference: the interval includes 1"
     more = "more" if found.ratio >= 1 else "less"
     apart = f"{found.other.label} measures {_percent(found.ratio)} {more} than {found.base.label}"
     if found.ratio_ci is None:
@@ -118,7 +118,7 @@ def summary(results: RunResults) -> str:
     same = len(ratios) - len(alone) - len(apart)
     parts = []
     if same:
-        parts.append(f"{same} {'shows' if same == 1 else 'show'} no difference")
+        parts.append(f"{same} {'shows' if same == 1 else 'show'} no significant difference")
     if apart:
         parts.append(f"{len(apart)} {'differs' if len(apart) == 1 else 'differ'} by {_far(apart)}")
     if alone:

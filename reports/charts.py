@@ -80,7 +80,7 @@ class Chart:
         return ". ".join(
             f"{f'{line.label} {line.what}'.rstrip()}: "
             + formatting.listed(_in_words(p, self.text) for p in line.points)
-            + (f", and it kept up to {formatting.level(line.knee)}" if line.knee else "")
+            + (f", sustained up to {formatting.level(line.knee)}" if line.knee else "")
             for line in self.lines
             if line.points
         )
@@ -104,12 +104,12 @@ def timing_chart(
     ]
     lines += _lines(cells, marks, _MAKESPAN)
     return Chart(
-        title="Time until the last of N requests is answered",
+        title="Time to the last of N responses",
         note="",
         text=formatting.seconds,
         log=True,
         lines=tuple(lines),
-        x_label="requests at once",
+        x_label="concurrent requests",
     )
 
 
@@ -152,23 +152,23 @@ def fan_out_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, 
         return _lines(cells, marks, figure)
 
     heard = Chart(
-        title="From emitted to heard",
-        note=f"p99, and fainter below it p50; lower is better{aside}",
+        title="Delivery latency",
+        note=f"p99, below it p50 (faint); from emitted to received; lower is better{aside}",
         text=formatting.milliseconds,
         log=True,
         lines=(*lines(_FAINT_P50), *lines(replace(_P99, faint=False))),
         x_label=section.load.words.axis,
     )
     spread = Chart(
-        title="From the first client to the last",
-        note=f"of each publication: p90, and fainter p50; lower is better{aside}",
+        title="Delivery spread",
+        note=f"first to last client of each publication: p90, p50 (faint); lower is better{aside}",
         text=formatting.milliseconds,
         log=True,
         lines=(*lines(_FAINT_SPREAD_P50), *lines(_SPREAD_P90)),
         x_label=section.load.words.axis,
     )
     cost = Chart(
-        title="CPU of the target per delivery",
+        title="Target CPU per delivery",
         note=f"lower is better{aside}",
         text=formatting.microseconds,
         log=False,
@@ -187,12 +187,12 @@ def _alike(cells: Sequence[CellResult]) -> tuple[Sequence[CellResult], str]:
     plain = [cell for cell in cells if not wording.others(cell.load)] or list(cells)
     crowds = Counter((cell.target, cell.driver, cell.load.magnitude) for cell in plain)
     if max(crowds.values()) == 1:
-        return plain, "; the other loads are in the table" if len(plain) < len(cells) else ""
+        return plain, "; other loads are in the table" if len(plain) < len(cells) else ""
     alike = Counter(_kind(cell) for cell in plain)
     pace, others = alike.most_common(1)[0][0]
     chosen = [cell for cell in plain if _kind(cell) == (pace, others)]
     also = "".join(f", {one}" for one in others)
-    return chosen, f"; at {pace}{also}, the other loads are in the table"
+    return chosen, f"; at {pace}{also}; other loads are in the table"
 
 
 def _kind(cell: CellResult) -> tuple[str, tuple[str, ...]]:
@@ -201,10 +201,10 @@ def _kind(cell: CellResult) -> tuple[str, tuple[str, ...]]:
 
 def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
     """How fast everybody hears, and whether everybody does, by what was published in each stage."""
-    note = "a vertical line: the rate up to which everybody heard all in time"
+    note = "vertical line: highest rate at which every client received every event in time"
     times = Chart(
-        title="From due to heard",
-        note=f"p99, and fainter below it p50; {note}",
+        title="Delivery time from due",
+        note=f"p99, below it p50 (faint); {note}",
         text=formatting.milliseconds,
         log=True,
         lines=(
@@ -214,8 +214,8 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
         x_label=section.load.words.axis,
     )
     deliveries = Chart(
-        title="Deliveries per second",
-        note=f"right ones; {note}",
+        title="Deliveries/s",
+        note=f"correct deliveries; {note}",
         text=formatting.number,
         log=False,
         lines=_stage_lines(section, marks, lambda stage: stage.answered_rps),
@@ -223,7 +223,7 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
     )
     reach = Chart(
         title="Reach",
-        note="deliveries made over those due; all of them is the goal",
+        note="deliveries received / deliveries due; the goal is 100%",
         text=formatting.share,
         log=False,
         lines=_stage_lines(section, marks, wording.reached),
@@ -242,7 +242,7 @@ def _model_charts(load: Load, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
         return ()
     if load.traits.ends_with_last_answer:
         primary = Chart(
-            title="Time to the last answer",
+            title="Time to last response",
             note="lower is better",
             text=formatting.seconds,
             log=True,
@@ -261,15 +261,15 @@ def _model_charts(load: Load, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
     p50 = lines(_P50)
     p99 = lines(_P99)
     latency = Chart(
-        title="Latency of a request",
-        note="p50, and fainter above it p99; lower is better" if p99 else "p50; lower is better",
+        title="Request latency",
+        note="p50, above it p99 (faint); lower is better" if p99 else "p50; lower is better",
         text=formatting.milliseconds,
         log=True,
         lines=(*p99, *p50),
         x_label=x_label,
     )
     cost = Chart(
-        title="CPU of the target per request",
+        title="Target CPU per request",
         note="lower is better",
         text=formatting.milliseconds,
         log=False,
@@ -282,8 +282,8 @@ def _model_charts(load: Load, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
 def stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
     """What was answered, and how fast, by what was offered in each stage."""
     answered = Chart(
-        title="Throughput by what was offered, requests/s",
-        note="a vertical line: the rate up to which the target kept up",
+        title="Throughput by offered rate, requests/s",
+        note="vertical line: highest rate that the target sustained",
         text=formatting.number,
         log=False,
         lines=_stage_lines(section, marks, lambda stage: stage.answered_rps),
@@ -292,8 +292,8 @@ def stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ..
     p50 = _stage_lines(section, marks, lambda stage: stage.p50_ms)
     p99 = _stage_lines(section, marks, lambda stage: stage.p99_ms, faint=True, what="p99")
     latency = Chart(
-        title="Response time by what was offered",
-        note="p50, and fainter above it p99; from the moment a request was due",
+        title="Response time by offered rate",
+        note="p50, above it p99 (faint); from the time a request was due",
         text=formatting.milliseconds,
         log=True,
         lines=(*p99, *p50),

@@ -17,7 +17,7 @@ def words(worker: WorkerUse) -> str:
             within = formatting.milliseconds(worker.uncertainty_ms)
             return "aligned" if worker.uncertainty_ms is None else f"aligned to ±{within}"
         case "durations":
-            return "durations only: its window is laid over the master's"
+            return "durations only: offset unknown"
 
 
 def notes(workers: Sequence[WorkerUse]) -> tuple[str, ...]:
@@ -25,19 +25,19 @@ def notes(workers: Sequence[WorkerUse]) -> tuple[str, ...]:
     worst = max((one.uncertainty_ms or 0.0 for one in workers if one.clock == "aligned"), default=0)
     of_kind = {
         "shared": (
-            "Workers on the machine of the driver's master read the same clock as it: the times of "
-            "their requests are as exact as without workers."
+            "Workers on the master's machine share its clock: their timestamps are as exact as "
+            "without workers."
         ),
         "aligned": (
-            "Workers on other machines have clocks of their own. How far each was off was measured "
-            "by round-trip messages, and the moments of its requests were moved by that; this may "
-            f"be wrong by {formatting.milliseconds(worst)} at most, which shifts a request's place "
-            "in the window and leaves its duration as it was."
+            "Workers on other machines have their own clocks. Each clock offset was measured by "
+            "round-trip messages and subtracted. Upper bound of the clock-offset error: "
+            f"{formatting.milliseconds(worst)}. It can shift a request within the window, but does "
+            "not change its duration."
         ),
         "durations": (
-            "For some workers it could not be measured how far their clock was off. Of their "
-            "requests only the durations are used: each worker's window is laid over the master's, "
-            "so latencies are right, and which requests of different workers met is not known."
+            "The clock offset of some workers could not be measured. Only the durations of their "
+            "requests are used: each worker's window is aligned with the start of the master's. "
+            "Latencies are exact; which requests of different workers overlapped is unknown."
         ),
     }
     kinds = {one.clock for one in workers}

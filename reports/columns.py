@@ -13,15 +13,14 @@ from loopmark.reports import clocks, formatting, wording
 from loopmark.reports.formatting import MISSING
 
 FEW_SAMPLES_NOTE = (
-    f"{MISSING} stands for a percentile that there are too few samples for: one with a share p of "
-    "the N samples below it needs N (1 - p) of at least 10, so p99 needs 1,000 and p99.9 needs "
-    "10,000."
+    f"{MISSING} marks a percentile with too few samples: at least 10 must lie above it, so p99 "
+    "needs 1,000 samples and p99.9 needs 10,000."
 )
 
 WORDS = frozenset(
     {"Target", "Driver", "Validity", "Scenario", "Load", "Figure", "In words", "Request", "Step"}
     | {"Kind", "Kind of error", "Examples", "Worker", "Clock", "Lost", "Cell", "Measured"}
-    | {"Ratio of", "Of", "What", "Agree"}
+    | {"Ratio of", "Of", "What", "Passed"}
 )
 """Headings of columns that hold no figures."""
 
@@ -113,10 +112,10 @@ def cost(load: Load) -> Metric:
     return metric("cpu_ms_per_request", load)
 
 
-_STAGES = ("Offered", "Sent", "Answered right", "Refused", "Errors", "p50", "p99", "Kept up")
+_STAGES = ("Offered", "Sent", "Correct", "Refused", "Errors", "p50", "p99", "Sustained")
 """Headings of the stages of steps and ramps; the first three per second."""
 
-_DELIVERY_STAGES = ("Deliveries due", "Heard", "Reach", "Errors", "p50", "p99", "Kept up")
+_DELIVERY_STAGES = ("Deliveries due", "Received", "Reach", "Errors", "p50", "p99", "Sustained")
 """Headings of the stages of a fan-out; the first two per second."""
 
 

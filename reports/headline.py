@@ -32,7 +32,7 @@ CLAIM = (10.0, 100.0)
 
 _SUBJECTS: Mapping[str, str] = MappingProxyType(
     {
-        ONE_THREAD: "sync code with a single worker thread",
+        ONE_THREAD: "sync code with one worker thread",
         SYNC: "sync code in the framework's default pool of 40 threads",
         ASYNC: "async code",
     }
@@ -191,9 +191,9 @@ def _documented_ratios(points: Iterable[DocumentedPoint]) -> dict[int, float]:
 
 def _documented_sentence(points: Sequence[DocumentedPoint]) -> str:
     low, high = (formatting.printed(bound) for bound in CLAIM)
-    claim = f"the documentation promises {low} to {high} times with async"
+    claim = f"the documentation promises a {low} to {high} times improvement with async"
     parts = [
-        f"{sync} s against {async_} s for {formatting.count(level)} requests at once"
+        f"{sync} s against {async_} s for {formatting.count(level)} concurrent requests"
         for level, sync, async_ in _documented_pairs(points)
     ]
     return f"{claim}, and its timing table says {formatting.listed(parts)}" if parts else claim
@@ -221,7 +221,7 @@ def _target_sentence(
         key=lambda cell: cell.load.concurrency,
     )
     if not of_target:
-        return f"{_SUBJECTS[target]} was not measured here"
+        return f"{_SUBJECTS[target]} was not measured in this run"
     valid = {
         cell.load.concurrency: figures.makespan_s
         for cell in of_target
@@ -251,12 +251,12 @@ def _agreement(measured: Mapping[int, float], documented: Mapping[int, float], p
         return ""
     line = f"the documented {pattern} line"
     if not agreeing:
-        return f"that is not {line}"
+        return f"it does not match {line}"
     if len(agreeing) == len(measured):
-        return f"that is {line}"
+        return f"it matches {line}"
     levels = formatting.listed(formatting.count(level) for level in agreeing)
-    rest = "" if agreeing == both else ", and elsewhere it is not"
-    return f"at {levels} that is {line}{rest}"
+    rest = "" if agreeing == both else " and no other level does"
+    return f"it matches {line} at {levels}{rest}"
 
 
 def _times(measured: Mapping[int, float]) -> str:
@@ -264,7 +264,7 @@ def _times(measured: Mapping[int, float]) -> str:
         (formatting.seconds(seconds), formatting.count(level))
         for level, seconds in measured.items()
     )
-    start = f"{first[0]} for {first[1]} requests at once"
+    start = f"{first[0]} for {first[1]} concurrent requests"
     return formatting.listed([start, *(f"{time} for {level}" for time, level in others)])
 
 
@@ -285,22 +285,19 @@ def _timing_ratio_sentence(results: RunResults) -> str:
     if not found:
         return ""
     parts = [_timing_ratio(one) for one in found]
-    return f"against that default pool, async was {formatting.listed(parts)}"
+    return f"compared with the default pool, async was {formatting.listed(parts)}"
 
 
 def _timing_ratio(comparison: Comparison) -> str:
     level = formatting.count(comparison.load.concurrency)
     ratio, bounds = wording.oriented(comparison, ASYNC)
     if ratio is None:
-        return f"not comparable with {level} at once ({'; '.join(comparison.reasons)})"
+        return f"not comparable at {level} ({'; '.join(comparison.reasons)})"
     note = wording.interval_note(bounds, comparison.rounds)
     times = formatting.number(ratio)
     if bounds is not None and not wording.is_clear(bounds):
-        return (
-            f"neither faster nor slower with {level} at once as far as these rounds can show "
-            f"(ratio {times}, {note})"
-        )
-    return f"{times} times as fast with {level} at once ({note})"
+        return f"not significantly faster or slower at {level} (ratio {times}, {note})"
+    return f"{times} times as fast at {level} ({note})"
 
 
 def _elsewhere_sentence(results: RunResults) -> str:
@@ -315,12 +312,10 @@ def _elsewhere_sentence(results: RunResults) -> str:
     unclear = sum(row.bounds is not None and not wording.is_clear(row.bounds) for row in rows)
     notes = []
     if unclear:
-        notes.append(f"in {unclear} of {len(ratios)} comparisons the rounds show no difference")
+        notes.append(f"no significant difference in {unclear} of {len(ratios)} comparisons")
     if single:
-        notes.append(f"{single} of {len(ratios)} rest on one round, and may be chance")
-    sentence = (
-        f"in the other scenarios async answered {between} as many requests per second as sync"
-    )
+        notes.append(f"{single} of {len(ratios)} rest on one round and may be chance")
+    sentence = f"in the other scenarios async had {between} the throughput of sync"
     return "; ".join([sentence, *notes])
 
 
@@ -338,19 +333,19 @@ def _claim_sentence(results: RunResults) -> str:
         scheduled = [cell.load.traits.unit for cell in both if cell.load.traits.is_scheduled]
         if REQUEST in scheduled:
             return (
-                "async and sync were compared at arrival rates that the plan fixed, which does not "
-                "say what throughput each could reach"
+                "async and sync were compared at fixed arrival rates; their maximum throughput was "
+                "not measured"
             )
         if DELIVERY in scheduled:
             return (
-                "async and sync told the same events to the same clients, at rates that the plan "
-                "fixed; throughput is not compared"
+                "async and sync published the same events to the same clients at fixed rates; "
+                "throughput is not compared"
             )
         series = {fact.name for fact in results.run.scenarios if fact.sweep is not None}
         if any(cell.scenario in series for cell in both):
             return (
-                "async and sync were compared in series only, each number for itself; what is "
-                "claimed says nothing of these"
+                "async and sync were compared within parameter series only, which the documented "
+                "claim does not cover"
             )
         return "async and sync were not measured under the same load"
     if not ratios:
@@ -379,7 +374,7 @@ def _reaches(bounds: Bounds | None, least: float) -> bool | None:
 
 def _short_documented(points: Sequence[DocumentedPoint]) -> str:
     parts = [
-        f"{formatting.count(level)} at once take {sync} s sync, {async_} s async"
+        f"{formatting.count(level)} concurrent requests take {sync} s sync, {async_} s async"
         for level, sync, async_ in _documented_pairs(points)
     ]
     return f"documented: {'; '.join(parts)}" if parts else ""

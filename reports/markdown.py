@@ -45,7 +45,7 @@ def render(results: RunResults) -> str:
     for section in sections(results):
         blocks += _section(section, several_drivers=several)
     for file in run.locustfiles:
-        blocks += ["## The locustfile's own text", _code(file.text)]
+        blocks += ["## The locustfile", _code(file.text)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 

@@ -47,12 +47,12 @@ def _answered(cell: CellResult) -> str:
         why = next(iter(objections.sentences(found)), wording.VALIDITY[found.state])
         return f"the figures of {cell.target} are invalid ({found.state}): {why}"
     rate = formatting.number(figures.throughput_rps)
-    parts = [f"the target at {cell.target} answered {rate} requests per second"]
+    parts = [f"the target at {cell.target} served {rate} requests per second"]
     median, tail = figures.latency_ms.p50, figures.latency_ms.p99
     if median is not None:
-        parts.append(f"half of them within {formatting.milliseconds(median)}")
+        parts.append(f"median latency {formatting.milliseconds(median)}")
     if tail is not None:
-        parts.append(f"99% within {formatting.milliseconds(tail)}")
+        parts.append(f"p99 {formatting.milliseconds(tail)}")
     return ", ".join(parts)
 
 
@@ -64,7 +64,7 @@ def _behind(cell: CellResult) -> Iterable[str]:
     yield f"{_measured(figures)} in {rounds}, by {wording.at_once(cell.load)}"
     if cell.rounds > 1 and figures.throughput_rps_ci is not None:
         interval = formatting.interval(figures.throughput_rps_ci)
-        yield f"the 95% interval of the requests per second over the rounds is {interval}"
+        yield f"the 95% interval of the throughput is {interval} requests per second"
     slowest = max(
         (step for step in figures.steps if step.latency_ms.p50 is not None),
         key=_median,
@@ -72,13 +72,13 @@ def _behind(cell: CellResult) -> Iterable[str]:
     )
     if slowest is not None and len(figures.steps) > 1:
         yield (
-            f"of {len(figures.steps)} kinds of request, {slowest.step} is the slowest by its "
-            f"median, {formatting.milliseconds(slowest.latency_ms.p50)}"
+            f"of {len(figures.steps)} kinds of request, {slowest.step} has the highest median "
+            f"latency, {formatting.milliseconds(slowest.latency_ms.p50)}"
         )
 
 
 def _measured(figures: Figures) -> str:
-    errors = "none of them failed" if not figures.errors else f"{figures.errors} of them failed"
+    errors = "none failed" if not figures.errors else f"{figures.errors} failed"
     return f"{formatting.count(figures.requests)} requests were measured and {errors}"
 
 

@@ -9,76 +9,73 @@ from loopmark.harness.vocabulary.cell import Objection, Validity, Value
 from loopmark.harness.vocabulary.cell import ObjectionCode as Code
 from loopmark.reports import formatting
 
-_SERIES = {"answers": "the answers per second", "responses": "the response times"}
+_SERIES = {"answers": "throughput", "responses": "mean response time"}
 
 SENTENCES: Mapping[Code, str] = {
-    Code.ROUNDS_UNFINISHED: "{measured} of {planned} rounds were measured to their end",
+    Code.ROUNDS_UNFINISHED: "{measured} of {planned} rounds were completed",
     Code.DRIVER_FAILED: "the driver failed or did not end in time",
     Code.WORKER_LOST: (
-        "round {round} lost the worker {worker}: {why}; {samples:,} samples of it had been "
-        "delivered"
+        "round {round} lost worker {worker}: {why}; its {samples:,} samples received before are "
+        "kept"
     ),
-    Code.UNKNOWN_WORKER_LOST: "round {round} lost a worker of the driver",
-    Code.LOCUSTFILE_ENDED_EARLY: "the locustfile did not run to its end: {why}",
-    Code.TARGET_DIED: "the target ended under load{why:?: #}",
+    Code.UNKNOWN_WORKER_LOST: "round {round} lost a worker",
+    Code.LOCUSTFILE_ENDED_EARLY: "the locustfile ended early: {why}",
+    Code.TARGET_DIED: "the target exited under load{why:?: #}",
     Code.TARGET_NOT_READY: "{why}",
-    Code.ANSWERS_WRONG: "{wrong:,} of {answers:,} answers were wrong",
+    Code.ANSWERS_WRONG: "{wrong:,} of {answers:,} responses were wrong",
     Code.ROWS_DIFFER: "{what}: {acknowledged:+,} rows acknowledged, {found:+,} found",
-    Code.DRIVER_BUSY: "the driver used {share:.0%} of its processor",
+    Code.DRIVER_BUSY: "the driver used {share:.0%} of a CPU core",
     Code.DRIVER_NOT_SCHEDULED: (
-        "the driver was runnable but not scheduled for {share:.0%} of the time it was ready"
+        "the driver was runnable but not scheduled for {share:.0%} of its runnable time"
     ),
     Code.LOOP_LAGGED: "the driver's event loop lagged by {lag_ms:.1f} ms (99th percentile)",
-    Code.BURST_SPREAD: "the driver sent a request {late_ms:.0f} ms after it was due",
+    Code.BURST_SPREAD: "the driver sent a request {late_ms:.0f} ms late",
     Code.KNEE_OF_THE_DRIVER: (
-        "hearing {rate:level} publications per second takes {share:.0%} of the driver's "
-        "processor: the knee may be its own"
+        "the driver used {share:.0%} of a CPU core to receive {rate:level} publications per "
+        "second; the knee may be the driver's limit"
     ),
     Code.SCHEDULE_MISSED: "the driver missed {missed:,} of {due:,} scheduled {what}",
-    Code.SCHEDULE_UNKNOWN: "what was sent is unknown in {rounds:# round|# rounds}",
+    Code.SCHEDULE_UNKNOWN: "the number of requests sent is unknown in {rounds:# round|# rounds}",
     Code.RATE_NOT_REACHED: (
-        "the driver reached {sent_per_s:level} of {asked_per_s:level} {what} per second"
+        "the driver sent {sent_per_s:level} of {asked_per_s:level} scheduled {what} per second"
     ),
-    Code.SENT_LATE: "{what} were sent {late_ms:.1f} ms after they were due (99th percentile)",
+    Code.SENT_LATE: "{what} were sent {late_ms:.1f} ms late (99th percentile)",
     Code.REQUESTS_FAILED: "{failed:,} of {requests:,} requests failed",
     Code.BESIDE_DELIVERIES_FAILED: (
         "{failed:# request or connection|# requests or connections} failed"
     ),
-    Code.REFUSED: "{refused:,} {what} were refused: {limit:,} were under way already",
+    Code.REFUSED: "{refused:,} {what} were refused: {limit:,} were already in flight",
     Code.TASKS_RAISED: "tasks raised an exception {times:once|# times}{example:?: #}",
-    Code.LOCUSTFILE_PROBLEM: "the locustfile had a problem beside its requests{example:?: #}",
-    Code.DELIVERIES_MISSING: "{missing:# delivery|# deliveries} did not come{reach:reach}",
+    Code.LOCUSTFILE_PROBLEM: "the locustfile reported a problem outside its requests{example:?: #}",
+    Code.DELIVERIES_MISSING: "{missing:# delivery is|# deliveries are} missing{reach:reach}",
     Code.DELIVERIES_DOUBLED: (
-        "{deliveries:# delivery|# deliveries} of what the client had heard before"
+        "{deliveries:# delivery was a duplicate|# deliveries were duplicates}"
     ),
-    Code.DELIVERIES_DISPLACED: (
-        "{deliveries:# delivery|# deliveries} came after a later publication"
-    ),
+    Code.DELIVERIES_DISPLACED: ("{deliveries:# delivery|# deliveries} arrived out of order"),
     Code.CLIENTS_RECONNECTED: "active clients reconnected {times:once|# times}",
-    Code.ROUNDS_SILENT: "{rounds:# round|# rounds} had no answer in the window",
+    Code.ROUNDS_SILENT: "{rounds:# round|# rounds} had no response in the window",
     Code.HALVES_DIFFER: (
-        "in the second half of the window {series:series} were {ratio:.2f} x those of the first"
+        "{series:series} in the second half of the window was {ratio:.2f} x that of the first"
     ),
-    Code.FIRST_HALF_EMPTY: "the first half of the window had no answer",
+    Code.FIRST_HALF_EMPTY: "the first half of the window had no response",
     Code.LEVEL_CHANGED: (
-        "{series:series} changed within the window: what was steady in {cut} of {rounds} rounds "
-        "is a part of it, or differs from the whole (MSER)"
+        "{series:series} changed within the window in {cut} of {rounds} rounds (MSER)"
     ),
     Code.FELL_BEHIND: "the target fell behind in the slowest stage; no baseline",
     Code.CONCURRENCY_UNKNOWN: "concurrency unknown",
     Code.USERS_UNACCOUNTED: (
-        "throughput x latency{think_s:? and think time} makes {counted:.1f} users, there were "
+        "throughput x latency{think_s:? and think time} gives {counted:.1f} users, the load had "
         "{users:,}"
     ),
     Code.REQUESTS_UNACCOUNTED: (
-        "{counted:.1f} requests were in flight, arrival rate x response time makes {expected:.1f}"
+        "{counted:.1f} requests were in flight, arrival rate x response time gives {expected:.1f}"
     ),
     Code.SAMPLES_MISSING: (
         "{missing:# sample that the driver recorded is|# samples that the driver recorded are} "
         "missing"
     ),
-    Code.USERS_UNANSWERED: "only {answered:,} of {users:,} users got an answer",
-    Code.ANSWERS_FEW: "{answers:# right answer|# right answers}; a median needs {needed}",
+    Code.USERS_UNANSWERED: "only {answered:,} of {users:,} users got a response",
+    Code.ANSWERS_FEW: "{answers:# correct response|# correct responses}; a median needs {needed}",
 }
 """A field is written `{name:form}`. Beside the forms of `format` there are `one|many` and
 `?optional`, in which # is the value, and those of `_Sentences`."""

@@ -91,7 +91,7 @@ class _Kind:
 
 _KINDS = (
     _Kind(
-        "CPU in use",
+        "CPU utilization",
         formatting.share,
         _LEAST_CPU,
         (
@@ -100,7 +100,7 @@ _KINDS = (
         ),
     ),
     _Kind(
-        "Connections to the database",
+        "Database connections",
         lambda value: formatting.printed(round(value, 2)),
         _LEAST_CONNECTIONS,
         (

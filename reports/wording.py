@@ -17,43 +17,43 @@ from loopmark.reports.formatting import Bounds
 VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
     {
         ValidityState.VALID: "all checks passed",
-        ValidityState.INTERRUPTED: "not all planned rounds were measured to their end",
-        ValidityState.TARGET_DIED: "the target ended while it was driven, or did not start",
+        ValidityState.INTERRUPTED: "not all planned rounds were completed",
+        ValidityState.TARGET_DIED: "the target exited under load or did not start",
         ValidityState.WRONG_ANSWERS: (
-            "answers came that were not the right ones, or the rows in the database do not agree "
-            "with the writes that were acknowledged"
+            "some responses were wrong, or the rows in the database do not match the acknowledged "
+            "writes"
         ),
         ValidityState.DRIVER_LIMITED: (
-            "the load generator was too busy or too late: it measured itself, or did not offer "
-            "the load that was planned"
+            "the load generator was saturated or late, so the figures show its own limit or a "
+            "lower load than planned"
         ),
         ValidityState.ERRORS: (
-            "requests failed, were refused or were never answered, events did not reach a client "
-            "that reads, once and in order, or tasks of a locustfile raised exceptions"
+            "requests failed, were refused or timed out, events did not reach every active client "
+            "once and in order, or tasks of a locustfile raised exceptions"
         ),
         ValidityState.UNSTEADY: (
-            "one part of the window differs from the rest, or under steps and ramps there was no "
-            "rate that the target kept up with"
+            "throughput or response time changed within the window, or the target fell behind at "
+            "every rate of a step or ramp load"
         ),
         ValidityState.LITTLES_LAW: (
-            "throughput times latency does not make the number of users or requests there were "
-            "(Little's law): something was counted wrongly, or a queue grew"
+            "throughput times latency does not equal the concurrency (Little's law): requests were "
+            "miscounted, or a queue grew"
         ),
-        ValidityState.TOO_FEW_SAMPLES: "too few answers to carry even a median",
+        ValidityState.TOO_FEW_SAMPLES: "too few responses for a median",
     }
 )
 """Each state in plain words."""
 
 
 def invalid(many: int, of: int) -> str:
-    """How many of the cells do not count."""
+    """How many of the cells are invalid."""
     cells = "cell" if of == 1 else "cells"
     return f"{many} of {of} {cells} {'is' if many == 1 else 'are'} invalid"
 
 
 def interrupted(run: RunRecord) -> str:
     """What an interrupted run did not come to."""
-    what = "its plan was done" if run.plan_toml else "its time was over"
+    what = "the plan was complete" if run.plan_toml else "the run time was over"
     return f"it ended before {what}"
 
 
@@ -114,12 +114,12 @@ def knee_sentence(cell: CellResult) -> str:
     if figures.knee_rps is None:
         fastest = max((stage.rate for stage in figures.stages), default=0.0)
         return (
-            f"{who} it kept up with every stage, to {formatting.number(fastest)} per second; its "
-            "limit lies beyond what was offered"
+            f"{who} sustained every stage, up to {formatting.number(fastest)} arrivals per second; "
+            "its limit was not reached"
         )
     if figures.knee_rps == 0:
-        return f"{who} it did not keep up with the slowest stage; its limit lies below"
-    return f"{who} it kept up to {formatting.number(figures.knee_rps)} arrivals per second"
+        return f"{who} fell behind in the slowest stage; its limit is below it"
+    return f"{who} sustained up to {formatting.number(figures.knee_rps)} arrivals per second"
 
 
 def _heard_up_to(figures: Figures) -> str:
@@ -129,15 +129,15 @@ def _heard_up_to(figures: Figures) -> str:
         return "nothing was measured"
     if figures.knee_rps is None:
         return (
-            f"everybody heard all in time in every stage, to {_publications(stages[-1])}; the "
-            "limit lies beyond what was offered"
+            f"every client received every event in time in every stage, up to "
+            f"{_publications(stages[-1])}; the limit was not reached"
         )
     broken = next((stage for stage in stages if not stage.kept_up), stages[-1])
     why = f"at {formatting.level(broken.rate)} {_what_broke(broken)}"
     if figures.knee_rps == 0:
-        return f"not even in the slowest stage did everybody hear all in time: {why}"
+        return f"not every client received every event in time, even in the slowest stage: {why}"
     kept = next(stage for stage in stages if stage.rate == figures.knee_rps)
-    return f"everybody heard all in time up to {_publications(kept)}; {why}"
+    return f"every client received every event in time up to {_publications(kept)}; {why}"
 
 
 def reached(stage: StageResult) -> float | None:
@@ -154,11 +154,11 @@ def _publications(stage: StageResult) -> str:
 
 def _what_broke(stage: StageResult) -> str:
     if (reach := reached(stage)) is not None and reach < 1:
-        return f"the reach was {formatting.reach(reach)}"
+        return f"reach was {formatting.reach(reach)}"
     if stage.errors:
         return "publications failed or were refused"
     if stage.p99_ms is None:
-        return "over 1% came late"
+        return "over 1% arrived late"
     return f"p99 was {formatting.milliseconds(stage.p99_ms)}"
 
 
@@ -167,17 +167,17 @@ def disturbance_sentence(found: Comparison) -> str:
     who = f"{found.target}, {at_once(found.load)}"
     about = subject(found.metric, found.load)
     if found.ratio is None:
-        return f"{who}: against clients that all just read it is inconclusive ({why(found)})"
+        return f"{who}: the effect on active clients is inconclusive ({why(found)})"
     note = interval_note(found.ratio_ci, found.rounds)
     times = formatting.number(found.ratio)
     if found.ratio_ci is None or found.is_clear:
         return (
-            f"{who}: for those that read, {about} is {times} times what it is where all just read "
-            f"({note})"
+            f"{who}: {about} of active clients is {times} times that of a load where all clients "
+            f"are active ({note})"
         )
     return (
-        f"{who}: no difference in {about} that these rounds could show for those that read, "
-        f"against a load where all do (ratio {times}, {note})"
+        f"{who}: no significant difference in {about} of active clients from a load where all "
+        f"clients are active (ratio {times}, {note})"
     )
 
 
@@ -192,23 +192,18 @@ def series_sentence(found: SeriesResult, of: str) -> str:
     left_out = ""
     if found.left_out:
         numbers = formatting.listed(formatting.level(at) for at in found.left_out)
-        left_out = f"; {numbers} left out as invalid"
+        left_out = f"; {numbers} excluded as invalid"
     if found.best_at is None or found.enough_at is None:
         return f"{who}: too few valid values of {of} to compare{left_out}"
     best = formatting.level(found.best_at)
     about = subject(found.metric, found.load)
     if found.rounds < _PAIRS:
-        return (
-            f"{who}: best in {about} with {of} = {best}; one round only, it may be chance{left_out}"
-        )
-    parts = [f"best in {about} with {of} = {best}"]
+        return f"{who}: best {about} with {of} = {best}; one round only, it may be chance{left_out}"
+    parts = [f"best {about} with {of} = {best}"]
     if found.enough_at < found.best_at:
-        parts.append(
-            f"from {formatting.level(found.enough_at)} on more made no difference that these "
-            "rounds could show"
-        )
+        parts.append(f"no significant improvement above {formatting.level(found.enough_at)}")
     if found.worse_from is not None:
-        parts.append(f"from {formatting.level(found.worse_from)} on it was clearly worse")
+        parts.append(f"significantly worse from {formatting.level(found.worse_from)} on")
     return f"{who}: {'; '.join(parts)}{left_out}"
 
 
@@ -249,13 +244,13 @@ def is_clear(bounds: Bounds | None) -> bool:
 def interval_note(bounds: Bounds | None, rounds: int) -> str:
     """What stands in brackets behind a ratio."""
     if bounds is None:
-        return "one round only, no interval: it may be chance"
+        return "one round, no interval: it may be chance"
     return f"95% interval {formatting.interval(bounds)}, {formatting.count(rounds)} rounds"
 
 
 def why(comparison: Comparison) -> str:
     """Why it has no ratio."""
-    return "; ".join(comparison.reasons) or "no reason was stored"
+    return "; ".join(comparison.reasons) or "no reason recorded"
 
 
 def comparison_sentence(comparison: Comparison) -> str:
@@ -269,6 +264,6 @@ def comparison_sentence(comparison: Comparison) -> str:
     if comparison.ratio_ci is None or comparison.is_clear:
         return f"{metric.ratio.format(times=times, base=base, other=other)} ({note})"
     return (
-        f"no difference between {other} and {base} in {metric.subject} "
-        f"that these rounds could show (ratio {times}, {note})"
+        f"no significant difference between {other} and {base} in {metric.subject} "
+        f"(ratio {times}, {note})"
     )

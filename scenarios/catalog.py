@@ -15,18 +15,18 @@ SCENARIOS: dict[str, Scenario] = {
             name="wait-timer",
             title="The documented timing table",
             description=(
-                "Every request waits 0.5 s on a timer. No database and no computing: what is left "
-                "is how many requests may wait at the same time."
+                "Every request waits 0.5 s on a timer, without database or CPU work: this "
+                "measures how many requests can wait at the same time."
             ),
             flow=flows.wait_timer,
             warm=flows.no_wait("timer"),
         ),
         Scenario(
             name="wait-database",
-            title="The same wait, inside the database",
+            title="The same wait in the database",
             description=(
                 "Every request holds a pooled database connection for 0.5 s. The documented pool "
-                "has 20 connections and 10 more when needed, whatever the event loop could do."
+                "has 20 connections plus an overflow of 10, which limits the concurrency."
             ),
             flow=flows.wait_database,
             warm=flows.no_wait("database"),
@@ -35,7 +35,7 @@ SCENARIOS: dict[str, Scenario] = {
             name="create-fresh",
             title="Create a resource",
             description=(
-                "POST /api/v2/resource/create with an id that is not there yet: authentication, "
+                "POST /api/v2/resource/create with a new id: authentication, "
                 "a query and an insert in one transaction."
             ),
             flow=flows.create_fresh,
@@ -44,7 +44,7 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         Scenario(
             name="create-existing",
-            title="Create a resource that is there",
+            title="Create an existing resource",
             description=(
                 "The same request with an id that exists: the documented get-or-create must find "
                 "it and change nothing."
@@ -58,7 +58,7 @@ SCENARIOS: dict[str, Scenario] = {
             title="The four query patterns",
             description=(
                 "Each user creates, reads, updates, reads again and deletes an account of its own; "
-                "every answer is compared with what was written."
+                "every response is checked against what was written."
             ),
             flow=flows.crud_journey,
             warm=flows.no_wait("timer"),
@@ -66,10 +66,10 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         Scenario(
             name="crud-client",
-            title="The four query patterns, by an httpx client",
+            title="The four query patterns through an httpx client",
             description=(
-                "The same as crud, written as an ordinary function with an httpx client. What that "
-                "costs the driver shows beside it."
+                "The same as crud, written as an ordinary function with an httpx client, which "
+                "costs the driver more CPU."
             ),
             flow=journeys.crud_client,
             warm=flows.no_wait("timer"),
@@ -78,7 +78,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(
             name="read-mostly",
             title="Nine reads to one write",
-            description="Reads of random accounts, and every tenth time a change of one's own.",
+            description="Nine reads of random accounts, then one update of the user's own account.",
             flow=flows.read_mostly,
             warm=flows.no_wait("timer"),
             audits=(Audit("user accounts", USERS, {"read": 0, "update": 0}),),

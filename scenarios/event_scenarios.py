@@ -33,8 +33,8 @@ def _heard(endpoint: EventEndpoint) -> tuple[Scenario, ...]:
             name=f"connect-{protocol}",
             title=f"Connect over {name}",
             description=(
-                f"Each user opens a {name} connection, is authenticated against the database, and "
-                "is greeted."
+                f"Each user opens a {name} connection, is authenticated against the database and "
+                "receives a greeting."
             ),
             flow=event_flows.connect,
             warm=flows.no_wait("timer"),
@@ -43,10 +43,10 @@ def _heard(endpoint: EventEndpoint) -> tuple[Scenario, ...]:
         ),
         Scenario(
             name=f"fan-out-{protocol}",
-            title=f"Tell everybody over {name}",
+            title=f"Fan-out over {name}",
             description=(
-                "Each resource created is an event for every client that is connected. A delivery "
-                "is one event heard by one client."
+                "Each created resource is published as an event to every connected client. A "
+                "delivery is one event received by one client."
             ),
             flow=event_flows.create_and_hear,
             warm=flows.no_wait("timer"),
@@ -56,11 +56,11 @@ def _heard(endpoint: EventEndpoint) -> tuple[Scenario, ...]:
         ),
         Scenario(
             name=f"process-{protocol}",
-            title=f"Follow a process over {name}",
+            title=f"Progress events over {name}",
             description=(
-                "POST /api/v2/process in four pieces of 50 ms. Its user hears of each piece, in "
-                "order, while the request is under way: the first event should come at once, the "
-                "last just before the answer. All times count from the request."
+                "POST /api/v2/process works in four pieces of 50 ms and reports each as an event "
+                "to its user: the first should arrive at once, the last just before the response. "
+                "All times count from the request."
             ),
             flow=event_flows.process_and_hear,
             warm=flows.no_wait("timer"),
@@ -76,9 +76,9 @@ EVENT_SCENARIOS: tuple[Scenario, ...] = (
         name="upload",
         title="Upload a file, analysed in the background",
         description=(
-            "A file of a quarter of a megabyte, streamed to disk. The answer should come at "
-            "once; the analysis follows in the background, and its user hears when it is done. "
-            "Both times count from the request."
+            "A file of 256 KB, streamed to disk. The response should arrive at once; the file is "
+            "then analysed in the background, and an event reports the end to its user. Both times "
+            "count from the request."
         ),
         flow=event_flows.upload_and_hear,
         warm=flows.no_wait("timer"),

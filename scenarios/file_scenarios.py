@@ -24,7 +24,7 @@ POOLS: dict[Pool, str] = {
 def _files_at_once(limit: int) -> Scenario:
     return Scenario(
         name=f"files-io-{limit}",
-        title=f"256 files, {limit} at once",
+        title=f"256 files, {limit} concurrently",
         description=(
             "One request to process 256 files of 10 KB. Each is read and then waits 5 ms for a "
             "service that analyses it."
@@ -39,19 +39,19 @@ FILE_SCENARIOS: tuple[Scenario, ...] = (
     *map(_files_at_once, CONCURRENT_FILES),
     Scenario(
         name="files-unlimited",
-        title="256 files, all at once",
+        title="256 files, all concurrently",
         description=(
-            "The same 256 files without any limit: the documented gather, and a thread for "
-            "each file where threads do it."
+            "The same 256 files without a limit: the documented gather, or one thread per file in "
+            "the sync variants."
         ),
         flow=ProcessFiles(file_flows.MANY, None),
         warm=flows.no_wait("timer"),
     ),
     Scenario(
         name="files-mixed",
-        title="Eight files of a request",
+        title="Eight files per request",
         description=(
-            "Each request processes eight files of 1 to 100 KB, five at once; each waits 5 ms "
+            "Each request processes eight files of 1 to 100 KB, five at a time; each waits 5 ms "
             "for its analysis."
         ),
         flow=ProcessFiles(file_flows.MIXED, 5),
@@ -62,8 +62,9 @@ FILE_SCENARIOS: tuple[Scenario, ...] = (
             name=f"files-read-{reader}",
             title=f"Large files, {words}",
             description=(
-                "Each request processes sixteen files of 1 MB, five at once. What differs is "
-                "how the async variant reads them; the loop lag tells what others would feel."
+                "Each request processes sixteen files of 1 MB, five at a time. The scenarios "
+                "differ in how the async variant reads them; loop lag shows the delay for other "
+                "requests."
             ),
             flow=ProcessFiles(file_flows.LARGE, 5, reader=reader),
             warm=flows.no_wait("timer"),
@@ -73,17 +74,17 @@ FILE_SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="files-largest",
         title="Files of 10 MB",
-        description="Each request processes four files of 10 MB, two at once.",
+        description="Each request processes four files of 10 MB, two at a time.",
         flow=ProcessFiles(file_flows.LARGEST, 2),
         warm=flows.no_wait("timer"),
     ),
     *(
         Scenario(
             name="files-cpu" if pool == "none" else f"files-cpu-{pool}",
-            title=f"Analysis that computes, {words}",
+            title=f"CPU-bound analysis, {words}",
             description=(
-                "Each request processes sixteen files of 100 KB, five at once, and analysing "
-                "them takes a processor's time instead of waiting."
+                "Each request processes sixteen files of 100 KB, five at a time, and analysing "
+                "them takes CPU time instead of waiting."
             ),
             flow=ProcessFiles(file_flows.COMPUTED, 5, analysis="cpu", pool=pool),
             warm=flows.no_wait("timer"),

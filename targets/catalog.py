@@ -35,7 +35,7 @@ _ROWS = (
         "sync-one-thread",
         "loopmark.targets.sync_app:build",
         1,
-        "The sync variant with one worker thread: every request waits for the one before it.",
+        "The sync variant with one worker thread: requests are served one after another.",
     ),
     Variant(
         "async",

@@ -26,7 +26,7 @@ def show(folder: RunFolder, format_: str) -> None:
 
 def conclude(folder: RunFolder) -> RunResults:
     """Analyse, report and show a run that has ended."""
-    with err.status("summarising", spinner="dots"):
+    with err.status("analysing", spinner="dots"):
         results = analyse(folder)
         page = write_html(folder, results)
     out.print(terminal.render(results))

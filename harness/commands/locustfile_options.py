@@ -58,7 +58,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
 
 def _number(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
     if value is not None and math.isnan(value):  # Which is in every range.
-        raise click.BadParameter("nan is no number.")
+        raise click.BadParameter("nan is not a number.")
     return value
 
 
@@ -67,16 +67,18 @@ _OPTIONS = (
         _FLAG,
         "locustfile",
         metavar="FILE",
-        help="Measure this locustfile instead of a plan; the options below go with it.",
+        help="Measure this locustfile instead of a plan; the options below require it.",
     ),
     click.option(
-        "--host", metavar="URL", help="Its target; default: the host of its classes of users."
+        "--host",
+        metavar="URL",
+        help="Target of the locustfile; default: the host of its user classes.",
     ),
     click.option(
         "--users",
         type=click.IntRange(1, MAX_CONCURRENCY),
         metavar="N",
-        help="Users at a time; default: 1. Not with a LoadTestShape.",
+        help="Concurrent users; default: 1. Not with a LoadTestShape.",
     ),
     click.option(
         "--spawn-rate",
@@ -90,21 +92,21 @@ _OPTIONS = (
         "run_time_s",
         callback=_seconds,
         metavar="TIME",
-        help="From the first user's start to the end, as in 90, 30s or 1m30s; default: 30 s "
-        "with all users, and at most 10 minutes of a LoadTestShape.",
+        help="Run time from the first user's start, such as 90, 30s or 1m30s; default: 30 s after "
+        "all users have started, or at most 10 minutes of a LoadTestShape.",
     ),
     click.option(
         "--rounds",
         type=click.IntRange(1, MAX_ROUNDS),
         metavar="N",
-        help="How often; default: 1. From 3 on, intervals rest on the rounds.",
+        help="Number of rounds; default: 1. From 3 rounds, intervals are meaningful.",
     ),
     click.option(
         "--class",
         "user_classes",
         multiple=True,
         metavar="NAME",
-        help="Only this class of users; may be repeated.",
+        help="Only this user class; may be repeated.",
     ),
     click.option(
         "--tags",
@@ -118,12 +120,12 @@ _OPTIONS = (
         metavar="TAG",
         help="No tasks with this tag; may be repeated.",
     ),
-    click.option("--web", is_flag=True, help="Show Locust's live page while it runs."),
+    click.option("--web", is_flag=True, help="Serve Locust's live page during the run."),
     click.option(
         "--web-port",
         type=click.IntRange(1, MAX_PORT),
         metavar="PORT",
-        help=f"Of that page, on 127.0.0.1; default: {DEFAULT_WEB_PORT}.",
+        help=f"Port of that page on 127.0.0.1; default: {DEFAULT_WEB_PORT}.",
     ),
 )
 
@@ -149,13 +151,13 @@ def locustfile_run(ctx: click.Context, plan: Mapping[str, object]) -> Locustfile
     given = {name: value for name, value in said.items() if value not in _NOTHING}
     if "locustfile" not in given:
         for name in given:
-            raise UserError(f"{_NAMES[name]} goes with {_FLAG} FILE")
+            raise UserError(f"{_NAMES[name]} requires {_FLAG} FILE")
         return None
     for name, value in plan.items():
         if value not in _NOTHING:
             raise UserError(f"name a locustfile or {name}, not both")
     if "web_port" in given and not ctx.params["web"]:
-        raise UserError("--web-port goes with --web")
+        raise UserError("--web-port requires --web")
     _require_text(given, ctx.meta[_ARGUMENTS])
     choice = LocustfileChoice(
         path=given["locustfile"],

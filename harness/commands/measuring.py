@@ -50,12 +50,12 @@ def measure(request: RunRequest, out_folder: Path) -> NoReturn:
         results = conclude(bar.folder)
     except KeyboardInterrupt:
         command = f"loopmark report {bar.folder.path}"
-        err.print(Text(f"interrupted; the data is there: {command}"), soft_wrap=True)
+        err.print(Text(f"interrupted; to report what was measured: {command}"), soft_wrap=True)
         sys.exit(ExitCode.INTERRUPTED)
     took, planned = time.monotonic() - started, results.run.planned_s
     shapes = any(cell.load.traits.is_at_most for cell in request.cells)
     most = "at most " if shapes else ""
-    out.print(Text(f"Took {took:.0f} s; {most}{planned:.0f} s of measuring were planned."))
+    out.print(Text(f"Took {took:.0f} s, of which {most}{planned:.0f} s of measuring were planned."))
     if trouble is not None:
         raise trouble
     _exit_as(results)
@@ -72,9 +72,8 @@ def _warn_of_crowding(workers: Workers) -> None:
     if not workers.listen and driver and len(driver) < workers.count:
         err.print(
             Text(
-                f"{workers.count} workers share {len(driver)} processor(s), the rest being the "
-                "target's and the database's: they will wait for each other, and cells may be "
-                "driver-limited"
+                f"{workers.count} workers share {len(driver)} processor(s) beside the target and "
+                "the database; cells may be driver-limited"
             ),
             soft_wrap=True,
         )

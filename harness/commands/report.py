@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     default=RESULTS,
     show_default=True,
-    help="Where RUN is looked up by its id.",
+    help="Folder to look up RUN by its id.",
 )
 def report(run_folder: Path | None, format_: str, out_folder: Path) -> None:
     """Analyse RUN again and show it; RUN is a folder or a run id (default: the latest)."""
@@ -54,7 +54,7 @@ def find_run(named: Path | None, out_folder: Path) -> RunFolder:
     if not path.exists():
         runs = [p.name for p in out_folder.glob("*/") if (p / "run.json").exists()]
         if named is None or not runs:
-            raise UserError(f"there is no run at {path}; make one with `loopmark run`")
+            raise UserError(f"no run at {path}; make one with `loopmark run`")
         raise UserError(unknown_name("run", str(named), runs))
     from loopmark.harness.store import RunFolder  # noqa: PLC0415 - slow, and not for --help
 

@@ -34,7 +34,11 @@ MAX_WORKERS = 256
     metavar="NAME",
     help="Shipped plan: smoke, quick (default), full, drivers or events.",
 )
-@click.option("--only", metavar="PATTERN", help="Only cells whose name contains or matches this.")
+@click.option(
+    "--only",
+    metavar="PATTERN",
+    help="Only cells whose name contains PATTERN or matches it as a glob.",
+)
 @click.option(
     "--driver",
     "drivers",
@@ -47,13 +51,13 @@ MAX_WORKERS = 256
     "--workers",
     metavar="N",
     type=click.IntRange(1, MAX_WORKERS),
-    help="Share the load among N processes (driver locust, or a locustfile).",
+    help="Distribute the load over N processes (driver locust, or a locustfile).",
 )
 @click.option(
     "--listen",
     metavar="HOST[:PORT]",
-    help="With --workers: do not start them here but wait for `loopmark worker --master "
-    "HOST[:PORT]` on other machines, which reach this one by that address.",
+    help="With --workers: wait for `loopmark worker --master HOST[:PORT]` on other machines, which "
+    "connect to this address, instead of starting workers here.",
 )
 @click.option(
     "--out",
@@ -61,7 +65,7 @@ MAX_WORKERS = 256
     type=click.Path(path_type=Path, file_okay=False),
     default=RESULTS,
     show_default=True,
-    help="Where run folders go.",
+    help="Folder for run folders.",
 )
 @locustfile_options
 @click.pass_context
@@ -128,7 +132,7 @@ def _workers(count: int | None, listen: str | None) -> Workers | None:
     """Who shares the load."""
     if count is None:
         if listen is not None:
-            raise UserError("--listen: say with --workers how many are to come")
+            raise UserError("--listen requires --workers N")
         return None
     from loopmark.harness.vocabulary.job import Workers  # noqa: PLC0415 - slow, and not for --help
 

@@ -24,7 +24,7 @@ def seconds(text: str) -> float:
         hours, minutes, rest = (float(part or 0) for part in parts.groups())
         found = 3600 * hours + 60 * minutes + rest
     if not found:
-        raise UserError(f"--run-time {text!r} is no time; for example 30s, 1m30s or 90")
+        raise UserError(f"--run-time {text!r} is not a time; for example 30s, 1m30s or 90")
     if found > MAX_SECONDS:
         raise UserError(f"--run-time {text}: at most {MAX_SECONDS} s")
     return found

@@ -37,13 +37,13 @@ def serve(variant: str, port: int | None) -> None:
             out.print(
                 f"  curl -H 'Authorization: Bearer {token}' {target.base_url}{path}", soft_wrap=True
             )
-            out.print("Ctrl-C ends it.")
+            out.print("Stop it with Ctrl-C.")
             while target.is_alive:
                 time.sleep(0.2)
-            err.print(Text(f"{variant} ended by itself:\n{target.stderr_tail}", "red"))
+            err.print(Text(f"{variant} exited:\n{target.stderr_tail}", "red"))
             sys.exit(ExitCode.INVALID)
     except TargetFailedError as error:
         err.print(Text(f"{error}\n{error.stderr_tail}", "red"))
         sys.exit(ExitCode.INVALID)
     except KeyboardInterrupt:
-        err.print("ended")
+        err.print("stopped")

@@ -16,16 +16,16 @@ from loopmark.harness.vocabulary.address import MASTER_PORT, parse_address
     "--master",
     metavar="HOST[:PORT]",
     required=True,
-    help=f"What the run was given as --listen; the port is {MASTER_PORT} if left out.",
+    help=f"Address given to the run as --listen; default port: {MASTER_PORT}.",
 )
 def worker(master: str) -> None:
     """Drive a share of a run on another machine.
 
-    It gives up after 8 seconds without a master, and ends with the run. The master decides what it
-    asks of whom: work only for masters that you trust.
+    The worker gives up after 8 seconds without a master, and exits with the run. The master decides
+    which requests it sends and where to: connect only to masters that you trust.
 
-    Exit codes: 0 when the run is done; 1 when the master was lost; 2 when there is none, or it
-    refuses this worker; 130 when interrupted.
+    Exit codes: 0 the run is complete; 1 the master was lost; 2 no master was found, or it refused
+    this worker; 130 interrupted.
     """
     address = parse_address(master, "--master")
     module = f"{DRIVERS['locust']}.workers.worker"

@@ -88,7 +88,7 @@ class Database:
                 connection.execute(text(f"SET LOCAL lock_timeout = {round(LOCK_TIMEOUT_S * 1e3)}"))
                 self.preparation.reset(connection, tokens, resources)
         except DBAPIError as error:
-            raise UserError(f"the tables could not be emptied: {_first_line(error)}") from None
+            raise UserError(f"cannot empty the tables: {_first_line(error)}") from None
 
     def count(self, query: str) -> int:
         """Run a query that returns one integer.
@@ -100,9 +100,7 @@ class Database:
             with self._engine.connect() as connection:
                 return int(connection.execute(text(query)).scalar_one())
         except DBAPIError as error:
-            raise UserError(
-                f"the database did not answer '{query}': {_first_line(error)}"
-            ) from None
+            raise UserError(f"the query '{query}' failed: {_first_line(error)}") from None
 
     def _create(self) -> None:
         with self._engine.begin() as connection:
@@ -119,7 +117,7 @@ class Database:
         except DBAPIError as error:
             raise UserError(
                 f"the schema of this run is still at {self.facts.url} ({_first_line(error)}); "
-                f"drop it by hand: {drop};"
+                f"drop it: {drop};"
             ) from None
 
 

@@ -98,7 +98,7 @@ class RunningTarget:
             )
         except OSError as error:
             reason = f"{error.filename or command[0]}: {error.strerror}"
-            raise TargetFailedError(f"{target.name} cannot be started: {reason}") from None
+            raise TargetFailedError(f"{target.name} cannot start: {reason}") from None
 
     @property
     def is_alive(self) -> bool:

@@ -114,7 +114,7 @@ def drivable(
     )
     named = " ".join(f"--driver {name}" for name in sorted({cell.driver for cell in skipped}))
     if not kept:
-        raise UserError(f"{named}: no cell is left to measure: {why}")
+        raise UserError(f"{named}: no cells to measure: {why}")
     return kept, f"{named}: {len(skipped)} of {len(cells)} cells skipped: {why}"
 
 
@@ -129,7 +129,7 @@ def planned_twice(blocks: Iterable[Measure]) -> dict[int, str]:
     for index, block in enumerate(blocks):
         for cell in _cells(block):
             if cell.name in seen:
-                repeated.setdefault(index, f"the cell '{cell.name}' is planned twice; name it once")
+                repeated.setdefault(index, f"the cell '{cell.name}' is planned twice; remove one")
             seen.add(cell.name)
     return repeated
 

@@ -175,9 +175,9 @@ def _unfit(index: int, block: Measure, known: KnownNames) -> Iterator[Problem]:
 def _target_problems(name: str, table: Any, known: KnownNames) -> Iterator[Problem]:  # noqa: ANN401
     place = ("targets", name)
     if name in known.targets:
-        yield Problem(place, "the catalog has a target of that name; choose another")
+        yield Problem(place, "the catalog has a target of that name; choose another name")
     if not _TARGET_NAME.fullmatch(name):
-        yield Problem(place, "its name must be of up to 30 lower-case letters, digits, - and .")
+        yield Problem(place, "the name must be up to 30 lower-case letters, digits, - and .")
     if isinstance(table, dict):
         yield from _table_problems(place, table, known)
 
@@ -185,13 +185,13 @@ def _target_problems(name: str, table: Any, known: KnownNames) -> Iterator[Probl
 def _table_problems(place: Place, table: Mapping[str, Any], known: KnownNames) -> Iterator[Problem]:
     ways = [way for way in WAYS if table.get(way)]
     if len(ways) != 1:
-        has = f"has {' and '.join(ways)}, and" if ways else "has no way to reach it;"
-        yield Problem(place, f"{has} exactly one is needed of {', '.join(WAYS)}")
+        has = f"has {' and '.join(ways)}, but" if ways else "does not say how to reach it;"
+        yield Problem(place, f"{has} exactly one of {', '.join(WAYS)} is needed")
     for key in NOT_FOR_PLANS & table.keys():
         yield Problem(place, f"unknown key {key}", (*place, key))
     for way in ways:
         for key in table.keys() & _UNFIT.get(way, ()):
-            yield Problem((*place, key), f"means nothing beside {way}")
+            yield Problem((*place, key), f"has no effect with {way}; remove it")
     for key, (form, needed) in _FORMS.items():
         if isinstance(table.get(key), str) and table[key] and not form.fullmatch(table[key]):
             yield Problem((*place, key), f"{needed}, got '{table[key]}'")
@@ -202,6 +202,6 @@ def _table_problems(place: Place, table: Mapping[str, Any], known: KnownNames) -
     if command and isinstance(command, list) and "{port}" not in str(told):
         yield Problem(
             (*place, "command"),
-            "nothing tells it its port: write {port} into an argument or the environment, or start "
-            "it yourself and name its url",
+            "the command gets no port: write {port} into an argument or the environment, or start "
+            "it yourself and give its url",
         )

@@ -130,7 +130,7 @@ class DriverProcess:
                 f"{self._workers.listen}; start them with "
                 f"`loopmark worker --master {self._workers.listen}` ({why})"
             )
-        raise UserError(f"the workers of the driver are not ready: {why}")
+        raise UserError(f"the workers did not get ready: {why}")
 
     def drive(self, job: LoadJob, target: Watched | None) -> Drive:
         """Drive one round to its end, reading the target meanwhile.

@@ -56,13 +56,13 @@ def inspect(choice: LocustfileChoice, limit_s: float = LIMIT_S) -> Inspection:
         try:
             process.wait(limit_s)
         except subprocess.TimeoutExpired:
-            raise UserError(f"{name} is still being imported after {limit_s:g} s") from None
+            raise UserError(f"importing {name} took more than {limit_s:g} s") from None
         finally:
             end(process, grace_s=1.0)
         if not found.exists():
             said = " ".join(" ".join(last_lines(log)[-1:]).split())
             how = f"exit code {process.returncode}" + (f": {said}" if said else "")
-            raise UserError(f"{name} ended the process that imported it ({how})")
+            raise UserError(f"importing {name} ended its process ({how})")
         inspection = _INSPECTION.validate_json(found.read_bytes())
     if inspection.problem:
         raise UserError(inspection.problem)

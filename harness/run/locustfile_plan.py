@@ -67,7 +67,7 @@ def prepare(
         shape=found.shape,
     )
     url = ", ".join(found.hosts)
-    title = f"{facts.name} against {url or 'what its clients know'}"
+    title = f"{facts.name} against {url or 'the hosts of its clients'}"
     return RunRequest(
         new_run_id(name),
         Plan(name, title, (), targets={target: Target(name=target, url=url)}, seed=0),
@@ -84,8 +84,7 @@ def _population(choice: LocustfileChoice, found: Inspection) -> Population:
         said = choice.users is not None or choice.spawn_rate is not None
         if said and not found.shape_takes_options:
             raise UserError(
-                f"the shape {found.shape} decides how many users there are: leave out --users and "
-                "--spawn-rate"
+                f"the shape {found.shape} sets the number of users: remove --users and --spawn-rate"
             )
         rate = choice.spawn_rate or DEFAULT_SPAWN_RATE
         return Population(None, rate, choice.run_time_s or DEFAULT_SHAPE_S)
@@ -99,7 +98,7 @@ def _population(choice: LocustfileChoice, found: Inspection) -> Population:
         run_time_s = min(all_there_s + DEFAULT_WINDOW_S, MAX_SECONDS)
     if run_time_s <= all_there_s:
         raise UserError(
-            f"all {users} users are there after {all_there_s:g} s, and the run ends after "
+            f"starting all {users} users takes {all_there_s:g} s, but the run ends after "
             f"{run_time_s:g} s: raise --spawn-rate or --run-time"
         )
     return Population(users, rate, run_time_s)
@@ -120,7 +119,7 @@ def _require_url(host: str) -> None:
         usable = False
     if not usable or not host.isascii() or not host.isprintable() or " " in host:
         hint = f"; did you mean http://{host}?" if "://" not in host and host else ""
-        raise UserError(f"--host {host!r} is no URL{hint or ', such as http://127.0.0.1:8000'}")
+        raise UserError(f"--host {host!r} is not a URL{hint or ', such as http://127.0.0.1:8000'}")
 
 
 def _place(host: str) -> str:

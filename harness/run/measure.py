@@ -142,8 +142,8 @@ class _Measuring:
         def start(name: str, number: int) -> DriverProcess:
             if block is None and name in started:
                 raise UserError(
-                    f"the {name} driver has ended, and with it the workers on other machines; "
-                    f"{logs} has what it wrote"
+                    f"the {name} driver exited, and with it the workers on other machines; see "
+                    f"{logs}"
                 )
             started.add(name)
             log = logs / f"{label}-driver-{number}-{name}.log"

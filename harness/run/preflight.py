@@ -51,7 +51,7 @@ def require_open_files(connections: int) -> None:
         raise UserError(
             f"{connections} connections need {needed} open files, and the limit is {hard}; "
             f"raise it (ulimit -Hn {needed}, or LimitNOFILE= of the service), "
-            "or measure less at once with --only"
+            "or select fewer users with --only"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
@@ -103,14 +103,14 @@ def _processors() -> Finding:
         return Finding(
             "warning",
             f"{os.cpu_count()} processors; this system cannot pin processes to them",
-            "driver and target may take time from each other: read intervals, not single figures",
+            "driver and target compete for processors: rely on intervals, not on single figures",
         )
     pinning = assign(cpus)
     if not pinning.driver:
         return Finding(
             "warning",
             "one processor",
-            "driver and target share it, so the driver slows the target; use two or more",
+            "the driver slows the target on a shared processor; use two or more",
         )
     return Finding(
         "ok",
@@ -125,7 +125,7 @@ def _load() -> Finding:
         return Finding(
             "warning",
             f"load average {load:.1f} on {cores} processors",
-            "something else is running; end it, or expect wide intervals",
+            "other processes are running; stop them, or expect wide intervals",
         )
     return Finding("ok", f"load average {load:.1f} on {cores} processors")
 
@@ -153,7 +153,7 @@ def _database(prepared_by: str) -> Iterator[Finding]:
                 database.open_database(token, "doctor", prepared_by) as opened,
             ):
                 yield Finding(
-                    "ok", f"embedded PostgreSQL {opened.facts.version} starts and answers"
+                    "ok", f"embedded PostgreSQL {opened.facts.version} starts and responds"
                 )
             return
     except UserError as error:
@@ -165,15 +165,15 @@ def _database(prepared_by: str) -> Iterator[Finding]:
     if free < needed:
         yield Finding(
             "problem",
-            f"{free} connections are free there; three targets and the harness use {needed}",
-            "raise max_connections, or end other clients",
+            f"{free} connections are free; three targets and the harness need {needed}",
+            "raise max_connections, or disconnect other clients",
         )
     if left_behind:
         drops = " ".join(f'DROP SCHEMA "{schema}" CASCADE;' for schema in left_behind)
         yield Finding(
             "warning",
-            f"{len(left_behind)} schema(s) of other runs: running now, or killed",
-            f"for killed ones: {drops}",
+            f"{len(left_behind)} schema(s) of other runs, running or killed",
+            f"drop those of killed runs: {drops}",
         )
 
 

@@ -76,7 +76,7 @@ class ProgressBar:
     def workers_awaited(self, workers: Workers) -> None:
         """Say what to start on the other machines."""
         command = f"loopmark worker --master {workers.listen}"
-        line = f"waiting for {workers.count} workers; on each machine: {command}"
+        line = f"waiting for {workers.count} workers; run on each machine: {command}"
         self._console.print(Text(line), soft_wrap=True)
 
     def round_begins(self, cell: Cell, round_number: int) -> None:
@@ -101,7 +101,7 @@ class ProgressBar:
             self._console.print(Text(line, "" if record.state == "measured" else "red"))
         if record.state == "interrupted":
             self._console.print(
-                "ending what was started, then writing the report; Ctrl-C stops that too"
+                "stopping processes, then writing the report; press Ctrl-C again to skip it"
             )
 
 

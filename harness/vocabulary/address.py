@@ -35,16 +35,15 @@ def parse_address(text: str, option: str) -> Address:
         UserError: It is nothing like that, or means all interfaces: others need one address.
     """
     if "/" in text or any(sign.isspace() for sign in text.strip()):
-        raise UserError(f"{option}: HOST or HOST:PORT, got {text!r}")
+        raise UserError(f"{option}: HOST or HOST:PORT is needed, got {text!r}")
     host, colon, port = text.strip().rpartition(":")
     if not colon or (":" in host and not host.startswith("[")) or text.endswith("]"):
         host, port = text.strip(), str(MASTER_PORT)
     host = host.removeprefix("[").removesuffix("]")
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:  # noqa: PLR2004 - TCP's
-        raise UserError(f"{option}: the port is a number from 1 to 65535, got {text!r}")
+        raise UserError(f"{option}: the port must be a number from 1 to 65535, got {text!r}")
     if host in _ALL_INTERFACES:
         raise UserError(
-            f"{option}: name the one address by which the other machines reach this one, "
-            f"got {text!r}"
+            f"{option}: give the address at which the other machines reach this one, got {text!r}"
         )
     return Address(host, int(port))

@@ -331,7 +331,7 @@ class Figures:
         requests: Those of the measured windows, errors included: those answered in them, or under
             an open load those due in them.
         errors: How many of them failed.
-        makespan_s: Burst only: median over the rounds of the time to the last answer.
+        makespan_s: Burst only: median over the rounds of the time to the last response.
         makespan_s_ci: Its interval.
         throughput_rps: Right answers per second within the windows.
         throughput_rps_ci: Its interval.

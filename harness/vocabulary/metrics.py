@@ -103,7 +103,7 @@ def _compared_latency(share: str, percent: str) -> Metric:
         share,
         of_round=attrgetter(f"latency_ms.{share}"),
         subject=subject,
-        ratio=f"{subject} is {{times}} times as long with {{other}} as with {{base}}",
+        ratio=f"{subject} of {{other}} is {{times}} times that of {{base}}",
     )
 
 
@@ -154,10 +154,10 @@ _ROWS = (
         of_round=attrgetter("makespan_s"),
         better="less",
         form="seconds",
-        heading="Time to the last answer",
+        heading="Time to last response",
         short="last",
-        subject="the time to the last answer",
-        ratio="{other} takes {times} times as long as {base} until the last answer",
+        subject="the time to the last response",
+        ratio="{other} takes {times} times as long as {base} to the last response",
         applies=lambda traits: traits.ends_with_last_answer,
     ),
     Metric(
@@ -168,8 +168,8 @@ _ROWS = (
         better="more",
         heading="Requests/s",
         short="rate/s",
-        subject="requests per second",
-        ratio="{other} answers {times} times as many requests per second as {base}",
+        subject="throughput",
+        ratio="{other} has {times} times the throughput of {base}",
         applies=lambda traits: not traits.ends_with_last_answer,
     ),
     _latency(
@@ -177,7 +177,7 @@ _ROWS = (
         "p50",
         of_round=attrgetter("latency_ms.p50"),
         subject="the median latency",
-        ratio="the median request takes {times} times as long with {other} as with {base}",
+        ratio="the median latency of {other} is {times} times that of {base}",
     ),
     _compared_latency("p90", "90"),
     _latency("p95", "p95"),
@@ -195,10 +195,10 @@ _ROWS = (
         heading="CPU per request",
         short="CPU/req",
         subject="CPU per request",
-        ratio="{other} spends {times} times as much CPU on a request as {base}",
+        ratio="{other} uses {times} times the CPU per request of {base}",
         csv="target_cpu_ms_per_request",
     ),
-    _figure("target_cpu_fraction", "target_use.cpu_fraction", "share", "CPU in use"),
+    _figure("target_cpu_fraction", "target_use.cpu_fraction", "share", "CPU utilization"),
     _figure("target_rss_mib", "target_use.rss_mib", "mebibytes", "Memory", better="less"),
     _figure("target_threads", "target_use.threads", "count", "Threads"),
     _figure("target_loop_lag_p50_ms", "target_use.loop_lag_ms.p50", "milliseconds"),
@@ -218,13 +218,13 @@ _ROWS = (
         applies=_has_dues,
     ),
     _figure("refused", "refused", "part", "Refused", better="less", applies=_is_scheduled),
-    _figure("offered_rps", "offered_rps", "number", "Offered per second", applies=_is_scheduled),
+    _figure("offered_rps", "offered_rps", "number", "Offered/s", applies=_is_scheduled),
     _figure(
         "knee_rps",
         "knee_rps",
         "knee",
-        "Kept up to",
-        short="kept up to",
+        "Max sustained rate",
+        short="sustained",
         better="more",
         applies=lambda traits: traits.is_staged,
     ),
@@ -247,8 +247,8 @@ _ROWS = (
         "milliseconds",
         "Database CPU per request",
     ),
-    _figure("database_cpu_fraction", "database_use.cpu_fraction", "share", "CPU in use"),
-    _figure("database_connections", "database_use.connections", "count", "Connections held"),
+    _figure("database_cpu_fraction", "database_use.cpu_fraction", "share", "CPU utilization"),
+    _figure("database_connections", "database_use.connections", "count", "Connections"),
     _figure("database_active", "database_use.active", heading="Active"),
     _figure(
         "database_idle_in_transaction",
@@ -256,7 +256,7 @@ _ROWS = (
         heading="Idle in transaction",
     ),
     _figure("database_waiting", "database_use.waiting", heading="Waiting for a lock"),
-    _figure("database_waiting_max", "database_use.waiting_max", "count", "Waiting, at most"),
+    _figure("database_waiting_max", "database_use.waiting_max", "count", "Waiting, max"),
     _figure(
         "database_transactions_per_request",
         "database_use.transactions_per_request",
@@ -265,13 +265,13 @@ _ROWS = (
     _figure(
         "database_rollbacks_per_request",
         "database_use.rollbacks_per_request",
-        heading="Rolled back per request",
+        heading="Rollbacks per request",
     ),
     _figure(
         "database_cache_hits_fraction",
         "database_use.cache_hits",
         "share",
-        "Blocks found in memory",
+        "Buffer cache hits",
     ),
     _figure("target_files", "target_use.files", "count", "Open files"),
     _of_fan_out("published"),
@@ -287,10 +287,10 @@ _ROWS = (
     _of_fan_out("out_of_order", "Out of order"),
     # There are as many spreads as publications: hardly ever enough for a 99th percentile.
     *_fan_out_percentiles("spread", "Spread"),
-    _of_fan_out("delivered_per_s", "Deliveries per second", "number"),
+    _of_fan_out("delivered_per_s", "Deliveries/s", "number"),
     _of_fan_out("reconnects", "Reconnects"),
     _of_fan_out("closed", "Closed by the target"),
-    _of_fan_out("slow_heard", "Heard by slow clients"),
+    _of_fan_out("slow_heard", "Received by slow clients"),
     _of_fan_out("dropped", "Dropped by the target"),
     _of_fan_out("driver_cpu_us", "Driver CPU per delivery", "microseconds"),
     _of_fan_out("kib_per_connection", "Memory per connection", "kibibytes"),
@@ -308,10 +308,10 @@ def _of_deliveries(key: str, **changed: Any) -> Metric:  # noqa: ANN401 - fields
 def _within(share: str, percent: int, **changed: Any) -> Metric:  # noqa: ANN401 - as above
     return _of_deliveries(
         f"latency_ms.{share}",
-        subject=f"the {percent}th percentile from emitted to heard",
+        subject=f"the {percent}th percentile of delivery latency",
         ratio=(
-            f"{percent}% of the deliveries come within {{times}} times as long with {{other}} as "
-            "with {base}"
+            f"the {percent}th percentile of delivery latency of {{other}} is {{times}} times that "
+            "of {base}"
         ),
         **changed,
     )
@@ -325,8 +325,8 @@ def _at_one_rate(traits: Traits) -> bool:
 _DELIVERY_ROWS = (
     _of_deliveries(
         "latency_ms.p50",
-        subject="the median time from emitted to heard",
-        ratio="the median delivery takes {times} times as long with {other} as with {base}",
+        subject="the median delivery latency",
+        ratio="the median delivery latency of {other} is {times} times that of {base}",
         # The interval of the tail is the one to look at, and there is no room for more.
         interval=None,
     ),
@@ -340,17 +340,17 @@ _DELIVERY_ROWS = (
         short="CPU/dlv",
         form="ms_in_us",
         subject="CPU per delivery",
-        ratio="{other} spends {times} times as much CPU on a delivery as {base}",
+        ratio="{other} uses {times} times the CPU per delivery of {base}",
     ),
     _of_deliveries("target_context_switches_per_request", heading="Context switches per delivery"),
     _of_deliveries(
         "database_cpu_ms_per_request", heading="Database CPU per delivery", form="ms_in_us"
     ),
     _of_deliveries("database_transactions_per_request", heading="Transactions per delivery"),
-    _of_deliveries("database_rollbacks_per_request", heading="Rolled back per delivery"),
+    _of_deliveries("database_rollbacks_per_request", heading="Rollbacks per delivery"),
     *(
         _of_deliveries(f"{of}_{share}_ms", heading=f"{what} {share}")
-        for of, what in (("response", "Due to heard"), ("service", "Emitted to heard"))
+        for of, what in (("response", "Due to received"), ("service", "Emitted to received"))
         for share in ("p50", "p99", "max")
     ),
     *(

@@ -144,7 +144,8 @@ class ScenarioFacts:
     @classmethod
     def of_locustfile(cls, name: str, file: LocustfileFacts) -> Self:
         """A locustfile as a scenario of this name."""
-        users = f"Users of {', '.join(file.user_classes)}, who ask and wait as the file says."
+        names = ", ".join(file.user_classes)
+        users = f"Users of {names}, who send requests and wait as the file defines."
         return cls(name, f"The requests of {file.name}", users, locustfile=file)
 
 

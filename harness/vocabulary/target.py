@@ -61,8 +61,8 @@ class Target:
         how = f"{self.asgi}, served by uvicorn." if self.asgi else f"{' '.join(self.command)}."
         if not self.is_launched:
             where = f"at {self.url}" if self.url else "the clients of the locustfile"
-            how = f"What answers {where}; its resources are not monitored."
-        return f"{self.description or how} Its database is its own: writes are not audited."
+            how = f"A running service {where}; its resources are not monitored."
+        return f"{self.description or how} Writes are not audited."
 
     @property
     def is_ours(self) -> bool:

@@ -31,7 +31,7 @@ class Thresholds:
             scheduled for this share. With a processor of its own it is for 0 to 13%, beside a busy
             loop for 18 to 71% (`make bench-starved`).
         waited_allowance: Whatever that share, this part of the window is allowed.
-        max_burst_waited: In a burst all the waiting together makes the time to the last answer
+        max_burst_waited: In a burst all the waiting together makes the time to the last response
             longer by at most this share of it: less than its rounds scatter, however little the
             driver had to do.
         lag_allowance_ms: The driver's loop lag, and its lateness, may always be the few

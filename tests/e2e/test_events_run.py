@@ -86,7 +86,7 @@ def test_events_files_and_uploads_are_measured(loopmark: Loopmark, tmp_path: Pat
     both = {one["validity"]["state"], many["validity"]["state"]} == {"valid"}
     assert series["best_at"] == (64 if both else None)
     page = (tmp_path / "results/latest/report/index.html").read_text()
-    for title in ("Tell everybody over WebSocket", "Follow a process over Socket.IO"):
+    for title in ("Fan-out over WebSocket", "Progress events over Socket.IO"):
         assert title in page
     csv = loopmark("report", "--format", "csv").stdout
     assert len(csv.splitlines()) == len(results["cells"]) + 1
@@ -97,7 +97,7 @@ def test_events_files_and_uploads_are_measured(loopmark: Loopmark, tmp_path: Pat
     [
         ('drivers = ["websocket"]', 'drivers = ["native"]', "fan-out-websocket"),
         ("clients = 20", "clients = 0", "clients"),
-        ("rate = 20", "rate = 20, stalled = 20", "one at least must read"),
+        ("rate = 20", "rate = 20, stalled = 20", "at least one must be active"),
         ("fan-out-websocket", "connect-websocket", "connect-websocket"),
     ],
 )

@@ -271,8 +271,8 @@ def test_list_names_everything(invoke: Invoke) -> None:
         (("serve", "asinc"), "unknown target 'asinc'; did you mean 'async'?"),
         (("verify", "async", "--scenario", "cruud"), "unknown scenario 'cruud'; did you mean"),
         (("report", "--format", "htm"), "unknown format 'htm'; did you mean 'html'?"),
-        (("report",), "there is no run at results/latest; make one with `loopmark run`"),
-        (("report", "."), ". is no run folder: it has no run.json"),
+        (("report",), "no run at results/latest; make one with `loopmark run`"),
+        (("report", "."), ". is not a run folder: it has no run.json"),
         (("run", "--profile", "smoke", "--out", "/proc/nowhere"), "cannot write to /proc/nowhere"),
     ],
 )

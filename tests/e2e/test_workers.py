@@ -318,14 +318,14 @@ def test_a_locustfile_that_a_worker_cannot_import_is_told(
         (("run", "--workers", "2"), "the native driver of "),
         (
             ("run", "--profile", "smoke", "--driver", "locust", "--only", "crud-client"),
-            "--driver locust: no cell is left to measure: only httpx can drive crud-client",
+            "--driver locust: no cells to measure: only httpx can drive crud-client",
         ),
         (("run", "--workers", "0"), "'--workers'"),
         (("run", "--listen", "127.0.0.1"), "--listen: say with --workers how many"),
         (("run", "--driver", "locst"), "unknown driver 'locst'; did you mean 'locust'?"),
         (
             ("run", "--driver", "locust", "--workers", "2", "--listen", "0.0.0.0"),
-            "--listen: name the one address",
+            "--listen: name the address",
         ),
         (
             ("run", "--driver", "locust", "--workers", "2", "--listen", "192.0.2.1"),

@@ -219,7 +219,7 @@ def test_what_is_in_the_place_of_the_link_is_left_alone(tmp_path: Path, kind: st
         latest.write_text("mine")
     else:
         latest.mkdir()
-    with pytest.raises(UserError, match="latest is in the way"):
+    with pytest.raises(UserError, match="latest is not a link"):
         RunFolder.create(tmp_path, "run-1")
     assert latest.is_dir() if kind == "folder" else latest.read_text() == "mine"
 
@@ -238,7 +238,7 @@ def test_folder_that_cannot_be_made_is_the_users_error(tmp_path: Path) -> None:
 
 def test_folder_without_a_run_is_none(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(UserError, match=r"no run folder: it has no run\.json") as caught:
+        with pytest.raises(UserError, match=r"not a run folder: it has no run\.json") as caught:
             RunFolder.existing(path)
         assert str(path) in str(caught.value)
 

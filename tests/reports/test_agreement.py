@@ -20,9 +20,7 @@ def changed(results: RunResults, number: int, **fields: object) -> Comparison:
 
 def test_words_for_a_ratio(two_drivers: RunResults) -> None:
     same, apart, few, invalid, *_ = two_drivers.comparisons
-    assert agreement.words(same) == (
-        "no difference that these rounds could show: the interval includes 1"
-    )
+    assert agreement.words(same) == ("no significant difference: the interval includes 1")
     assert (
         agreement.words(apart) == "locust measures 4.2% more than native: the interval excludes 1"
     )
@@ -38,8 +36,8 @@ def test_words_for_a_ratio(two_drivers: RunResults) -> None:
 
 def test_summary_counts_what_agrees_and_what_does_not(two_drivers: RunResults) -> None:
     assert agreement.summary(two_drivers) == (
-        "of 3 figures compared between native and locust, 2 show no difference and 1 differs by "
-        "4.2%; 3 not comparable"
+        "of 3 figures compared between native and locust, 2 show no significant "
+        "difference and 1 differs by 4.2%; 3 not comparable"
     )
     far = changed(two_drivers, 0, ratio=0.5, ratio_ci=(0.4, 0.6))
     both = replace(two_drivers, comparisons=(far, two_drivers.comparisons[1]))
@@ -88,7 +86,7 @@ def test_other_formats_have_it_too(two_drivers: RunResults) -> None:
     md = markdown.render(two_drivers)
     rows = [line for line in md.splitlines() if "the interval" in line and line.startswith("|")]
     assert len(rows) == 3
-    assert "| Create a resource | async | 100 users | requests per second | 800 | 780 |" in md
+    assert "| Create a resource | async | 100 users | throughput | 800 | 780 |" in md
     text = printed(two_drivers, 80)
     line = next(line for line in text.splitlines() if "800/s" in line)
     assert line.split() == [

@@ -10,13 +10,11 @@ from tests.reports.conftest import with_scenarios
 
 def test_the_documented_line_is_held_against_the_measured_one(results: RunResults) -> None:
     text = " ".join(headline.sentences(results))
-    assert "5 s against 0.5 s for 10 requests at once" in text
-    assert (
-        "single worker thread took 50.1 s for 100 requests at once; that is the documented" in text
-    )
-    assert "40 threads took 1.52 s for 100 requests at once; that is not the documented" in text
-    assert "Async code took 580 ms for 100 requests at once; that is the documented async" in text
-    assert "async was 2.62 times as fast with 100 at once (95% interval 2.49 to 2.75" in text
+    assert "5 s against 0.5 s for 10 concurrent requests" in text
+    assert "one worker thread took 50.1 s for 100 concurrent requests; it matches the" in text
+    assert "40 threads took 1.52 s for 100 concurrent requests; it does not match the" in text
+    assert "Async code took 580 ms for 100 concurrent requests; it matches the documented" in text
+    assert "async was 2.62 times as fast at 100 (95% interval 2.49 to 2.75" in text
 
 
 def test_the_answer_counts_the_comparisons(results: RunResults, many: RunResults) -> None:
@@ -39,12 +37,12 @@ def test_an_interval_that_reaches_the_claim_leaves_it_open(results: RunResults) 
 
 def test_a_level_that_the_documentation_lacks_is_not_said_to_agree(many: RunResults) -> None:
     text = " ".join(headline.sentences(many))
-    assert "970 ms for 1,000; at 10 and 100 that is the documented async line" in text
+    assert "970 ms for 1,000; it matches the documented async line at 10 and 100" in text
 
 
 def test_an_interval_across_one_is_no_difference(many: RunResults) -> None:
     text = " ".join(headline.sentences(many))
-    assert "neither faster nor slower with 10 at once as far as these rounds can show" in text
+    assert "not significantly faster or slower at 10" in text
 
 
 def test_an_invalid_cell_is_named_and_its_figure_is_not(
@@ -80,13 +78,13 @@ def test_no_cells_at_all(results: RunResults) -> None:
 def test_a_target_that_was_not_measured_is_said_to_be_missing(results: RunResults) -> None:
     cells = tuple(cell for cell in results.cells if cell.target != "sync-one-thread")
     text = " ".join(headline.sentences(replace(results, cells=cells)))
-    assert "Sync code with a single worker thread was not measured here." in text
+    assert "Sync code with one worker thread was not measured in this run." in text
 
 
 def test_a_single_round_is_said_to_be_one(results: RunResults) -> None:
     alone = tuple(replace(one, ratio_ci=None, rounds=1) for one in results.comparisons)
     text = " ".join(headline.sentences(replace(results, comparisons=alone)))
-    assert "one round only, no interval: it may be chance" in text
+    assert "one round, no interval: it may be chance" in text
 
 
 def test_ratios_are_turned_round_when_the_plan_names_async_first(results: RunResults) -> None:
@@ -105,7 +103,7 @@ def test_ratios_are_turned_round_when_the_plan_names_async_first(results: RunRes
 
 def test_the_short_form_has_the_documented_and_the_measured(results: RunResults) -> None:
     documented, measured, claim = headline.short(results)
-    assert documented.startswith("Documented: 10 at once take 5 s sync, 0.5 s async")
+    assert documented.startswith("Documented: 10 concurrent requests take 5 s sync, 0.5 s async")
     assert "100 take 50.1 s sync-one-thread, 1.52 s sync, 580 ms async" in measured
     assert claim == headline.answer(results)
 
@@ -117,8 +115,12 @@ def test_only_bursts_repeat_the_timing_table(results: RunResults) -> None:
 def test_fan_outs_and_series_are_no_evidence_for_what_is_claimed(
     fan_outs: RunResults, swept: RunResults
 ) -> None:
-    assert headline.answer(fan_outs).startswith("Async and sync told the same events to the same")
-    assert headline.answer(swept).startswith("Async and sync were compared in series only")
+    assert headline.answer(fan_outs).startswith(
+        "Async and sync published the same events to the same"
+    )
+    assert headline.answer(swept).startswith(
+        "Async and sync were compared within parameter series only"
+    )
     for results in (fan_outs, swept):
         assert headline.ratio_rows(results) == ()
         assert "10 times the answers" not in " ".join(headline.sentences(results))

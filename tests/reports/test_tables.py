@@ -107,15 +107,15 @@ def test_every_format_shows_open_loads_and_think_time(open_loads: RunResults) ->
     for shown in (md, page):
         assert "thinking 500 ms" in shown
         assert "Response p99" in shown
-        assert "Kept up to" in shown
-        assert "it kept up to 200 arrivals per second" in shown
-        assert "kept up with every stage, to 400 per second" in shown
-        assert "did not keep up with the slowest stage" in shown
+        assert "Max sustained rate" in shown
+        assert "sustained up to 200 arrivals per second" in shown
+        assert "sustained every stage, up to 400 arrivals per second" in shown
+        assert "fell behind in the slowest stage" in shown
         assert "invalid (driver-limited), no limit reported" in shown
     assert "40 +500 ms" in text
     assert "250/s" in text
     assert "below 100" in text
-    assert "async at 32.5/s Poisson: driver-limited, the driver reached 240 of 250" in text
+    assert "async at 32.5/s Poisson: driver-limited, the driver sent 240 of 250" in text
     rows = rows_of(open_loads)
     assert [row["rate"] for row in rows[:3]] == ["250.0", "250.0", "32.5"]
     assert [row["knee_rps"] for row in rows[4:7]] == ["200.0", "", "0.0"]
@@ -132,19 +132,22 @@ def test_every_format_shows_fan_outs(fan_outs: RunResults) -> None:
         assert "31.2 µs" in shown
         assert "Dropped by the target" in shown
         assert "up to 10 publications per second, 10,000 deliveries per second" in shown
-        assert "at 20 the reach was 99.2%" in shown
+        assert "at 20 reach was 99.2%" in shown
         assert "to 40 publications per second, 40,000 deliveries per second; the limit" in shown
-        assert "1,000 clients, 20 publications per second: 99% of the deliveries come" in shown
         assert (
-            "1 of them stalled, 20 publications per second: no difference in the 99th percentile "
-            "from emitted to heard that these rounds could show for those that read"
+            "1,000 clients, 20 publications per second: the 99th percentile of delivery latency"
+            in shown
+        )
+        assert (
+            "1 of them stalled, 20 publications per second: no significant difference in the 99th "
+            "percentile of delivery latency of active clients from a load where all clients are"
         ) in shown
-        assert "is 1.25 times what it is where all just read" in shown
-        assert "where all just read it is inconclusive" not in shown
+        assert "of active clients is 1.25 times that of a load where all" in shown
+        assert "on active clients is inconclusive (no reason" not in shown
         assert "inconclusive (stalled-1: errors)" in shown
         assert "ratio 1.01" not in shown, "one figure counts"
     text = printed(fan_outs, 80)
-    assert "async at 1,000x20/s +1 stalled: errors, 2,397 deliveries did not come" in text
+    assert "async at 1,000x20/s +1 stalled: errors, 2,397 deliveries are missing" in text
     assert re.search(rf"sync +1,000x5{MISSING}40/s +10 ", text)
     assert re.search(r"async +1,000x20/s +100% ", text)
     rows = rows_of(fan_outs)
@@ -160,10 +163,10 @@ def test_every_format_shows_fan_outs(fan_outs: RunResults) -> None:
 def test_every_format_shows_a_series(swept: RunResults) -> None:
     for shown in (markdown.render(swept), render("html", swept), printed(swept, 400)):
         assert (
-            "async, 10 users: best in requests per second with files open at once = 64; from 16 on "
-            "more made no difference that these rounds could show; from 256 on it was clearly worse"
+            "async, 10 users: best throughput with files open at once = 64; no significant "
+            "improvement above 16; significantly worse from 256 on"
         ) in shown
-        assert "256 left out as invalid" in shown
+        assert "256 excluded as invalid" in shown
     text = printed(swept, 80)
     assert "sync at files open at once = 256, 10: driver-limited" in text
     md = markdown.render(swept)
@@ -229,8 +232,8 @@ def test_the_terminal_table_fits_eighty_columns(
 
 def test_the_terminal_names_what_is_invalid(results: RunResults) -> None:
     text = printed(results, 80)
-    assert "async at 10: wrong-answers, 3 of 7,200 answers were wrong (and 1 more)" in text
-    assert "sync at 100: interrupted, 0 of 3 rounds were measured" in text
+    assert "async at 10: wrong-answers, 3 of 7,200 responses were wrong (and 1 more)" in text
+    assert "sync at 100: interrupted, 0 of 3 rounds were completed" in text
     assert len(re.findall(r" no\s*$", text, re.MULTILINE)) == 2
     assert "Interrupted" in text
 

@@ -29,14 +29,13 @@ def comparison(
 
 def test_a_clear_ratio() -> None:
     assert wording.comparison_sentence(comparison(1.31, (1.1, 1.5))) == (
-        "async answers 1.31 times as many requests per second as sync "
-        "(95% interval 1.10 to 1.50, 3 rounds)"
+        "async has 1.31 times the throughput of sync (95% interval 1.10 to 1.50, 3 rounds)"
     )
 
 
 def test_an_interval_that_contains_one() -> None:
     assert wording.comparison_sentence(comparison(1.02, (0.9, 1.2))) == (
-        "no difference between async and sync in requests per second that these rounds could show "
+        "no significant difference between async and sync in throughput "
         "(ratio 1.02, 95% interval 0.900 to 1.20, 3 rounds)"
     )
 
@@ -44,15 +43,15 @@ def test_an_interval_that_contains_one() -> None:
 def test_a_single_round() -> None:
     text = wording.comparison_sentence(comparison(0.5, None, "cpu_ms_per_request"))
     assert text == (
-        "async spends 0.500 times as much CPU on a request as sync "
-        "(one round only, no interval: it may be chance)"
+        "async uses 0.500 times the CPU per request of sync "
+        "(one round, no interval: it may be chance)"
     )
 
 
 def test_inconclusive_with_its_reasons() -> None:
     text = wording.comparison_sentence(comparison(None, None, reasons=("async: errors", "x")))
     assert text == "async against sync is inconclusive (async: errors; x)"
-    assert "no reason was stored" in wording.comparison_sentence(comparison(None, None))
+    assert "no reason recorded" in wording.comparison_sentence(comparison(None, None))
 
 
 def test_every_state_has_words() -> None:
@@ -93,7 +92,7 @@ def test_what_in_time_means_is_what_the_rule_says() -> None:
 def test_a_delivery_is_no_request() -> None:
     one = comparison(0.5, (0.4, 0.6), "latency_ms.p99", load=FanOut(10, 5.0, 1.0))
     assert wording.comparison_sentence(one) == (
-        "99% of the deliveries come within 0.500 times as long with async as with sync "
+        "the 99th percentile of delivery latency of async is 0.500 times that of sync "
         "(95% interval 0.400 to 0.600, 3 rounds)"
     )
     assert wording.subject("cpu_ms_per_request", one.load) == "CPU per delivery"
@@ -123,11 +122,11 @@ def stage(rate: float, **changed: float | None) -> StageResult:
             5.0,
             "up to 5 publications per second, 500 deliveries per second; at 10 p99 was 340 ms",
         ),
-        ({"p99_ms": None}, 5.0, "at 10 over 1% came late"),
-        ({"answered_rps": 999.99, "errors": 1}, 5.0, "at 10 the reach was 99.999%"),
+        ({"p99_ms": None}, 5.0, "at 10 over 1% arrived late"),
+        ({"answered_rps": 999.99, "errors": 1}, 5.0, "at 10 reach was 99.999%"),
         ({"errors": 1}, 5.0, "at 10 publications failed or were refused"),
-        ({}, None, "in every stage, to 10 publications per second, 1,000 deliveries per second"),
-        ({}, 0.0, "not even in the slowest stage did everybody hear all in time"),
+        ({}, None, "in every stage, up to 10 publications per second, 1,000 deliveries per second"),
+        ({}, 0.0, "not every client received every event in time, even in the slowest stage"),
     ],
 )
 def test_knee_of_a_fan_out_says_what_happened_beyond_it(
@@ -156,11 +155,11 @@ def series(**changed: object) -> SeriesResult:
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (series(), "async, 10 users: best in requests per second with limit = 64"),
+        (series(), "async, 10 users: best throughput with limit = 64"),
         (series(rounds=1, enough_at=1.0), "limit = 64; one round only, it may be chance"),
         (
             series(best_at=None, enough_at=None, left_out=(1.0, 4.0)),
-            "too few valid values of limit to compare; 1 and 4 left out as invalid",
+            "too few valid values of limit to compare; 1 and 4 excluded as invalid",
         ),
     ],
 )

@@ -20,7 +20,7 @@ from tests.reports.conftest import with_figures
         (WorkerUse("a", 1, 1, "aligned"), "aligned"),
         (
             WorkerUse("a", 1, 1, "durations", 90.0),
-            "durations only: its window is laid over the master's",
+            "durations only: offset unknown",
         ),
     ],
 )
@@ -36,10 +36,10 @@ def test_every_clock_that_was_used_is_explained_and_no_other() -> None:
     )
     assert len(clocks.notes([shared, shared])) == 1
     first, second = clocks.notes([aligned, shared, wider])
-    assert "same clock" in first
-    assert "wrong by 0.800 ms at most" in second
+    assert "share its clock" in first
+    assert "clock-offset error: 0.800 ms" in second
     (only,) = clocks.notes([WorkerUse("d", 1, 1, "durations")])
-    assert "only the durations" in only
+    assert "Only the durations" in only
     assert clocks.notes([]) == ()
 
 
@@ -50,13 +50,13 @@ def test_page_has_a_row_for_each_worker(with_workers: RunResults) -> None:
     for shown in ("bench-101", "far-202", "far-303", "aligned to ±0.350 ms", "4,700"):
         assert shown in text
     assert "ended &lt;script&gt;" in text
-    assert "The load came from several workers" in text
-    assert "<details open>\n  <summary>Workers of the driver" in text
+    assert "Several workers sent the load" in text
+    assert "<details open>\n  <summary>Workers and their clocks" in text
 
 
 def test_drawer_is_closed_when_nobody_was_lost(with_workers: RunResults) -> None:
     whole = replace(with_workers, cells=with_workers.cells[:1])
-    assert "<details>\n  <summary>Workers of the driver" in html.render(whole)
+    assert "<details>\n  <summary>Workers and their clocks" in html.render(whole)
 
 
 def test_markdown_has_them_too(with_workers: RunResults) -> None:
@@ -65,7 +65,7 @@ def test_markdown_has_them_too(with_workers: RunResults) -> None:
     assert (
         "| async | 100 | far-202 | 3 | 4,700 | aligned to ±0.350 ms | 44% | 0.625 ms | no |" in text
     )
-    assert "clocks of their own" in text
+    assert "their own clocks" in text
 
 
 def test_driver_alone_says_nothing_of_workers(with_workers: RunResults) -> None:

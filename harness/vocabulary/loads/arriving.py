@@ -42,8 +42,7 @@ class ArrivingLoad(Scheduled):
     def _words(self) -> Words:
         poisson = self.arrivals == "poisson"
         at_once = (
-            f"{self.rates_in_words} arrivals per second{self._over}"
-            f"{', at random moments (Poisson)' if poisson else ''}"
+            f"{self.rates_in_words} arrivals per second{self._over}{', Poisson' if poisson else ''}"
         )
         return Words(
             at_once=at_once,
@@ -51,14 +50,14 @@ class ArrivingLoad(Scheduled):
             heading="Arrivals",
             planned=(
                 f"{at_once}, {self.planned_in_words}, at most "
-                "{max_in_flight:count} flows under way"
+                "{max_in_flight:count} flows in flight"
             ),
             kind="",
             axis="arrivals per second",
             short=f"{self.rates_in_words}/s{' Poisson' if poisson else ''}",
             note=(
-                "Flows arrive faster and faster, whatever the target does; what counts is up to "
-                "which rate it keeps up."
+                "Flows arrive at a rising rate, independent of the target's responses; the main "
+                "figure is the highest rate that the target sustains."
             ),
         )
 
@@ -129,10 +128,10 @@ class Open(ArrivingLoad):
         """How it is worded."""
         return replace(
             self._words,
-            kind="at a constant rate",
+            kind="constant rate",
             note=(
-                "Flows arrive at a constant rate, whatever the target does; what counts is how "
-                "long an answer takes from the moment at which its request was due."
+                "Flows arrive at a constant rate, independent of the target's responses; the main "
+                "figure is the response time from when a request was due."
             ),
         )
 

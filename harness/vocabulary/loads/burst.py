@@ -36,15 +36,15 @@ class Burst(LoadModel):
         agreed=("makespan_s", "latency_ms.p50", "cpu_ms_per_request"),
     )
     words: ClassVar[Words] = Words(
-        at_once="{n:count} requests at once",
+        at_once="{n:count} concurrent requests",
         size="{n:count}",
-        heading="At once",
-        planned="{n:count} requests at once",
-        kind="in one burst",
-        axis="requests at once",
+        heading="Concurrent",
+        planned="{n:count} concurrent requests",
+        kind="burst",
+        axis="concurrent requests",
         note=(
-            "All requests are due at one moment; what counts is the time until the last one is "
-            "answered."
+            "All requests are due at the same time; the main figure is the time to the last "
+            "response."
         ),
     )
 

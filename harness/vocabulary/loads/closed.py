@@ -57,7 +57,7 @@ class Closed(LoadModel):
             size="{users:count}" + (", thinking {think_s:seconds}" if self.think_s else ""),
             heading="Users",
             planned=f"{at_once}, for {{duration_s:seconds}} after {{warmup_s:seconds}} of warm-up",
-            kind="steadily",
+            kind="constant users",
             axis="users, each with one request in flight",
             short="{users:count}" + (" +{think_s:seconds}" if self.think_s else ""),
             note=_WITH_PAUSES if self.think_s else _WITHOUT,
@@ -101,10 +101,9 @@ class Closed(LoadModel):
 
 
 _WITH_PAUSES = (
-    "Each user pauses between one flow and the next; what counts is how many requests are answered "
-    "per second."
+    "Each user pauses between flows (think time); the main figure is throughput, requests/s."
 )
 _WITHOUT = (
-    "Each user sends its next request as soon as the last one is answered; what counts is how many "
-    "are answered per second."
+    "Each user sends its next request when it receives the response; the main figure is "
+    "throughput, requests/s."
 )

@@ -27,7 +27,7 @@ processor, which authenticates one after the other."""
 PUBLISHERS = 32
 """Connections from which publications are sent: so many may be under way at once."""
 
-IN_TIME = "99% within 100 ms of the moment at which it was due to be published"
+IN_TIME = "99% within 100 ms of when the publication was due"
 """When a stage of a fan-out is in time; the rule and its reason are in `analysis.knee`."""
 
 
@@ -63,17 +63,17 @@ class _FanningOut(Scheduled):
             size=", ".join([crowd, *others]),
             heading="Clients",
             planned=f"{at_once}, {self.planned_in_words}",
-            kind="at a constant rate",
+            kind="constant rate",
             note=(
-                "One publisher tells every client something, at a constant rate, whatever the "
-                "target does; what counts is that each client that reads hears all of it, once and "
-                "in order, and how long that takes from the moment at which the target emitted it."
+                "One publisher sends events to every client at a constant rate; the main figures "
+                "are reach (every active client receives every event once and in order) and "
+                "delivery latency, from when the target emitted an event."
             ),
             others=tuple(others),
             short=short.replace("HTTP users", "HTTP"),
             crowd=crowd,
             pace=pace,
-            axis="clients that hear events",
+            axis="connected clients",
         )
 
     @property
@@ -162,7 +162,8 @@ class FanOut(_FanningOut):
         silent = self.slow + self.stalled
         if silent >= self.clients:
             raise ValueError(
-                f"of {self.clients} clients {silent} are slow or stalled; one at least must read"
+                f"{silent} of {self.clients} clients are slow or stalled; at least one must be "
+                "active"
             )
 
     @property
@@ -235,10 +236,10 @@ class FanOutSteps(_FanningOut):
             words,
             at_once=words.at_once + steps,
             planned=words.planned.replace(words.at_once, words.at_once + steps),
-            kind="rate by rate",
+            kind="rising rate",
             note=(
-                "One publisher tells every client something, faster and faster; what counts is the "
-                f"highest rate up to which everybody hears all of it, {IN_TIME}."
+                "One publisher sends events to every client at a rising rate; the main figure is "
+                f"the highest rate at which every active client receives every event, {IN_TIME}."
             ),
             axis="publications per second",
         )

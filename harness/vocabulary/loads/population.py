@@ -80,22 +80,22 @@ _USERS_WORDS = Words(
     size="{users:count}",
     heading="Users",
     planned=(
-        "{users:count} users of the locustfile, {spawn_rate:level} more per second until all are "
-        "there, {run_time_s:long_time} in all"
+        "{users:count} users of the locustfile, {spawn_rate:level} started per second, for "
+        "{run_time_s:long_time} in total"
     ),
-    kind="by the users of a locustfile",
+    kind="locustfile",
     note=(
-        "Users ask and wait as the locustfile says; what counts is how many requests are answered "
-        "per second once all users are there."
+        "Users send requests and wait as the locustfile defines; the main figure is throughput, "
+        "requests/s, once all users have started."
     ),
 )
 _SHAPE_WORDS = replace(
     _USERS_WORDS,
-    at_once="as many users as the locustfile's shape says",
+    at_once="the users of the locustfile's shape",
     size="shape",
-    planned="as many users as the locustfile's shape says, for at most {run_time_s:long_time}",
+    planned="the users of the locustfile's shape, for at most {run_time_s:long_time}",
     note=(
-        "Users come and go as the locustfile's shape says, ask and wait as its tasks say; all of "
-        "it is measured, so the figures are of all sizes of the crowd together."
+        "The locustfile's shape sets the number of users over time; the whole run is measured, so "
+        "figures cover all numbers of users together."
     ),
 )

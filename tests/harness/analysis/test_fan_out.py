@@ -189,7 +189,7 @@ def test_rounds_are_added_up() -> None:
 def test_a_delivery_that_did_not_come_is_told_with_the_reach() -> None:
     found = summary(LOAD, with_error(fanned_out(LOAD), ErrorKind.MISSING, lambda n: n == 7))
     assert found.validity.state == "errors"
-    assert sentences(found.validity) == ("1 delivery did not come (reach 99.75%)",)
+    assert sentences(found.validity) == ("1 delivery is missing (reach 99.75%)",)
     of = fanned(found)
     assert (of.expected, of.received, of.reach) == (400, 399, 399 / 400)
     assert figures(found).errors == 1
@@ -246,14 +246,14 @@ def test_driver_that_publishes_too_seldom_is_limited() -> None:
     rows = [row for number in range(30) for row in published(number * 50, 10)]
     found = summary(LOAD, rows)
     assert found.validity.state == "driver-limited"
-    assert "reached 15 of 20 publications per second" in sentences(found.validity)[0]
+    assert "sent 15 of 20 scheduled publications per second" in sentences(found.validity)[0]
 
 
 def test_driver_that_publishes_late_is_limited() -> None:
     rows = [row for number in range(40) for row in published(number * 50, 10, late_ms=20)]
     found = summary(LOAD, rows)
     assert found.validity.state == "driver-limited"
-    assert "publications were sent 20.0 ms after they were due" in sentences(found.validity)[0]
+    assert "publications were sent 20.0 ms late" in sentences(found.validity)[0]
     assert figures(found).driver_use.send_spread_ms == pytest.approx(20)
 
 
@@ -265,7 +265,7 @@ def test_publication_that_found_all_publishers_under_way_is_an_objection_to_the_
     rows = [row for n in range(30) for row in published(n * 50, 10)]
     found = summary(LOAD, rows + [refusal(n * 50) for n in range(30, 40)])
     assert found.validity.state == "errors"
-    assert sentences(found.validity) == ("10 publications were refused: 32 were under way already",)
+    assert sentences(found.validity) == ("10 publications were refused: 32 were already in flight",)
     assert figures(found).offered_rps == pytest.approx(20)
     assert figures(found).refused == 10
     assert fanned(found).reach == 1.0
@@ -370,7 +370,7 @@ def test_target_that_keeps_up_with_all_or_with_none() -> None:
     assert found.validity.is_valid, "the yardstick is 100 ms and no stage"
     missed = with_error(fanned_out(STEPS), ErrorKind.MISSING, lambda n: n in (0, 900))
     found = summary(STEPS, missed)
-    assert sentences(found.validity) == ("2 deliveries did not come",)
+    assert sentences(found.validity) == ("2 deliveries are missing",)
 
 
 @pytest.mark.parametrize(("limit", "state"), [(60.0, "valid"), (1000.0, "errors")])

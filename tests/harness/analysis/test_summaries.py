@@ -296,7 +296,7 @@ def test_refused_arrivals_are_errors_that_say_so() -> None:
     assert found.refused == found.errors == 20
     assert found.offered_rps == pytest.approx(110, rel=0.01)
     assert found.validity.state == "errors"
-    assert "20 requests were refused: 256 were under way already" in sentences(found.validity)[0]
+    assert "20 requests were refused: 256 were already in flight" in sentences(found.validity)[0]
 
 
 def test_driver_that_sends_late_is_limited() -> None:
@@ -312,7 +312,7 @@ def test_driver_that_did_not_get_to_all_is_limited() -> None:
 def test_driver_that_left_arrivals_out_is_limited() -> None:
     found = open_cell(arrivals()[::2])
     assert found.validity.state == "driver-limited"
-    assert "reached 50 of 100 requests per second" in sentences(found.validity)[0]
+    assert "sent 50 of 100 scheduled requests per second" in sentences(found.validity)[0]
 
 
 def test_target_that_falls_behind_an_open_load_is_not_steady() -> None:
@@ -383,7 +383,7 @@ def test_a_reason_is_short_and_moves_no_terminal() -> None:
 def test_a_target_that_died_under_load_is_invalid_with_its_last_words() -> None:
     died = record(state="target-died", stderr_tail="ready\nout of memory\n[ended by signal 9]")
     (reason,) = sentences(summarise(cell(rounds=1), [died], frame([]), ()).validity)
-    assert reason == "the target ended under load: out of memory [ended by signal 9]"
+    assert reason == "the target exited under load: out of memory [ended by signal 9]"
 
 
 def test_examples_of_errors_are_joined_without_repetition() -> None:
@@ -723,7 +723,7 @@ def test_round_that_lost_a_worker_counts_and_is_not_believed() -> None:
     assert found.rounds == len(found.per_round) == 2
     assert found.requests == 2000
     assert found.validity.state == "interrupted"
-    reason = "round 2 lost the worker b-2: it fell silent; 17 samples of it had been delivered"
+    reason = "round 2 lost worker b-2: it fell silent; its 17 samples received before are kept"
     assert sentences(found.validity)[0] == reason
     assert [(one.name, one.samples, one.lost) for one in found.workers] == [
         ("a-1", 900, ""),

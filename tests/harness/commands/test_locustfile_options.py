@@ -43,9 +43,9 @@ BAD: dict[str, tuple[list[str], str]] = {
         "name a locustfile or a --profile, not both",
     ),
     "and only": (["--locustfile", "f.py", "--only", "x"], "a locustfile or --only, not both"),
-    "alone": (["--users", "5"], "--users goes with --locustfile FILE"),
-    "web alone": (["--web"], "--web goes with --locustfile FILE"),
-    "port alone": (["--locustfile", "f.py", "--web-port", "1"], "--web-port goes with --web"),
+    "alone": (["--users", "5"], "--users requires --locustfile FILE"),
+    "web alone": (["--web"], "--web requires --locustfile FILE"),
+    "port alone": (["--locustfile", "f.py", "--web-port", "1"], "--web-port requires --web"),
     "no users": (
         ["--locustfile", "f.py", "--users", "0"],
         "'--users': 0 is not in the range",
@@ -56,15 +56,15 @@ BAD: dict[str, tuple[list[str], str]] = {
     ),
     "no rate": (
         ["--locustfile", "f.py", "--spawn-rate", "nan"],
-        "'--spawn-rate': nan is no",
+        "'--spawn-rate': nan is not",
     ),
     "no rounds": (["--locustfile", "f.py", "--rounds", "x"], "'--rounds': 'x' is not a valid int"),
-    "no time": (["--locustfile", "f.py", "--run-time", "soon"], "--run-time 'soon' is no time"),
+    "no time": (["--locustfile", "f.py", "--run-time", "soon"], "--run-time 'soon' is not a time"),
     "no url": (["--locustfile", "f.py", "--host", "me:80"], "did you mean http://me:80?"),
-    "odd port": (["--locustfile", "f.py", "--host", "http://me:x"], "'http://me:x' is no URL"),
+    "odd port": (["--locustfile", "f.py", "--host", "http://me:x"], "'http://me:x' is not a URL"),
     "slow start": (
         ["--locustfile", "f.py", "--host", "http://me", "--users", "90", "--run-time", "5"],
-        "all 90 users are there after 89 s, and the run ends after 5 s",
+        "starting all 90 users takes 89 s, but the run ends after 5 s",
     ),
 }
 
@@ -124,7 +124,7 @@ def test_a_shape_is_bounded_and_takes_no_number_of_users(run: Invoke, tmp_path: 
     assert file_of(request).shape == "Rising"
     done = run("--locustfile", "f.py", "--users", "5")
     assert done.exit_code == 2
-    assert "the shape Rising decides how many users there are: leave out --users" in done.stderr
+    assert "the shape Rising sets the number of users: remove --users" in done.stderr
 
 
 def test_time_to_measure_follows_the_start_of_many_users(tmp_path: Path) -> None:

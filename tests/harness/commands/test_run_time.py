@@ -30,5 +30,5 @@ def test_a_time_is_read(text: str, expected: float) -> None:
     ["", "0", "0s", "0h0m", "-5", "5 s", "30x", "s", "m30", "30s1m", "1e3", "inf", "nan", "٣"],
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"is no time; for example 30s, 1m30s or 90"):
+    with pytest.raises(UserError, match=r"is not a time; for example 30s, 1m30s or 90"):
         seconds(text)

@@ -25,7 +25,7 @@ BAD_OPTIONS = {
     "run --users 0": "0 is not in the range",
     "run --profile nonsense": "unknown profile",
     "run missing.toml": "cannot read the plan",
-    "report nowhere": "there is no run at",
+    "report nowhere": "no run at",
     "report --format nonsense": "unknown format",
     "list --profile nonsense": "unknown profile",
     "verify nonsense": "unknown target",

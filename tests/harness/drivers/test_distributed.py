@@ -445,8 +445,8 @@ async def _who_find_none(tmp_path: Path) -> None:
     assert time.monotonic() - begun < LATEST_END_S + HANG_S, "10 s, and what starting took"
     assert [process.returncode for process, _ in found] == [2, 2, 2]
     assert "no run to work for: Connection refused" in said[0]
-    assert "what listens there is no Locust master" in said[1]
-    assert "it is a Locust master, but none of Loopmark" in said[2]
+    assert "the server there is not a Locust master" in said[1]
+    assert "it is a Locust master, but not of Loopmark" in said[2]
 
 
 async def test_a_taken_address_is_told(tmp_path: Path) -> None:

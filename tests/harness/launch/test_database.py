@@ -99,7 +99,7 @@ def test_a_held_lock_is_told_instead_of_waited_for(
         url = make_url(database_url).update_query_dict(search_path)
         with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
             connection.execute("LOCK TABLE users")
-            with pytest.raises(UserError, match="could not be emptied"):
+            with pytest.raises(UserError, match="cannot empty the tables"):
                 opened.reset(("a",), 0)
 
 

@@ -284,7 +284,7 @@ def test_a_port_that_another_process_took_is_noticed(tmp_path: Path, ready: str)
 
 
 def test_a_command_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TargetFailedError, match="mine cannot be started: absent-command: No such"):
+    with pytest.raises(TargetFailedError, match="mine cannot start: absent-command: No such"):
         RunningTarget(Target(name="mine", command=("absent-command",)), tmp_path, "mine")
 
 

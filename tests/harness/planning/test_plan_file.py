@@ -232,8 +232,8 @@ def test_refusal_names_line_and_key_and_says_what_is_needed(text: str, told: str
 
 
 NO_PORT = (
-    "nothing tells it its port: write {port} into an argument or the environment, or start it "
-    "yourself and name its url"
+    "the command gets no port: write {port} into an argument or the environment, or start it "
+    "yourself and give its url"
 )
 
 
@@ -256,7 +256,7 @@ read = "/up"
 variant = "asink"
 environment = { THREADS = 3 }""",
     )
-    one_of = "exactly one is needed of variant, asgi, command, url"
+    one_of = "exactly one of variant, asgi, command, url is needed"
     assert refusals(text) == [
         "3: unknown key seeds, did you mean seed?",
         "5: measure[0].scenarios: unknown scenario 'crudd'; did you mean 'crud'?",
@@ -264,11 +264,11 @@ environment = { THREADS = 3 }""",
         "8: measure[0].loads[0]: burst needs n",
         "9: measure[0].loads[1].model: unknown load model 'close'; did you mean 'closed'?",
         "12: measure[0].drivers: unknown driver 'natve'; did you mean 'native'?",
-        f"14: targets.x: has command and url, and {one_of}",
+        f"14: targets.x: has command and url, but {one_of}",
         "15: targets.x.url: 'http://HOST:PORT' is needed, got 'localhost:8000'",
         f"16: targets.x.command: {NO_PORT}",
-        "17: targets.sync: the catalog has a target of that name; choose another",
-        f"17: targets.sync: has no way to reach it; {one_of}",
+        "17: targets.sync: the catalog has a target of that name; choose another name",
+        f"17: targets.sync: does not say how to reach it; {one_of}",
         "19: targets.y.asgi: 'package.module:app' is needed, got 'mine'",
         "20: targets.y: unknown key read, did you mean ready?",
         "22: targets.z.variant: unknown variant 'asink'; did you mean 'async'?",
@@ -330,13 +330,13 @@ def test_a_plan_may_define_targets_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        ('[targets.A]\nurl = "http://a"', "targets.A: its name must be of up to 30 "),
+        ('[targets.A]\nurl = "http://a"', "targets.A: the name must be up to 30 "),
         ("[targets]\nmine = 3", "targets.mine: 3 is a whole number, a table is needed"),
         (
             '[targets.a]\nurl = "http://a"\nfolder = "x"',
-            "targets.a.folder: means nothing beside",
+            "targets.a.folder: has no effect with",
         ),
-        ('[targets.a]\nvariant = "sync"\nready = "/"', "targets.a.ready: means nothing beside var"),
+        ('[targets.a]\nvariant = "sync"\nready = "/"', "targets.a.ready: has no effect with var"),
         ('[targets.a]\nurl = "http://a"\nready = "up"', "targets.a.ready: a path such as '/ready'"),
         ('[targets.a]\nurl = "http://a"\nprepared_by = "x"', "targets.a: unknown key prepared_by"),
     ],
@@ -514,4 +514,4 @@ def test_scenario_that_publishes_takes_every_load(load: str) -> None:
     ],
 )
 def test_fan_out_in_which_nobody_reads_is_refused(load: str) -> None:
-    assert "one at least must read" in refusal(one_load(load))
+    assert "at least one must be active" in refusal(one_load(load))

@@ -110,7 +110,7 @@ def hosts(user_classes: Sequence[type[User]], host: str | None) -> tuple[str, ..
         if one.host is None:
             raise UserError(f"{one.__name__} has no host; give --host URL")
         if not str(one.host).startswith(("http://", "https://")):
-            raise UserError(f"{one.__name__} has the host {one.host!r}, which is no http(s) URL")
+            raise UserError(f"the host {one.host!r} of {one.__name__} is not an http(s) URL")
     return tuple(dict.fromkeys(str(one.host) for one in user_classes if one.host is not None))
 
 
@@ -124,7 +124,7 @@ def _imported(path: Path) -> tuple[dict[str, type[User]], list[LoadTestShape]]:
     except SystemExit as problem:
         where = _where(path, problem)
         code = "" if problem.code is None else repr(problem.code)
-        raise UserError(f"{where}: it ended itself while imported: sys.exit({code})") from None
+        raise UserError(f"{where}: the import called sys.exit({code})") from None
     except Exception as problem:  # noqa: BLE001 - whatever a file of the user's raises
         raise UserError(_what_happened(path, problem)) from None
 
@@ -152,7 +152,7 @@ def _chosen(
 ) -> tuple[type[User], ...]:
     if not found:
         raise UserError(
-            f"{path.name} has no class of users: none that extends HttpUser, FastHttpUser or User"
+            f"{path.name} has no user class: none extends HttpUser, FastHttpUser or User"
         )
     for name in names:
         if name not in found:
@@ -200,8 +200,8 @@ def _require_own(arguments: Sequence[str]) -> None:
             continue
         action = next(one for one in parser._actions if one.dest == name)  # noqa: SLF001 - there is no other way to its name
         raise UserError(
-            f"{action.option_strings[-1]} is an option of Locust's own: after -- come the options "
-            "that the locustfile adds; see loopmark run --help for the others"
+            f"{action.option_strings[-1]} is an option of Locust: only options that the locustfile "
+            "adds go after --; see loopmark run --help for the others"
         )
 
 

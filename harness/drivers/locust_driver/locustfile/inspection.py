@@ -52,8 +52,8 @@ def _require_tasks_left(environment: Environment) -> None:
     for one in environment.user_classes:
         if one in before and not one.tasks:
             raise UserError(
-                f"no task of {one.__name__} is left by the tags that were chosen; "
-                "choose others, or other classes with --class"
+                f"no task of {one.__name__} matches the tags; choose other tags, or other classes "
+                "with --class"
             )
 
 

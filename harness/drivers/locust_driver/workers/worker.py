@@ -111,7 +111,7 @@ class Worker:
         try:
             why = self._answer.get(timeout=PATIENCE_S)
         except gevent.Timeout:
-            raise RefusedError("it is a Locust master, but none of Loopmark") from None
+            raise RefusedError("it is a Locust master, but not of Loopmark") from None
         if why:
             raise RefusedError(why)
 
@@ -276,7 +276,7 @@ def connected(master: Address, environment: Environment, patience_s: float) -> r
     try:
         return environment.create_worker_runner(master.host, master.port)
     except ConnectionError:
-        raise RefusedError("what listens there is no Locust master") from None
+        raise RefusedError("the server there is not a Locust master") from None
 
 
 def _why_unreachable(master: Address) -> str:

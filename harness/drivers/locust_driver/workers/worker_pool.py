@@ -133,7 +133,7 @@ class WorkerPool:
                 self._start_missing()
                 self._require_alive()
                 if time.monotonic() > deadline:
-                    raise NoWorkersError(f"workers were not ready within {ARRIVAL_S:.0f} s")
+                    raise NoWorkersError(f"workers did not get ready within {ARRIVAL_S:.0f} s")
             elif self._was_complete:
                 break
             gevent.sleep(POLL_S)
