@@ -12,6 +12,7 @@ from anyio.to_thread import current_default_thread_limiter
 from sqlalchemy import Engine, QueuePool, event, text
 
 from loopmark.targets import contract, event_contract, file_contract
+from loopmark.targets.catalog import VARIANTS
 from tests.targets.conftest import DEADLINE_S, LocalTarget, local_client, running
 
 pytestmark = pytest.mark.anyio
@@ -157,6 +158,19 @@ async def test_a_connection_that_the_server_has_cut_fails_no_request(
         while sessions(target):
             await asyncio.sleep(0.01)
     assert (await client.get(USERS)).status_code == 200
+
+
+def test_each_variant_sets_the_number_of_its_threads(database_url: str) -> None:
+    async def threads(variant: str) -> float:
+        async with running(variant, DATABASE_URL=database_url):
+            return current_default_thread_limiter().total_tokens
+
+    # In event loops of their own: those that share one, in these tests, must have the same number.
+    assert {name: anyio.run(threads, name) for name in VARIANTS} == {
+        "sync": 40,
+        "sync-one-thread": 1,
+        "async": 40,
+    }
 
 
 @pytest.mark.parametrize("on", ["timer", "database"])
