@@ -45,6 +45,7 @@ from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.harness.vocabulary.scenario import LocustfileFacts, ScenarioFacts, Sweep
 from loopmark.harness.vocabulary.target import Target
 from loopmark.harness.vocabulary.thresholds import Thresholds
+from loopmark.reports import html
 
 VALID = Validity(ValidityState.VALID)
 
@@ -305,7 +306,7 @@ def run_results(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def results() -> RunResults:
     """Valid, invalid and interrupted cells, errors and a dead target; texts of a hostile target."""
     one_thread = cell_result("wait-timer", "sync-one-thread", Burst(100), figure=50.1, rounds=1)
@@ -358,7 +359,7 @@ def results() -> RunResults:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def many() -> RunResults:
     """Sixty cells, as a full plan has them."""
     makespans = {
@@ -399,7 +400,7 @@ def many() -> RunResults:
     return run_results(cells, comparisons)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def open_loads() -> RunResults:
     """Open loads of every kind, think time, a limit found, one beyond, and one doubtful."""
     steady = Open(rate=250.0, duration_s=10.0)
@@ -532,7 +533,7 @@ def fan_out(  # noqa: PLR0913 - a cell has that many coordinates
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fan_outs() -> RunResults:
     """Fan-outs to 10, 100 and 1000 clients, with a stalled one, and with HTTP users; and steps."""
     scale = {10: 0.05, 100: 0.2, 1000: 1.0}
@@ -594,7 +595,7 @@ def fan_outs() -> RunResults:
     return replace(with_scenarios(found, *facts), comparisons=(*found.comparisons, *disturbances))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def swept() -> RunResults:
     """A series that differs by one number, one cell doubtful; and flows that hear events."""
     load = Closed(users=10, duration_s=3.0)
@@ -687,7 +688,7 @@ def agreement(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def two_drivers() -> RunResults:
     """Both drivers on the same cells: they agree, differ, and cannot be held side by side."""
     load, burst = Closed(users=100, duration_s=4.0), Burst(100)
@@ -715,7 +716,7 @@ def two_drivers() -> RunResults:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def with_workers() -> RunResults:
     """A distributed driver: every kind of clock, and a worker that was lost."""
     gone = against(Objection.of(ObjectionCode.UNKNOWN_WORKER_LOST, round=1))
@@ -810,15 +811,25 @@ def locustfile_run(
 NO_PINNING = Pinning((), (1,), ())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def own_locustfile() -> RunResults:
     """Fifty users of a locustfile, and nothing against the figures."""
     return locustfile_run(Population(users=50, spawn_rate=10.0, run_time_s=60.0))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shaped_locustfile() -> RunResults:
     """A locustfile with a shape, some of whose requests failed."""
     failed = against(Objection.of(ObjectionCode.REQUESTS_FAILED, failed=3, requests=3600))
     load = Population(users=None, spawn_rate=1.0, run_time_s=600.0)
     return locustfile_run(load, validity=failed, shape="Wave")
+
+
+_PAGES: dict[int, str] = {}
+
+
+def page_of(results: RunResults) -> str:
+    """The page of results that a fixture keeps for the session: to draw one takes a second."""
+    if id(results) not in _PAGES:
+        _PAGES[id(results)] = html.render(results)
+    return _PAGES[id(results)]

@@ -8,8 +8,9 @@ import pytest
 
 from loopmark.harness.vocabulary.comparison import Comparison
 from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import agreement, headline, html, markdown
+from loopmark.reports import agreement, headline, markdown
 from loopmark.reports.formatting import MISSING
+from tests.reports.conftest import page_of
 from tests.reports.test_tables import printed
 
 
@@ -71,7 +72,7 @@ def test_groups_are_in_the_order_of_the_sections(two_drivers: RunResults) -> Non
 
 
 def test_the_page_has_both_side_by_side(two_drivers: RunResults) -> None:
-    text = html.render(two_drivers)
+    text = page_of(two_drivers)
     assert 'href="#do-the-drivers-agree"' in text
     start = text.index('<section id="do-the-drivers-agree"')
     section = text[start : text.index("</section>", start)]
@@ -107,5 +108,5 @@ def test_the_terminal_table_fits(two_drivers: RunResults, width: int) -> None:
 
 
 def test_without_a_second_driver_there_is_no_such_section(many: RunResults) -> None:
-    for text in (html.render(many), markdown.render(many), printed(many, 80)):
+    for text in (page_of(many), markdown.render(many), printed(many, 80)):
         assert agreement.TITLE not in text

@@ -12,7 +12,7 @@ from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import html
 from loopmark.reports.formatting import MISSING
-from tests.reports.conftest import with_figures
+from tests.reports.conftest import page_of, with_figures
 
 GOLDEN = Path(__file__).parent / "golden" / "page.html"
 UPDATE = "LOOPMARK_UPDATE_GOLDEN"
@@ -75,7 +75,7 @@ EVERY_KIND = (
 
 @pytest.mark.parametrize("name", EVERY_KIND)
 def test_the_page_is_well_formed(name: str, request: pytest.FixtureRequest) -> None:
-    page = Page(html.render(request.getfixturevalue(name)))
+    page = Page(page_of(request.getfixturevalue(name)))
     assert not page.open
     assert not page.unbalanced
 
@@ -84,7 +84,7 @@ def test_the_page_is_well_formed(name: str, request: pytest.FixtureRequest) -> N
 def test_ids_are_unique_and_every_reference_has_its_target(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    page = Page(html.render(request.getfixturevalue(name)))
+    page = Page(page_of(request.getfixturevalue(name)))
     assert len(page.ids) == len(set(page.ids))
     assert all(re.fullmatch(r"[a-zA-Z][\w-]*", one) for one in page.ids)
     assert {one.removeprefix("#") for one in page.references} <= set(page.ids)
@@ -92,13 +92,13 @@ def test_ids_are_unique_and_every_reference_has_its_target(
 
 @pytest.mark.parametrize("name", EVERY_KIND)
 def test_no_text_of_a_target_or_a_file_is_markup(name: str, request: pytest.FixtureRequest) -> None:
-    text = html.render(request.getfixturevalue(name))
+    text = page_of(request.getfixturevalue(name))
     assert "<script" not in text
     assert "<b>not markup" not in text
 
 
 def test_nothing_is_fetched(results: RunResults) -> None:
-    text = html.render(results)
+    text = page_of(results)
     page = Page(text)
     assert "http:" not in text
     assert "https:" not in text
@@ -110,19 +110,19 @@ def test_nothing_is_fetched(results: RunResults) -> None:
 def test_links_lead_to_the_data(results: RunResults) -> None:
     folders = {f"../cells/{cell.folder}/" for cell in results.run.cells}
     expected = {"../results.json", "../run.json", *folders}
-    assert set(Page(html.render(results)).links) == expected
+    assert set(Page(page_of(results)).links) == expected
     elsewhere = Page(html.render(results, data_root="results/one"))
     assert "results/one/results.json" in elsewhere.links
 
 
 def test_texts_of_a_target_are_escaped(results: RunResults) -> None:
-    text = html.render(results)
+    text = page_of(results)
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 3  # a reason, an error's example, the end of stderr
 
 
 def test_what_is_invalid_is_in_the_banner_and_in_its_row(results: RunResults) -> None:
-    text = html.render(results)
+    text = page_of(results)
     assert "2 of 6 cells are invalid" in text
     assert "This run was interrupted" in text
     assert "invalid: wrong-answers" in text
@@ -132,11 +132,11 @@ def test_what_is_invalid_is_in_the_banner_and_in_its_row(results: RunResults) ->
 
 
 def test_a_clean_run_has_no_banner(many: RunResults) -> None:
-    assert 'class="banner"' not in html.render(many)
+    assert 'class="banner"' not in page_of(many)
 
 
 def test_missing_values_have_a_sign_and_a_note(results: RunResults) -> None:
-    text = html.render(results)
+    text = page_of(results)
     assert MISSING in text
     assert "at least 10 must lie above it" in text
     assert "None" not in text
@@ -144,19 +144,19 @@ def test_missing_values_have_a_sign_and_a_note(results: RunResults) -> None:
 
 
 def test_the_database_is_shown_where_somebody_looked(results: RunResults) -> None:
-    assert html.render(results).count("<span>Database</span>") == 2
+    assert page_of(results).count("<span>Database</span>") == 2
     bare = tuple(with_figures(cell, database_use=DatabaseUse()) for cell in results.cells)
     assert "What the database did" not in html.render(replace(results, cells=bare))
 
 
 def test_audits_that_disagree_are_open_and_counted(results: RunResults) -> None:
-    text = html.render(results)
+    text = page_of(results)
     assert "1 of 2 audits failed" in text
     assert "<details open>" in text
 
 
 def test_charts_take_their_colours_from_the_page(results: RunResults) -> None:
-    charts = re.findall(r'<svg class="chart".*?</svg>', html.render(results), re.DOTALL)
+    charts = re.findall(r'<svg class="chart".*?</svg>', page_of(results), re.DOTALL)
     assert charts
     for chart in charts:
         assert "var(--series-1)" in chart
@@ -195,7 +195,7 @@ def test_sixty_cells_take_less_than_three_seconds(many: RunResults) -> None:
 
 
 def test_stages_have_a_chart_with_the_knee(open_loads: RunResults) -> None:
-    text = html.render(open_loads)
+    text = page_of(open_loads)
     descriptions = re.findall(r"<desc[^>]*>(.*?)</desc>", text)
     steps = next(one for one in descriptions if "sustained up to 200" in one)
     assert "100 at 100" in steps
@@ -210,7 +210,7 @@ def descriptions(text: str) -> list[str]:
 def test_charts_of_a_fan_out_join_what_is_alike_and_say_what_is_left_out(
     fan_outs: RunResults,
 ) -> None:
-    text = html.render(fan_outs)
+    text = page_of(fan_outs)
     heard = next(one for one in descriptions(text) if "async p99: 3.08 ms at 10" in one)
     assert "61.5 ms at 1,000 (95% interval" in heard
     assert "async p50: 0.769 ms at 10" in heard
@@ -220,14 +220,14 @@ def test_charts_of_a_fan_out_join_what_is_alike_and_say_what_is_left_out(
 
 
 def test_nothing_of_a_fan_out_is_per_request(fan_outs: RunResults) -> None:
-    text = html.render(fan_outs)
+    text = page_of(fan_outs)
     assert "per request" not in text
     assert "2.00 µs" in text
     assert "Transactions per delivery" in text
 
 
 def test_stages_of_a_fan_out_have_charts_with_the_knee(fan_outs: RunResults) -> None:
-    text = html.render(fan_outs)
+    text = page_of(fan_outs)
     deliveries = next(one for one in descriptions(text) if "10,000 at 10" in one)
     assert "sustained up to 10" in deliveries
     assert "99% at 40" in "".join(descriptions(text)), "not all was heard: the reach has a chart"
@@ -235,7 +235,7 @@ def test_stages_of_a_fan_out_have_charts_with_the_knee(fan_outs: RunResults) -> 
 
 
 def test_a_series_is_one_section_with_its_number_on_the_axis(swept: RunResults) -> None:
-    text = html.render(swept)
+    text = page_of(swept)
     assert text.count("<section") == 4  # the series, the other scenario, method and data
     assert '<h2 id="sweep-files-limit-title">How many files at once?</h2>' in text
     assert "<p>Each request has 100 files read.</p>" in text, "what all of them say"
@@ -246,7 +246,7 @@ def test_a_series_is_one_section_with_its_number_on_the_axis(swept: RunResults) 
 
 
 def test_steps_of_a_flow_that_hears_events_are_in_no_drawer(swept: RunResults) -> None:
-    text = html.render(swept)
+    text = page_of(swept)
     process = text[text.index('id="scenario-process"') :]
     assert process.index("last-event") < process.index("<details")
     series = text[text.index('id="sweep-files-limit"') : text.index('id="scenario-process"')]
@@ -258,7 +258,7 @@ def test_golden(results: RunResults) -> None:
     text = re.sub(
         r'(<svg class="chart".*?<desc.*?</desc>).*?</svg>',
         r"\1</svg>",
-        html.render(results),
+        page_of(results),
         flags=re.DOTALL,
     )
     text = re.sub(r"<style>.*?</style>", "<style></style>", text, flags=re.DOTALL)

@@ -11,7 +11,7 @@ from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import columns, csv_table, headline, html, markdown, wording
 from loopmark.reports.formatting import MISSING
-from tests.reports.conftest import LOCUSTFILE, against, with_figures
+from tests.reports.conftest import LOCUSTFILE, against, page_of, with_figures
 from tests.reports.test_tables import printed
 
 
@@ -35,7 +35,7 @@ def test_answer_of_doubtful_figures_has_no_figure(shaped_locustfile: RunResults)
 
 
 def test_page_says_what_was_measured(own_locustfile: RunResults) -> None:
-    text = html.render(own_locustfile)
+    text = page_of(own_locustfile)
     assert "locustfile <code>shop.py</code>" in text
     for name, value in (
         ("Locustfile", "shop.py"),
@@ -55,14 +55,14 @@ def test_page_says_what_was_measured(own_locustfile: RunResults) -> None:
 
 
 def test_shape_is_named(shaped_locustfile: RunResults) -> None:
-    text = html.render(shaped_locustfile)
+    text = page_of(shaped_locustfile)
     assert "<dt>Shape</dt><dd>Wave</dd>" in text
     assert "the users of the locustfile&#39;s shape, for at most 10 min 0 s" in text
 
 
 def test_nothing_of_the_documentation_is_claimed(own_locustfile: RunResults) -> None:
     for text in (
-        html.render(own_locustfile),
+        page_of(own_locustfile),
         markdown.render(own_locustfile),
         printed(own_locustfile, 80),
     ):
@@ -73,7 +73,7 @@ def test_nothing_of_the_documentation_is_claimed(own_locustfile: RunResults) -> 
 
 
 def test_requests_are_rows_by_their_name(own_locustfile: RunResults) -> None:
-    page, md = html.render(own_locustfile), markdown.render(own_locustfile)
+    page, md = page_of(own_locustfile), markdown.render(own_locustfile)
     assert '<th scope="row" class="name">GET /items</th>' in page
     assert f"| 12.5 ms | 20.2 ms | 25.5 ms | 41.0 ms | {MISSING} | 133 ms |" in md
     assert "| GET /items | 3,240 | 0 | 12.5 ms |" in md
@@ -84,7 +84,7 @@ def test_requests_are_rows_by_their_name(own_locustfile: RunResults) -> None:
 
 
 def test_columns_that_nobody_could_fill_are_not_there(own_locustfile: RunResults) -> None:
-    page, md = html.render(own_locustfile), markdown.render(own_locustfile)
+    page, md = page_of(own_locustfile), markdown.render(own_locustfile)
     for heading in (
         "Memory",
         "Threads",
@@ -103,7 +103,7 @@ def test_columns_that_nobody_could_fill_are_not_there(own_locustfile: RunResults
 
 
 def test_errors_are_shown_by_kind_with_examples(shaped_locustfile: RunResults) -> None:
-    page, md = html.render(shaped_locustfile), markdown.render(shaped_locustfile)
+    page, md = page_of(shaped_locustfile), markdown.render(shaped_locustfile)
     assert "<details open>\n  <summary>Errors by kind, with examples</summary>" in page
     assert "POST /orders: &lt;script&gt;" in page
     assert "| failed | 2 | POST /orders: \\<script\\>" in md

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import html as html_report
 from tests import chromium
+from tests.reports.conftest import page_of
 
 PROBE = """
 <!doctype html><meta charset="utf-8"><title>probe</title>
@@ -43,7 +43,7 @@ frame.addEventListener("load", () => {{
 
 @pytest.fixture
 def page(many: RunResults) -> str:
-    return html_report.render(many)
+    return page_of(many)
 
 
 def looked_at(page: str, width: int, folder: Path, *flags: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def looked_at(page: str, width: int, folder: Path, *flags: str) -> dict[str, Any
 
 @pytest.mark.parametrize("width", [375, 1440])
 def test_open_loads_fit_their_width(open_loads: RunResults, width: int, tmp_path: Path) -> None:
-    found = looked_at(html_report.render(open_loads), width, tmp_path)
+    found = looked_at(page_of(open_loads), width, tmp_path)
     assert found["scrollWidth"] <= width, found["wide"]
 
 
@@ -85,7 +85,7 @@ def test_open_loads_fit_their_width(open_loads: RunResults, width: int, tmp_path
 def test_all_kinds_of_sections_fit_their_width(
     name: str, heading: str, width: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    found = looked_at(html_report.render(request.getfixturevalue(name)), width, tmp_path)
+    found = looked_at(page_of(request.getfixturevalue(name)), width, tmp_path)
     assert found["scrollWidth"] <= width, found["wide"]
     assert heading in found["headings"]
     assert found["requests"] == []

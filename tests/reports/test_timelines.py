@@ -11,7 +11,7 @@ from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import html, timelines
 from loopmark.reports.timelines import CellTimelines
-from tests.reports.conftest import cell_result, with_figures
+from tests.reports.conftest import cell_result, page_of, with_figures
 
 LEFT, RIGHT = timelines.LEFT, timelines.WIDTH - timelines.RIGHT
 TOP, BOTTOM = timelines.TOP, timelines.HEIGHT - timelines.BOTTOM
@@ -70,7 +70,7 @@ def test_cells_without_moments_have_no_charts(results: RunResults) -> None:
 
 
 def test_every_cell_with_moments_has_its_charts(many: RunResults) -> None:
-    text = html.render(many)
+    text = page_of(many)
     charts = re.findall(r'<svg class="timeline .*?</svg>', text, re.DOTALL)
     assert len(charts) == 2 * len(many.cells)
     assert sum(map(len, charts)) < 300_000
