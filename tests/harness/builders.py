@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
@@ -135,10 +136,12 @@ def sample(  # noqa: PLR0913 - the columns of a sample
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """The rows as the store gives them: labels are categories."""
-    found = pd.DataFrame(list(rows), columns=list(sample(sent_ms=0, took_ms=0)))
-    alone = pd.Series(range(len(found)), dtype="Int64")
-    found["user"] = found["user"].astype("Int64").fillna(alone)
-    return found.astype({"user": "int32", "step": "category", "error": "category"})
+    every = list(rows)
+    columns = {name: [row[name] for row in every] for name in sample(sent_ms=0, took_ms=0)}
+    users = [place if user is None else user for place, user in enumerate(columns.pop("user"))]
+    labels = {name: pd.Categorical(columns.pop(name)) for name in ("step", "error")}
+    moments = {name: np.array(values, np.int64) for name, values in columns.items()}
+    return pd.DataFrame({**moments, "user": np.array(users, np.int32), **labels})
 
 
 def steady(  # noqa: PLR0913 - what the rows depend on

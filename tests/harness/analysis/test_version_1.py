@@ -17,22 +17,29 @@ import pytest
 from loopmark.harness.analysis.analyse import analyse
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.record import SCHEMA_VERSION
+from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import html, markdown
 
 MEASURED = ("ratio", "ratio_ci", "rounds")
 DATA = Path(__file__).parent / "data" / "version_1"
 
 
-@pytest.fixture(params=["small", "locustfile"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> RunFolder:
+@pytest.fixture(scope="module", params=["small", "locustfile"])
+def analysed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[RunFolder, RunResults]:
     """A run of that version, in a folder that may be written to."""
-    shutil.copytree(DATA / request.param, tmp_path / request.param)
-    return RunFolder.existing(tmp_path / request.param)
+    path = tmp_path_factory.mktemp("version_1") / request.param
+    shutil.copytree(DATA / request.param, path)
+    folder = RunFolder.existing(path)
+    return folder, analyse(folder)
 
 
-def test_figures_states_and_ratios_are_those_of_then(folder: RunFolder) -> None:
+def test_figures_states_and_ratios_are_those_of_then(
+    analysed: tuple[RunFolder, RunResults],
+) -> None:
+    folder, _ = analysed
     expected = json.loads((DATA / f"{folder.path.name}.json").read_text(encoding="utf-8"))
-    analyse(folder)
     found = json.loads(folder.results_file.read_text(encoding="utf-8"))
     cells = {cell["name"]: cell for cell in found["cells"]}
     assert list(cells) == list(expected["cells"])
@@ -68,8 +75,8 @@ def approximately(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
             return value
 
 
-def test_what_the_version_knew_of_them_is_shown(folder: RunFolder) -> None:
-    results = analyse(folder)
+def test_what_the_version_knew_of_them_is_shown(analysed: tuple[RunFolder, RunResults]) -> None:
+    _, results = analysed
     assert results.run.schema_version == results.schema_version == SCHEMA_VERSION
     page, text = html.render(results), markdown.render(results)
     if results.run.locustfiles:
