@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -80,6 +80,16 @@ def test_exponential_thinking_is_counted() -> None:
     assert closed_balance(load.held, frame(rows), START, END).counted == pytest.approx(50, rel=0.01)
 
 
+@pytest.mark.parametrize(("think", "most_ms"), [("constant", 100), ("exponential", 1000)])
+def test_pause_is_thinking_up_to_a_limit(
+    think: Literal["constant", "exponential"], most_ms: int
+) -> None:
+    load = Closed(users=1, duration_s=2.0, think_s=0.1, think=think)
+    rows = [sample(sent_ms=at, took_ms=50, user=0) for at in (0, 1800)]
+    found = closed_balance(load.held, frame(rows), START, END)
+    assert found.counted == pytest.approx((50 + most_ms + 50 + min(most_ms, 150)) / 2000)
+
+
 def test_pause_beyond_the_think_time_is_a_lost_user() -> None:
     load = Closed(users=10, duration_s=2.0, think_s=0.1)
     found = closed_balance(load.held, frame(thinking(10, 100.0, 200.0)), START, END)
@@ -99,6 +109,15 @@ def test_steady_open_load_balances(took_ms: float, requests: int) -> None:
     found = open_balance(frame(rows), START, END)
     assert found.expected == pytest.approx(requests * took_ms / 2000, rel=0.02)
     assert found.deviation == 0
+
+
+def test_edges_explain_four_standard_errors() -> None:
+    rows = [sample(sent_ms=at, took_ms=300) for at in (-100, -200, -400, 500, 1800, 1900)]
+    found = open_balance(frame(rows), START, END)
+    assert found.counted == pytest.approx((200 + 100 + 300 + 200 + 100) / 2000)
+    assert found.expected == pytest.approx(3 * 300 / 2000)
+    # 200 and 100 ms of what was there before, 100 and 200 ms of what ends after it.
+    assert found.tolerance == pytest.approx(4 * (2 * (200**2 + 100**2)) ** 0.5 / 900)
 
 
 def test_response_counts_from_due_and_refused_arrivals_never_were_in_flight() -> None:

@@ -177,6 +177,18 @@ def test_counters_brought_up_to_date_once_a_second_give_the_true_rate(window_s: 
     assert found == pytest.approx(5.0, rel=0.13 if window_s < 3 else 0.06)
 
 
+def test_rates_are_between_the_means_of_the_first_and_the_last_second() -> None:
+    commits = {0: 0, 500: 40, 1000: 100, 1500: 9999, 2000: 180, 2500: 260, 2999: 300, 3000: 9999}
+    readings = [database_reading(at, commits=count) for at, count in commits.items()]
+    one = record(driver=report(3.0), database=readings)
+    # From 20 at 250 ms to 246.67 at 2499.67 ms; 10 requests in 3 s.
+    expected = (740 / 3 - 20) / (7.499 / 3 - 0.25) / (10 / 3)
+    found = database_use(closed(), [one], {0: 10}).transactions_per_request
+    assert found == pytest.approx(expected)
+    short = record(driver=report(1.999), database=readings[:4])
+    assert database_use(closed(), [short], {0: 10}).transactions_per_request is None
+
+
 def test_transactions_are_those_that_ended_either_way() -> None:
     readings = [
         database_reading(

@@ -68,6 +68,11 @@ def test_rates_are_per_second_and_none_without_a_window() -> None:
     assert (none.values["sent_per_s"], none.values["asked_per_s"]) == (0.0, 0.0)
 
 
+def test_lateness_is_that_of_the_99th_of_a_hundred() -> None:
+    rows = [sample(sent_ms=10 * n, took_ms=1, waited_ms=n + 1) for n in range(200)]
+    assert arrivals(OPEN, report(2.0), frame(rows)).late_ms == pytest.approx(198)
+
+
 def test_what_was_refused_was_in_time_and_what_was_sent_after_the_window_was_not() -> None:
     rows = [
         sample(sent_ms=0, took_ms=10),

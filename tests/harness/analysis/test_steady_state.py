@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loopmark.harness.analysis import steady_state
 from loopmark.harness.analysis.steady_state import BINS, LEAST_KEPT, Change
-from loopmark.harness.vocabulary.thresholds import Materiality
+from loopmark.harness.vocabulary.thresholds import SHIPPED, Materiality
 
 MATERIALITY = Materiality(level=1.25, whole=1.1)
 levels = st.floats(10.0, 1e4)
@@ -40,6 +40,27 @@ def test_clear_shift_is_found_wherever_it_is(at: int, level: float, factor: floa
 @given(st.integers(1, BINS - 1), st.floats(0.85, 1.15))
 def test_shift_that_does_not_matter_is_none(at: int, factor: float) -> None:
     assert steady_state.is_steady(shifted(at, factor), MATERIALITY)
+
+
+@pytest.mark.parametrize(
+    ("materiality", "factor"),
+    [(SHIPPED.material_answers, 1 + 2 / 3), (SHIPPED.material_responses, 5.0)],
+)
+def test_transient_counts_when_it_moves_the_whole_window(
+    materiality: Materiality, factor: float
+) -> None:
+    """3 of 20 bins five times as high make the whole 60% higher."""
+    for at in (factor * 0.99, factor * 1.01):
+        series = shifted(3, at)
+        assert steady_state.is_steady(series, materiality) is (at < factor)
+        assert steady_state.is_steady(series[::-1], materiality) is (at < factor)
+
+
+def test_eight_bins_are_the_fewest_that_are_cut() -> None:
+    series = np.repeat([30.0, 10.0], 4)
+    assert not steady_state.is_steady(series, MATERIALITY)
+    assert steady_state.is_steady(series[1:], MATERIALITY)
+    assert steady_state.mser_cut(np.array([1.0, 9.0, 2.0, 8.0, 3.0, 5.0, 5.0, 5.0])) == 4
 
 
 @pytest.mark.parametrize("at", [4, 5, 8])
@@ -80,8 +101,8 @@ def test_nothing_before_is_an_infinite_change_and_nothing_at_all_is_none() -> No
 
 
 def test_bins_hold_every_answer_of_the_window_once() -> None:
-    times = np.arange(0, 1000, 7)
-    assert steady_state.answers_per_bin(times, 0, 1000).sum() == len(times)
+    times = np.arange(0, 1000, 10)
+    assert steady_state.answers_per_bin(times, 0, 1000).tolist() == [5.0] * 20
     means = steady_state.mean_per_bin(np.array([0, 1, 999]), np.array([2.0, 4.0, 9.0]), 0, 1000)
     assert means.tolist() == [3.0, 9.0]
 

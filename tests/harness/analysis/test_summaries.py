@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -299,6 +300,11 @@ def test_refused_arrivals_are_errors_that_say_so() -> None:
     assert "20 requests were refused: 256 were already in flight" in sentences(found.validity)[0]
 
 
+def test_request_is_sent_late_beyond_a_millisecond() -> None:
+    rows = [sample(sent_ms=9 + n, took_ms=1, waited_ms=1.0 if n < 30 else 1.01) for n in range(100)]
+    assert open_cell(rows).driver_use.late_sends == pytest.approx(0.7)
+
+
 def test_driver_that_sends_late_is_limited() -> None:
     assert open_cell(arrivals(waited_ms=9.0)).validity.state == "driver-limited"
 
@@ -416,6 +422,11 @@ def test_percentile_with_too_few_samples_is_not_told(count: int, known: set[str]
     latency = closed_cell(rows).latency_ms
     names = ("p50", "p90", "p95", "p99", "p999", "max")
     assert {name for name in names if getattr(latency, name) is not None} == known
+
+
+def test_percentiles_are_those_that_their_names_say() -> None:
+    found = latencies.percentiles(np.arange(1.0, 20_001.0))
+    assert found == Percentiles(10_000, 18_000, 19_000, 19_800, 19_980, 20_000)
 
 
 def test_percentiles_are_over_the_samples_of_all_rounds() -> None:
