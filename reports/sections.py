@@ -174,7 +174,7 @@ def _section(
     cells = tuple(
         sorted(
             filter(belongs, results.cells),
-            key=lambda cell: (*place(cell), order[cell.target], cell.driver),
+            key=lambda cell: (*place(cell), order[cell.target]),  # Drivers as the plan has them.
         )
     )
     title = first.title if first.sweep is None else first.sweep.title

@@ -109,7 +109,7 @@ def _answers(plan: Plan, pinning: Pinning) -> Mapping[str, Found]:
 
 def _held(plan: Plan, pinning: Pinning, say: Say) -> Sequence[Held]:
     """Our drivers against the known delays, taking turns; the target says what they were."""
-    ours = [one for one in GENERATORS if one.name in DRIVERS]
+    ours = [one for one in accurate(plan) if one.name in DRIVERS]
     found = []
     for number in range(plan.agreement_rounds):
         for users in plan.agreement_users:
