@@ -58,7 +58,7 @@ bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 m
 
 # Two processes, whatever the machine has: most tests start some of their own.
 test: $(STAMP) ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Of pyenv or on the PATH; each gets an environment of its own. Tests that start no servers.
 PYTHONS ?= $(foreach version,3.11 3.12 3.13 3.14,$(or \

@@ -62,6 +62,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: postgres.remove(folder))
 
 
+LONG = ("tests/e2e/", "tests/test_wheel.py", "tests/targets/", "tests/harness/drivers/")
+"""Files that take longest: first, so that no process is left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of long files first; `make test` gives files out in this order."""
+
+    def place(item: pytest.Item) -> int:
+        starts = [item.nodeid.startswith(prefix) for prefix in LONG]
+        return starts.index(True) if any(starts) else len(LONG)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
     """The server in LOOPMARK_DATABASE_URL, or the session's own, which is named there then.

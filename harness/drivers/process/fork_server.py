@@ -112,7 +112,10 @@ def _become(request: Request, fds: list[int]) -> None:
         close(fd)
     sys.argv = [request.module, *arguments]
     sys.modules.pop(_main_module(request.module), None)  # It runs anew, as the main module.
-    runpy.run_module(request.module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(request.module, run_name="__main__", alter_sys=True)
+    finally:
+        gc.freeze()  # What it may have taken back, for its rounds.
 
 
 def _main_module(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, suppress
@@ -89,7 +90,8 @@ def ok(body: bytes = b'{"n": 1}', status: str = "200 OK", *headers: str) -> byte
 class Server:
     """Answers `{"n": 1}`, or what `answers` says for a path; counts requests and tokens.
 
-    An answer that is empty is never written, and `delay_s` holds back all but the warm-up's.
+    An answer that is empty is never written, and `delay_s` holds back all but the warm-up's;
+    `warmed_ns` is when the last of those was asked for.
     """
 
     def __init__(self) -> None:
@@ -99,6 +101,7 @@ class Server:
         self.answers: dict[str, bytes] = {}
         self.connections = self.in_flight = self.most_in_flight = 0
         self.delay_s = 0.0
+        self.warmed_ns = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -145,7 +148,9 @@ class Server:
                 length = head.lower().partition("content-length: ")[2].split("\r\n")[0]
                 self.bodies.append(body := await reader.readexactly(int(length or 0)))
                 self.requests[path] += 1
-                if path != WARM.path:
+                if path == WARM.path:
+                    self.warmed_ns = time.monotonic_ns()
+                else:
                     self.in_flight += 1
                     self.most_in_flight = max(self.in_flight, self.most_in_flight)
                     await asyncio.sleep(self.delay_s)

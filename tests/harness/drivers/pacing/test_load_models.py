@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from loopmark.harness.drivers import native_driver
-from loopmark.harness.drivers.pacing.load_models import FAILURE_PAUSE_S
+from loopmark.harness.drivers.pacing.load_models import FAILURE_PAUSE_S, settle_s
 from loopmark.harness.planning.pacing import arrival_times, start_times
 from loopmark.harness.vocabulary.job import DriverReport, Timeouts
-from loopmark.harness.vocabulary.load import Arriving
+from loopmark.harness.vocabulary.load import Arriving, FlowLoad
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
@@ -49,11 +49,18 @@ async def test_a_burst_sends_every_flow_once_from_one_due_moment(tmp_path: Path,
     assert set(samples["bytes"]) == {8}
     first = samples[samples["step"] == "first"]
     assert set(first["due_ns"]) == {report.window_start_ns}
+    assert report.window_start_ns - server.warmed_ns >= 0.2e9, "the target is idle when it begins"
     assert sorted(first["user"]) == list(range(50))
     assert set(samples["connected_ns"]) == {0}, "the warm-up has opened the connections"
     assert report.window_end_ns == samples["done_ns"].max()
     assert report.cpu_s > 0
     in_order(samples)
+
+
+@pytest.mark.parametrize("load", [Closed(2, 1.0), Open(10, 1.0), Ramp(1, 2, 1.0)])
+def test_a_burst_alone_waits_for_a_fifth_of_a_second(load: FlowLoad) -> None:
+    assert settle_s(Burst(3)) == 0.2
+    assert settle_s(load) == 0.0
 
 
 async def test_a_closed_load_keeps_every_user_busy_until_the_window_ends(
