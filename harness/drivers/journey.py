@@ -61,7 +61,10 @@ class Journey:
         """Judge the response to `request` and move on; a wrong answer ends the flow."""
         request = self.request
         assert request is not None
-        self.request, judgement = _answered(self._steps, request, response)
+        if response.status_code != request.expect:
+            self.abandon()
+            return _wrong_status(request, response)
+        self.request, judgement = _sent(self._steps, response, request)
         return judgement
 
     def abandon(self) -> None:
@@ -122,13 +125,16 @@ class EventJourney:
         """Judge the response to the request that `step` is, and move on, as `Journey` does."""
         request = self.step
         assert isinstance(request, Request)
-        self.step, judgement = _answered(self._steps, request, response)
+        if response.status_code != request.expect:
+            self.abandon()
+            return _wrong_status(request, response)
+        self.step, judgement = _sent(self._steps, response, request)
         return judgement
 
     def greet(self, greeting: Event) -> Judgement:
         """Judge the greeting on the connection that `step` asked for, and move on."""
         assert isinstance(self.step, Connect)
-        self.step, judgement = _sent(self._steps, greeting, f"event {greeting.name}")
+        self.step, judgement = _sent(self._steps, greeting, greeting)
         return judgement
 
     def keep(self, heard: HeardEvent) -> None:
@@ -152,7 +158,7 @@ class EventJourney:
     def hear(self, event: Event) -> Judgement:
         """Judge an event that `step` listens to, and move on."""
         assert isinstance(self.step, Listen)
-        self.step, judgement = _sent(self._steps, event, f"event {event.name}")
+        self.step, judgement = _sent(self._steps, event, event)
         return judgement
 
     def abandon(self) -> None:
@@ -168,28 +174,27 @@ def _is(listen: Listen, event: Event) -> bool:
     return all(name in data and data[name] == value for name, value in listen.where.items())
 
 
-def _answered(
-    steps: Generator[Step, Any, None], request: Request, response: Response
-) -> tuple[Step | None, Judgement]:
-    """The step after a request, and what the response was worth; a wrong one ends the flow."""
+def _wrong_status(request: Request, response: Response) -> Judgement:
     status = response.status_code
-    if status != request.expect:
-        kind = ErrorKind.SERVER_ERROR if status in SERVER_ERRORS else ErrorKind.WRONG_STATUS
-        what = f"{request.method} {request.path} answered {status}, expected {request.expect}"
-        steps.close()
-        return None, Judgement(kind, what)
-    return _sent(steps, response, f"{request.method} {request.path}")
+    kind = ErrorKind.SERVER_ERROR if status in SERVER_ERRORS else ErrorKind.WRONG_STATUS
+    what = f"{request.method} {request.path} answered {status}, expected {request.expect}"
+    return Judgement(kind, what)
 
 
 def _sent(
-    steps: Generator[Step, Any, None], answer: object, what: str
+    steps: Generator[Step, Any, None], answer: object, about: Request | Event
 ) -> tuple[Step | None, Judgement]:
-    """The step after this answer, and what it was worth."""
+    """The step after this answer, and what it was worth; a wrong one ends the flow."""
     try:
         return steps.send(answer), RIGHT
     except StopIteration:
         return None, RIGHT
     except WrongAnswer as error:
-        return None, Judgement(ErrorKind.WRONG_ANSWER, f"{what}: {error}")
+        return None, Judgement(ErrorKind.WRONG_ANSWER, f"{_named(about)}: {error}")
     except UNUSABLE as error:
-        return None, Judgement(ErrorKind.WRONG_ANSWER, f"{what}: unusable body: {error!r}")
+        what = f"{_named(about)}: unusable body: {error!r}"
+        return None, Judgement(ErrorKind.WRONG_ANSWER, what)
+
+
+def _named(about: Request | Event) -> str:
+    return f"{about.method} {about.path}" if isinstance(about, Request) else f"event {about.name}"

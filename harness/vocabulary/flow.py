@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from random import Random
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
 from typing_extensions import TypeIs
@@ -19,8 +19,7 @@ class WrongAnswer(Exception):  # noqa: N818 - it names what happened to the samp
     """The response came, but is not the answer that the flow must get."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One HTTP request of a flow.
 
     Attributes:

@@ -48,8 +48,7 @@ Sample: TypeAlias = tuple[int, str, int, int, int, int, int, int, int, str]
 """The values of `COLUMNS` without the round: made by `sample`, and not looked into."""
 
 
-def sample(  # noqa: PLR0913 - the columns
-    *,
+def sample(  # noqa: PLR0913, PLR0917 - the columns
     user: int,
     step: str,
     due_ns: int,

@@ -15,6 +15,9 @@ _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*")
 
 _DOT_SEGMENT = re.compile(r"/\.{1,2}(/|$)")
 
+_MOST_KEPT = 32
+"""Messages of method and path alone that an encoder keeps: flows ask for few of them, often."""
+
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 """Of these servers expect a length, be it zero (RFC 9110, section 8.6)."""
 
@@ -31,7 +34,7 @@ class Encoder:
         token: The user's bearer token.
     """
 
-    __slots__ = ("_base_url", "_defaults", "_head", "_prefix")
+    __slots__ = ("_base_url", "_defaults", "_head", "_plain", "_prefix")
 
     def __init__(self, base_url: str, token: str) -> None:
         url = httpx.URL(base_url)
@@ -40,6 +43,7 @@ class Encoder:
         self._defaults = {"User-Agent": "loopmark", "Authorization": f"Bearer {token}"}
         lines = {"Host": url.netloc.decode("ascii"), **self._defaults}
         self._head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self._plain: dict[tuple[str, str], bytes] = {}
 
     def encoded(self, request: Request) -> bytes:
         """The request as HTTP/1.1.
@@ -48,18 +52,24 @@ class Encoder:
             TypeError: The body is nothing that JSON, or httpx, can write.
             ValueError: Likewise.
         """
+        method, path = request.method, request.path
         if request.headers or request.content or request.data or request.files:
             return self._by_httpx(request)
-        path = request.path
+        is_plain = not request.params and request.json is None
+        if is_plain and (known := self._plain.get((method, path))) is not None:
+            return known
         if request.params or not _PLAIN_PATH.fullmatch(path) or _DOT_SEGMENT.search(path):
             params = tuple(request.params.items()) if request.params else ()
             target = _target(self._base_url, path, params)
         else:
             target = self._prefix + path
-        head = f"{request.method} {target} HTTP/1.1\r\n{self._head}"
+        head = f"{method} {target} HTTP/1.1\r\n{self._head}"
         if request.json is None:
-            length = "Content-Length: 0\r\n" if request.method in BODY_METHODS else ""
-            return f"{head}{length}\r\n".encode("ascii")
+            length = "Content-Length: 0\r\n" if method in BODY_METHODS else ""
+            message = f"{head}{length}\r\n".encode("ascii")
+            if is_plain and len(self._plain) < _MOST_KEPT:
+                self._plain[method, path] = message
+            return message
         body = json.dumps(
             request.json, ensure_ascii=False, separators=(",", ":"), allow_nan=False
         ).encode()

@@ -164,8 +164,9 @@ class Exchange:
                 self.status = known.status
                 self.headers = known.headers
                 self.body = rest
+                self.done_ns = now_ns
                 self.is_reusable = True
-                self._end(now_ns)
+                self.awaits_answer = False
                 return True
             self._clear()
             if self._parse(data, now_ns):
@@ -204,12 +205,12 @@ class Exchange:
         if not self.awaits_answer:
             return False
         limits = self._timeouts
-        if now_ns - self.sent_ns >= limits.response_s * 1e9:
-            what = f"no complete answer within {limits.response_s:g} s"
-        elif self.first_byte_ns == 0 and (
+        if self.first_byte_ns == 0 and (
             now_ns - max(self.sent_ns, self.connected_ns) >= limits.first_byte_s * 1e9
         ):
             what = f"no first byte within {limits.first_byte_s:g} s"
+        elif now_ns - self.sent_ns >= limits.response_s * 1e9:
+            what = f"no complete answer within {limits.response_s:g} s"
         else:
             return False
         self._fail(Failure(ErrorKind.TIMEOUT, what), now_ns)

@@ -72,7 +72,7 @@ class Line:
     def check(self, now_ns: int) -> None:
         """Give up an answer that is overdue at `now_ns`; connecting has a deadline of its own."""
         if self.exchange.is_overdue(now_ns):
-            self._end()
+            self.end()
 
     def close(self) -> None:
         """Close without telling anybody."""
@@ -80,7 +80,7 @@ class Line:
             self._connecting.cancel()
             self._connecting = None
         self.exchange.awaits_answer = False
-        self._drop()
+        self.drop()
 
     # What the connection tells.
 
@@ -94,36 +94,36 @@ class Line:
         self.exchange.connected(clock())
         connection.write(self._message)
 
-    def received(self, data: bytes) -> None:
-        """Bytes came."""
-        exchange = self.exchange
-        if not exchange.awaits_answer:
-            self._drop()  # An answer nobody asked for: this connection cannot be trusted.
-        elif exchange.receive(data, clock()):
-            self._end()
-
     def lost(self, problem: Exception | None) -> None:
         """It was closed from the other end."""
         self._connection = None
         if self.exchange.awaits_answer:
             if self.exchange.lost(problem, clock()):
-                self._end()
+                self.end()
             else:
                 self._connecting = background_tasks.start(self._connect())
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """The exchange is over."""
         connection = self._connection
-        if connection is not None and not (self.exchange.is_reusable and connection.has_written):
-            self._drop()
+        if connection is not None and (connection.is_writing or not self.exchange.is_reusable):
+            self._retire(connection)
         try:
             self._on_done()
         except OSError as problem:
             tell(problem)
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Close it, if it is there."""
         if self._connection is not None:
             self._connection.drop()
             self._connection = None
+
+    def _retire(self, connection: _Connection) -> None:
+        """See whether this connection can carry another message; close it if not."""
+        if connection.has_written() and self.exchange.is_reusable:
+            return
+        self.drop()
 
     async def _connect(self) -> None:
         origin, limit_s = self._origin, self._timeouts.connect_s
@@ -136,30 +136,28 @@ class Line:
             if self._connecting is asyncio.current_task():
                 self._connecting = None
                 self.exchange.unconnected(origin.unconnected(problem, limit_s), clock())
-                self._end()
+                self.end()
 
 
 class _Connection(asyncio.Protocol):
     """Reads and writes for a line, until that drops it.
 
     Attributes:
-        has_written: Whether nothing that was to be written is left.
+        is_writing: Whether something was left to write when it was looked at last.
     """
 
-    __slots__ = ("_fd", "_line", "_queued", "_transport")
+    __slots__ = ("_fd", "_line", "_transport", "is_writing")
 
     _transport: asyncio.Transport
 
     def __init__(self, line: Line) -> None:
         self._line: Line | None = line
         self._fd = -1
-        self._queued = False
+        self.is_writing = False
 
-    @property
     def has_written(self) -> bool:
-        if self._queued:
-            self._queued = self._transport.get_write_buffer_size() > 0
-        return not self._queued
+        self.is_writing = self._transport.get_write_buffer_size() > 0
+        return not self.is_writing
 
     def write(self, message: bytes) -> None:
         if self._fd >= 0:
@@ -175,7 +173,7 @@ class _Connection(asyncio.Protocol):
             if written == len(message):
                 return
             message = message[written:]
-        self._queued = True
+        self.is_writing = True
         self._transport.write(message)
 
     def drop(self) -> None:
@@ -190,8 +188,13 @@ class _Connection(asyncio.Protocol):
         self._line.connected(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._line is not None:
-            self._line.received(data)
+        line = self._line
+        if line is None:
+            return
+        if not line.exchange.awaits_answer:
+            line.drop()  # An answer nobody asked for: this connection cannot be trusted.
+        elif line.exchange.receive(data, clock()):
+            line.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._line is not None:

@@ -224,7 +224,7 @@ class _ClosedExecution(LoadExecution):
         user.go(due_ns)
 
     def _ended(self, account: Account, user: User, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - as above
-        pause_s = think_time(self._load, account.virtual.random)
+        pause_s = think_time(self._load, account.virtual.random) if self._load.think_s else 0.0
         if failed:
             pause_s = max(pause_s, FAILURE_PAUSE_S)
         due_ns = done_ns + round(pause_s * 1e9)

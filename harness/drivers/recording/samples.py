@@ -134,10 +134,10 @@ class SampleRows(ABC):
 
     def _collect(self) -> None:
         """Put the rows that were added into columns."""
-        self._last_done_ns = self.last_done_ns
         self._rows += len(self._loose)
         columns: list[Any] = [*map(list, zip(*self._loose, strict=True))]
         self._loose.clear()
+        self._last_done_ns = max(self._last_done_ns, *columns[_DONE])
         for place, known in self._labels.items():
             columns[place] = [known.setdefault(label, len(known)) for label in columns[place]]
         for column, values in zip(self._columns, columns, strict=True):

@@ -18,33 +18,41 @@ class FlowSteps:
         recording: Where requests are written down.
 
     Attributes:
-        message: The request, encoded.
+        request: What to send next; None at the end of the flow.
+        message: The same, encoded.
         due_ns: When it is due (CLOCK_MONOTONIC); whoever begins the flow sets that of the first.
     """
 
-    __slots__ = ("_account", "_journey", "_only_errors", "_recording", "due_ns", "message")
+    __slots__ = (
+        "_account",
+        "_add",
+        "_journey",
+        "_only_errors",
+        "_recording",
+        "due_ns",
+        "message",
+        "request",
+    )
 
     _account: Account
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
+        self._add = recording.add
         self._journey: Journey | None = None
         self._only_errors = False
+        self.request: Request | None = None
         self.message = b""
         self.due_ns = 0
-
-    @property
-    def request(self) -> Request | None:
-        """What to send next; None at the end of the flow."""
-        return None if self._journey is None else self._journey.request
 
     def begin(self, flow: Flow, account: Account, *, only_errors: bool = False) -> None:
         """Begin a flow, of which all is recorded or what fails."""
         self._account = account
         self._only_errors = only_errors
         self._journey = journey = Journey(flow, account.virtual)
-        if journey.request is not None:
-            self.message = account.encoder.encoded(journey.request)
+        self.request = request = journey.request
+        if request is not None:
+            self.message = account.encoder.encoded(request)
 
     def take(self, exchange: Exchange, stop_ns: int) -> bool:
         """Judge and record what came of the request.
@@ -56,63 +64,60 @@ class FlowSteps:
         Returns:
             Whether there is another request to send; else the flow has ended.
         """
-        journey, failure, done_ns = self._journey, exchange.failure, exchange.done_ns
+        journey, failure, request = self._journey, exchange.failure, self.request
         assert journey is not None
-        request = journey.request
         assert request is not None
         if failure is not None:
-            self._record(request, exchange, done_ns, failure.kind)
+            self._record(request, exchange, failure.kind)
             self._recording.explain(failure.kind, failure.message)
-            journey.abandon()
+            self.leave()
             return False
-        judgement = journey.receive(Answer(exchange.status, exchange.headers, exchange.body))
+        status, body = exchange.status, exchange.body
+        judgement = journey.receive(Answer(status, exchange.headers, body))
         error = judgement.error
         if error or not self._only_errors:
-            self._record(request, exchange, done_ns, error, exchange.status, len(exchange.body))
+            self._record(request, exchange, error, status, len(body))
         if error:
             self._recording.explain(error, judgement.message)
-        following = journey.request
-        if following is None:
-            return False
-        if done_ns >= stop_ns:
-            journey.abandon()
+        self.request = request = journey.request
+        if request is None:
             return False
         # Due now: what it takes to judge and to encode is the driver's own time.
-        self.due_ns = done_ns
-        self.message = self._account.encoder.encoded(following)
+        self.due_ns = due_ns = exchange.done_ns
+        if due_ns >= stop_ns:
+            self.leave()
+            return False
+        self.message = self._account.encoder.encoded(request)
         return True
 
     def abandon(self, exchange: Exchange, now_ns: int) -> None:
         """Leave the flow; the request under way is recorded as abandoned."""
         if self.request is not None:
-            self._record(self.request, exchange, now_ns, ErrorKind.ABANDONED)
+            exchange.done_ns = now_ns
+            self._record(self.request, exchange, ErrorKind.ABANDONED)
         self.leave()
 
     def leave(self) -> None:
         """Leave the flow."""
         if self._journey is not None:
             self._journey.abandon()
+        self.request = None
 
-    def _record(  # noqa: PLR0913, PLR0917 - the columns of a sample
-        self,
-        request: Request,
-        exchange: Exchange,
-        done_ns: int,
-        error: str,
-        status: int = 0,
-        body_bytes: int = 0,
+    def _record(
+        self, request: Request, exchange: Exchange, error: str, status: int = 0, size: int = 0
     ) -> None:
-        self._recording.add(
+        # By position: names would take as long as all the rest of it.
+        self._add(
             sample(
-                user=self._account.virtual.number,
-                step=request.step,
-                due_ns=self.due_ns,
-                sent_ns=exchange.sent_ns,
-                connected_ns=exchange.connected_ns,
-                first_byte_ns=exchange.first_byte_ns,
-                done_ns=done_ns,
-                status=status,
-                body_bytes=body_bytes,
-                error=error,
+                self._account.virtual.number,
+                request.step,
+                self.due_ns,
+                exchange.sent_ns,
+                exchange.done_ns,
+                exchange.connected_ns,
+                exchange.first_byte_ns,
+                status,
+                size,
+                error,
             )
         )

@@ -39,14 +39,15 @@ class FlowUser(SteppingUser):
 
     def prepare(self, account: Account) -> None:
         """Begin the flow and encode its first request."""
-        self._begin(self._flow, account)
+        self._steps.begin(self._flow, account)
 
     def go(self, due_ns: int) -> None:
         """Send the first request, which was due then."""
         steps = self._steps
         request = steps.request
         if request is None:  # A flow that asks for nothing.
-            asyncio.get_running_loop().call_soon(lambda: self._end(max(due_ns, clock()), False))
+            loop = asyncio.get_running_loop()
+            loop.call_soon(lambda: self.on_end(self, max(due_ns, clock()), False))
             return
         steps.due_ns = due_ns
         self._line.send(request.method, steps.message)
@@ -74,7 +75,4 @@ class FlowUser(SteppingUser):
             assert request is not None
             self._line.send(request.method, steps.message)
         else:
-            self._end(exchange.done_ns, exchange.failure is not None)
-
-    def _end(self, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - as `OnEnd` has it
-        self.on_end(self, done_ns, failed)
+            self.on_end(self, exchange.done_ns, exchange.failure is not None)

@@ -17,15 +17,11 @@ from loopmark.harness.drivers.process.job_inputs import accounts, source_of_chan
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.flow import Request
-from loopmark.harness.vocabulary.job import DriverReport, LoadJob
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
 from loopmark.harness.vocabulary.load import Load
 
 CONNECTING_AT_ONCE = 50
 """Enough to open 1000 connections within a second, few enough to overrun no listen queue."""
-
-CHECK_INTERVAL_S = 0.05
-"""How often overdue answers are looked for: one look at all users costs less than a timer for every
-request."""
 
 
 class Watched(Protocol):
@@ -57,7 +53,7 @@ async def drive_flows(
         asyncio.get_running_loop(), users, accounts(job), recording, source_of_chance(job)
     )
     window = Window(pool.loop)
-    async with watched(users):
+    async with watched(users, job.timeouts):
         if not await warmed(users, pool.accounts, warm):
             return unfit(window, recording)
         keep_what_exists()
@@ -99,9 +95,9 @@ def keep_what_exists() -> None:
 
 
 @asynccontextmanager
-async def watched(users: Sequence[Watched]) -> AsyncIterator[None]:
+async def watched(users: Sequence[Watched], timeouts: Timeouts) -> AsyncIterator[None]:
     """Look for what is overdue meanwhile, and close the users' connections at the end."""
-    watch = background_tasks.start(_watch(users))
+    watch = background_tasks.start(_watch(users, timeouts.check_interval_s))
     try:
         yield
     finally:
@@ -110,9 +106,9 @@ async def watched(users: Sequence[Watched]) -> AsyncIterator[None]:
             await user.close()
 
 
-async def _watch(users: Sequence[Watched]) -> None:
+async def _watch(users: Sequence[Watched], interval_s: float) -> None:
     while True:
-        await asyncio.sleep(CHECK_INTERVAL_S)
+        await asyncio.sleep(interval_s)
         now_ns = clock()
         for user in users:
             user.check(now_ns)

@@ -82,7 +82,7 @@ async def drive_fan_out(
         OSError: The samples could not be written.
     """
     fan_out = _FanOutRound(job, load, scenario, address, recording)
-    async with watched(fan_out.everybody):
+    async with watched(fan_out.everybody, job.timeouts):
         if not await fan_out.connect():
             return unfit(fan_out.window, recording)
         keep_what_exists()

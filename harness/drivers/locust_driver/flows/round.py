@@ -33,9 +33,6 @@ from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
 CONNECTING_AT_ONCE = 50
 """Enough to open 1000 connections within seconds, few enough to overrun no listen queue."""
 
-CHECK_INTERVAL_S = 0.05
-"""How often overdue answers are looked for."""
-
 
 class EndedError(Exception):
     """The round was ended from outside."""
@@ -85,7 +82,7 @@ class FlowRound:
         numbers = list(self._share.of(range(self._job.load.concurrency)))
         if numbers:
             self._users = self._runner.spawn_users({GeventFlowUser.__name__: len(numbers)})
-        self._watch = self._loop.call_later(CHECK_INTERVAL_S, self._check)
+        self._check()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -180,7 +177,7 @@ class FlowRound:
             raise self._problem
 
     def _check(self) -> None:
-        self._watch = self._loop.call_later(CHECK_INTERVAL_S, self._check)
+        self._watch = self._loop.call_later(self._job.timeouts.check_interval_s, self._check)
         now_ns = clock()
         for user in self._users:
             user.check(now_ns)
