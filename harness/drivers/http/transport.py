@@ -72,8 +72,6 @@ class LoadTransport(httpx.AsyncBaseTransport):
         self._idle: dict[tuple[str, str, int | None], list[_AwaitedLine]] = {}
         self._busy: set[_AwaitedLine] = set()
         self._watch: asyncio.TimerHandle | None = None
-        # Often enough to be a few percent late, and hardly ever for an answer that comes.
-        self._interval_s = max(0.005, min(timeouts.first_byte_s, timeouts.response_s) / 20)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and read the whole answer.
@@ -92,7 +90,7 @@ class LoadTransport(httpx.AsyncBaseTransport):
         exchange = awaited.line.exchange
         self._busy.add(awaited)
         if self._watch is None:
-            self._watch = self._loop.call_later(self._interval_s, self._look)
+            self._watch = self._loop.call_later(self._timeouts.check_interval_s, self._look)
         try:
             failure = await awaited.carry_out(request.method, wire_form(request))
         finally:
@@ -130,7 +128,7 @@ class LoadTransport(httpx.AsyncBaseTransport):
         """Give up what is overdue; one timer for many requests, which ends when none is left."""
         self._watch = None
         if self._busy:
-            self._watch = self._loop.call_later(self._interval_s, self._look)
+            self._watch = self._loop.call_later(self._timeouts.check_interval_s, self._look)
             now_ns = clock()
             for awaited in tuple(self._busy):
                 awaited.line.check(now_ns)
