@@ -119,13 +119,13 @@ def loopmark(start_loopmark: Loopmark) -> Callable[..., subprocess.CompletedProc
     """Run the command line to its end in an empty folder."""
 
     def run(
-        *arguments: str, environment: dict[str, str] | None = None, timeout_s: float = 120
+        *arguments: str, environment: dict[str, str] | None = None, timeout_s: float = 600
     ) -> subprocess.CompletedProcess[str]:
-        process = start_loopmark(*arguments, environment=environment)
-        try:
-            out, err = process.communicate(timeout=timeout_s)
-        finally:
-            process.kill()
+        with start_loopmark(*arguments, environment=environment) as process:
+            try:
+                out, err = process.communicate(timeout=timeout_s)
+            finally:
+                process.kill()
         given: Sequence[str] = process.args if isinstance(process.args, list) else []
         return subprocess.CompletedProcess(given, process.returncode, out, err)
 

@@ -33,7 +33,9 @@ MAX_UPLOAD_BYTES = 4 * 1024**2
 
 
 # Each once: sync-one-thread is sync with one worker thread, which has tests of its own.
-IMPLEMENTATIONS = ("sync", "async")
+IMPLEMENTATIONS = tuple(
+    {row.factory: row.name for row in reversed(tuple(VARIANTS.values()))}.values()
+)
 
 
 @dataclass(frozen=True)
