@@ -152,7 +152,7 @@ class _Filling(string.Formatter):
     def get_value(self, key: int | str, args: Sequence[Any], _: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any field
         return getattr(args[0], str(key))
 
-    def format_field(self, value: Any, format_spec: str) -> str:  # noqa: ANN401 - as above
+    def format_field(self, value: Any, format_spec: str) -> str:  # noqa: ANN401 - any attribute
         return FORMS[format_spec](value)
 
 

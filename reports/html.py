@@ -65,8 +65,8 @@ class SectionView:
         charts: Drawn.
         answers: Columns of the first table.
         knees: Of steps and ramps, up to where each target kept up, in sentences.
-        series: Which number was best, likewise.
-        disturbances: Of a fan-out, what clients that do not read do to the others, likewise.
+        series: The best value of a series, in sentences.
+        disturbances: The effect of slow and stalled clients on active ones, in sentences.
         over_time: The small charts of the single cells.
         costs: Columns of what it took.
         cost: The one of them that each round has; None if it was not sampled.

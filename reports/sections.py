@@ -80,7 +80,7 @@ class Section:
 
     @property
     def main_disturbances(self) -> tuple[Comparison, ...]:
-        """Those of who does not just read, likewise."""
+        """The effects of slow and stalled clients in the main metric."""
         return tuple(one for one in self.disturbances if one.metric == self.load.traits.main)
 
     @property

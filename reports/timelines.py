@@ -156,7 +156,7 @@ def _paths(
     for moment in moments:
         value = quantity.value(moment)
         if value is None:
-            paths.append([])  # Nobody looked: a line across would say that somebody did.
+            paths.append([])  # Not sampled: the line has a gap.
         else:
             paths[-1].append(f"{_x(moment.t_s, end_s):g},{_y(value, top):g}")
     # A point alone has no length: drawn twice, its round end makes it a dot.

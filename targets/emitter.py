@@ -92,7 +92,7 @@ class Emitter:
                 mailbox.offer(event)
 
     def emit_from_thread(self, event: Event) -> None:
-        """Do likewise from any thread; one thread's events keep their order.
+        """Emit from any thread; the events of one thread keep their order.
 
         The loop is woken once for all that are emitted until it wakes.
         """

@@ -27,7 +27,7 @@ class Arrivals:
         planned: Flows, or publications, that the load provides for within the window.
         due: Requests that were due there, the unsent ones included.
         sent: Of these, those that were sent before the window ended, or refused.
-        unsent: Of these, those that the driver did not get to.
+        unsent: Of these, those that the driver missed.
         window_s: Length of the window in seconds.
         late_ms: 99th percentile of the time from due to sent; None where nothing was due.
     """

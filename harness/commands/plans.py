@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from loopmark.harness.commands.plan_texts import PlanText, profile_text
-from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, able
+from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, drivers_for
 from loopmark.harness.errors import UserError, require_known
 from loopmark.harness.launch.ports import HOST
 from loopmark.harness.planning.plan import (
@@ -116,7 +116,7 @@ def known_names() -> KnownNames:
         SCENARIOS.keys(),
         catalog_targets(),
         DRIVERS.keys(),
-        drivable_by={name: able(one) for name, one in SCENARIOS.items()},
+        drivable_by={name: drivers_for(one) for name, one in SCENARIOS.items()},
         broadcasting=[name for name, one in SCENARIOS.items() if one.broadcast is not None],
     )
 

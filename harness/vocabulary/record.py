@@ -62,9 +62,9 @@ class DatabaseReading:
         waiting: Those that wait for a lock.
         commits: Transactions committed in this database, by whomever; a session adds its own at
             most once a second (PGSTAT_MIN_INTERVAL in PostgreSQL's pgstat.c).
-        rollbacks: Transactions rolled back, likewise.
-        blocks_read: Blocks read from outside of its buffers, likewise.
-        blocks_hit: Blocks found in them, likewise.
+        rollbacks: Transactions rolled back in this database, with the same delay.
+        blocks_read: Blocks read from disk or the system's cache, with the same delay.
+        blocks_hit: Blocks found in PostgreSQL's buffers, with the same delay.
         cpu_ns: CPU time of all processes of the server since the first reading, the one that serves
             the monitor left out; None where they cannot be seen from here.
     """
@@ -189,8 +189,8 @@ class RunRecord:
         cells: What was planned.
         round_states: By cell name: how each round ended that was begun; brought up to date after
             every round.
-        scenarios: Those of the cells.
-        targets: Likewise.
+        scenarios: Scenarios of the cells.
+        targets: Targets of the cells.
         thresholds: By which the cells are judged.
         documented: The timing table that our own variants are held against; empty where there are
             none of them.

@@ -138,7 +138,8 @@ own word and the machine's one clock; for one that was missed, `due`. `done`: wh
 it."""
 
 SLOW_DELIVERY_STEP = "deliver-slow"
-"""Likewise, to a client that reads only now and then; what it misses leaves no sample."""
+"""The step of a sample that is one event received by a slow client; an event it misses leaves no
+sample."""
 
 CONNECT_STEP = "connect"
 """The step of a sample that is one connection for events, until the target has greeted it."""

@@ -53,7 +53,7 @@ class ProcessCounters(Protocol):
 
         Raises:
             OSError: It is gone, or another user's.
-            psutil.Error: Likewise.
+            psutil.Error: It is gone, or belongs to another user.
         """
 
     def close(self) -> None:
@@ -160,7 +160,7 @@ class LinuxCounters:
         """Return how many sockets there are, and how many descriptors in all."""
         folder = os.open(f"{self._folder}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            names = os.listdir(folder)  # noqa: PTH208 - as above
+            names = os.listdir(folder)  # noqa: PTH208 - a descriptor, not a path
             self._turn = (self._turn + 1) % SOCKET_TURNS
             digit = str(self._turn)
             looked_at = {name for name in names if name[-1] == digit}

@@ -79,7 +79,7 @@ def engine(url: str) -> Iterator[ClientConnection]:
 
 @contextmanager
 def raw(url: str, user: int = 1, queue: int = 256) -> Iterator[ClientConnection]:
-    """Likewise, connected to the namespace."""
+    """An Engine.IO connection that has joined the namespace."""
     with engine(url) as connection:
         connection.send(f'40{{"token":"{TOKENS[user - 1]}"}}')
         assert str(connection.recv(DEADLINE_S)).startswith('40{"sid":')
@@ -90,7 +90,7 @@ def raw(url: str, user: int = 1, queue: int = 256) -> Iterator[ClientConnection]
 
 @contextmanager
 def stalling(url: str) -> Iterator[RawWebSocket]:
-    """Likewise, on a connection that is not read any more."""
+    """A connection that has joined the namespace and stops reading."""
     with raw_websocket(url, PATH + "websocket") as connection:
         connection.send(f'40{{"token":"{TOKENS[0]}"}}'.encode())
         connection.read_until(b'"connected"')

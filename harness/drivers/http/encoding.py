@@ -50,7 +50,7 @@ class Encoder:
 
         Raises:
             TypeError: The body is nothing that JSON, or httpx, can write.
-            ValueError: Likewise.
+            ValueError: The body cannot be encoded.
         """
         method, path = request.method, request.path
         if request.headers or request.content or request.data or request.files:

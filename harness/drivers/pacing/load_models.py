@@ -223,7 +223,7 @@ class _ClosedExecution(LoadExecution):
         user.prepare(account)
         user.go(due_ns)
 
-    def _ended(self, account: Account, user: User, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - as above
+    def _ended(self, account: Account, user: User, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - a callback by position
         pause_s = think_time(self._load, account.virtual.random) if self._load.think_s else 0.0
         if failed:
             pause_s = max(pause_s, FAILURE_PAUSE_S)
@@ -327,6 +327,6 @@ class _ArrivingExecution(LoadExecution):
         elif arm:
             self._timer.arm(self._due_ns)
 
-    def _ended(self, user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - as above
+    def _ended(self, user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - a callback by position
         self._idle.append(user)
         self._look_for_end()

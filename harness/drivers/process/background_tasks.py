@@ -1,4 +1,4 @@
-"""Tasks that nobody awaits, whose failures are heard all the same."""
+"""Background tasks whose exceptions are reported."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Coroutine
 def start(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
     """Start a task; what it raises goes to the event loop's exception handler at once.
 
-    Left alone, asyncio would tell of it only when the task is collected as garbage, and whoever
-    waits for what it should have done would wait for ever.
+    By default asyncio reports it only when the task is garbage-collected, and code that waits for
+    the task's effect would wait for ever.
     """
     task = asyncio.get_running_loop().create_task(work)
     task.add_done_callback(_tell)

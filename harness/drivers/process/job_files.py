@@ -32,5 +32,5 @@ def write_report(report: DriverReport, path: Path) -> None:
 
 
 def read_report(path: Path) -> DriverReport | None:
-    """Load a driver's report; None when the driver did not get to write one."""
+    """Load a driver's report; None when the driver wrote none."""
     return _REPORT.validate_json(path.read_bytes()) if path.exists() else None

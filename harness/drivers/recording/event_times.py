@@ -38,7 +38,7 @@ def moments(
 
     Args:
         response_time: What the event says: milliseconds, if it is as Locust has it.
-        start_time: Likewise: seconds since the epoch.
+        start_time: Seconds since the epoch, as the event says.
         now_ns: CLOCK_MONOTONIC when the event came.
         wall_s: Seconds since the epoch at that moment.
         since_ns: CLOCK_MONOTONIC before which no request was sent.

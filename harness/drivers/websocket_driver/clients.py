@@ -35,7 +35,7 @@ class Tally:
     """What is counted over all clients.
 
     Attributes:
-        reconnects: Times that a client which reads had to connect again.
+        reconnects: Reconnects of active clients.
         closed: Connections of slow and stalled clients that the target closed.
         last_heard_ns: When a client which reads heard something last (CLOCK_MONOTONIC).
     """

@@ -61,7 +61,7 @@ class Dialect(Protocol):
 
         Raises:
             ValueError: It is not what the target must send.
-            RecursionError: Likewise.
+            RecursionError: It is nested too deeply.
         """
 
 
@@ -158,7 +158,7 @@ def _inner(outer: Any) -> Any:  # noqa: ANN401 - packets, of a library without t
     return socketio.Packet(encoded_packet=outer.data)
 
 
-def _control(packet: Any) -> Ending | None:  # noqa: ANN401 - as above
+def _control(packet: Any) -> Ending | None:  # noqa: ANN401 - packets are untyped
     match packet.packet_type:
         case socketio.CONNECT | socketio.ACK:
             return None

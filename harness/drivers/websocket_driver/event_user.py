@@ -270,7 +270,7 @@ class EventUser(SteppingUser):
             due_ns, sent = self._asked_ns, (self._asked_ns, 0, 0)
         self._add(name, due_ns, (*sent, now_ns), status, 0, error)
 
-    def _add(  # noqa: PLR0913, PLR0917 - as above
+    def _add(  # noqa: PLR0913, PLR0917 - the fields of a sample
         self,
         step: str,
         due_ns: int,
@@ -296,7 +296,7 @@ class EventUser(SteppingUser):
             )
         )
 
-    def _end(self, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - as above
+    def _end(self, done_ns: int, failed: bool) -> None:  # noqa: FBT001 - a callback by position
         self._under_way = self._reopening = False
         self._done_ns = 0
         if self._connects:

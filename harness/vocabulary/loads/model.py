@@ -70,7 +70,7 @@ class Traits:
         compared: Keys of the metrics in which two targets are compared. Not what the load's own
             schedule sets, and nothing of rising rates: latency there is mostly that beyond the
             knee.
-        agreed: Keys of those that two drivers should find alike; likewise.
+        agreed: Keys of the metrics that two drivers should measure alike.
     """
 
     unit: Unit = REQUEST

@@ -62,7 +62,7 @@ class CountingTarget:
 
             do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - as the library calls them
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - likewise
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
                 del format, args
 
         return Handler

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.drivers.catalog import DRIVERS, able
+from loopmark.harness.drivers.catalog import DRIVERS, drivers_for
 from loopmark.harness.errors import UserError
 from loopmark.harness.planning.plan import (
     cells_of,
@@ -27,7 +27,7 @@ from loopmark.scenarios.catalog import SCENARIOS
 from tests.harness.builders import burst, cell, closed
 from tests.harness.planning.plan_texts import KNOWN, SHIPPED, plan_text, shipped
 
-DRIVABLE_BY = {name: able(one) for name, one in SCENARIOS.items()}
+DRIVABLE_BY = {name: drivers_for(one) for name, one in SCENARIOS.items()}
 FITTING = replace(KNOWN, drivable_by={"crud": ["native"]})
 
 
@@ -230,7 +230,7 @@ def test_shipped_plans_have_cells_for_drivers_and_leave_out_the_rest(
     name: str, driver: str
 ) -> None:
     cells = cells_of(driven_by((driver,), shipped(name)))
-    fit = [cell for cell in cells if driver in able(SCENARIOS[cell.scenario])]
+    fit = [cell for cell in cells if driver in drivers_for(SCENARIOS[cell.scenario])]
     if not fit:
         with pytest.raises(UserError, match="no cells to measure"):
             drivable(cells, DRIVABLE_BY)

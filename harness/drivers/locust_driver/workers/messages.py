@@ -90,16 +90,16 @@ def job_data(job: LoadJob) -> Any:  # noqa: ANN401 - what msgpack can carry
     return _JOB.dump_python(job, mode="json")
 
 
-def job_of(data: Any) -> LoadJob:  # noqa: ANN401 - likewise
+def job_of(data: Any) -> LoadJob:  # noqa: ANN401 - what msgpack can carry
     """The job in the data of a message."""
     return _JOB.validate_python(data)
 
 
-def report_data(report: DriverReport) -> Any:  # noqa: ANN401 - likewise
+def report_data(report: DriverReport) -> Any:  # noqa: ANN401 - what msgpack can carry
     """A report as data of a message."""
     return _REPORT.dump_python(report, mode="json")
 
 
-def report_of(data: Any) -> DriverReport:  # noqa: ANN401 - likewise
+def report_of(data: Any) -> DriverReport:  # noqa: ANN401 - what msgpack can carry
     """The report in the data of a message."""
     return _REPORT.validate_python(data)

@@ -385,7 +385,7 @@ def test_only_a_safe_request_that_met_the_closing_of_an_idle_connection_is_repea
     method: str,
     is_open: bool,  # noqa: FBT001 - a parameter of the test
     after_ns: int,
-    repeats: bool,  # noqa: FBT001 - as above
+    repeats: bool,  # noqa: FBT001 - a callback by position
 ) -> None:
     exchange = Exchange(Timeouts(1.0, 1.0, 1.0))
     exchange.begin(method, 1, is_open=is_open)
