@@ -196,7 +196,7 @@ def series_sentence(found: SeriesResult, of: str) -> str:
     if found.best_at is None or found.enough_at is None:
         return f"{who}: too few valid values of {of} to compare{left_out}"
     best = formatting.level(found.best_at)
-    about = subject(found.metric, found.load)
+    about = subject(found.metric, found.load).removeprefix("the ")
     if found.rounds < _PAIRS:
         return f"{who}: best {about} with {of} = {best}; one round only, it may be chance{left_out}"
     parts = [f"best {about} with {of} = {best}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS, able
+from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, WITH_EVENTS, drivers_for
 from loopmark.harness.vocabulary.flow import ClientJourney, EventFlow, Flow
 from loopmark.harness.vocabulary.scenario import EventEndpoint, Scenario, is_plain_flow
 from loopmark.scenarios.event_scenarios import SOCKETIO, WEBSOCKET
@@ -27,7 +27,7 @@ def test_a_scenario_has_the_drivers_that_can(
     flow: Flow | ClientJourney | EventFlow, events: EventEndpoint | None, drivers: set[str]
 ) -> None:
     scenario = Scenario("tried", "t", "d", flow, WARM, events=events)
-    assert able(scenario) == drivers
+    assert drivers_for(scenario) == drivers
     assert is_plain_flow(flow, scenario) == (drivers == {"native", "httpx", "locust"})
 
 
