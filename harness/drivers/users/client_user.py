@@ -163,10 +163,8 @@ class ClientUser:
         self._recorder.begin(clock(), NEVER_NS)
         try:
             response = await _response(self._client, self._base_url, request)
-        except httpx.TransportError:
-            pass  # Recorded where it happened.
-        except httpx.HTTPError as error:
-            self._recorder.blame(ErrorKind.PROTOCOL, str(error))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self._explained(error)
         else:
             if response.status_code == request.expect:
                 self._recorder.forget()
@@ -246,7 +244,7 @@ class ClientUser:
                 blame(*_status_problem(problem.response))
             case httpx.DecodingError():
                 blame(ErrorKind.WRONG_ANSWER, f"unusable body: {problem!r}")
-            case httpx.HTTPError():
+            case httpx.HTTPError() | httpx.InvalidURL():  # The latter of a redirect.
                 blame(ErrorKind.PROTOCOL, str(problem))
             case WrongAnswer() | AssertionError():
                 what = str(problem) or "an assertion of the journey failed"

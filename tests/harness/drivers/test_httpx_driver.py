@@ -45,13 +45,18 @@ async def test_cookies_are_kept_by_each_user_s_client(tmp_path: Path) -> None:
     assert sent == ["GET /only " in head for head in server.heads]
 
 
-async def test_a_redirect_that_leads_nowhere_is_a_protocol_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("location", "problem"), [("http://a:b/", "Invalid URL"), ("/" + 20_000 * "é", "URL too long")]
+)
+async def test_a_redirect_that_leads_nowhere_is_a_protocol_error(
+    location: str, problem: str, tmp_path: Path
+) -> None:
     """Followed or not: httpx makes the next request of it all the same."""
     server = Server()
-    server.answers["/moved"] = ok(b"{}", "302 Found", "location: http://a:b/")
+    server.answers["/moved"] = ok(b"{}", "302 Found", f"location: {location}")
     report, samples = await driven(server, not_following, Burst(2), tmp_path, by=drive_by_httpx)
     assert (list(samples["error"]), list(samples["status"])) == (["protocol"] * 2, [302] * 2)
-    assert "Invalid URL" in report.error_examples["protocol"][0]
+    assert problem in report.error_examples["protocol"][0]
 
 
 async def test_a_server_error_that_is_expected_is_none(tmp_path: Path) -> None:
