@@ -150,14 +150,13 @@ def series_of(
 def _pairs(axis: Axis, cells: Sequence[CellResult]) -> Iterator[tuple[CellResult, CellResult]]:
     """The cells that differ along an axis only, the base first."""
     label, shared = _LABELS[axis], _SHARED[axis]
-    calm = [cell for cell in cells if cell.load == cell.load.undisturbed]
-    disturbed = [cell for cell in cells if cell not in calm]
     pairs: Iterable[tuple[CellResult, CellResult]] = combinations(cells, 2)
     if axis == "driver":  # Each against the first that the plan names.
         firsts: dict[tuple[object, ...], CellResult] = {}
         pairs = ((firsts.setdefault(shared(cell), cell), cell) for cell in cells)
     elif axis == "disturbance":
-        pairs = ((base, other) for other in disturbed for base in calm)
+        calm = [cell for cell in cells if cell.load == cell.load.undisturbed]
+        pairs = ((base, other) for other in cells for base in calm)
     for base, other in pairs:
         if label(base) != label(other) and shared(base) == shared(other):
             yield base, other

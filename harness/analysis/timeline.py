@@ -59,10 +59,10 @@ def _moments(record: RoundRecord, driver: DriverReport) -> tuple[Moment, ...]:
     middles = (edges[:-1] + edges[1:]) / 2
     return tuple(
         Moment(
-            t_s=_short((middles[place] - start) / 1e9),
-            **{name: values[place] for name, values in columns.items()},
+            t_s=_short((middle - start) / 1e9),
+            **dict(zip(columns, figures, strict=True)),
         )
-        for place in range(count)
+        for middle, *figures in zip(middles, *columns.values(), strict=True)
     )
 
 

@@ -163,7 +163,7 @@ def select(cells: Sequence[Cell], pattern: str | None) -> tuple[Cell, ...]:
     chosen = tuple(cell for cell in cells if fnmatchcase(cell.name, glob))
     if not chosen:
         parts = {part for cell in cells for part in (cell.name, *cell.name.split("/"))}
-        nearest = get_close_matches(pattern, sorted(parts), n=3, cutoff=0)
+        nearest = get_close_matches(pattern, sorted(parts), cutoff=0)
         raise UserError(f"--only: no cell is '{pattern}'; the nearest: {', '.join(nearest)}")
     return chosen
 

@@ -126,7 +126,7 @@ def _wrong(error: ErrorDetails) -> str:
         return str(error["ctx"]["error"])
     if kind == "union_tag_invalid":
         return unknown_name("load model", error["ctx"]["tag"], _LOADS)
-    if kind == "union_tag_not_found" and isinstance(given, dict):
+    if kind == "union_tag_not_found":
         return f"a load needs model: {', '.join(_LOADS)}"
     if isinstance(given, float) and math.isnan(given):
         return "nan is not a number"
@@ -138,7 +138,7 @@ def _wrong(error: ErrorDetails) -> str:
 
 def _place(location: tuple[int | str, ...]) -> list[str | int]:
     """Without the load's model, which validation adds behind its index."""
-    is_of_load = location[0] == "measure" and location[2:3] == ("loads",)
+    is_of_load = location[2:3] == ("loads",)
     return [*location[:4], *location[5:]] if is_of_load else list(location)
 
 
@@ -173,6 +173,6 @@ def _unknown_key(key: str, table: Place, document: Mapping[str, Any]) -> str:
             kind = Plan
     hidden = NOT_FOR_PLANS if kind is Target else ()
     known = [one.name for one in fields(kind) if one.name not in hidden]
-    nearest = get_close_matches(key, known, n=1, cutoff=0.5)
+    nearest = get_close_matches(key, known, cutoff=0.5)
     hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
     return f"unknown key {key}, {hint}"

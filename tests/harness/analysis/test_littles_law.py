@@ -90,6 +90,13 @@ def test_pause_is_thinking_up_to_a_limit(
     assert found.counted == pytest.approx((50 + most_ms + 50 + min(most_ms, 150)) / 2000)
 
 
+def test_what_was_never_sent_is_awaited_by_nobody_and_followed_by_thinking() -> None:
+    load = Closed(users=1, duration_s=2.0, think_s=0.1)
+    rows = [sample(sent_ms=at, took_ms=50, user=0) | {"sent_ns": 0} for at in (0, 1000)]
+    found = closed_balance(load.held, frame(rows), START, END)
+    assert found.counted == pytest.approx((100 + 100) / 2000)
+
+
 def test_pause_beyond_the_think_time_is_a_lost_user() -> None:
     load = Closed(users=10, duration_s=2.0, think_s=0.1)
     found = closed_balance(load.held, frame(thinking(10, 100.0, 200.0)), START, END)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.analysis import audits, latencies, summaries
+from loopmark.harness.analysis import audits, latencies, rounds, summaries
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.figures import AuditResult, Figures, Percentiles
 from loopmark.harness.vocabulary.job import DriverReport, WorkerReport
@@ -23,6 +23,7 @@ from loopmark.harness.vocabulary.record import AuditCount, RoundRecord, TargetRe
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import SUMMARISED, ErrorKind
 from loopmark.harness.vocabulary.scenario import Audit
+from loopmark.harness.vocabulary.thresholds import SHIPPED
 from loopmark.reports.objections import sentences
 from tests.harness.builders import (
     MS,
@@ -180,6 +181,13 @@ def test_target_that_answers_only_in_the_second_half_is_unsteady() -> None:
     records = [record(n, report()) for n in range(3)]
     found = summarise(cell(load=closed(), rounds=3), records, frame(rows), ())
     assert found.validity.state == "unsteady"
+
+
+def test_round_without_a_right_answer_is_neither_steady_nor_not() -> None:
+    failed = frame([row | {"error": "reset"} for row in steady(10, 2.0, 20.0)])
+    for load, samples in ((closed(), failed), (population(None), frame(steady(10, 2.0, 20.0)))):
+        found = rounds.measured_round(load, record(), report(), samples, SHIPPED)
+        assert (found.halves, found.cut) == (None, None)
 
 
 @given(

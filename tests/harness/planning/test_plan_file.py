@@ -213,6 +213,14 @@ def test_text_that_toml_cannot_read_is_the_users_error(text: str) -> None:
             "3: first_byte_timeout_s: at most request_timeout_s, which is 120, got 121",
         ),
         (plan_text(head="seeds = 1"), "3: unknown key seeds, did you mean seed?"),
+        (
+            plan_text(head="timeout = 1"),
+            "3: unknown key timeout, did you mean request_timeout_s?",
+        ),
+        (
+            plan_text(rounds='"drei ü"'),
+            '8: measure[0].rounds: "drei ü" is text, a whole number is needed',
+        ),
         (plan_text(round="1"), "9: measure[0]: unknown key round, did you mean rounds?"),
         (
             one_load('model = "burst", n = 1, users = 1'),
@@ -343,6 +351,18 @@ def test_a_plan_may_define_targets_of_its_own() -> None:
 )
 def test_targets_that_make_no_sense_are_refused(table: str, told: str) -> None:
     assert refusal(plan_text(tail=f"\n{table}")).startswith(told)
+
+
+def test_what_moves_a_terminal_is_told_as_it_would_be_written() -> None:
+    (told,) = refusals(plan_text(head='"a\\u0007b" = 1'))
+    assert told.startswith("3: unknown key a\\x07b, known: name, ")
+
+
+def test_driver_that_does_not_exist_is_told_once() -> None:
+    text = plan_text(drivers='["nativ"]')
+    with pytest.raises(UserError) as caught:
+        parse_plan(text, "my.toml", FITTING)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 texts = st.text("ab.\"'#{}[]=\\\n/", max_size=4)
