@@ -56,6 +56,13 @@ def test_what_happened_when() -> None:
     )
 
 
+def test_gauges_hold_until_the_next_reading_and_are_unknown_before_the_first() -> None:
+    readings = [reading(at, 0, threads=at) for at in (100, 350)]
+    moments = over_time([record(driver=report(0.5), target=readings)])
+    assert [one.threads for one in moments] == [None, 100, 100, 350, None]
+    assert [one.cpu_fraction for one in moments] == [None, 0, 0, None, None]
+
+
 def test_nobody_looked() -> None:
     assert over_time([record(driver=report(0.1))]) == (Moment(t_s=0.05),)
 
