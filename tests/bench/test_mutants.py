@@ -43,7 +43,7 @@ MISTAKES: tuple[tuple[str, list[str]], ...] = (
     ("f(a, k=b)", ["pass", "f(a)"]),
     ("x = f(k=b, l=c)", ["x = f(l=c)", "x = f(k=b)"]),
     ("x = Value(k=b)", []),
-    ("x = f(strict=b)", []),
+    ("x = f(strict=True)", []),
     ("x -= y", ["pass"]),
     ("x[y] = z", ["pass"]),
     ("def f(a=1):\n    return a", ["def f(a=2):", "return None"]),

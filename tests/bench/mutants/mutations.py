@@ -117,7 +117,7 @@ class _Module:
 
     def edits(self, node: ast.AST, reached: Lines | None) -> Iterator[tuple[Edit, Lines | None]]:
         """Those of a node and of all below it, with the lines by which they can be noticed."""
-        if isinstance(node, _UNTOUCHED) or _is_type_alias(node):
+        if isinstance(node, _UNTOUCHED) or _is_type_alias(node) or _is_silent(node):
             return
         if isinstance(node, ast.stmt) and reached is not None:
             reached = _own_lines(node)
@@ -214,7 +214,7 @@ class _Module:
         arguments: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
         arguments.sort(key=self._span)
         for number, argument in enumerate(arguments):
-            if not isinstance(argument, ast.keyword) or argument.arg in {None, *SILENT_KEYWORDS}:
+            if not isinstance(argument, ast.keyword) or not argument.arg or _is_silent(argument):
                 continue
             start, end = self._span(argument)
             if number:
@@ -251,6 +251,10 @@ def _body_lines(node: ast.FunctionDef) -> Lines:
 
 def _are_alike(first: ast.expr, second: ast.expr) -> bool:
     return ast.dump(first) == ast.dump(second)
+
+
+def _is_silent(node: ast.AST) -> bool:
+    return isinstance(node, ast.keyword) and node.arg in SILENT_KEYWORDS
 
 
 def _is_type_alias(node: ast.AST) -> bool:
