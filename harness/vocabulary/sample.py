@@ -70,7 +70,7 @@ def sample(  # noqa: PLR0913, PLR0917 - the columns
         due_ns: When it should have been sent.
         sent_ns: When the driver took it up: it wrote on an open connection, or began to connect;
             0 if it did not get that far before it was done.
-        done_ns: When the answer was complete, or it was clear that there is none.
+        done_ns: When the last of the answer was read, or it was clear that there is none.
         connected_ns: When a new connection was there; 0 on one that was open.
         first_byte_ns: When the first byte of the answer came.
         status: The HTTP status code; 0 without an answer.
