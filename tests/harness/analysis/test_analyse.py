@@ -82,7 +82,7 @@ def test_samples_of_a_round_that_lost_a_worker_are_kept_and_must_be_whole(
     (found,) = analyse(folder).cells
     assert found.figures_despite(found.validity).requests == requests
     assert found.validity.state == "interrupted"
-    assert sentences(found.validity)[0].startswith("round 1 lost the worker a-1: it ended")
+    assert sentences(found.validity)[0].startswith("round 1 lost worker a-1: it ended")
     path = folder.samples_file(cell, 0)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match="not a readable sample file"):
