@@ -287,7 +287,7 @@ _ROWS = (
     _of_fan_out("out_of_order", "Out of order"),
     # There are as many spreads as publications: hardly ever enough for a 99th percentile.
     *_fan_out_percentiles("spread", "Spread"),
-    _of_fan_out("delivered_per_s", "Deliveries/s", "number"),
+    _of_fan_out("delivered_per_s", "Deliveries per second", "number"),
     _of_fan_out("reconnects", "Reconnects"),
     _of_fan_out("closed", "Closed by the target"),
     _of_fan_out("slow_heard", "Received by slow clients"),

@@ -80,7 +80,7 @@ def test_all_ways_are_measured_without_a_database(
     app, _, there = run["targets"]
     assert (app["asgi"], there["url"]) == ("contract_app:app", url)
     page = (tmp_path / "results/latest/report/index.html").read_text()
-    audited = "Its database is its own: writes are not audited."
+    audited = "Writes are not audited."
     assert f"contract_app:app, served by uvicorn. {audited}" in page
     assert f"A running service at {url}; its resources are not monitored. {audited}" in page
     assert len(results["cells"]) == 6

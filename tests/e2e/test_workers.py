@@ -321,18 +321,18 @@ def test_a_locustfile_that_a_worker_cannot_import_is_told(
             "--driver locust: no cells to measure: only httpx can drive crud-client",
         ),
         (("run", "--workers", "0"), "'--workers'"),
-        (("run", "--listen", "127.0.0.1"), "--listen: say with --workers how many"),
+        (("run", "--listen", "127.0.0.1"), "--listen requires --workers N"),
         (("run", "--driver", "locst"), "unknown driver 'locst'; did you mean 'locust'?"),
         (
             ("run", "--driver", "locust", "--workers", "2", "--listen", "0.0.0.0"),
-            "--listen: name the address",
+            "--listen: give the address",
         ),
         (
             ("run", "--driver", "locust", "--workers", "2", "--listen", "192.0.2.1"),
             "--listen: cannot listen on 192.0.2.1:5557: Cannot assign requested address",
         ),
         (("worker",), "--master"),
-        (("worker", "--master", "host:port"), "--master: the port is a number"),
+        (("worker", "--master", "host:port"), "--master: the port must be a number"),
     ],
 )
 def test_bad_input_is_told_and_exit_code_2(

@@ -146,7 +146,7 @@ def test_missing_values_have_a_sign_and_a_note(results: RunResults) -> None:
 def test_the_database_is_shown_where_somebody_looked(results: RunResults) -> None:
     assert page_of(results).count("<span>Database</span>") == 2
     bare = tuple(with_figures(cell, database_use=DatabaseUse()) for cell in results.cells)
-    assert "What the database did" not in html.render(replace(results, cells=bare))
+    assert "<span>Database</span>" not in html.render(replace(results, cells=bare))
 
 
 def test_audits_that_disagree_are_open_and_counted(results: RunResults) -> None:

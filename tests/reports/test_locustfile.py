@@ -98,7 +98,7 @@ def test_columns_that_nobody_could_fill_are_not_there(own_locustfile: RunResults
     for heading in ("Driver CPU", "Service p50"):
         assert f'<th scope="col">{heading}' in page
     assert "CPU/req" not in printed(own_locustfile, 80)
-    assert "What the database did" not in page
+    assert "<span>Database</span>" not in page
     assert 'class="charts"' not in page
 
 
