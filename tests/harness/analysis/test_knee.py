@@ -51,6 +51,16 @@ def test_within_a_few_times_the_tail_of_the_slowest_stage(
     assert kept(STEPS, counted((100, 10.0)), second) == (True, kept_up)
 
 
+@pytest.mark.parametrize(("count", "kept_up"), [(1000, True), (999, False)])
+def test_tail_is_the_highest_percentile_that_there_are_enough_answers_for(
+    count: int,
+    kept_up: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """2% are ten times as slow: the 99th percentile shows it, the 95th does not."""
+    slowest = counted((count - 20, 10.0), (20, 100.0))
+    assert kept(STEPS, slowest, counted((100, 99.0)))[1] is kept_up
+
+
 @pytest.mark.parametrize(
     ("slowest", "is_yardstick"),
     [
