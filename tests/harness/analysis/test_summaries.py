@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from loopmark.harness.analysis import audits, latencies, rounds, summaries
 from loopmark.harness.vocabulary.cell import Cell
-from loopmark.harness.vocabulary.figures import AuditResult, Figures, Percentiles
+from loopmark.harness.vocabulary.figures import AuditResult, DriverUse, Figures, Percentiles
 from loopmark.harness.vocabulary.job import DriverReport, WorkerReport
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.closed import Closed
@@ -790,6 +790,7 @@ def test_nothing_was_measured(
     found = summarise(cell(load=load), records, samples, [CREATED])
     assert (found.requests, found.errors) == (0, 0)
     assert found.latency_ms == Percentiles()
+    assert (found.driver_use == DriverUse()) is not any(one.driver for one in records)
     assert found.throughput_rps in (None, 0.0)
     assert found.steps == ()
     assert not found.validity.is_valid

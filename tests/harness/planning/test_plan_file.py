@@ -335,6 +335,14 @@ def test_a_plan_may_define_targets_of_its_own() -> None:
     }
 
 
+def test_a_variant_is_described_by_the_plan_or_else_by_the_catalog() -> None:
+    row = replace(KNOWN.targets["sync"], description="Ours.")
+    known = replace(KNOWN, targets={**KNOWN.targets, "sync": row})
+    tables = '[targets.a]\nvariant = "sync"\n[targets.b]\nvariant = "sync"\ndescription = "Mine."'
+    plan = parse_plan(plan_text(tail=f"\n{tables}"), "my.toml", known)
+    assert (plan.targets["a"].description, plan.targets["b"].description) == ("Ours.", "Mine.")
+
+
 @pytest.mark.parametrize(
     ("table", "told"),
     [
