@@ -16,12 +16,12 @@ import pytest
 
 from loopmark.harness.launch.ports import free_port
 from tests.e2e.test_run import results_of, started_by, wait_until
+from tests.hang_limit import HANG_S
 from tests.harness.drivers.locustfile_target import CountingTarget
 
 Loopmark = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., "subprocess.Popen[str]"]
 
-DEADLINE_S = 60.0
 
 LOCUSTFILE = """
     from locust import FastHttpUser, constant, events, tag, task
@@ -123,7 +123,7 @@ def test_the_page_is_there_meanwhile_and_ctrl_c_keeps_what_was_measured(
 
     wait_until(lambda: counted() > 20, "the page counts requests")
     run.send_signal(signal.SIGINT)
-    out, err = run.communicate(timeout=DEADLINE_S)
+    out, err = run.communicate(timeout=HANG_S)
     assert run.returncode == 130, err
     assert f"http://127.0.0.1:{port}" in err
     assert "Traceback" not in err

@@ -19,11 +19,11 @@ import pytest
 from loopmark.harness.launch.process_reaper import MARK
 from loopmark.scenarios.catalog import SCENARIOS
 from tests.conftest import Invoke, assert_refused
+from tests.hang_limit import HANG_S
 
 Loopmark = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., "subprocess.Popen[str]"]
 
-DEADLINE_S = 60.0
 EMBEDDED = {"LOOPMARK_DATABASE_URL": ""}
 """A PostgreSQL of the run's own, as users get it; other runs share the one of the tests."""
 
@@ -97,7 +97,7 @@ def started_by(test: Path) -> list[psutil.Process]:
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
@@ -162,7 +162,7 @@ def test_a_target_that_dies_costs_its_cell_and_not_the_run(
     time.sleep(1.0)  # Into the round, so that there are samples to keep.
     for process in measuring():
         process.kill()
-    out, _ = run.communicate(timeout=DEADLINE_S * 2)
+    out, _ = run.communicate(timeout=HANG_S * 2)
     assert run.returncode == 1
     cells = by_name(results_of(tmp_path))
     died = cells["create-fresh/async/closed-6/native"]
@@ -187,7 +187,7 @@ def test_an_interrupted_run_keeps_what_it_has(
     wait_until(lambda: bool(list(tmp_path.glob(pattern))), "the long round begins")
     time.sleep(2.0)
     run.send_signal(number)
-    out, err = run.communicate(timeout=DEADLINE_S)
+    out, err = run.communicate(timeout=HANG_S)
     assert run.returncode == 130, err
     assert "Traceback" not in err
     cells = by_name(results_of(tmp_path))
@@ -232,7 +232,7 @@ def test_serve_says_how_to_try_it_and_its_example_works(
     assert answer.status_code == 200
     assert answer.json()["username"] == "user-1"
     served.send_signal(signal.SIGINT)
-    _, err = served.communicate(timeout=DEADLINE_S)
+    _, err = served.communicate(timeout=HANG_S)
     assert "Traceback" not in err
     assert not started_by(tmp_path)
 

@@ -19,13 +19,13 @@ import pytest
 
 from loopmark.harness.launch.ports import free_port
 from tests.conftest import Invoke, assert_refused
+from tests.hang_limit import HANG_S
 from tests.harness.drivers.locustfile_target import CountingTarget
 from tests.network_namespaces import Host, hosts, why_not
 
 Loopmark = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., "subprocess.Popen[str]"]
 COMMAND = str(Path(sys.executable).with_name("loopmark"))
-DEADLINE_S = 90.0
 
 PLAN = """
 name = "shared"
@@ -139,9 +139,9 @@ def test_workers_of_other_hosts_drive_a_target_that_they_reach(
     try:
         assert f"loopmark worker --master {here.address}:5557" in awaiting(run)
         workers += [started(one, tmp_path, "worker", "--master", here.address) for one in others]
-        out, _ = run.communicate(timeout=DEADLINE_S)
+        out, _ = run.communicate(timeout=HANG_S)
         assert run.returncode in {0, 1}, out
-        said = [one.communicate(timeout=DEADLINE_S)[0] for one in workers]
+        said = [one.communicate(timeout=HANG_S)[0] for one in workers]
         assert [one.returncode for one in workers] == [0, 0], said
         cell = only_cell(tmp_path)
         assert len({one["name"] for one in cell["workers"]}) == 2
@@ -162,14 +162,14 @@ def test_a_worker_killed_on_another_host_leaves_an_interrupted_cell(
     try:
         awaiting(run)
         workers += [started(one, tmp_path, "worker", "--master", here.address) for one in others]
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + HANG_S
         while not (samples := list(tmp_path.glob("results/*/cells/*/round-0.parquet"))):
             assert time.monotonic() < deadline, "the round does not begin"
             time.sleep(0.05)
         time.sleep(2.0)  # Into the round, so that there are samples to keep.
         # `loopmark worker` becomes the worker itself, so that it is this process.
         psutil.Process(workers[0].pid).kill()
-        out, _ = run.communicate(timeout=DEADLINE_S)
+        out, _ = run.communicate(timeout=HANG_S)
         assert run.returncode == 1, out
         cell = only_cell(tmp_path)
         assert cell["validity"]["state"] == "interrupted"
@@ -183,7 +183,7 @@ def test_a_worker_killed_on_another_host_leaves_an_interrupted_cell(
         record = json.loads((samples[0].parent / "round-0.json").read_text())
         assert record["state"] == "worker-lost"
         assert sum(one["samples"] for one in cell["workers"]) == record["driver"]["requests"]
-        workers[1].communicate(timeout=DEADLINE_S)
+        workers[1].communicate(timeout=HANG_S)
         assert workers[1].returncode == 0, "the other one stays to the end"
     finally:
         killed([run, *workers])
@@ -271,9 +271,9 @@ def test_workers_from_elsewhere_get_the_locustfile_and_begin_every_round_anew(
         while "loopmark worker --master" not in (line := run.stderr.readline()):
             assert line, "it does not wait for workers"
         workers += [start_loopmark("worker", "--master", listen) for _ in range(2)]
-        _, said = run.communicate(timeout=DEADLINE_S)
+        _, said = run.communicate(timeout=HANG_S)
         assert run.returncode in {0, 1}, said
-        told = [one.communicate(timeout=DEADLINE_S)[1] for one in workers]
+        told = [one.communicate(timeout=HANG_S)[1] for one in workers]
         assert [one.returncode for one in workers] == [0, 0], told
     finally:
         killed([run, *workers])
@@ -303,7 +303,7 @@ def test_a_locustfile_that_a_worker_cannot_import_is_told(
         while "loopmark worker --master" not in (line := run.stderr.readline()):
             assert line, "it does not wait for workers"
         workers.append(start_loopmark("worker", "--master", listen))
-        run.communicate(timeout=DEADLINE_S)
+        run.communicate(timeout=HANG_S)
         assert run.returncode == 1
     finally:
         killed([run, *workers])

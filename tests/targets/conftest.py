@@ -21,10 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from loopmark.targets import corpus, schema
 from loopmark.targets.catalog import VARIANTS
 from loopmark.targets.settings import Settings
+from tests.hang_limit import HANG_S
 from tests.targets.fork_server import ForkedProcess
 
-DEADLINE_S = 60.0
-"""Only a hang takes longer, however busy the machine."""
 TOKENS = tuple(f"token-{n}" for n in range(1, 4))
 SEEDS = 3
 # A checkout that is not installed is found by PYTHONPATH.
@@ -118,7 +117,7 @@ def serving(
         finally:
             process.terminate()
             try:
-                process.wait(DEADLINE_S)
+                process.wait(HANG_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
@@ -126,14 +125,14 @@ def serving(
 
 def first_answer(process: ForkedProcess) -> httpx.Response:
     """Poll until the process says whether it is ready."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + HANG_S
     while time.monotonic() < deadline:
         assert process.poll() is None, process.log()
         try:
-            return httpx.get(f"{process.url}/ready", timeout=DEADLINE_S, verify=False)
+            return httpx.get(f"{process.url}/ready", timeout=HANG_S, verify=False)
         except httpx.ConnectError:
             time.sleep(0.02)
-    pytest.fail(f"{process.url} did not answer within {DEADLINE_S} s")
+    pytest.fail(f"{process.url} did not answer within {HANG_S} s")
 
 
 @contextmanager
@@ -186,7 +185,7 @@ def local_client(application: Application, headers: dict[str, str]) -> httpx.Asy
 
 def served_client(url: str, headers: dict[str, str]) -> httpx.AsyncClient:
     # Loading certificates would take longer than most tests.
-    return httpx.AsyncClient(base_url=url, headers=headers, timeout=DEADLINE_S, verify=False)
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=HANG_S, verify=False)
 
 
 @pytest.fixture(scope="session")
@@ -293,7 +292,7 @@ def served(request: pytest.FixtureRequest, served_targets: dict[str, ServedTarge
 def blocking_client(served: ServedTarget) -> Iterator[httpx.Client]:
     """A client that speaks as user 1."""
     with httpx.Client(
-        base_url=served.url, headers=served.auth(), timeout=DEADLINE_S, verify=False
+        base_url=served.url, headers=served.auth(), timeout=HANG_S, verify=False
     ) as client:
         yield client
 
@@ -311,7 +310,7 @@ class OwnTarget:
     def ended(self) -> list[str]:
         """End it and return the lines of its log."""
         self.process.terminate()
-        self.process.wait(DEADLINE_S)
+        self.process.wait(HANG_S)
         return self.process.log().splitlines()
 
 

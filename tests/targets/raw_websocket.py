@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.targets.conftest import DEADLINE_S
+from tests.hang_limit import HANG_S
 
 TEXT, PING, PONG = 1, 9, 10
 
@@ -21,7 +21,7 @@ class RawWebSocket:
         host, port = url.removeprefix("http://").split(":")
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.socket.settimeout(DEADLINE_S)
+        self.socket.settimeout(HANG_S)
         self.socket.connect((host, int(port)))
         self.socket.sendall(
             f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
@@ -46,7 +46,7 @@ class RawWebSocket:
             while self.socket.recv(1_000_000):
                 pass
         except TimeoutError:
-            self.socket.settimeout(DEADLINE_S)
+            self.socket.settimeout(HANG_S)
 
     def send(self, content: bytes, opcode: int = TEXT) -> None:
         """Send a frame of at most 125 bytes, masked with zeros."""

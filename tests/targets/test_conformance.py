@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from loopmark.targets import contract, event_contract, file_contract
-from tests.targets.conftest import DEADLINE_S, SEEDS, TOKENS, LocalTarget
+from tests.hang_limit import HANG_S
+from tests.targets.conftest import SEEDS, TOKENS, LocalTarget
 
 pytestmark = pytest.mark.anyio
 
@@ -165,7 +166,7 @@ async def test_a_create_that_loses_the_race_gets_what_the_winner_stored(
         loser = asyncio.create_task(client.post(CREATE, json={"id": "race", "name": "second"}))
         pid = winner.scalar(text("SELECT pg_backend_pid()"))
         blocked = text("SELECT count(*) FROM pg_locks WHERE :pid = ANY (pg_blocking_pids(pid))")
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(HANG_S):
             while not observer.scalar(blocked, {"pid": pid}):
                 await asyncio.sleep(0.01)
         winner.commit()

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, QueuePool, event, text
 
 from loopmark.targets import contract, event_contract, file_contract
 from loopmark.targets.catalog import VARIANTS
-from tests.targets.conftest import DEADLINE_S, LocalTarget, local_client, running
+from tests.hang_limit import HANG_S
+from tests.targets.conftest import LocalTarget, local_client, running
 
 pytestmark = pytest.mark.anyio
 
@@ -130,7 +131,7 @@ async def test_thirty_connections_at_most_and_twenty_are_kept(
     with target.database.connect() as blocker:
         blocker.execute(text("LOCK TABLE users"))
         asked = [asyncio.create_task(client.get(USERS)) for _ in range(requests)]
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(HANG_S):
             while sessions(target, "wait_event_type = 'Lock'") < POOL_SIZE + MAX_OVERFLOW:
                 await asyncio.sleep(0.01)
         # Each request has been at the pool by now, and the others wait there.
@@ -138,7 +139,7 @@ async def test_thirty_connections_at_most_and_twenty_are_kept(
         assert not any(one.done() for one in asked)
         blocker.rollback()
     assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         while sessions(target) > POOL_SIZE:  # Those beyond are about to end.
             await asyncio.sleep(0.01)
     assert sessions(target) == POOL_SIZE
@@ -154,7 +155,7 @@ async def test_a_connection_that_the_server_has_cut_fails_no_request(
     cut = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :n")
     with target.database.begin() as connection:
         assert connection.execute(cut, {"n": target.instance}).all()
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         while sessions(target):
             await asyncio.sleep(0.01)
     assert (await client.get(USERS)).status_code == 200

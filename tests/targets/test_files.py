@@ -19,8 +19,8 @@ from sqlalchemy import make_url
 
 from loopmark.targets import schema
 from loopmark.targets.text_analysis import Analysis, TextAnalysis, most_at_once
+from tests.hang_limit import HANG_S
 from tests.targets.conftest import (
-    DEADLINE_S,
     IMPLEMENTATIONS,
     SEEDS,
     TOKENS,
@@ -225,7 +225,7 @@ async def test_a_missing_file_is_404_and_the_others_leave_nothing_open(
         assert answer.json()["detail"] == (
             "'absent.txt': it is not there. There is no such file in the corpus; correct the name."
         )
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         while open_in_corpus(target):
             await asyncio.sleep(0.05)
 
@@ -309,7 +309,7 @@ async def test_a_worker_that_dies_is_503_and_the_next_request_is_served(
         before = {child.pid: sum(child.cpu_times()[:2]) for child in workers(served)}
         assert before
         busy: list[psutil.Process] = []
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(HANG_S):
             while not busy:
                 await asyncio.sleep(0.01)
                 busy = [
@@ -351,9 +351,9 @@ async def test_the_workers_end_with_the_server(
             process.kill()
         else:
             process.terminate()
-        process.wait(DEADLINE_S)
+        process.wait(HANG_S)
         assert process.log() == "" or killed, "only who is killed leaves things to be cleaned up"
-        _, left = psutil.wait_procs(started, timeout=DEADLINE_S)
+        _, left = psutil.wait_procs(started, timeout=HANG_S)
         assert not left
 
 

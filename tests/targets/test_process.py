@@ -12,7 +12,8 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from tests.targets.conftest import DEADLINE_S, TOKENS, LocalTarget, ServedTarget
+from tests.hang_limit import HANG_S
+from tests.targets.conftest import TOKENS, LocalTarget, ServedTarget
 
 PROCESS = "/api/v2/process"
 CREATE = "/api/v2/resource/create"
@@ -20,7 +21,7 @@ Told = tuple[str, dict[str, Any]]
 
 
 def told(connection: ClientConnection) -> Told:
-    message = json.loads(connection.recv(DEADLINE_S))
+    message = json.loads(connection.recv(HANG_S))
     assert message.keys() == {"event", "data"}
     return message["event"], message["data"]
 
@@ -164,7 +165,7 @@ def test_the_emitter_counts(served: ServedTarget, blocking_client: httpx.Client)
         assert after["queued"] - before["queued"] == 6
         assert after["delivered"] - before["delivered"] == 6
         assert after["dropped"] == before["dropped"]
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + HANG_S
     while counts()["clients"] != before["clients"]:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -15,8 +15,8 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from loopmark.targets.socketio_server import engine_packet_type, is_client_packet
+from tests.hang_limit import HANG_S
 from tests.targets.conftest import (
-    DEADLINE_S,
     TOKENS,
     ServedTarget,
     StartTarget,
@@ -52,7 +52,7 @@ class Client:
         self.refused.append(data)
 
     async def hear(self) -> tuple[str, Any]:
-        return await asyncio.wait_for(self.heard.get(), DEADLINE_S)
+        return await asyncio.wait_for(self.heard.get(), HANG_S)
 
 
 @asynccontextmanager
@@ -73,7 +73,7 @@ async def connected(
 def engine(url: str) -> Iterator[ClientConnection]:
     """An Engine.IO connection on a WebSocket, whose packets the test writes itself."""
     with connect(url.replace("http", "ws", 1) + PATH + "websocket", compression=None) as connection:
-        assert str(connection.recv(DEADLINE_S)).startswith('0{"sid":')
+        assert str(connection.recv(HANG_S)).startswith('0{"sid":')
         yield connection
 
 
@@ -82,9 +82,9 @@ def raw(url: str, user: int = 1, queue: int = 256) -> Iterator[ClientConnection]
     """An Engine.IO connection that has joined the namespace."""
     with engine(url) as connection:
         connection.send(f'40{{"token":"{TOKENS[user - 1]}"}}')
-        assert str(connection.recv(DEADLINE_S)).startswith('40{"sid":')
+        assert str(connection.recv(HANG_S)).startswith('40{"sid":')
         greeting = {"user_id": user, "queue": queue}
-        assert json.loads(str(connection.recv(DEADLINE_S))[2:]) == ["connected", greeting]
+        assert json.loads(str(connection.recv(HANG_S))[2:]) == ["connected", greeting]
         yield connection
 
 
@@ -98,14 +98,14 @@ def stalling(url: str) -> Iterator[RawWebSocket]:
 
 
 def heard(connection: ClientConnection) -> tuple[str, dict[str, Any]]:
-    packet = str(connection.recv(DEADLINE_S))
+    packet = str(connection.recv(HANG_S))
     assert packet.startswith("42"), packet
     name, data = json.loads(packet[2:])
     return name, data
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -224,7 +224,7 @@ def test_who_connects_twice_is_told_so_and_hears_everything_once(
 ) -> None:
     with raw(served.url) as connection:
         connection.send(f'40{{"token":"{TOKENS[1]}"}}')
-        assert connection.recv(DEADLINE_S) == '44"Unable to connect"'
+        assert connection.recv(HANG_S) == '44"Unable to connect"'
         blocking_client.post(CREATE, json={"id": "first", "name": "n"})
         blocking_client.post(CREATE, json={"id": "second", "name": "n"})
         assert [heard(connection)[1]["resource_id"] for _ in range(2)] == ["first", "second"]
@@ -233,7 +233,7 @@ def test_who_connects_twice_is_told_so_and_hears_everything_once(
         connection.send("41")
         until(lambda: counts(served.url)["clients"] == before - 1)
         connection.send(f'40{{"token":"{TOKENS[1]}"}}')
-        assert str(connection.recv(DEADLINE_S)).startswith('40{"sid":')
+        assert str(connection.recv(HANG_S)).startswith('40{"sid":')
         assert heard(connection) == ("connected", {"user_id": 2, "queue": 256})
 
 
@@ -320,7 +320,7 @@ def test_bad_input_ends_its_own_connection_and_is_one_line_of_the_log(
                     connection.send(message)
                 with suppress(ConnectionClosed):
                     while True:
-                        connection.recv(DEADLINE_S)
+                        connection.recv(HANG_S)
                 closed = connection.protocol.close_rcvd
                 assert closed is not None, message[:50]
                 assert (closed.code, closed.reason.startswith(reason)) == (code, True), message[:50]
@@ -351,7 +351,7 @@ def test_polling_requests_that_make_no_sense_are_400_and_one_line_of_the_log(
         b"4" + b"[" * 60_000,
         b"4" + b"x" * 64 * 1024,
     ]
-    with httpx.Client(base_url=target.url, timeout=DEADLINE_S, verify=False) as client:
+    with httpx.Client(base_url=target.url, timeout=HANG_S, verify=False) as client:
         for body in bodies:
             opened = json.loads(client.get(path).text[1:])
             assert opened["maxPayload"] == 64 * 1024
@@ -403,10 +403,10 @@ def test_clients_that_stop_reading_delay_nobody_and_lose_the_oldest(
         slow = [stack.enter_context(stalling(target.url)) for _ in range(stalled)]
         reader = stack.enter_context(raw(target.url, queue=queue))
         http = stack.enter_context(
-            httpx.Client(base_url=target.url, headers=AUTH, timeout=DEADLINE_S, verify=False)
+            httpx.Client(base_url=target.url, headers=AUTH, timeout=HANG_S, verify=False)
         )
         late_s, told = 0.0, 0
-        deadline = time.monotonic() + 2 * DEADLINE_S
+        deadline = time.monotonic() + 2 * HANG_S
         while counts(target.url)["dropped"] < stalled * queue:
             assert time.monotonic() < deadline
             http.post(PROCESS, json={"data": "x", "steps": 100, "step_s": 0})
@@ -437,9 +437,7 @@ def test_clients_that_stop_reading_delay_nobody_and_lose_the_oldest(
 def test_a_client_that_polls_gets_at_most_what_its_queue_holds(start_target: StartTarget) -> None:
     target = start_target("async", EVENT_QUEUE="20")
     path = PATH + "polling"
-    with httpx.Client(
-        base_url=target.url, headers=AUTH, timeout=DEADLINE_S, verify=False
-    ) as client:
+    with httpx.Client(base_url=target.url, headers=AUTH, timeout=HANG_S, verify=False) as client:
         session = f"{path}&sid={json.loads(client.get(path).text[1:])['sid']}"
         assert client.post(session, content=f'40{{"token":"{TOKENS[0]}"}}').status_code == 200
         connected_packets = client.get(session).text.split(RECORD_SEPARATOR)
@@ -460,22 +458,22 @@ def test_a_client_that_polls_gets_at_most_what_its_queue_holds(start_target: Sta
 def test_who_answers_no_ping_is_disconnected(start_target: StartTarget) -> None:
     target = start_target("async", PING_INTERVAL_S="1", PING_TIMEOUT_S="1")
     with raw(target.url, 2) as alive, raw(target.url), engine(target.url) as nobody:
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + HANG_S
         while counts(target.url)["clients"] > 1:
             assert time.monotonic() < deadline
             # The library answers the pings of the WebSocket; those of Engine.IO are for us.
-            if alive.recv(DEADLINE_S) == "2":
+            if alive.recv(HANG_S) == "2":
                 alive.send("3")
         httpx.post(
             target.url + CREATE, json={"id": "still", "name": "n"}, headers=AUTH, verify=False
         )
-        while (packet := str(alive.recv(DEADLINE_S))) == "2":
+        while (packet := str(alive.recv(HANG_S))) == "2":
             alive.send("3")
         assert json.loads(packet[2:])[0] == "resource_created"
         # Nor is a connection kept for which nobody has said who it is.
         with suppress(ConnectionClosed):
             while True:
-                nobody.recv(DEADLINE_S)
+                nobody.recv(HANG_S)
         assert nobody.protocol.close_rcvd is not None
         assert nobody.protocol.close_rcvd.code == 1008
     (line,) = target.ended()
@@ -487,7 +485,7 @@ def test_what_comes_behind_a_clients_own_close_is_no_traceback(
 ) -> None:
     target = start_target("async")
     path = PATH + "polling"
-    with httpx.Client(base_url=target.url, timeout=DEADLINE_S, verify=False) as client:
+    with httpx.Client(base_url=target.url, timeout=HANG_S, verify=False) as client:
         for behind in ("4x", "40{}", "42[]"):
             session = f"{path}&sid={json.loads(client.get(path).text[1:])['sid']}"
             client.post(session, content=f"1{RECORD_SEPARATOR}{behind}")
@@ -499,7 +497,7 @@ def test_what_comes_behind_a_clients_own_close_is_no_traceback(
 def test_without_its_database_a_target_refuses_and_keeps_nobody(variant: str) -> None:
     with (
         serving(variant, {"DATABASE_URL": NOWHERE}) as process,
-        httpx.Client(base_url=process.url, timeout=DEADLINE_S, verify=False) as client,
+        httpx.Client(base_url=process.url, timeout=HANG_S, verify=False) as client,
     ):
         assert first_answer(process).status_code == 503
         path = PATH + "polling"
@@ -509,7 +507,7 @@ def test_without_its_database_a_target_refuses_and_keeps_nobody(variant: str) ->
         assert answer.startswith("44")
         assert "could not be looked up" in answer
         process.terminate()
-        process.wait(DEADLINE_S)
+        process.wait(HANG_S)
         log = process.log()
         assert "Traceback" not in log
         assert "nobody could be identified" in log

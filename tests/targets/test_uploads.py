@@ -27,8 +27,8 @@ from loopmark.targets import schema
 from loopmark.targets.file_contract import RefusalError
 from loopmark.targets.file_names import fault
 from loopmark.targets.upload_stream import PIECE_BYTES, BodyPieces, UploadedFile
+from tests.hang_limit import HANG_S
 from tests.targets.conftest import (
-    DEADLINE_S,
     IMPLEMENTATIONS,
     MAX_UPLOAD_BYTES,
     SEEDS,
@@ -80,14 +80,14 @@ async def send(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 async def finished(client: httpx.AsyncClient, upload_id: str) -> dict[str, Any]:
     """Poll until an upload is neither accepted nor being analysed."""
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(HANG_S):
         while True:
             answer = await client.get(f"/api/v2/uploads/{upload_id}")
             assert answer.status_code == 200
@@ -108,7 +108,7 @@ def _nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     names = {"target", "served"} & set(request.fixturenames)
     uploads = [request.getfixturevalue(name).uploads for name in names]
     yield
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + HANG_S
     while left := [path.name for folder in uploads for path in folder.iterdir()]:
         assert time.monotonic() < deadline, left
         time.sleep(0.02)
@@ -184,7 +184,7 @@ async def test_its_user_hears_that_it_is_done_and_no_other(served: ServedTarget)
             assert json.loads(await heard.recv())["event"] == "connected"
         for content, status in ((CONTENT, "analysed"), (b"\xff", "failed")):
             uploaded = (await client.post(UPLOAD, files={"file": ("a.txt", content)})).json()
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(HANG_S):
                 event = json.loads(await mine.recv())
             assert event["event"] == "processing_complete"
             assert 0 < event["data"].pop("emitted_ns") <= time.monotonic_ns()
@@ -197,7 +197,7 @@ async def test_its_user_hears_that_it_is_done_and_no_other(served: ServedTarget)
             }
         # The other one hears of a resource next, and so of nothing before it.
         await client.post("/api/v2/resource/create", json={"id": "next", "name": "n"})
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(HANG_S):
             assert json.loads(await other.recv())["event"] == "resource_created"
 
 
@@ -335,7 +335,7 @@ class Wire:
 
     def __init__(self, url: str, token: str, length: int) -> None:
         place = urlsplit(url)
-        self.socket = socket.create_connection((place.hostname, place.port), timeout=DEADLINE_S)
+        self.socket = socket.create_connection((place.hostname, place.port), timeout=HANG_S)
         self.socket.sendall(
             f"POST {UPLOAD} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
             f"Content-Type: {MULTIPART['Content-Type']}\r\nContent-Length: {length}\r\n"
@@ -449,7 +449,7 @@ async def test_an_upload_of_a_process_that_was_killed_is_reported_lost(
         status = (await client.get(f"/api/v2/uploads/{upload_id}")).json()
         assert status["state"] == state
         process.kill()
-        process.wait(DEADLINE_S)
+        process.wait(HANG_S)
     async with place.served() as (_, client):
         status = (await client.get(f"/api/v2/uploads/{upload_id}")).json()
         assert (status["state"], status["result"]) == ("lost", None)
@@ -468,7 +468,7 @@ async def test_a_process_that_is_asked_to_end_says_which_uploads_are_lost(place:
         wire.socket.sendall(part(b"x" * 3 * 1024**2)[:-2])
         await until(lambda: any(place.uploads.glob("*.part")))
         process.terminate()
-        process.wait(DEADLINE_S)
+        process.wait(HANG_S)
         wire.socket.close()
         states = {state: place.rows(f"state = '{state}'") for state in ("lost", "analysed")}
         assert sum(states.values()) == 1, "lost, unless it was fast enough"
@@ -489,7 +489,7 @@ async def test_each_refusal_is_one_line_and_disturbs_no_other(place: Place) -> N
         answer = await client.post(UPLOAD, files={"file": ("a.txt", CONTENT)})
         assert (await finished(client, answer.json()["upload_id"]))["state"] == "analysed"
         process.terminate()
-        process.wait(DEADLINE_S)
+        process.wait(HANG_S)
         lines = process.log().splitlines()
     assert len(lines) == 6, lines
     assert all(re.match(r"upload of user 1 refused \(\d{3}\): \S", line) for line in lines)

@@ -16,7 +16,8 @@ from websockets.frames import Close
 from websockets.sync.client import ClientConnection, connect
 
 from loopmark.targets.websocket import Action, RefusedMessage, parse_action
-from tests.targets.conftest import DEADLINE_S, TOKENS, ServedTarget, StartTarget
+from tests.hang_limit import HANG_S
+from tests.targets.conftest import TOKENS, ServedTarget, StartTarget
 from tests.targets.raw_websocket import PING, RawWebSocket, raw_websocket
 
 CREATE = "/api/v2/resource/create"
@@ -29,7 +30,7 @@ def ws(url: str) -> str:
 
 
 def heard(connection: ClientConnection) -> tuple[str, dict[str, Any]]:
-    message = json.loads(connection.recv(DEADLINE_S))
+    message = json.loads(connection.recv(HANG_S))
     return message["event"], message["data"]
 
 
@@ -44,7 +45,7 @@ def end(connection: ClientConnection) -> Close:
     """Read until the target closes the connection, and return what it says."""
     with suppress(ConnectionClosed):
         while True:
-            connection.recv(DEADLINE_S)
+            connection.recv(HANG_S)
     closed = connection.protocol.close_rcvd
     assert closed is not None
     return closed
@@ -55,7 +56,7 @@ def ask(connection: ClientConnection, action: str, room: str) -> None:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -259,7 +260,7 @@ def test_clients_that_stop_reading_delay_nobody_and_cost_little(
             stack.enter_context(raw_client(target.url))
         reader = stack.enter_context(listening(target.url, queue=64))
         client = stack.enter_context(
-            httpx.Client(base_url=target.url, headers=AUTH, timeout=DEADLINE_S, verify=False)
+            httpx.Client(base_url=target.url, headers=AUTH, timeout=HANG_S, verify=False)
         )
         before = resident_mib(target.process.pid)
         late_s = 0.0

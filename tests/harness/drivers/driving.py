@@ -27,11 +27,10 @@ from loopmark.harness.vocabulary.flow import (
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
 from loopmark.harness.vocabulary.load import FlowLoad
 from loopmark.harness.vocabulary.scenario import Scenario
+from tests.hang_limit import HANG_S
 
 Steps = Generator[Request, Response, None]
 
-HANG_S = 20.0
-"""Tells a hang from an answer."""
 
 PATIENT = Timeouts(connect_s=5.0, first_byte_s=10.0, response_s=10.0)
 WARM = Request("GET", "/warm", step="warm")

@@ -18,7 +18,8 @@ from loopmark.harness.drivers.process.job_files import read_report, write_job
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.scenario import Scenario
 from loopmark.scenarios.catalog import SCENARIOS
-from tests.harness.drivers.driving import HANG_S, samples_of
+from tests.hang_limit import HANG_S
+from tests.harness.drivers.driving import samples_of
 from tests.harness.drivers.locust_server import CHILD, TriedProcess
 from tests.harness.drivers.tried_flows import Asking
 

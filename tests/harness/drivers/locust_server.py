@@ -13,11 +13,10 @@ import pytest
 from loopmark.harness.drivers.catalog import DRIVERS
 from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.errors import UserError
+from tests.hang_limit import HANG_S
 
 ROOT = Path(__file__).parents[3]
 CHILD = "tests.harness.drivers.locust_child"
-HANG_S = 60.0
-"""Tells a hang from a machine on which several processes are busy."""
 
 
 def started_server() -> ForkServer:

@@ -30,8 +30,9 @@ from loopmark.harness.vocabulary.load import FlowLoad
 from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
+from tests.hang_limit import HANG_S
 from tests.harness.drivers.driving import Server, job, ok, samples_of
-from tests.harness.drivers.locust_server import HANG_S, TriedProcess
+from tests.harness.drivers.locust_server import TriedProcess
 
 pytestmark = pytest.mark.anyio
 

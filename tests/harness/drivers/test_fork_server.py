@@ -13,7 +13,8 @@ import pytest
 
 from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.errors import UserError
-from tests.harness.drivers.locust_server import HANG_S, ROOT, TriedProcess
+from tests.hang_limit import HANG_S
+from tests.harness.drivers.locust_server import ROOT, TriedProcess
 
 TOLD = "tests.harness.drivers.told"
 

@@ -21,7 +21,8 @@ from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.fan_out import FanOut
 from loopmark.harness.vocabulary.sample import ErrorKind
-from tests.harness.drivers.driving import HANG_S, ok, samples_of
+from tests.hang_limit import HANG_S
+from tests.harness.drivers.driving import ok, samples_of
 from tests.harness.drivers.hostile_server import never_accepting
 from tests.harness.drivers.test_websocket_driver import counted, job, scenario
 from tests.harness.drivers.tried_flows import connecting

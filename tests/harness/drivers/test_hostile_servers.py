@@ -20,8 +20,8 @@ from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.sample import ErrorKind
+from tests.hang_limit import HANG_S
 from tests.harness.drivers.driving import (
-    HANG_S,
     PATIENT,
     WARM,
     drive,

@@ -18,8 +18,9 @@ from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.sample import ErrorKind
+from tests.hang_limit import HANG_S
 from tests.harness.drivers.conftest import Certificate
-from tests.harness.drivers.driving import HANG_S, WARM, Server, job, samples_of, scenario
+from tests.harness.drivers.driving import WARM, Server, job, samples_of, scenario
 from tests.harness.drivers.http.test_transport import always_ok, served
 from tests.harness.drivers.locust_process import DriverEndedError, LocustProcess
 from tests.harness.drivers.locust_server import ROOT, started_server

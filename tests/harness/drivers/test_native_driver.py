@@ -42,9 +42,9 @@ from loopmark.harness.vocabulary.loads.arriving import Steps as StepsLoad
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.sample import ErrorKind
+from tests.hang_limit import HANG_S
 from tests.harness.drivers.conftest import Certificate
 from tests.harness.drivers.driving import (
-    HANG_S,
     PATIENT,
     Drive,
     Server,

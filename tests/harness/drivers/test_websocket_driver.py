@@ -35,8 +35,9 @@ from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import PUBLISHERS, FanOut, FanOutSteps
 from loopmark.harness.vocabulary.scenario import EventProtocol, Scenario
+from tests.hang_limit import HANG_S
 from tests.harness.drivers.conftest import Certificate
-from tests.harness.drivers.driving import HANG_S, PATIENT, WARM, samples_of
+from tests.harness.drivers.driving import PATIENT, WARM, samples_of
 from tests.harness.drivers.event_server import EventServer, Fault, Message, running
 from tests.harness.drivers.tried_flows import (
     BROADCAST,

@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from loopmark.harness.launch.process_reaper import MARK, end, reaped, temporary_folder
-
-DEADLINE_S = 20.0
+from tests.hang_limit import HANG_S
 
 RUN = """
 import subprocess, sys, time
@@ -33,7 +32,7 @@ with reaped() as token:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < deadline, "condition not met in time"
         time.sleep(0.02)
@@ -71,7 +70,7 @@ def test_everything_ends_with_a_killed_run(number: signal.Signals, sleep: str) -
         # Both children and the grandchild, which nobody has registered anywhere.
         wait_until(lambda: len(marked(token)) == 3)
         run.send_signal(number)
-        run.wait(DEADLINE_S)
+        run.wait(HANG_S)
     wait_until(lambda: not marked(token))
     wait_until(lambda: not Path(folder).exists())
 
@@ -94,7 +93,7 @@ def test_processes_of_another_run_are_left_alone() -> None:
         with reaped():
             pass
         assert other.poll() is None
-    other.wait(DEADLINE_S)
+    other.wait(HANG_S)
 
 
 def test_end_asks_first_and_kills_the_whole_group_then() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-DEADLINE_S = 60.0
+from tests.hang_limit import HANG_S
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class PageServer(ThreadingHTTPServer):
 
     def wait_for(self, condition: Callable[[Shown], bool]) -> Shown:
         """The first that meets the condition."""
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + HANG_S
         with self._news:
             while True:
                 for shown in self._shown:
                     if condition(shown):
                         return shown
                 if not self._news.wait(deadline - time.monotonic()):
-                    pytest.fail(f"within {DEADLINE_S} s the page showed only {self._shown}")
+                    pytest.fail(f"within {HANG_S} s the page showed only {self._shown}")
 
 
 class _Handler(SimpleHTTPRequestHandler):

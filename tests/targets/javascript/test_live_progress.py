@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests import chromium
-from tests.targets.conftest import DEADLINE_S, TOKENS, StartTarget
+from tests.hang_limit import HANG_S
+from tests.targets.conftest import TOKENS, StartTarget
 from tests.targets.javascript.page_server import PageServer, serving_pages
 
 STEPS = 4
@@ -47,7 +48,7 @@ def test_the_bar_moves_before_the_answer(stage: Stage, tmp_path: Path) -> None:
             f"{stage.url}/api/v2/process",
             json={"data": "some text", "steps": STEPS, "step_s": STEP_S},
             headers={"Authorization": f"Bearer {TOKENS[0]}"},
-            timeout=DEADLINE_S,
+            timeout=HANG_S,
             verify=False,
         )
         before_the_answer = pages.so_far()

@@ -19,8 +19,9 @@ import uvicorn
 from loopmark.harness.drivers.http.exchange import CLOSING_RACE_NS
 from loopmark.harness.drivers.http.transport import LoadTransport, Timing
 from loopmark.harness.vocabulary.job import Timeouts
+from tests.hang_limit import HANG_S
 from tests.harness.drivers.conftest import Certificate
-from tests.harness.drivers.driving import HANG_S, PATIENT, ok
+from tests.harness.drivers.driving import PATIENT, ok
 
 pytestmark = pytest.mark.anyio
 
