@@ -625,7 +625,7 @@ UNUSABLE: dict[str, tuple[str, dict[str, object], str]] = {
         {},
         "Some has no host; give --host URL",
     ),
-    "odd_host": (HEALTHY.replace("http://", ""), {}, "Some has the host '127.0.0.1:1', which is"),
+    "odd_host": (HEALTHY.replace("http://", ""), {}, "the host '127.0.0.1:1' of Some is not an"),
     "tags": (HEALTHY, {"tags": ["t"]}, "no task of Some matches the tags"),
     "option": (HEALTHY, {"arguments": ["--nope"]}, "unrecognized arguments: --nope"),
     "own_option": (HEALTHY, {"arguments": ["--users", "5"]}, "--users is an option of Locust"),
