@@ -1,1 +1,1 @@
-"""What is to be measured: plans, and when flows are due. Pure: text and numbers in, values out."""
+"""Plans, and when flows are due. Pure: text and numbers in, values out."""

@@ -1,6 +1,6 @@
-"""When flows are due: pure functions of a load and a source of chance. No clock.
+"""When flows are due: pure functions of a load and a random generator. No clock.
 
-A schedule is numbers alone: it can be tested without waiting, and repeated from its seed.
+A schedule is only numbers: it can be tested without waiting, and repeated from its seed.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from loopmark.harness.vocabulary.load import Arriving
 from loopmark.harness.vocabulary.loads.closed import Closed
 
 RAMP_SHARE = 0.5
-"""Users of a closed load start over this share of the warm-up. Started at once they would stay in
-step, and a first-come-first-served target would answer in waves as long as the round lasts."""
+"""Users of a closed load start over this share of the warm-up. Started together they would stay in
+step, and a first-come-first-served target would answer in waves through the whole round."""
 
 
 def arrival_times(load: Arriving, random: Random) -> Iterator[float]:
-    """The moments at which flows are due, in seconds from the start of the warm-up, rising.
+    """The times at which flows are due, in seconds from the start of the warm-up, ascending.
 
     Constant arrivals are those at which the expected count passes a whole number. Poisson arrivals
     are a unit-rate Poisson process mapped through the inverse of the expected count (Lewis and
-    Shedler, 1979; Cinlar, 1975), which gives a Poisson process of the rate asked for.
+    Shedler, 1979; Cinlar, 1975), which gives a Poisson process of the given rate.
     """
     expected = 0.0
     start_s = 0.0

@@ -1,4 +1,4 @@
-"""Plans: what is to be measured, as cells in the order in which they are measured."""
+"""Plans, their cells, and the order of the rounds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TimeoutSeconds = Annotated[float, Field(gt=0, le=3600)]
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One block of a plan: every combination of what it names is a cell."""
+    """One block of a plan: every combination of its names is a cell."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -44,11 +44,11 @@ class Plan:
         name: Short, for the run's folder and the report.
         title: What the plan answers.
         measure: The blocks.
-        targets: Those that the blocks name, and the plan's own, by name.
+        targets: By name: those that the blocks use, and the plan's own.
         seed: Of the order of the rounds and of the virtual users' choices.
         connect_timeout_s: Seconds that opening a connection may take.
-        first_byte_timeout_s: Seconds from sending until an answer must begin; None is as many as it
-            may take as a whole.
+        first_byte_timeout_s: Seconds from sending until an answer must begin; None means
+            `request_timeout_s`.
         request_timeout_s: Seconds from sending until an answer must be complete.
     """
 
@@ -75,10 +75,10 @@ class Plan:
 
 
 def driven_by(drivers: tuple[str, ...], plan: Plan) -> Plan:
-    """The plan with these drivers instead of those that it names.
+    """The plan with these drivers instead of its own.
 
     Raises:
-        UserError: When two of its blocks have the same cells then.
+        UserError: Two of its blocks then have the same cells.
     """
     blocks = tuple(replace(block, drivers=drivers) for block in plan.measure)
     if repeated := planned_twice(blocks):
@@ -92,15 +92,15 @@ def drivable(
     """Keep the cells that their driver can drive.
 
     Args:
-        cells: Those that were chosen.
+        cells: The chosen cells.
         drivable_by: By scenario that not every driver can drive: the drivers that can.
 
     Returns:
-        These cells, and a line on the others: how many, of which scenarios, and what drives those.
-        The line is empty where there are none.
+        These cells, and a line about the others: how many, of which scenarios, and which drivers
+        can drive them. The line is empty if there are none.
 
     Raises:
-        UserError: With that line, when nothing is left.
+        UserError: Nothing is left; the message is that line.
     """
     kept = tuple(cell for cell in cells if _is_drivable(cell, drivable_by))
     skipped = [cell for cell in cells if not _is_drivable(cell, drivable_by)]
@@ -153,7 +153,7 @@ def select(cells: Sequence[Cell], pattern: str | None) -> tuple[Cell, ...]:
     """Keep the cells whose name matches a glob or, without wildcards, contains the pattern.
 
     Raises:
-        UserError: When nothing is left.
+        UserError: Nothing is left.
     """
     if pattern is None:
         return tuple(cells)
@@ -172,9 +172,9 @@ def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int]
     """Order the rounds: blocks that hold each cell at most once, shuffled with the seed.
 
     A cell with fewer rounds than the most is measured in a random choice of the blocks, so that
-    drift of the machine falls on all cells alike. Cells that will be held side by side (same
-    scenario and load, whatever the target and the driver) share that choice as far as their rounds
-    go: their rounds are pairs.
+    drift of the machine falls on all cells alike. Cells that will be compared (same scenario and
+    load, any target and driver) share that choice as far as their rounds go: their rounds are
+    pairs.
 
     Returns:
         Blocks of (cell, 0-based round of that cell).
@@ -194,5 +194,5 @@ def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int]
 
 
 def planned_seconds(cells: Iterable[Cell]) -> float:
-    """Seconds of driving that the cells provide for, over all rounds."""
+    """Planned seconds of driving, over all rounds of the cells."""
     return sum(cell.load.planned_s * cell.rounds for cell in cells)

@@ -1,4 +1,4 @@
-"""Reads a plan's file, and finds all that is wrong with it."""
+"""Reads a plan file and reports all of its errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _UNFIT: Mapping[str, tuple[str, ...]] = {
     "url": ("environment", "folder"),
     "variant": ("ready", "folder"),
 }
-"""By way to reach a target: the keys that mean nothing with it."""
+"""For each way to reach a target, the keys that do not apply to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class KnownNames:
         targets: The catalog's, by name.
         drivers: All there are.
         drivable_by: By scenario that not every driver can drive: the drivers that can.
-        broadcasting: The scenarios that publish something, so that it can be fanned out.
+        broadcasting: The scenarios that publish events, so that fan-out loads apply.
     """
 
     scenarios: Collection[str]
@@ -87,7 +87,7 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
 
 
 def _with_names(document: dict[str, Any]) -> dict[str, Any]:
-    """The same, with the name of each target in its table."""
+    """The document with the name of each target in its table."""
     tables = document.get("targets")
     if not isinstance(tables, dict):
         return document
@@ -99,7 +99,7 @@ def _with_names(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own_target(target: Target, known: KnownNames) -> Target:
-    """A target of the plan; one of our variants with what the catalog knows of it."""
+    """A target of the plan; for one of our variants, with the catalog's fields."""
     if not target.is_ours:
         return target
     row = known.targets[target.variant]
@@ -112,7 +112,7 @@ def _own_target(target: Target, known: KnownNames) -> Target:
 
 
 def _problems(document: Mapping[str, Any], known: KnownNames) -> Iterator[Problem]:
-    """What validation cannot find: names that there are not, and what does not go together."""
+    """What validation cannot find: unknown names, and combinations that do not fit."""
     first = document.get("first_byte_timeout_s")
     whole = document.get("request_timeout_s", REQUEST_TIMEOUT_S)
     if isinstance(first, int | float) and isinstance(whole, int | float) and first > whole:
@@ -150,7 +150,7 @@ def _unknown_names(
 
 
 def _unfit(index: int, block: Measure, known: KnownNames) -> Iterator[Problem]:
-    """What a block asks of drivers and scenarios that these cannot do."""
+    """Combinations in a block that its drivers or scenarios do not support."""
     for scenario in block.scenarios:
         able = sorted(known.drivable_by.get(scenario, block.drivers))
         for driver in block.drivers:

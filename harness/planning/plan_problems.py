@@ -1,4 +1,4 @@
-"""What is wrong with a plan's file, in the words of the plan."""
+"""The errors of a plan file, in terms of the plan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from loopmark.harness.vocabulary.load import EventLoad, FlowLoad
 from loopmark.harness.vocabulary.target import Target
 
 NOT_FOR_PLANS = frozenset({"name", "prepared_by"})
-"""What a target has beside the keys of its table."""
+"""Fields of a target that are not keys of its table."""
 
 _LOADS: dict[str, Any] = {
     load.__dataclass_fields__["model"].default: load
@@ -56,12 +56,12 @@ _LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is wrong.
+    """One error of a plan file.
 
     Attributes:
         place: Where.
         what: In a few words.
-        line_of: The place whose line is told; if None, the same.
+        line_of: The place whose line is reported; if None, the same.
     """
 
     place: Place
@@ -86,7 +86,7 @@ def told(problems: Iterable[Problem], text: str, source: str) -> str:
 
 
 def worded(errors: Iterable[ErrorDetails], document: Mapping[str, Any]) -> Iterator[Problem]:
-    """What validation found, table by table: first the keys that lack or are too many."""
+    """Validation's findings, table by table: missing and unknown keys first."""
     lacking: dict[Place, list[str]] = {}
     unknown: dict[Place, list[str]] = {}
     for error in errors:
@@ -137,7 +137,7 @@ def _wrong(error: ErrorDetails) -> str:
 
 
 def _place(location: tuple[int | str, ...]) -> list[str | int]:
-    """Without the load's model, which validation adds behind its index."""
+    """The place without the load's model, which validation adds after its index."""
     is_of_load = location[2:3] == ("loads",)
     return [*location[:4], *location[5:]] if is_of_load else list(location)
 

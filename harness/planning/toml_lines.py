@@ -1,4 +1,4 @@
-"""On which line of a TOML text each table, key and element stands."""
+"""The line of each table, key and element in a TOML text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Place: TypeAlias = tuple[str | int, ...]
-"""The keys and indices that lead to something, as `("measure", 0, "rounds")`."""
+"""The keys and indices that lead to a value, as `("measure", 0, "rounds")`."""
 
 _TOKEN = re.compile(
     r"""
@@ -30,7 +30,7 @@ class _Token:
 
 
 def line_numbers(text: str) -> dict[Place, int]:
-    """The line, from 1, of all that a text says.
+    """The line, from 1, of each table, key and element.
 
     Args:
         text: Valid TOML; anything else gives meaningless numbers.
@@ -109,7 +109,7 @@ class _Reader:
         return parts
 
     def _skip(self, sign: str) -> int:
-        """Pass over a sign however often it comes; return how often."""
+        """Skip all repetitions of a sign; return their number."""
         count = 0
         while self._tokens and self._tokens[0].text == sign:
             self._tokens.popleft()

@@ -1,1 +1,1 @@
-"""The nouns that the parts of Loopmark exchange: frozen values, no I/O, no clock."""
+"""The values that the parts of Loopmark exchange: frozen values, no I/O, no clock."""

@@ -1,4 +1,4 @@
-"""An address and port, as a user names them."""
+"""An address and port, as a user writes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from loopmark.harness.errors import UserError
 
 MASTER_PORT = 5557
-"""Of a master that workers connect to: Locust's own."""
+"""Default port of a master that workers connect to: Locust's own."""
 
 _ALL_INTERFACES = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104 - refused below
 
@@ -32,7 +32,7 @@ def parse_address(text: str, option: str) -> Address:
         option: Where, for messages.
 
     Raises:
-        UserError: It is nothing like that, or means all interfaces: others need one address.
+        UserError: The text has another form, or means all interfaces: workers need one address.
     """
     if "/" in text or any(sign.isspace() for sign in text.strip()):
         raise UserError(f"{option}: HOST or HOST:PORT is needed, got {text!r}")

@@ -1,4 +1,4 @@
-"""A cell of a plan, and whether what was measured in it is valid."""
+"""A cell of a plan, and whether its figures are valid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Cell:
     """One (scenario, target, load, driver) of a plan; it is measured in `rounds` rounds.
 
     Attributes:
-        folder_driver: The driver's name in that of the folder; empty where it is `driver`.
+        folder_driver: The driver's name within the folder's name; empty where it is `driver`.
     """
 
     scenario: str
@@ -31,15 +31,15 @@ class Cell:
 
     @property
     def folder(self) -> str:
-        """The name of its folder in a run: the name without slashes."""
+        """The name of its folder in a run: the cell's name without slashes."""
         driver = self.folder_driver or self.driver
         return f"{self.scenario}__{self.target}__{self.load.label}__{driver}".replace("/", "__")
 
 
 class ValidityState(StrEnum):
-    """Whether a cell is valid, or the first reason why not, gravest first.
+    """Whether a cell is valid, or the most serious reason why not.
 
-    A driver that was limited comes before errors: timeouts and refusals may be its own doing.
+    A limited driver comes before errors: it may itself have caused timeouts and refusals.
     """
 
     INTERRUPTED = "interrupted"
@@ -57,7 +57,7 @@ Value: TypeAlias = int | float | str | None
 
 
 class ObjectionCode(StrEnum):
-    """What can be held against a cell: the code, and the state that it leads to.
+    """A reason why a cell is invalid: its code, and the state that it leads to.
 
     Each has values of its own; the sentences over them are in `reports.objections`.
     """
@@ -113,7 +113,7 @@ class ObjectionCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """What is held against a cell, in numbers and names; never in words."""
+    """A reason why a cell is invalid, as a code and its values, without wording."""
 
     code: ObjectionCode
     values: dict[str, Value] = field(default_factory=dict)
@@ -126,7 +126,7 @@ class Objection:
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """The state of a cell, and everything that is held against it, gravest first."""
+    """The state of a cell, and all reasons for it, most serious first."""
 
     state: ValidityState
     objections: tuple[Objection, ...] = ()

@@ -1,4 +1,4 @@
-"""What the rounds of two cells, or of a series of them, can tell."""
+"""Comparisons of two cells, and the conclusion of a series."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from loopmark.harness.vocabulary.figures import Interval
 from loopmark.harness.vocabulary.load import Load
 
 Axis: TypeAlias = Literal["target", "driver", "disturbance", "place"]
-"""The one thing in which two cells differ: the target, the driver, those who do not just read, or
-the number of a series. The base is the cell that was planned earlier, the one where all just read,
-or the best one of the series."""
+"""The one thing in which two cells differ: the target, the driver, slow or stalled clients, or the
+number of a series. The base is the cell planned first, the one where all clients are active, or the
+best one of the series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Side:
     """One of the two cells of a comparison.
 
     Attributes:
-        label: What tells it from the other: its target, driver, load or scenario.
+        label: Its target, driver, load or scenario: the one in which they differ.
         figure: Over all rounds, in the metric's unit; None where it is invalid or has none.
     """
 
@@ -32,7 +32,7 @@ class Comparison:
     """One metric of two cells that differ along one axis.
 
     Attributes:
-        axis: In what they differ.
+        axis: The one thing in which they differ.
         metric: Key of the metric.
         base: The denominator.
         other: The numerator.
@@ -67,20 +67,20 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class SeriesResult:
-    """What the rounds can tell of a series of scenarios that differ by one number.
+    """The conclusion of a series of scenarios that differ in one number.
 
     Attributes:
         series: Name of the series.
         target: The target in all of its cells.
         driver: The driver in all of its cells.
         load: Their load.
-        metric: By which they are compared.
+        metric: Key of the metric that is compared.
         best_at: The number with the best figure; None where too few cells are valid.
-        enough_at: The least number up from which no cell, as far as the best one, was clearly worse
-            than that.
-        worse_from: The least number beyond the best one at which it was clearly worse; None if it
-            nowhere was.
-        rounds: Pairs of rounds behind it, the fewest.
+        enough_at: The smallest number from which on no cell, up to the best one, was significantly
+            worse than the best.
+        worse_from: The smallest number above the best one at which the figure was significantly
+            worse; None without one.
+        rounds: The fewest pairs of rounds of its ratios.
         left_out: The numbers whose cells are invalid, or have no figure.
     """
 

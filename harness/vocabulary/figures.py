@@ -1,4 +1,4 @@
-"""What was measured in a cell: its figures, with their intervals beside them."""
+"""The figures of a cell, with their intervals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Latency percentiles in milliseconds; None where there are too few samples to tell."""
+    """Latency percentiles in milliseconds; None where there are too few samples."""
 
     p50: float | None = None
     p90: float | None = None
@@ -24,7 +24,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class PercentileIntervals:
-    """The intervals beside `Percentiles`; the maximum has none."""
+    """The intervals of `Percentiles`; the maximum has none."""
 
     p50: Interval | None = None
     p90: Interval | None = None
@@ -44,19 +44,19 @@ class LoopLag:
 
 @dataclass(frozen=True, slots=True)
 class TargetUse:
-    """What the target spent.
+    """The target's resource use.
 
     Attributes:
         cpu_ms_per_request: CPU milliseconds of the target's processes per request answered.
         cpu_ms_per_request_ci: Its interval.
         cpu_fraction: CPU seconds per second of the window (1.0 is one core).
-        rss_mib: Largest resident memory seen, MiB. A target lives for a block: this holds what
-            earlier rounds of the block have left in it.
+        rss_mib: Largest resident memory, MiB. A target lives for a block: this includes what
+            earlier rounds of the block left.
         threads: Largest number of threads since the start of the block.
         loop_lag_ms: Lag of its event loop.
         sockets: Largest number of open sockets since the start of the block.
         context_switches_per_request: Of all its threads, per request answered.
-        files: Largest number of open descriptors seen that are no sockets.
+        files: Largest number of open descriptors that are not sockets.
     """
 
     cpu_ms_per_request: float | None = None
@@ -72,7 +72,7 @@ class TargetUse:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUse:
-    """What PostgreSQL's own counters say of it within the windows; None where it was not sampled.
+    """PostgreSQL's own counters within the windows; None where it was not sampled.
 
     Attributes:
         connections: Largest number of connections that the target held.
@@ -81,15 +81,15 @@ class DatabaseUse:
             target.
         waiting: Mean number of them that waited for a lock.
         waiting_max: The largest.
-        transactions_per_request: Transactions ended, in either way, per request answered; None for
-            bursts and windows of less than two seconds, because sessions bring these counters up
-            to date once a second.
+        transactions_per_request: Transactions committed or rolled back per request answered; None
+            for bursts and windows of less than two seconds, because sessions update these counters
+            once a second.
         rollbacks_per_request: Transactions rolled back per request answered; None where
             `transactions_per_request` is.
         cache_hits: Share of block reads served from its buffers; None where
             `transactions_per_request` is.
         cpu_ms_per_request: CPU milliseconds of the server's processes per request answered.
-        cpu_fraction: CPU seconds of theirs per second of the window (1.0 is one core).
+        cpu_fraction: CPU seconds of these processes per second of the window (1.0 is one core).
     """
 
     connections: int | None = None
@@ -135,7 +135,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class DriverUse:
-    """What the driver spent: the worst of the cell's rounds.
+    """The driver's resource use: the worst of the cell's rounds.
 
     Attributes:
         cpu_fraction: CPU seconds per second of the window.
@@ -159,9 +159,9 @@ class WorkerUse:
 
     Attributes:
         name: Its host and process.
-        rounds: In how many rounds it drove.
+        rounds: Number of rounds in which it drove.
         samples: Those it has delivered.
-        clock: How its times came into the master's clock; see `ClockKind`.
+        clock: How its times were converted to the master's clock; see `ClockKind`.
         uncertainty_ms: Upper bound of the clock-offset error, in milliseconds.
         cpu_fraction: CPU seconds per second of the window.
         loop_lag_ms_p99: 99th percentile of the lag of its event loop.
@@ -195,7 +195,7 @@ class AuditResult:
     Attributes:
         what: What was counted.
         acknowledged: Change in rows that the acknowledged requests must have made.
-        uncertain: Requests that may or may not have been carried out: they have no answer.
+        uncertain: Requests without an answer, which may or may not have been executed.
         found: Change in rows that the database shows.
         ok: Whether they agree, allowing for the uncertain ones.
     """
@@ -209,7 +209,7 @@ class AuditResult:
 
 @dataclass(frozen=True, slots=True)
 class RoundResult:
-    """The figures of one round, for those who want to see the scatter.
+    """The figures of one round, to show the scatter.
 
     Rounds of different cells with the same `block` ran within minutes of each other.
     """
@@ -236,10 +236,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """Where the time of a right answer went.
+    """How the time of a right answer divides into phases.
 
     Attributes:
-        to_send: From due to sent: the driver, or its lack of a free connection.
+        to_send: From due to sent: the driver's delay, or its wait for a free connection.
         connecting: From sent to connected, of those that needed a new connection.
         to_first_byte: From sent, or connected, to the first byte of the answer.
         transfer: From the first byte to the last.
@@ -265,7 +265,7 @@ class StageResult:
         answered_rps: Those of them that were answered right, whenever that was.
         refused: How many of them were refused.
         errors: How many of them failed, refused ones included; of a fan-out also publications that
-            failed and deliveries of what had been heard before.
+            failed and duplicate deliveries.
         p50_ms: Their median response time.
         p99_ms: The 99th percentile.
         kept_up: Whether the target kept up with it.
@@ -286,26 +286,26 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class FanOutFigures:
-    """What became of the publications of a fan-out load, over all rounds.
+    """The outcome of the publications of a fan-out load, over all rounds.
 
     Attributes:
         published: Publications due in the windows that the target acknowledged.
-        expected: Deliveries that these should have made to clients that read.
+        expected: Deliveries that these should have made to active clients.
         received: Deliveries made, each publication counted once per client.
         reach: Received over expected; None without any.
-        duplicates: Deliveries of what a client had heard before.
+        duplicates: Deliveries of an event that the client already had.
         out_of_order: Deliveries that came after a later publication.
-        spread_ms: Of each publication, the time from the first to the last client that heard it.
+        spread_ms: Of each publication, the time from the first client that received it to the last.
         delivered_per_s: Deliveries per second of the windows; median over the rounds.
         reconnects: Reconnects of active clients.
         closed: Connections of slow and stalled clients that the target closed.
         slow_heard: Deliveries to slow clients.
         dropped: Events that the target dropped by its own count, because a client did not read;
-            None when it did not say.
+            None when it reported none.
         driver_cpu_us: CPU microseconds of the driver per delivery.
         kib_per_connection: Growth of the target's resident memory per connection from before the
             first to after the last was opened, KiB; the median over the rounds.
-        connect_ms: Until the target had greeted a client.
+        connect_ms: Time from connecting until the target's greeting.
     """
 
     published: int
@@ -327,7 +327,7 @@ class FanOutFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured in one cell.
+    """The figures of one cell.
 
     Attributes:
         requests: Those of the measured windows, errors included: those answered in them, or under
@@ -340,9 +340,10 @@ class Figures:
         latency_ms: Over the samples of all rounds: the response time under an open load, else the
             service time.
         latency_ms_ci: Their intervals.
-        latency_ci_from: What the intervals rest on: `rounds` or `samples` (one round only).
-        target_use: What the target spent.
-        driver_use: What the driver spent.
+        latency_ci_from: What the intervals are computed from: `rounds` or `samples` (one round
+            only).
+        target_use: The target's resource use.
+        driver_use: The driver's resource use.
         steps: By step of the flow.
         per_round: The single rounds.
         response_ms: From due to done.
@@ -352,12 +353,12 @@ class Figures:
             flows were under way.
         offered_rps: Open loads: requests due per second, refused and unsent ones included; of a
             fan-out the publications.
-        stages: Steps and ramps: the single stretches, in time order.
+        stages: Steps and ramps: the stages, in time order.
         knee_rps: Steps and ramps: the highest rate up to which the target kept up with every stage;
-            0 if not even with the slowest, None if with all: then its limit lies beyond. Always
-            below the rate of a stage that it did not keep up with, however often that rate comes.
-            Of a fan-out in publications per second.
-        database_use: What the database did for it.
+            0 if not even with the slowest, None if with all: its limit is higher. Always below the
+            rate of a stage that it did not keep up with, even if that rate is repeated. Of a
+            fan-out in publications per second.
+        database_use: The database's counters for the target.
         over_time: The window of its first round, in at most 60 stretches.
         workers: Of a distributed driver.
         fan_out: Under a fan-out load; its requests are deliveries.

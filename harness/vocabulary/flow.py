@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class WrongAnswer(Exception):  # noqa: N818 - it names what happened to the sample, not a failure of ours
-    """The response came, but is not the answer that the flow must get."""
+    """The response is not the answer that the flow expects."""
 
 
 class Request(NamedTuple):
@@ -50,7 +50,7 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Opens the connection on which events come, and waits until the target has greeted it.
+    """Opens the connection for events, and waits for the target's greeting.
 
     Attributes:
         step: Name under which the sample is recorded.
@@ -61,9 +61,9 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Waits for one event; one that has come since the flow began will do.
+    """Waits for one event; one received since the flow began counts.
 
-    Its sample counts from the moment at which the flow's last request was sent.
+    Its sample counts from when the flow's last request was sent.
 
     Attributes:
         event: Its name.
@@ -78,11 +78,11 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a target has told on a connection for events.
+    """An event received from a target.
 
     Attributes:
         name: Of the event, as documented.
-        data: What it is about.
+        data: Its fields.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Event:
 
 
 class Response(Protocol):
-    """What a flow may look at: httpx's response satisfies it, and so does a fake."""
+    """What a flow may read of a response; httpx's response satisfies it, and so does a fake."""
 
     @property
     def status_code(self) -> int:
@@ -111,7 +111,7 @@ class VirtualUser:
     Attributes:
         number: 0-based and unique within a round; user `number` owns the account `number + 1`.
         token: The bearer token of that account.
-        random: Seeded by run, round and number: the same plan asks the same questions.
+        random: Seeded by run, round and number: the same plan makes the same requests.
     """
 
     number: int
@@ -124,7 +124,7 @@ class VirtualUser:
         return self.number + 1
 
     def unique_id(self) -> str:
-        """Return an identifier that no other user or round makes (a version 4 UUID)."""
+        """Return an identifier unique across users and rounds (a version 4 UUID)."""
         return str(UUID(int=self.random.getrandbits(128), version=4))
 
 
@@ -132,13 +132,13 @@ Flow = Callable[[VirtualUser], Generator[Request, Response, None]]
 """Free of I/O: every driver can step it."""
 
 ClientJourney = Callable[["AsyncClient", VirtualUser], Coroutine[Any, Any, None]]
-"""An ordinary function with an httpx client, for code that exists already. Only the httpx driver
-can drive it; what it costs the driver is httpx's own price."""
+"""A coroutine function with an httpx client, for existing code. Only the httpx driver can drive it,
+at httpx's cost per request."""
 
 
 EventFlow = Callable[[VirtualUser], Generator[Request | Connect | Listen, Any, None]]
-"""A flow that hears events as well: it is sent a response for a request, and an `Event` for what it
-listens to. Only the websocket driver can drive it."""
+"""A flow that also receives events: it gets a response for each request, and an `Event` for each
+`Listen`. Only the websocket driver can drive it."""
 
 
 def is_client_journey(flow: Flow | ClientJourney | EventFlow) -> TypeIs[ClientJourney]:

@@ -1,4 +1,4 @@
-"""What a driver process is told, and what it says when it is done."""
+"""The job of a driver process, and its report."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class Timeouts:
 
     @property
     def check_interval_s(self) -> float:
-        """Seconds between looks for what is overdue, which costs as much as there are users.
+        """Seconds between checks for overdue requests.
 
-        Often enough to be a few percent late.
+        A check costs CPU for every user; this is often enough to be a few percent late.
         """
         return max(0.005, min(self.first_byte_s / 20, self.response_s / 20, 0.5))
 
 
 @dataclass(frozen=True, slots=True)
 class LocustfilePart:
-    """What a driver must know of a locustfile that takes the place of a flow.
+    """A driver's job for a locustfile in place of a flow.
 
     Attributes:
-        choice: Which locustfile, and what of it.
+        choice: Which locustfile, and its options.
         web_port: Port on 127.0.0.1 for Locust's live page; None for none.
-        is_last: Whether workers of other machines may go after the round.
+        is_last: Whether workers on other machines may disconnect after the round.
     """
 
     choice: LocustfileChoice
@@ -61,7 +61,7 @@ class LoadJob:
         samples: File for the samples (Parquet).
         report: File for the driver's report (JSON).
         timeouts: After how long a request counts as failed.
-        locustfile: What takes the place of the flow; None where a flow is driven.
+        locustfile: Replaces the flow; None where a flow is driven.
     """
 
     scenario: str
@@ -82,8 +82,8 @@ class Workers:
 
     Attributes:
         count: How many.
-        listen: Where those of other machines find their master, as `host:port`; empty when the
-            driver starts them itself, on this machine.
+        listen: Where workers on other machines connect, as `host:port`; empty when the driver
+            starts its workers itself, on this machine.
     """
 
     count: int
@@ -92,26 +92,26 @@ class Workers:
 
 ClockKind: TypeAlias = Literal["shared", "aligned", "durations"]
 """Whose clock the times of a worker's samples are from: the master's own, because both run on one
-machine; the worker's, moved by the offset that was measured; or the worker's, of which only
-durations mean something: its window is laid over the master's."""
+machine; the worker's, shifted by the measured offset; or the worker's own, of which only durations
+are valid: its window is aligned with the master's."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What is known of one worker of a distributed driver in one round.
+    """One worker of a distributed driver in one round.
 
     Attributes:
         name: Its host and process.
         samples: Those it has delivered.
-        clock: How its times came into the master's clock.
+        clock: How its times were converted to the master's clock.
         offset_ms: The worker's clock less the master's, as measured; None if it was not.
         uncertainty_ms: Upper bound of the clock-offset error; None if it was not measured.
-        cpu_fraction: CPU seconds it used per second of its window; None when it did not say.
+        cpu_fraction: CPU seconds it used per second of its window; None when it was not reported.
         waited_fraction: Seconds per second of it in which it was ready to run and another process
-            had its processor; None when it did not say.
+            had its processor; None when it was not reported.
         loop_lag_ms_p99: 99th percentile of the lateness of a 5 ms timer in its window; None when
             it was not reported.
-        lost: Why it did not deliver all: it ended, or fell silent; empty if it did.
+        lost: Why it did not deliver all: it ended, or stopped responding; empty if it did.
     """
 
     name: str
@@ -127,7 +127,7 @@ class WorkerReport:
 
 @dataclass(frozen=True, slots=True)
 class EmitterCounts:
-    """What the target says of its emitter: totals since its start.
+    """The target's own emitter counts: totals since its start.
 
     Attributes:
         clients: Clients connected now.
@@ -146,7 +146,7 @@ class EmitterCounts:
 
 @dataclass(frozen=True, slots=True)
 class FanOutReport:
-    """What a driver saw of a round under a fan-out load, beside its samples.
+    """The driver's counts for a round under a fan-out load, beside its samples.
 
     Attributes:
         published: Publications that were acknowledged and due in the window.
@@ -169,25 +169,24 @@ class FanOutReport:
 
 @dataclass(frozen=True, slots=True)
 class DriverReport:
-    """What the driver process observed of itself in one round.
+    """The driver process's report on itself in one round.
 
     Attributes:
         window_start_ns: Start of the measured window (burst: the common due moment), monotonic.
         window_end_ns: Its end (burst: the last answer).
         requests: Samples written, those outside the window included.
-        unsent: Arrivals of an open load that were due within the window but, the driver being
-            late, not taken up when it ended.
+        unsent: Arrivals of an open load that were due within the window but, the driver being late,
+            not started when it ended.
         cpu_s: CPU seconds the driver used within the window.
         waited_s: Seconds within the window in which its event loop was ready to run and another
-            process had the processor; None where the system does not tell.
+            process had the processor; None where the system does not report it.
         loop_lag_ms_p99: 99th percentile of the lateness of a 5 ms timer on its event loop.
         loop_lag_ms_max: The largest one.
         error_examples: By error kind, the first few messages.
         task_exceptions: Times that a task of a locustfile raised an exception; none of its requests
             need have failed.
-        workers: Of a distributed driver; what the driver spent is then the most that any of them
-            did.
-        ended_early: Why a locustfile ended before its time; empty if it did not.
+        workers: Of a distributed driver; the driver's resource use is then the highest of theirs.
+        ended_early: Why a locustfile's test ended early; empty if it did not.
         fan_out: Under a fan-out load.
     """
 

@@ -1,4 +1,4 @@
-"""The loads that there are: what plans name, and what the rest is given."""
+"""All load models, as plans name them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.loads.population import Population
 
 Arriving: TypeAlias = Open | Steps | Ramp
-"""The open loads: flows arrive by a schedule, whatever the target does."""
+"""The open loads: flows arrive on a schedule, independent of the target."""
 
 FlowLoad: TypeAlias = Burst | Closed | Arriving
 """How the flows of a plan arrive."""

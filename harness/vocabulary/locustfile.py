@@ -1,4 +1,4 @@
-"""Which part of a locustfile is run, against what, and what a look at it found."""
+"""A locustfile and its options, and the result of inspecting it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LocustfileChoice:
-    """A locustfile and what the user has said beside it.
+    """A locustfile and the user's options for it.
 
     Attributes:
         path: Of the file.
-        host: The URL of the target, in place of that of each class of users; None leaves theirs.
+        host: The URL of the target, instead of each user class's own; None keeps those.
         user_classes: Names of the classes to be run; empty means all.
         tags: Only tasks with one of these; empty means all.
         exclude_tags: Tasks with one of these are left out.
@@ -34,14 +34,14 @@ class LocustfileChoice:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a look at a locustfile found, before anything is measured.
+    """The result of inspecting a locustfile before the run.
 
     Attributes:
         problem: Why it cannot be run, for the user; empty if it can.
         user_classes: Names of the classes of users that will be run.
         hosts: Where they send their requests, each once.
         shape: Name of its LoadTestShape; None when it has none.
-        shape_takes_options: Whether the shape asks for the number of users and the like.
+        shape_takes_options: Whether the shape takes the number of users and similar options.
     """
 
     problem: str = ""

@@ -11,7 +11,7 @@ from loopmark.harness.vocabulary.figures import Figures, Interval, RoundResult
 from loopmark.harness.vocabulary.loads.model import DELIVERY, Traits
 
 Value: TypeAlias = str | int | float | None
-"""None where there is too little to tell, or nothing was sampled."""
+"""None where there are too few samples, or nothing was sampled."""
 
 Form: TypeAlias = Literal[
     "count",
@@ -46,7 +46,7 @@ class Metric:
         better: Which direction is better; empty where neither is.
         form: How it is printed.
         whole: What a `part` or a `reach` is a share of.
-        heading: At the head of a column; empty for what only data formats show.
+        heading: The column's heading; empty for metrics that only data formats show.
         short: The same where there is little room.
         subject: What it is, in a sentence.
         ratio: The sentence about a ratio of two of them.
@@ -127,7 +127,7 @@ def _phase(of: str, what: str, **more: Any) -> tuple[Metric, ...]:  # noqa: ANN4
 
 
 def _of_fan_out(name: str, heading: str = "", form: Form = "count", of: str = "") -> Metric:
-    """What only a fan-out has."""
+    """Whether the load is a fan-out."""
     value = attrgetter(of or name)
     return Metric(
         key=f"fan_out_{name}",
@@ -318,7 +318,7 @@ def _within(share: str, percent: int, **changed: Any) -> Metric:  # noqa: ANN401
 
 
 def _at_one_rate(traits: Traits) -> bool:
-    """Of all its rates together a few figures are enough."""
+    """A load with stages shows only these figures of all its rates together."""
     return not traits.is_staged
 
 

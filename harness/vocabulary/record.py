@@ -1,4 +1,4 @@
-"""What is kept of a run and of each of its rounds, beside the samples."""
+"""The records of a run and of each of its rounds, beside the samples."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from loopmark.harness.vocabulary.target import Target
 from loopmark.harness.vocabulary.thresholds import Thresholds
 
 SCHEMA_VERSION = 3
-"""Of a run folder: its run.json and results.json say it, the round records go with them.
+"""The version of a run folder: in run.json and results.json, and valid for the round records.
 
-Version 1: the first, without what is known of scenarios and targets and without thresholds.
-Version 2: the driver `native` was called `httpx`, but with an httpx client it is still `httpx`.
+Version 1: the first, without scenarios, targets and thresholds. Version 2: the driver `native` was
+called `httpx`, but with an httpx client it is still `httpx`.
 """
 
 RoundState = Literal["measured", "worker-lost", "target-died", "driver-died", "interrupted"]
-"""How a round ended. `worker-lost`: to its end, but a worker of the driver ended or fell silent;
-what it had delivered is kept."""
+"""How a round ended. `worker-lost`: to its end, but a worker of the driver ended or stopped
+responding; its samples until then are kept."""
 
 RAN_TO_THEIR_END: frozenset[RoundState] = frozenset({"measured", "worker-lost"})
-"""Of these rounds there must be samples and a window, whether they are valid or not."""
+"""Rounds in these states must have samples and a window, whether valid or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetReading:
-    """One look at the target from outside; sums over its process and that process's children.
+    """One reading of the target from outside: sums over its process and that process's children.
 
     Attributes:
         at_ns: When (CLOCK_MONOTONIC).
         cpu_ns: CPU time used since its start.
         rss_bytes: Resident memory.
         threads: Number of threads.
-        sockets: Open sockets, those it listens on included.
+        sockets: Open sockets, listening ones included.
         context_switches: Of all its threads since their start, voluntary or not.
-        files: Open descriptors that are no sockets.
+        files: Open descriptors that are not sockets.
     """
 
     at_ns: int
@@ -51,22 +51,22 @@ class TargetReading:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseReading:
-    """One look at PostgreSQL's own counters for the database that the targets use.
+    """One reading of PostgreSQL's own counters for the targets' database.
 
     Attributes:
         at_ns: When (CLOCK_MONOTONIC).
         connections: Connections that the target holds; those of other targets, of the harness and
-            of strangers are left out, here and in the next three.
+            of other clients are excluded, here and in the next three.
         active: Those that execute a statement.
         idle_in_transaction: Those that hold a transaction open and wait for their client.
         waiting: Those that wait for a lock.
-        commits: Transactions committed in this database, by whomever; a session adds its own at
+        commits: Transactions committed in this database by any client; a session adds its own at
             most once a second (PGSTAT_MIN_INTERVAL in PostgreSQL's pgstat.c).
         rollbacks: Transactions rolled back in this database, with the same delay.
         blocks_read: Blocks read from disk or the system's cache, with the same delay.
         blocks_hit: Blocks found in PostgreSQL's buffers, with the same delay.
-        cpu_ns: CPU time of all processes of the server since the first reading, the one that serves
-            the monitor left out; None where they cannot be seen from here.
+        cpu_ns: CPU time of all processes of the server since the first reading, without the one
+            that serves the monitor; None where they cannot be read from here.
     """
 
     at_ns: int
@@ -99,7 +99,7 @@ class RoundRecord:
         block: 0-based number of the block in which it was measured: rounds of one block are pairs.
         state: Whether it was measured to its end.
         wall_s: Seconds that the driver took for it, connecting and warming up included.
-        driver: What the driver says of itself; None when it did not get that far.
+        driver: The driver's report on itself; None when it ended before that.
         target: Readings of the target, in time order.
         database: Readings of the database, in time order.
         loop_lag: (monotonic ns, lag in ns) pairs from the target's event loop; empty when the
@@ -121,7 +121,7 @@ class RoundRecord:
 
     @property
     def has_figures(self) -> bool:
-        """Whether its driver has told of a window: also one that was interrupted may have."""
+        """Whether its driver reported a window; an interrupted one may have, too."""
         return self.driver is not None and self.state in {*RAN_TO_THEIR_END, "interrupted"}
 
 
@@ -183,18 +183,16 @@ class RunRecord:
         planned_s: Seconds of measuring that the plan provides for.
         wall_s: Seconds the run took; None while it runs.
         interrupted: Whether it was ended before its plan was done.
-        machine: Where it ran.
-        database: The server behind the targets; None when there is none of ours.
-        pinning: Who ran on which processors.
+        machine: Where it ran. database: The server behind the targets; None when Loopmark has none.
+        pinning: Which processes ran on which processors.
         cells: What was planned.
-        round_states: By cell name: how each round ended that was begun; brought up to date after
-            every round.
+        round_states: By cell name: how each started round ended; updated after every round.
         scenarios: Scenarios of the cells.
         targets: Targets of the cells.
         thresholds: By which the cells are judged.
-        documented: The timing table that our own variants are held against; empty where there are
-            none of them.
-        workers: Workers that were asked for; 0 when the driver was not distributed.
+        documented: The timing table that our own variants are compared with; empty without any of
+            them.
+        workers: Workers requested; 0 when the driver was not distributed.
     """
 
     schema_version: int
@@ -221,18 +219,18 @@ class RunRecord:
 
     @property
     def locustfiles(self) -> tuple[LocustfileFacts, ...]:
-        """Of the scenarios that are one."""
+        """The locustfiles among the scenarios."""
         return tuple(one.locustfile for one in self.scenarios if one.locustfile is not None)
 
     @property
     def has_launched(self) -> bool:
-        """Whether it started a target, and so watched it."""
+        """Whether it started, and thus monitored, a target."""
         return any(target.is_launched for target in self.targets)
 
     def audits_of(self, cell: Cell) -> tuple[Audit, ...]:
         """What is counted in the database around each round of a cell.
 
-        Nothing for a target that is not ours: its database is not known.
+        Nothing for a target that is not ours: its database is unknown.
         """
         if not all(target.is_ours for target in self.targets if target.name == cell.target):
             return ()

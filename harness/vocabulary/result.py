@@ -17,16 +17,16 @@ from loopmark.harness.vocabulary.record import RunRecord
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """What stands in the place of the figures of an invalid cell."""
+    """Replaces the figures of an invalid cell."""
 
     validity: Validity
 
 
 @dataclass(frozen=True, slots=True)
 class CellResult:
-    """One cell: what was measured in it, and whether it is valid.
+    """One cell: its figures, and whether it is valid.
 
-    On disk the figures stand beside the other fields.
+    On disk the figures are beside the other fields.
 
     Attributes:
         name: The cell's name.
@@ -35,13 +35,13 @@ class CellResult:
         driver: Its driver.
         load: Its load.
         rounds: Rounds that were measured to their end.
-        error_kinds: By kind, how many requests failed in all: also those outside of the windows,
-            which speak against the cell as well.
+        error_kinds: By kind, how many requests failed in all, including those outside of the
+            windows, which also make the cell invalid.
         error_examples: By kind, the first few messages.
         audits: Of the scenario.
         validity: Whether the figures count.
-        unjudged: The figures. Read them through `figures` or `figures_despite`; only what makes or
-            stores results handles them without their validity.
+        unjudged: The figures. Read them through `figures` or `figures_despite`; only code that
+            makes or stores results uses them without their validity.
         stderr_tail: Last lines of a process that died.
     """
 
@@ -60,11 +60,11 @@ class CellResult:
 
     @property
     def figures(self) -> Figures | Invalid:
-        """The figures of a valid cell; there is no number in what another one gives."""
+        """The figures of a valid cell; of an invalid one, a value without numbers."""
         return self.unjudged if self.validity.is_valid else Invalid(self.validity)
 
     def figures_despite(self, validity: Validity) -> Figures:
-        """The figures, for one who has met the validity and shows it beside them.
+        """The figures, for code that shows the cell's validity beside them.
 
         Raises:
             ValueError: It is another cell's validity.
@@ -94,7 +94,7 @@ _FIGURES = tuple(field.name for field in dataclass_fields(Figures))
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
-    """Everything that a report or a gate needs to know of a run."""
+    """Everything that a report or a gate needs of a run."""
 
     schema_version: int
     run: RunRecord

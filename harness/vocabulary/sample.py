@@ -1,4 +1,4 @@
-"""A sample, one request or what else is timed: its columns, kinds of errors, names of steps."""
+"""A sample, one request or another timed step: its columns, kinds of errors, names of steps."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 ColumnType: TypeAlias = Literal["int16", "int32", "int64", "time", "label"]
-"""A time: 64 bits, in ns of CLOCK_MONOTONIC, 0 for what did not happen. A label: one of few texts,
-stored as a dictionary."""
+"""A time: 64 bits, in ns of CLOCK_MONOTONIC, 0 for a time that does not apply. A label: one of few
+texts, stored as a dictionary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ COLUMNS = (
     Column("bytes", "int64", is_summarised=False),
     Column("error", "label"),
 )
-"""What is stored: the number of the round, the same in all rows of a file, and a `Sample`."""
+"""The stored columns: the number of the round, the same in all rows of a file, and a `Sample`."""
 
 TIMES = tuple(column.name for column in COLUMNS if column.type == "time")
 LABELS = tuple(column.name for column in COLUMNS if column.type == "label")
 SUMMARISED = tuple(column.name for column in COLUMNS if column.is_summarised)
 
 Sample: TypeAlias = tuple[int, str, int, int, int, int, int, int, int, str]
-"""The values of `COLUMNS` without the round: made by `sample`, and not looked into."""
+"""The values of `COLUMNS` without the round: made by `sample`, and opaque to other code."""
 
 
 def sample(  # noqa: PLR0913, PLR0917 - the columns
@@ -62,17 +62,17 @@ def sample(  # noqa: PLR0913, PLR0917 - the columns
 ) -> Sample:
     """Make a sample.
 
-    A function, for it is called for every request: a class would cost the driver twice as much.
+    A function because it is called for every request: a class would cost the driver twice as much.
 
     Args:
         user: Number of the virtual user.
-        step: What was asked.
+        step: Name of the step.
         due_ns: When it should have been sent.
-        sent_ns: When the driver took it up: it wrote on an open connection, or began to connect;
-            0 if it did not get that far before it was done.
-        done_ns: When the last of the answer was read, or it was clear that there is none.
-        connected_ns: When a new connection was there; 0 on one that was open.
-        first_byte_ns: When the first byte of the answer came.
+        sent_ns: When the driver started it: by writing on an open connection, or by starting to
+            connect; 0 if it was done before that.
+        done_ns: When the last byte of the answer was read, or it was clear that none would arrive.
+        connected_ns: When a new connection was established; 0 on one that was already open.
+        first_byte_ns: When the first byte of the answer was read.
         status: The HTTP status code; 0 without an answer.
         body_bytes: Size of the answer's body.
         error: An `ErrorKind`; empty for the right answer.
@@ -103,43 +103,44 @@ class ErrorKind:
     WRONG_ANSWER = "wrong-answer"
     ABANDONED = "abandoned"
     FAILED = "failed"
-    """What a client of a locustfile's own reported as a failure, and is none of the others."""
+    """A failure reported by a locustfile's own client that is none of the others."""
 
     REFUSED = "refused"
-    """An open load's arrival that found `max_in_flight` flows under way: it was never sent."""
+    """An arrival of an open load that found `max_in_flight` flows in flight: never sent."""
 
     LOCUSTFILE = "locustfile"
-    """Of no sample: an exception in a task, and what else a locustfile does beside its requests."""
+    """Without a sample: an exception in a task, or another failure of a locustfile outside its
+    requests."""
 
     MISSING = "missing"
-    """A publication that a client which reads did not hear."""
+    """A publication that an active client did not receive."""
 
     DUPLICATE = "duplicate"
-    """One that it had heard before."""
+    """One that the client had received before."""
 
     OUT_OF_ORDER = "out-of-order"
-    """One that it heard after another, which was sent only when this one had been acknowledged."""
+    """One that the client received after another, which was sent only once this one had been
+    acknowledged."""
 
     WRONG = frozenset({WRONG_STATUS, WRONG_ANSWER})
-    """The target answered, but not what it must."""
+    """The target answered, but not as expected."""
 
     MISDELIVERED = frozenset({DUPLICATE, OUT_OF_ORDER})
-    """The client heard the publication, but not as it must at any rate."""
+    """The client received the publication, but more than once or out of order."""
 
 
 ARRIVAL_STEP = "arrival"
-"""The step of a refused arrival: its flow was never begun."""
+"""The step of a refused arrival: its flow never started."""
 
 DELIVERY_STEP = "deliver"
-"""The step of a sample that is one publication heard, or missed, by one client that reads.
+"""The step of a delivery: one publication received, or missed, by one active client.
 
-`due`: when the publication should have been sent. `sent`: when the target emitted the event, by its
-own word and the machine's one clock; for one that was missed, `due`. `done`: when the client heard
-it."""
+`due`: when the publication should have been sent. `sent`: when the target emitted the event, as it
+reports by the machine's one clock; `due` if it was missed. `done`: when the client received it."""
 
 SLOW_DELIVERY_STEP = "deliver-slow"
 """The step of a sample that is one event received by a slow client; an event it misses leaves no
 sample."""
 
 CONNECT_STEP = "connect"
-"""The step of a sample that is one connection for events, until the target has greeted it."""
+"""The step of a connection for events, until the target's greeting."""

@@ -1,4 +1,4 @@
-"""A scenario: a flow, the answer it must get and the audit after it."""
+"""A scenario: a flow, its expected answers and the audit after it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class EventEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Rows that must be there, or gone, after what the target has acknowledged.
+    """Rows that must exist, or be gone, after the acknowledged writes.
 
     Attributes:
         what: What is counted, for the report.
@@ -53,10 +53,10 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One request that makes the target tell every client something.
+    """One request that makes the target send an event to every client.
 
     Attributes:
-        key: By which the event is recognised.
+        key: The key by which clients recognise the event.
         request: What to send.
     """
 
@@ -70,11 +70,11 @@ class Broadcast:
 
     Attributes:
         publish: Makes the next publication of a user.
-        event: Name of the event that every client hears then.
+        event: Name of the event that every client then receives.
         key: The field of its data that holds the publication's key.
         emitted_ns: The field that says when the target emitted it (CLOCK_MONOTONIC).
-        counts: Path at which the target tells what its emitter has done, as `EmitterCounts`.
-        meanwhile: What those users do who only ask.
+        counts: Path at which the target reports its emitter's counts, as `EmitterCounts`.
+        meanwhile: What HTTP users do.
     """
 
     publish: Callable[[VirtualUser], Publication]
@@ -87,12 +87,12 @@ class Broadcast:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A place of a scenario in a series that differs by one number; a report shows them as one.
+    """The place of a scenario in a series; a report shows a series as one section.
 
     Attributes:
         series: Name of the series.
-        title: Of the series, for the report.
-        of: What differs, for the axis.
+        title: Title of the series, for the report.
+        of: Name of the number, for the axis.
         at: The number in this scenario.
     """
 
@@ -108,7 +108,7 @@ class LocustfileFacts:
 
     Attributes:
         name: The file's name.
-        text: What it says, kept with the run.
+        text: Its text, kept with the run.
         user_classes: Names of its classes of users.
         shape: Name of its LoadTestShape; None when it has none.
     """
@@ -121,14 +121,14 @@ class LocustfileFacts:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioFacts:
-    """What is kept of a scenario with a run, so that it can be analysed without the scenario.
+    """What a run keeps of a scenario, so that it can be analysed without the scenario.
 
     Attributes:
         name: As in the names of cells.
         title: What is asked, in a few words.
         description: What a virtual user does and what it shows.
         sweep: Its place in a series; None outside of any.
-        events: Whether its users hear events: when each came is what it is about.
+        events: Whether its users receive events, whose times are the main figures.
         audits: What is counted in the database against the acknowledged writes.
         locustfile: What takes the place of a flow; None where there is a flow.
     """
@@ -151,19 +151,20 @@ class ScenarioFacts:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A question to a target.
+    """What is measured of a target.
 
     Attributes:
         name: As in plans and in the names of cells.
         title: For the report: what is asked, in a few words.
         description: For readers of the report: what a virtual user does and what it shows.
-        flow: What one virtual user does; it checks the answers itself. A generator of requests,
-            one that hears events as well, or a coroutine function with an httpx client.
+        flow: What one virtual user does; it checks the answers itself. A generator of requests, one
+            that also receives events, or a coroutine function with an httpx client.
         warm: Request that opens each user's connection before the round; a cheap one.
         audits: What is counted in the database against the acknowledged writes.
-        events: Where users hear events; None if they do not.
-        connects: Whether the flow opens that connection itself; else it is open from the start.
-        broadcast: What fan-out loads publish; None where they make no sense.
+        events: Where users receive events; None if they do not.
+        connects: Whether the flow opens that connection itself; otherwise it is open from the
+            start.
+        broadcast: What fan-out loads publish; None where they do not apply.
         sweep: Its place in a series; None outside of any.
     """
 
@@ -192,5 +193,5 @@ class Scenario:
 
 
 def is_plain_flow(flow: Flow | ClientJourney | EventFlow, scenario: Scenario) -> TypeIs[Flow]:
-    """Whether a scenario's flow asks for answers alone, so that any driver can step it."""
+    """Whether a scenario's flow only makes requests, so that any driver of requests can step it."""
     return scenario.events is None and not is_client_journey(flow)

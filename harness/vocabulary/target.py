@@ -17,20 +17,20 @@ WAYS: tuple[Way, ...] = ("variant", "asgi", "command", "url")
 class Target:
     """An application under test. One of the four ways says how it is reached.
 
-    With none of them it is known to the users of a locustfile alone.
+    With none of them only the users of a locustfile know it.
 
     Attributes:
         name: As in plans and in the names of cells.
         variant: One of our own implementations of the documented contract, by name: it gets a
-            database, files and accounts, and tells how late its event loop is.
+            database, files and accounts, and reports its event-loop lag.
         asgi: An application as `package.module:app`, served by uvicorn.
         command: What starts it; `{port}` stands for the port to listen on, here and in the
             environment.
-        url: Where it runs already: it is neither started nor watched.
-        environment: What it is told beside the present environment.
-        folder: Where it is started; empty for the present one.
-        ready: Path that answers 200 when it is ready; empty when it is enough that its port
-            answers.
+        url: Where it already runs: it is neither started nor monitored.
+        environment: Environment variables added to the present ones.
+        folder: The folder in which it is started; empty for the present one.
+        ready: Path that answers 200 when it is ready; empty when it is enough that its port accepts
+            connections.
         description: What a reader of the report must know of it.
         prepared_by: Module that makes the tables and files which one of our own variants needs.
     """
@@ -50,7 +50,7 @@ class Target:
 
     @property
     def is_launched(self) -> bool:
-        """Whether it is started, watched and ended by the run."""
+        """Whether the run starts, monitors and ends it."""
         return bool(self.variant or self.asgi or self.command)
 
     @property
@@ -66,5 +66,5 @@ class Target:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it keeps the documented contract, and so needs its database and accounts."""
+        """Whether it serves the documented contract, and so needs its database and accounts."""
         return bool(self.variant)

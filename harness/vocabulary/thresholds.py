@@ -9,11 +9,11 @@ from loopmark.harness.vocabulary.loads.model import Series
 
 @dataclass(frozen=True, slots=True)
 class Materiality:
-    """How large a change must be to count.
+    """The smallest change that counts.
 
     Attributes:
         level: Factor between both sides of a cut.
-        whole: Factor between the whole window, which is what is reported, and what the cut leaves.
+        whole: Factor between the whole window, which is reported, and the part that the cut leaves.
     """
 
     level: float
@@ -22,54 +22,54 @@ class Materiality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """Those in force; the defaults are the ones that Loopmark ships.
+    """All thresholds; the defaults are those that Loopmark ships.
 
     Attributes:
-        max_driver_cpu: A single-threaded driver that is busier than this answers late itself:
+        max_driver_cpu: A single-threaded driver that is busier than this adds latency itself:
             queueing grows as 1 / (1 - utilisation).
-        max_waited_share: Of the time in which the driver was ready to run, it may have been not
-            scheduled for this share. With a processor of its own it is for 0 to 13%, beside a busy
-            loop for 18 to 71% (`make bench-starved`).
-        waited_allowance: Whatever that share, this part of the window is allowed.
-        max_burst_waited: In a burst all the waiting together makes the time to the last response
-            longer by at most this share of it: less than its rounds scatter, however little the
-            driver had to do.
-        lag_allowance_ms: The driver's loop lag, and its lateness, may always be the few
-            milliseconds that a scheduler takes.
-        max_lag_share: And this share of the latency, to which they add. What a fan-out delivers
-            comes in bulk, and the lag with it: it falls on what is read last, so there the tail is
-            held against the tail.
+        max_waited_share: Share of the time in which the driver was ready to run that it may not
+            have been scheduled. With a processor of its own the share is 0 to 13%, beside a busy
+            loop 18 to 71% (`make bench-starved`).
+        waited_allowance: This part of the window is always allowed.
+        max_burst_waited: In a burst, the wait for the processor extends the time to the last
+            response by at most this share, which is less than the scatter of the rounds, however
+            little the driver had to do.
+        lag_allowance_ms: The driver's loop lag, and its lateness, may always be a few milliseconds,
+            which a scheduler takes.
+        max_lag_share: Plus this share of the latency, to which they add. Deliveries of a fan-out
+            arrive in bulk and cause lag for those read last, so there it is a share of the tail
+            latency.
         spread_allowance_ms: In a burst, the last request may be sent this late.
-        max_spread_share: And this share of the makespan later.
+        max_spread_share: Plus this share of the makespan.
         min_send_rate: Of the requests that an open load makes due, the driver must send this share
-            within the window: a rate that was not offered says nothing of the target.
+            within the window: a rate that was not offered says nothing about the target.
         schedule_sigmas: Poisson arrivals scatter by the square root of their number.
-        max_little_deviation: Users, or requests in flight, as throughput x latency, against those
-            there were: what is missing was kept by the driver, or a queue grew through the window.
+        max_little_deviation: Deviation of throughput x latency from the users or requests in
+            flight: a difference was lost in the driver, or a queue grew through the window.
         material_answers: For answers per bin: neither may one part of the window be a quarter above
             the rest, nor may that move the figure of the whole window by a tenth.
         material_responses: For mean response times of an open load: near saturation those of a
-            steady queue wander to twice their mean, while those of a growing one triple from one
+            steady queue drift to twice their mean, while those of a growing one triple from one
             half of the window to the other.
-        min_answers: Fewer cannot carry a median: N (1 - p) >= 10.
+        min_answers: Fewer do not support a median: N (1 - p) >= 10.
         min_kept_share: A target keeps up with a stage of steps or of a ramp when this share of what
             was due in it was answered right and in time. Not all: a stage of a few hundred requests
-            has its outliers, and where a target saturates the share falls by tens of per cent from
-            one stage to the next.
-        knee_slowdown: In time means: within so many times the 99th percentile of the slowest stage.
-            A queue at 80% use is five times as slow as an empty one; beyond that latency grows
-            without bound.
-        knee_allowance_ms: What a scheduler takes, where the target answers in a fraction of a
+            has outliers, and when a target saturates the share falls by tens of per cent from one
+            stage to the next.
+        knee_slowdown: In time means within this multiple of the 99th percentile of the slowest
+            stage. A queue at 80% utilisation is five times as slow as an empty one; beyond that
+            latency grows without bound.
+        knee_allowance_ms: Added for the scheduler, where the target answers in a fraction of a
             millisecond.
-        max_yardstick_growth: The slowest stage is the yardstick, so it must hold its own level. It
-            is overloaded itself if the median response of its second half is over so many times
-            that of its first.
-        max_yardstick_slope: Or if response times rise by so many seconds per second: then a tenth
+        max_yardstick_growth: The slowest stage is the baseline, so it must be steady. It is
+            overloaded itself if the median response time of its second half is over this multiple
+            of that of its first.
+        max_yardstick_slope: Or if response times rise by this many seconds per second: then a tenth
             more is offered than is served.
-        in_time_ms: A fan-out keeps up with a stage when every delivery due in it came, and nearly
-            all of them within this time from the moment the publication was due: up to a tenth of a
-            second what one sees seems to happen at once (Miller, 1968).
-        in_time_share: So many of them. A count of what was in time, because it needs no thousand
+        in_time_ms: A target keeps up with a stage of a fan-out when every delivery due in it
+            arrived, and nearly all of them within this time from when the publication was due: up
+            to a tenth of a second seems immediate (Miller, 1968).
+        in_time_share: This share of them. A share, because a 99th percentile would need a thousand
             samples.
     """
 
@@ -96,7 +96,7 @@ class Thresholds:
     in_time_share: float = 0.99
 
     def materiality(self, of: Series | None) -> Materiality:
-        """How large a change of what must hold its level must be to count."""
+        """The smallest change that makes the series unsteady."""
         return self.material_responses if of == "responses" else self.material_answers
 
 

@@ -1,1 +1,1 @@
-"""The load models, one file each: what a plan says, and what the rest asks of them."""
+"""The load models, one file each: their fields in a plan, and their traits."""

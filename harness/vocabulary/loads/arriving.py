@@ -1,4 +1,4 @@
-"""The open loads: flows arrive by a schedule, whatever the target does."""
+"""The open loads: flows arrive on a schedule, independent of the target."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from loopmark.harness.vocabulary.loads.scheduled import Scheduled
 DEFAULT_MAX_IN_FLIGHT = 256
 
 RAMP_STAGES = 10
-"""Into so many equal stretches a ramp is cut: few enough that each holds a tenth of the samples."""
+"""Number of equal stages of a ramp: few enough that each holds a tenth of the samples."""
 
 
 class ArrivingLoad(Scheduled):
@@ -63,7 +63,7 @@ class ArrivingLoad(Scheduled):
 
     @property
     def _over(self) -> str:
-        """Template for in how many steps, or how fast, the rate rises."""
+        """Template for the number of steps, or how fast the rate rises."""
         return ""
 
     @property
@@ -73,7 +73,7 @@ class ArrivingLoad(Scheduled):
 
     @property
     def accounts(self) -> None:
-        """Flows take turns over all accounts that exist."""
+        """Flows rotate over all accounts that exist."""
         return
 
     @property
@@ -89,7 +89,7 @@ class ArrivingLoad(Scheduled):
 
 @dataclass(frozen=True, slots=True)
 class Open(ArrivingLoad):
-    """Flows that arrive at a constant rate, whatever the target does.
+    """Flows that arrive at a constant rate, independent of the target.
 
     Attributes:
         rate: Arrivals per second.

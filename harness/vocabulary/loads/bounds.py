@@ -1,4 +1,4 @@
-"""What the numbers of a load may be."""
+"""The allowed ranges of a load's numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_STEPS = 100
 MAX_ROUNDS = 1000
 Concurrency: TypeAlias = Annotated[int, Gt(0), Le(MAX_CONCURRENCY)]
 Few: TypeAlias = Annotated[int, Ge(0), Le(MAX_CONCURRENCY)]
-"""Clients or users of a kind that there need not be."""
+"""Number of clients or users of a kind; zero is allowed."""
 
 Seconds: TypeAlias = Annotated[float, Ge(0), Le(MAX_SECONDS)]
 PositiveSeconds: TypeAlias = Annotated[float, Gt(0), Le(MAX_SECONDS)]
@@ -22,4 +22,4 @@ Rate: TypeAlias = Annotated[float, Gt(0), Le(MAX_RATE)]
 
 Rates: TypeAlias = Annotated[tuple[Rate, ...], Len(2, MAX_STEPS)]
 Spacing: TypeAlias = Literal["constant", "poisson"]
-"""Evenly spaced, or independent of each other as those of many strangers are."""
+"""Evenly spaced, or a Poisson process: independent of each other."""

@@ -16,8 +16,8 @@ class Burst(LoadModel):
     """N flows at once; the makespan, from the common start to the last answer, counts.
 
     Attributes:
-        n: Number of virtual users; each does the flow once.
-        planned_s: Seconds that one round is expected to take, for the time left and the deadline.
+        n: Number of virtual users; each runs the flow once.
+        planned_s: Expected seconds of a round, for the time left and the deadline.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -65,5 +65,5 @@ class Burst(LoadModel):
 
     @property
     def comparable(self) -> Burst:
-        """Itself without what a round is expected to take."""
+        """The same load without its expected duration."""
         return replace(self, planned_s=1.0)

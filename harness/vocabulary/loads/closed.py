@@ -18,11 +18,11 @@ class Closed(LoadModel):
     Attributes:
         users: Number of virtual users; each repeats the flow.
         duration_s: Length of the measured window, in seconds.
-        warmup_s: Seconds driven before the window; recorded, but outside of the summaries. Users
-            start spread over the first half of it.
+        warmup_s: Seconds driven before the window; recorded, but not in the summaries. Users start
+            spread over the first half of it.
         drain_s: Seconds that the requests in flight at the end of the window are expected to take,
             for the time left; they are awaited however long they take.
-        think_s: Seconds that a user waits after a flow before the next: always, or in the mean.
+        think_s: Seconds that a user waits after a flow before the next: constant, or the mean.
         think: `constant`, or `exponential` with `think_s` as its mean.
     """
 
@@ -48,7 +48,7 @@ class Closed(LoadModel):
 
     @property
     def words(self) -> Words:
-        """How it is worded: with its pauses, if there are any."""
+        """The texts, with the think time if there is any."""
         mean = " in the mean" if self.think == "exponential" else ""
         thinking = f" who think {{think_s:seconds}}{mean} between flows" if self.think_s else ""
         at_once = f"{{users:count}} users{thinking}"
@@ -96,7 +96,7 @@ class Closed(LoadModel):
 
     @property
     def comparable(self) -> Closed:
-        """Itself without what the last requests are expected to take."""
+        """The same load without the expected duration of its last requests."""
         return replace(self, drain_s=0.0)
 
 

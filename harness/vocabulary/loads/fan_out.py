@@ -21,18 +21,18 @@ from loopmark.harness.vocabulary.loads.model import DELIVERY, LATENCIES, Stretch
 from loopmark.harness.vocabulary.loads.scheduled import Scheduled
 
 CONNECTING_S = 0.006
-"""What a client's connection is expected to take, for the time left: most of it is the target's
-processor, which authenticates one after the other."""
+"""Expected time to connect a client, for the time left: most of it is CPU time of the target, which
+authenticates clients one after another."""
 
 PUBLISHERS = 32
-"""Connections from which publications are sent: so many may be under way at once."""
+"""Connections for publications: the maximum in flight."""
 
 IN_TIME = "99% within 100 ms of when the publication was due"
 """When a stage of a fan-out is in time; the rule and its reason are in `analysis.knee`."""
 
 
 class _FanningOut(Scheduled):
-    """What both have in common."""
+    """What both fan-out loads have in common."""
 
     __slots__ = ()
 
@@ -44,7 +44,7 @@ class _FanningOut(Scheduled):
     @property
     @abstractmethod
     def publishing(self) -> Open | Steps:
-        """The open load as which publications arrive: evenly spaced."""
+        """The open load of the publications: evenly spaced."""
 
     @property
     def _words(self) -> Words:
@@ -88,7 +88,7 @@ class _FanningOut(Scheduled):
 
     @property
     def readers(self) -> int:
-        """Clients that read at once, and so must hear everything."""
+        """Active clients, which must receive everything."""
         return self.clients - self.slow - self.stalled
 
     @property
@@ -108,7 +108,7 @@ class _FanningOut(Scheduled):
 
     @property
     def accounts(self) -> int:
-        """One for each client, and each user beside; publishers share the clients'."""
+        """One for each client and each HTTP user; publishers share the clients'."""
         return self.concurrency - PUBLISHERS
 
     @property
@@ -119,16 +119,16 @@ class _FanningOut(Scheduled):
 
 @dataclass(frozen=True, slots=True)
 class FanOut(_FanningOut):
-    """Clients that hear events, and one publisher at a constant rate, whatever the target does.
+    """Clients that receive events, and one publisher at a constant rate, independent of the target.
 
     Attributes:
-        clients: Connections for events, all there before the window begins.
-        rate: Publications per second; every client should hear each.
+        clients: Connections for events, all open before the window begins.
+        rate: Publications per second; every client should receive each.
         duration_s: Length of the measured window, in seconds: publications due in it count,
-            whenever they are heard.
+            whenever they are received.
         slow: How many of the clients read only now and then.
         stalled: How many of them stop reading, and so answering pings, once they are connected.
-        http_users: Users that ask for something else meanwhile, each with one request in flight.
+        http_users: Users that send other requests meanwhile, each with one request in flight.
         warmup_s: Seconds driven at the same rate before the window.
         drain_s: Seconds after the window in which what was published is still awaited.
     """
@@ -158,7 +158,7 @@ class FanOut(_FanningOut):
     )
 
     def __post_init__(self) -> None:
-        """Refuse a crowd in which nobody reads."""
+        """Refuse a load without active clients."""
         silent = self.slow + self.stalled
         if silent >= self.clients:
             raise ValueError(
@@ -173,7 +173,7 @@ class FanOut(_FanningOut):
 
     @property
     def publishing(self) -> Open:
-        """The open load as which publications arrive: evenly spaced."""
+        """The open load of the publications: evenly spaced."""
         return Open(
             rate=self.rate,
             duration_s=self.duration_s,
@@ -190,16 +190,16 @@ class FanOut(_FanningOut):
 
     @property
     def undisturbed(self) -> Self:
-        """The same with as many clients that all read, and nobody else."""
+        """The same with as many clients, all of them active, and no HTTP users."""
         return replace(self, slow=0, stalled=0, http_users=0)
 
 
 @dataclass(frozen=True, slots=True)
 class FanOutSteps(_FanningOut):
-    """A fan-out whose rate goes from step to step: up to which does everybody hear all in time?
+    """A fan-out whose rate rises in steps: up to which rate does every client receive all in time?
 
     Attributes:
-        clients: Connections for events, all there before the window begins; all of them read.
+        clients: Connections for events, all open before the window begins; all are active.
         rates: Publications per second of each step.
         step_s: Length of each step, in seconds.
         warmup_s: Seconds driven at the first rate before the window.
@@ -246,7 +246,7 @@ class FanOutSteps(_FanningOut):
 
     @property
     def publishing(self) -> Steps:
-        """The open load as which publications arrive: evenly spaced."""
+        """The open load of the publications: evenly spaced."""
         return Steps(
             rates=self.rates,
             step_s=self.step_s,

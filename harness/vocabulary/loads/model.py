@@ -1,4 +1,4 @@
-"""What every load model tells of itself, as data: nobody need ask which one it is."""
+"""The traits of load models, as data: other code reads traits instead of testing the type."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from loopmark.harness.vocabulary.loads.bounds import Spacing
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What the figures of a load are about.
+    """What the figures of a load count.
 
     Attributes:
         one: A single one.
         many: Several.
-        scheduled: What a schedule makes due, several of them.
+        scheduled: Several that are scheduled.
     """
 
     one: str
@@ -27,7 +27,7 @@ class Unit:
 
 REQUEST = Unit("request", "requests", "requests")
 DELIVERY = Unit("delivery", "deliveries", "publications")
-"""One publication heard, or missed, by one client that reads."""
+"""One publication received, or missed, by one active client."""
 
 Counted: TypeAlias = Literal["all", "answered", "due"]
 """Which samples of a round its figures are about: all, those answered in the window, or those due
@@ -37,38 +37,38 @@ LatencyBasis: TypeAlias = Literal["due", "sent"]
 """The moment from which latency counts."""
 
 Series: TypeAlias = Literal["answers", "responses"]
-"""What must hold its level through the window: answers per bin, or mean response times."""
+"""What must be steady through the window: answers per bin, or mean response times."""
 
 Balance: TypeAlias = Literal["users", "arrivals"]
 """The form of Little's law that holds: N = X (R + Z) of users, or L = lambda W of arrivals."""
 
 KneeRule: TypeAlias = Literal["slowest-stage", "all-heard"]
-"""When a stage is kept up with: nearly all within a few times the tail of the slowest stage, or
-everything heard by everybody and nearly all of it within a fixed time."""
+"""When the target keeps up with a stage: nearly all within a few times the tail of the slowest
+stage, or all received by every client and nearly all of it within a fixed time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What the analysis must know of a load.
+    """The traits of a load.
 
     Attributes:
         unit: What a sample is.
         counted: Which samples count.
         latency_from: The basis of latency.
-        is_scheduled: Whether things are due at moments laid down beforehand, whatever the target
-            does: then the driver must keep the schedule.
+        is_scheduled: Whether requests are due at times fixed in advance, independent of the target:
+            then the driver must keep the schedule.
         ends_with_last_answer: Whether the window ends when the last user is answered, and the
             target is idle before and after it.
         is_at_most: Whether `planned_s` is a limit, and the load may end by itself before.
-        has_dues: Whether requests are due at a moment of their own, so that the time from due to
-            sent means something.
-        steady: What must hold its level; None where nothing need.
-        balance: The form of Little's law; None where none holds.
+        has_dues: Whether each request has a time at which it is due, so that the time from due to
+            sent is meaningful.
+        steady: What must be steady; None where nothing need be.
+        balance: The form of Little's law; None where it does not apply.
         knee: The rule for the stages of a rising rate; None without stages.
-        main: Key of the metric that counts; empty where it is the knee or nothing.
-        headline: Key of the metric that is shown where there is room for one.
-        compared: Keys of the metrics in which two targets are compared. Not what the load's own
-            schedule sets, and nothing of rising rates: latency there is mostly that beyond the
+        main: Key of the main metric; empty where it is the knee or there is none.
+        headline: Key of the metric shown where there is room for only one.
+        compared: Keys of the metrics in which two targets are compared. Not those that the load's
+            own schedule sets, and none of rising rates: latency there is mostly from beyond the
             knee.
         agreed: Keys of the metrics that two drivers should measure alike.
     """
@@ -90,12 +90,12 @@ class Traits:
 
     @property
     def is_staged(self) -> bool:
-        """Whether the window is made of stages."""
+        """Whether the window has stages."""
         return self.knee is not None
 
     @property
     def fans_out(self) -> bool:
-        """Whether it is about deliveries, with publications and connections beside them."""
+        """Whether its samples are deliveries, with publications and connections beside them."""
         return self.unit == DELIVERY
 
 
@@ -105,7 +105,7 @@ LATENCIES = ("latency_ms.p50", "latency_ms.p90", "latency_ms.p99")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """How a load is worded: templates over its own fields and properties.
+    """The texts for a load: templates over its own fields and properties.
 
     A field is written `{name:form}`; the forms (`count`, `level`, `seconds`, `long_time`) are those
     of reports, which fill the templates in.
@@ -117,10 +117,10 @@ class Words:
         planned: With its times, for the description of the method.
         kind: Of the model, behind the title of a scenario measured under several.
         note: What is driven under it, and what counts.
-        others: Who is there beside clients that read; each in few words.
+        others: The other clients and users beside active clients, each in a few words.
         short: The size where there is little room; empty where `size` is short.
-        crowd: Of the size, what stands before the others; empty without others.
-        pace: Of the sentence, how fast it is; for loads that differ in that and in size.
+        crowd: The part of the size before the others; empty without others.
+        pace: The rate, as part of the sentence; for loads that differ in rate and in size.
         axis: What the axis of a chart counts; empty where there is no chart.
     """
 
@@ -139,11 +139,11 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Users that are there through the whole window.
+    """Users that are active through the whole window.
 
     Attributes:
         users: How many.
-        think_s: Seconds that a user waits after a flow before the next: always, or in the mean.
+        think_s: Seconds that a user waits after a flow before the next: constant, or the mean.
         think: `constant`, or `exponential` with `think_s` as its mean.
     """
 
@@ -154,7 +154,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A time in which the arrival rate changes linearly, or not at all.
+    """A period in which the arrival rate is constant or changes linearly.
 
     Attributes:
         duration_s: Its length in seconds.
@@ -172,7 +172,7 @@ class Stretch:
         return self.duration_s * (self.start_rate + self.end_rate) / 2
 
     def time_of(self, arrivals: float) -> float:
-        """Seconds from its start until so many arrivals are expected.
+        """Seconds from its start until this many arrivals are expected.
 
         The rate is a + b t with b = (end - start) / duration, so arrivals = a t + b t^2 / 2; solved
         for t in the form that neither cancels nor divides by a b near zero.
@@ -196,7 +196,7 @@ class Stage:
 class LoadModel(ABC):
     """How flows arrive, or events are published.
 
-    What a plan says are the fields of each model; these are what the rest asks.
+    The fields of each model come from the plan; the rest of the code reads these properties.
     """
 
     __slots__ = ()
@@ -204,7 +204,7 @@ class LoadModel(ABC):
     @property
     @abstractmethod
     def traits(self) -> Traits:
-        """What the analysis must know of it."""
+        """Its traits."""
 
     @property
     @abstractmethod
@@ -223,44 +223,44 @@ class LoadModel(ABC):
 
     @property
     def in_flight_limit(self) -> int:
-        """How much of what arrives, or is published, may be under way: the rest is refused."""
+        """Maximum number of flows or publications in flight: the rest is refused."""
         return self.concurrency
 
     @property
     def accounts(self) -> int | None:
-        """How many accounts its users need; None where they take turns over all that exist."""
+        """Number of accounts its users need; None where they rotate over all that exist."""
         return self.concurrency
 
     @property
     @abstractmethod
     def magnitude(self) -> float:
-        """How large it is, among those of its model."""
+        """Its size, to compare loads of the same model."""
 
     @property
     def comparable(self) -> Self:
-        """Itself without what a round is expected to take: that may differ between two cells."""
+        """The same load without its expected duration, which may differ between two cells."""
         return self
 
     @property
     def undisturbed(self) -> Self:
-        """Itself where all clients just read, and nobody else is there."""
+        """The same load with all clients active and no HTTP users."""
         return self
 
     @property
     def held(self) -> Held | None:
-        """The users that are there through the whole window; None where their number varies."""
+        """The users active through the whole window; None where their number varies."""
         return None
 
     @property
     def spacing(self) -> Spacing:
-        """How what is due is spaced."""
+        """How scheduled requests are spaced."""
         return "constant"
 
     @property
     def window_s(self) -> tuple[float, float] | None:
-        """When the window opens and closes, in seconds from the start; None where answers decide.
+        """When the window opens and closes, in seconds from the start.
 
-        A load with a warm-up opens it after that.
+        None where the answers decide. A load with a warm-up opens the window after it.
         """
         return None
 
@@ -276,10 +276,10 @@ class LoadModel(ABC):
 
     @property
     def audience(self) -> int:
-        """Clients that hear events, whether they read or not."""
+        """Clients for events, whether they read or not."""
         return 0
 
     @property
     def readers(self) -> int:
-        """Clients that hear events and read at once, so that they must hear everything."""
+        """Active clients, which must receive every event."""
         return 0

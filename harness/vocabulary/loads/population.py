@@ -13,13 +13,12 @@ from loopmark.harness.vocabulary.loads.model import LATENCIES, LoadModel, Traits
 
 @dataclass(frozen=True, slots=True)
 class Population(LoadModel):
-    """The users of a locustfile, who ask and wait as it says.
+    """The users of a locustfile, which send and wait as it says.
 
     Attributes:
         users: How many; None where a shape of the locustfile decides.
-        spawn_rate: Users started per second; they count from when all are there.
-        run_time_s: From the first user's start to the end, in seconds; with a shape the longest
-            that it may take.
+        spawn_rate: Users started per second; measuring begins when all have started.
+        run_time_s: From the first user's start to the end, in seconds; with a shape the maximum.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -31,16 +30,15 @@ class Population(LoadModel):
 
     @property
     def traits(self) -> Traits:
-        """Under a shape nothing is meant to be steady.
+        """Under a shape nothing has to be steady.
 
-        How long the users wait is theirs to say: there is no number that Little's law could be held
-        against.
+        The users' wait times are their own: there is no number to check Little's law against.
         """
         return _SHAPE if self.users is None else _USERS
 
     @property
     def words(self) -> Words:
-        """How it is worded: a shape has no number of users."""
+        """The texts: a shape has no number of users."""
         return _SHAPE_WORDS if self.users is None else _USERS_WORDS
 
     @property

@@ -1,4 +1,4 @@
-"""Loads under which things are due by a schedule, whatever the target does."""
+"""Loads with a schedule that is independent of the target."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loopmark.harness.vocabulary.loads.model import LoadModel, Stage, Stretch
 
 
 class Scheduled(LoadModel):
-    """A warm-up at the first rate, a window of known length, and an end that takes a while."""
+    """A warm-up at the first rate, a window of known length, and a drain."""
 
     __slots__ = ()
 
@@ -23,7 +23,7 @@ class Scheduled(LoadModel):
 
     @property
     def first_rate(self) -> float:
-        """What is due per second at the start of the window."""
+        """The rate at the start of the window, per second."""
         return self.window[0].start_rate
 
     @property
@@ -33,7 +33,7 @@ class Scheduled(LoadModel):
 
     @property
     def rates_in_words(self) -> str:
-        """Template for what is due per second."""
+        """Template for the rate."""
         return "{first_rate:level}" + (" to {last_rate:level}" if self.traits.is_staged else "")
 
     @property
@@ -60,7 +60,7 @@ class Scheduled(LoadModel):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """A stage for each stretch of the window, where it has stages."""
+        """The stages of the window; empty without any."""
         if not self.traits.is_staged:
             return ()
         starts = [0.0]
@@ -73,7 +73,7 @@ class Scheduled(LoadModel):
 
     @property
     def comparable(self) -> Self:
-        """Itself without what its end is expected to take."""
+        """The same load without the expected duration of its drain."""
         model: Any = self  # Each model is a dataclass with this field.
         same: Self = replace(model, drain_s=0.0)
         return same
