@@ -1,1 +1,1 @@
-"""From samples and records to results: no clock, no process, no network, no unseeded chance."""
+"""From samples and records to results: no clock, process, network or unseeded random numbers."""

@@ -1,4 +1,4 @@
-"""From a run folder to `results.json`; it can be done again at any time, on the same samples."""
+"""From a run folder to `results.json`; can be repeated at any time on the same samples."""
 
 from __future__ import annotations
 

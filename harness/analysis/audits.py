@@ -1,4 +1,4 @@
-"""Rows counted in the database against the writes that were acknowledged."""
+"""Rows counted in the database, compared with the acknowledged writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNCERTAIN = frozenset(
         ErrorKind.WRONG_ANSWER,
     }
 )
-"""Errors after which the write may have been carried out or not."""
+"""Errors after which it is unknown whether the write was executed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class RoundAudit:
 
 
 def of_round(audit: Audit, record: RoundRecord, samples: pd.DataFrame) -> RoundAudit | None:
-    """Hold the rows against the acknowledged writes of one round.
+    """Compare the rows with the acknowledged writes of one round.
 
     Returns:
-        None for a driver that was killed, and for one that lost a worker: of some writes there are
-        no samples to hold the rows against.
+        None for a driver that was killed or lost a worker: some writes have no samples to compare
+        with.
     """
     if record.state == "worker-lost":
         return None
@@ -70,7 +70,7 @@ def of_round(audit: Audit, record: RoundRecord, samples: pd.DataFrame) -> RoundA
 
 
 def over_rounds(audit: Audit, rounds: Sequence[RoundAudit]) -> AuditResult:
-    """One audit over all rounds: each must agree by itself, or errors could cancel out."""
+    """One audit over all rounds: each round must agree, or errors could cancel out."""
     return AuditResult(
         what=audit.what,
         acknowledged=sum(one.acknowledged for one in rounds),

@@ -1,4 +1,4 @@
-"""Cells that differ in one thing: the ratios of their rounds, and what a series concludes."""
+"""Cells that differ in one thing: the ratios of their rounds, and the conclusions of series."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loopmark.harness.vocabulary.result import CellResult, Invalid
 from loopmark.harness.vocabulary.scenario import ScenarioFacts
 
 _FEW = 2
-"""A series of one has nothing to be compared with."""
+"""A series needs at least two values to compare."""
 
 _LABELS: Mapping[Axis, Callable[[CellResult], str]] = {
     "target": lambda cell: cell.target,
@@ -41,12 +41,12 @@ class Series:
 
     @property
     def metric(self) -> str:
-        """Key of the metric that counts."""
+        """Key of the compared metric."""
         return self._first.load.traits.main
 
     @property
     def figures(self) -> Mapping[float, float]:
-        """That of each valid cell that has one."""
+        """The figure of each valid cell that has one."""
         return {
             at: figure
             for at, cell in self.cells.items()
@@ -55,14 +55,14 @@ class Series:
 
     @property
     def best_at(self) -> float | None:
-        """The number with the best figure; None where too few have one."""
+        """The number with the best figure; None if too few have one."""
         known = self.figures
         pick = max if METRICS[self.metric].better == "more" else min
         return None if len(known) < _FEW else pick(known, key=lambda at: known[at])
 
     @property
     def comparisons(self) -> Mapping[float, Comparison]:
-        """Each number against the best one."""
+        """Each number compared with the best one."""
         best = self.best_at
         if best is None:
             return {}
@@ -74,9 +74,9 @@ class Series:
 
     @property
     def result(self) -> SeriesResult:
-        """What they conclude.
+        """The conclusion of the series.
 
-        Two numbers between which these rounds show no difference may differ all the same.
+        Two numbers without a significant difference in these rounds may still differ.
         """
         known, best, comparisons = self.figures, self.best_at, self.comparisons
         enough_at = worse_from = None
@@ -106,11 +106,11 @@ class Series:
 def compare(cells: Sequence[CellResult], series: Iterable[Series] = ()) -> tuple[Comparison, ...]:
     """Compare all cells that differ along one axis.
 
-    A figure that neither of two drivers has is left out.
+    A figure that neither of two drivers has is omitted.
 
     Args:
         cells: In the plan's order.
-        series: Those among them.
+        series: The series among them.
     """
     found = [
         _compared(axis, base, other, metric)
@@ -125,13 +125,13 @@ def compare(cells: Sequence[CellResult], series: Iterable[Series] = ()) -> tuple
 def series_of(
     cells: Sequence[CellResult], scenarios: Sequence[ScenarioFacts]
 ) -> tuple[Series, ...]:
-    """Every series that was measured, by target, driver and load.
+    """Every measured series, by target, driver and load.
 
-    Where rates rise no single figure counts, and there is no series.
+    Loads with rising rates have no single main figure, and form no series.
 
     Args:
         cells: In the plan's order.
-        scenarios: Of these cells; those that are in no series are passed over.
+        scenarios: Of these cells; those in no series are ignored.
     """
     places = {one.name: one.sweep for one in scenarios if one.sweep is not None}
     found: dict[tuple[object, ...], dict[float, CellResult]] = {}
@@ -148,7 +148,7 @@ def series_of(
 
 
 def _pairs(axis: Axis, cells: Sequence[CellResult]) -> Iterator[tuple[CellResult, CellResult]]:
-    """The cells that differ along an axis only, the base first."""
+    """Pairs of cells that differ only along an axis, the base first."""
     label, shared = _LABELS[axis], _SHARED[axis]
     pairs: Iterable[tuple[CellResult, CellResult]] = combinations(cells, 2)
     if axis == "driver":  # Each against the first that the plan names.
@@ -167,7 +167,7 @@ def _metrics(axis: Axis, cell: CellResult) -> tuple[str, ...]:
 
 
 def _neither_has(base: CellResult, other: CellResult, metric: str) -> bool:
-    """Whether both are valid and neither has the figure: then there is nothing to agree on."""
+    """Whether both are valid and neither has the figure: then there is nothing to compare."""
     valid = base.validity.is_valid and other.validity.is_valid
     return valid and _figure(base, metric) is None and _figure(other, metric) is None
 
@@ -200,7 +200,7 @@ def _figure(cell: CellResult, metric: str) -> float | None:
 
 
 def _is_worse(comparison: Comparison) -> bool:
-    """Whether the numerator is clearly worse: the interval of the ratio excludes 1."""
+    """Whether the numerator is significantly worse: the interval of the ratio excludes 1."""
     if comparison.ratio_ci is None:
         return False
     low, high = comparison.ratio_ci

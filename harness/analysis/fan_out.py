@@ -1,7 +1,7 @@
-"""What became of the publications of a fan-out load: who heard them, when, how often, and in order.
+"""The deliveries of a fan-out load: by which clients, when, how often, and in which order.
 
 A delivery is a sample like any other (see `DELIVERY_STEP`). Publications, connections, requests of
-HTTP users and what slow clients hear are in the same file, under steps of their own.
+HTTP users and deliveries to slow clients are in the same file, under steps of their own.
 """
 
 from __future__ import annotations
@@ -34,20 +34,21 @@ KIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class FanOutCount:
-    """What became of the publications of one round.
+    """The outcome of the publications of one round.
 
     Attributes:
-        report: What the driver says beside its samples.
-        expected: Deliveries to clients that read which were due in the window.
+        report: The driver's counts beside its samples.
+        expected: Deliveries to active clients due in the window.
         received: Of these, those that were made.
-        duplicates: Deliveries of what a client had heard before.
+        duplicates: Deliveries of an event that the client already had.
         out_of_order: Deliveries that came after a later publication.
-        spread: Of each publication, from the first to the last client that heard it, milliseconds.
-        connect: Until the target had greeted a client, milliseconds.
-        delivered_per_s: Right deliveries heard within the window, per second.
-        driver_cpu_us: CPU microseconds of the driver per delivery heard within the window.
-        kib_per_connection: Growth of the target's memory while the clients connected, over their
-            number.
+        spread: For each publication, from the first client that received it to the last,
+            milliseconds.
+        connect: From connecting until the target's greeting, milliseconds.
+        delivered_per_s: Correct deliveries received within the window, per second.
+        driver_cpu_us: CPU microseconds of the driver per delivery received within the window.
+        kib_per_connection: Growth of the target's memory while the clients connected, divided by
+            their number.
     """
 
     report: FanOutReport
@@ -63,26 +64,25 @@ class FanOutCount:
 
 
 def deliveries(samples: pd.DataFrame) -> pd.DataFrame:
-    """The deliveries to clients that read."""
+    """The deliveries to active clients."""
     return samples[samples["step"] == DELIVERY_STEP]
 
 
 def heard(deliveries: pd.DataFrame) -> pd.DataFrame:
-    """The deliveries that were made, each publication once per client, in whatever order."""
+    """The deliveries made, each publication once per client, in any order."""
     return deliveries[deliveries["error"].isin(["", ErrorKind.OUT_OF_ORDER])]
 
 
 def requests(samples: pd.DataFrame) -> pd.DataFrame:
-    """What is neither a delivery nor a connection: publications, and what HTTP users ask."""
+    """The samples of publications and of HTTP users' requests."""
     return samples[~samples["step"].isin([DELIVERY_STEP, SLOW_DELIVERY_STEP, CONNECT_STEP])]
 
 
 def publications(samples: pd.DataFrame) -> pd.DataFrame:
-    """The requests by which the deliveries came about.
+    """The publications of the deliveries.
 
-    A delivery is due when its publication is, to the nanosecond; HTTP users are due at any other
-    moment. A publication that failed may have no delivery to be known by: the driver tells how many
-    there are.
+    A delivery is due when its publication is, to the nanosecond; requests of HTTP users are due at
+    other times. A failed publication may have no delivery; the driver reports the number of these.
     """
     due = pd.unique(deliveries(samples)["due_ns"])
     asked = requests(samples)
@@ -90,14 +90,14 @@ def publications(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def lateness_ms(report: DriverReport, samples: pd.DataFrame) -> Latencies:
-    """From due to sent of the publications due in the window: the driver's own time."""
+    """From due to sent of the publications due in the window: the driver's own delay."""
     inside = within(publications(samples), "due_ns", report.window_start_ns, report.window_end_ns)
     found: Latencies = (inside["sent_ns"] - inside["due_ns"]).to_numpy(dtype=float) / 1e6
     return found
 
 
 def arrivals(load: Load, report: DriverReport, samples: pd.DataFrame) -> Arrivals | None:
-    """What became of the schedule of one round; None where the driver does not say."""
+    """The schedule of one round and how it was kept; None where the driver does not report it."""
     if report.fan_out is None:
         return None
     start, end = report.window_start_ns, report.window_end_ns
@@ -118,7 +118,7 @@ def missing_samples(load: Load, report: DriverReport, samples: pd.DataFrame) -> 
 
 
 def count(load: Load, record: RoundRecord, samples: pd.DataFrame) -> FanOutCount | None:
-    """Look at one round; None where the driver does not say what it saw."""
+    """Evaluate one round; None where the driver reported no counts."""
     report = record.driver
     if report is None or report.fan_out is None:
         return None
@@ -145,7 +145,7 @@ def count(load: Load, record: RoundRecord, samples: pd.DataFrame) -> FanOutCount
 
 
 def figures(rounds: Sequence[FanOutCount]) -> FanOutFigures | None:
-    """All rounds together; None without any."""
+    """All rounds combined; None without any."""
     if not rounds:
         return None
     reports = [one.report for one in rounds]
@@ -175,10 +175,10 @@ def figures(rounds: Sequence[FanOutCount]) -> FanOutFigures | None:
 def stage_counts(
     of: Sequence[Stage], report: DriverReport, samples: pd.DataFrame
 ) -> tuple[StageCount, ...]:
-    """Count one round of steps, stage by stage: what was due are the deliveries expected.
+    """Count one round of steps, stage by stage: due are the expected deliveries.
 
-    Duplicates are not due, and publications that failed or were refused were due to nobody; all
-    are errors of their stage all the same. No HTTP users ask meanwhile.
+    Duplicates are not due, and publications that failed or were refused have no deliveries due; all
+    still count as errors of their stage. There are no HTTP users under this load.
     """
     again = samples["error"] == ErrorKind.DUPLICATE
     delivery = samples["step"] == DELIVERY_STEP
@@ -211,7 +211,7 @@ def _kib_per_connection(load: Load, record: RoundRecord, start_ns: int) -> float
 
 
 def _dropped(reports: Sequence[FanOutReport]) -> int | None:
-    """By the target's own count; None unless it said so in every round."""
+    """By the target's own count; None unless it was reported in every round."""
     found = 0
     for report in reports:
         if report.before is None or report.after is None:

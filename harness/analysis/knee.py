@@ -1,4 +1,4 @@
-"""Up to which rate the target keeps up, and what fails beyond."""
+"""The highest rate with which the target keeps up, and the failures beyond it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from loopmark.harness.vocabulary.thresholds import Thresholds
 def kept_up(
     load: Load, rounds: Sequence[Sequence[StageCount]], thresholds: Thresholds
 ) -> tuple[bool, ...]:
-    """Whether the target kept up, stage by stage, over all rounds; of which there is one at least.
+    """Whether the target kept up, stage by stage, over all rounds; there must be at least one.
 
     Args:
-        load: One with stages.
-        rounds: By round, what became of each stage.
+        load: A load with stages.
+        rounds: By round, the counts of each stage.
         thresholds: Those in force.
     """
     rule = _all_heard_in_time if load.traits.knee == "all-heard" else _within_the_yardstick
@@ -35,7 +35,8 @@ def kept_up(
 def knee_rps(found: Sequence[StageResult]) -> float | None:
     """The highest rate up to which every stage kept up; 0 for none, None for all of them.
 
-    Rates may be repeated and in any order: a rate is kept up with where each stage of it is.
+    Rates may be repeated and in any order: the target keeps up with a rate if it does with each
+    stage of that rate.
     """
     knee = 0.0
     # Of equal rates a stage that did not keep up comes first, else the knee would be its rate.
@@ -51,9 +52,9 @@ def past_the_knee(
 ) -> Counter[str]:
     """By kind, the requests that failed in the stages beyond the knee.
 
-    A target that is asked for more than it can do must fail somehow, so these are a finding and no
-    objection; but what it answers must be right at any rate, and what it delivers must come once
-    and in order. Where not even the slowest stage was kept up with, nothing is known to be beyond.
+    A target beyond its limit must fail somehow, so these failures are results and do not make the
+    cell invalid; but answers must be correct at any rate, and deliveries unique and in order. Where
+    the target did not keep up even with the slowest stage, no stage counts as beyond the knee.
     """
     if not knee:
         return Counter()
@@ -69,12 +70,12 @@ def past_the_knee(
 def objections(
     load: Load, knee: float | None, driver_cpu_us: float | None, thresholds: Thresholds
 ) -> Iterator[Objection]:
-    """The knee may be the driver's own.
+    """Whether the knee may be the driver's own.
 
-    What the driver used is a mean over all stages: the first one not kept up with takes more.
+    The driver's CPU use is a mean over all stages: the first stage beyond the knee takes more.
 
     Args:
-        load: What was driven.
+        load: The load.
         knee: Its knee.
         driver_cpu_us: CPU microseconds of the driver per delivery; None under other loads.
         thresholds: Those in force.
@@ -91,11 +92,11 @@ def objections(
 def _within_the_yardstick(
     of: Sequence[Stage], rounds: Sequence[Sequence[StageCount]], thresholds: Thresholds
 ) -> tuple[bool, ...]:
-    """Whether the target kept up, stage by stage; the slowest one is the yardstick.
+    """Whether the target kept up, stage by stage; the slowest one is the baseline.
 
-    It kept up when nearly all that was due in a stage was answered right within a few times the
-    tail of the slowest stage. One rule, so that refusals, errors and a growing queue all count, and
-    few samples are enough.
+    It kept up when nearly all requests due in a stage were answered correctly within a few times
+    the tail of the slowest stage. One rule covers refusals, errors and a growing queue, and needs
+    few samples.
     """
     slowest = min(range(len(of)), key=lambda number: of[number].rate)
     yardstick = [counted[slowest] for counted in rounds]
@@ -113,10 +114,10 @@ def _within_the_yardstick(
 def _all_heard_in_time(
     of: Sequence[Stage], rounds: Sequence[Sequence[StageCount]], thresholds: Thresholds
 ) -> tuple[bool, ...]:
-    """Whether every client heard all that was published in a stage, and nearly all of it in time.
+    """Whether every client received all publications of a stage, and nearly all of them in time.
 
-    It counts from the moment at which a publication was due: one that the target holds up before it
-    emits anything is late for all. A publication that failed reached nobody.
+    Time counts from when a publication was due: one that the target delays before it emits anything
+    is late for all clients. A failed publication reached no client.
     """
     found = []
     for number in range(len(of)):
@@ -132,7 +133,7 @@ def _all_heard_in_time(
 def _limit_ms(
     stage: Stage, yardstick: Sequence[StageCount], thresholds: Thresholds
 ) -> float | None:
-    """How long an answer may take; None where the slowest stage is no yardstick."""
+    """How long an answer may take; None where the slowest stage is not a usable baseline."""
     response = joined([one.response for one in yardstick])
     if response.size < thresholds.min_answers or _grows(yardstick, stage.duration_s, thresholds):
         return None
@@ -148,8 +149,8 @@ def _grows(yardstick: Sequence[StageCount], duration_s: float, thresholds: Thres
     """Whether response times rise through the slowest stage: then it is overloaded itself.
 
     Where a queue grows, the response time rises by r - 1 seconds per second, r being the offered
-    over the served rate; what was already queued when the stage began does not hide that.
-    Single answers have no halves: that they do not rise cannot be told.
+    over the served rate; a queue from before the stage does not hide that. A single answer has no
+    halves, so a rise cannot be excluded.
     """
     halves = [np.array_split(one.response, 2) for one in yardstick if one.response.size > 1]
     if not halves:

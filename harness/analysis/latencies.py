@@ -1,4 +1,4 @@
-"""Percentiles of latencies, and the parts that they are made of. Arrays in, values out."""
+"""Percentiles of latencies, and their phases. Arrays in, values out."""
 
 from __future__ import annotations
 
@@ -34,11 +34,10 @@ class Answers:
         service: From sent to done.
         to_send: From due to sent.
         connecting: From sent to connected; only of those that needed a new connection.
-        to_first_byte: From sent, or connected, to the first byte; only where it was heard when that
-            came.
-        transfer: From the first byte to the last; only where it was heard when that came.
+        to_first_byte: From sent, or connected, to the first byte; only where that time is known.
+            transfer: From the first byte to the last; only where the time of the first is known.
         steps: Number of the step of the flow.
-        step_names: What each number is called.
+        step_names: Names by that number.
     """
 
     response: Latencies
@@ -51,18 +50,18 @@ class Answers:
     step_names: tuple[str, ...]
 
     def latency(self, load: Load) -> Latencies:
-        """The latency that counts under a load.
+        """The main latency under a load.
 
-        Where arrivals follow a schedule it begins when the request was due: what a stalled target
-        or a busy driver made it wait is part of it (Tene, "coordinated omission"). Without a
-        schedule nobody knows when the request would have come, so it begins with its sending. The
-        delivery of an event is sent when the target emits it: what happened before is the latency
+        Where arrivals follow a schedule it begins when the request was due, so it includes the
+        delay by a stalled target or a busy driver (Tene, "coordinated omission"). Without a
+        schedule it is unknown when the request would have arrived, so it begins when the request
+        was sent. A delivery is sent when the target emits the event; the time before is the latency
         of the publication.
         """
         return self.response if load.traits.latency_from == "due" else self.service
 
     def of_step(self, step: str, load: Load) -> Latencies:
-        """The latency that counts, of one step of the flow."""
+        """The main latency of one step of the flow."""
         if step not in self.step_names:
             return np.empty(0)
         latency = self.latency(load)
@@ -98,7 +97,7 @@ def joined(arrays: Sequence[npt.NDArray[np.floating]]) -> Latencies:
 
 
 def percentiles(latencies: Latencies) -> Percentiles:
-    """The percentiles that there are enough samples for, and the largest."""
+    """The percentiles with enough samples, and the maximum."""
     names = [
         name for name, p in PERCENTILES.items() if statistics.has_enough_beyond(latencies.size, p)
     ]
@@ -112,7 +111,7 @@ def percentiles(latencies: Latencies) -> Percentiles:
 def percentile_intervals(
     found: Percentiles, per_round: Sequence[Latencies]
 ) -> tuple[PercentileIntervals, str | None]:
-    """The intervals of percentiles over all rounds, and what they rest on."""
+    """The intervals of percentiles over all rounds, and what they are computed from."""
     known = {name: p for name, p in PERCENTILES.items() if getattr(found, name) is not None}
     if not known:
         return PercentileIntervals(), None
@@ -131,7 +130,7 @@ def percentile_intervals(
 
 
 def phases(rounds: Sequence[Answers]) -> Phases:
-    """Where the time went, over all rounds."""
+    """The phases, over all rounds."""
     return Phases(
         to_send=_phase([one.to_send for one in rounds]),
         connecting=_phase([one.connecting for one in rounds]),

@@ -1,4 +1,4 @@
-"""Little's law, L = lambda W, as a check of what was counted (Little, 1961)."""
+"""Little's law, L = lambda W, as a check of the counts (Little, 1961)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.model import Held
 
 MAX_THINK_MEANS = 10.0
-"""A pause beyond so many means of an exponential think time is a user that was lost: one in 22,000
-pauses is as long by chance."""
+"""A pause beyond this many means of an exponential think time is a lost user: by chance, only one
+in 22,000 pauses is as long."""
 
 EDGE_SIGMAS = 4.0
 
@@ -25,8 +25,8 @@ class Balance:
     """Both sides of Little's law over one window.
 
     Attributes:
-        counted: Users, or requests, that were there in the mean.
-        expected: How many there must have been.
+        counted: Mean number of users, or requests, observed.
+        expected: The number that Little's law requires.
         tolerance: Share of `expected` that the window's edges explain.
     """
 
@@ -36,14 +36,14 @@ class Balance:
 
     @property
     def deviation(self) -> float:
-        """By which share of the expected number they differ, beyond what the edges explain."""
+        """The difference as a share of the expected number, beyond what the edges explain."""
         if self.expected <= 0:
             return 0.0 if self.counted == self.expected else float("inf")
         return max(0.0, abs(self.counted / self.expected - 1) - self.tolerance)
 
 
 def balance(load: Load, samples: pd.DataFrame, start_ns: int, end_ns: int) -> Balance | None:
-    """The balance of one round; None for loads of which none holds.
+    """The balance of one round; None for loads without one.
 
     Args:
         load: The load.
@@ -59,11 +59,11 @@ def balance(load: Load, samples: pd.DataFrame, start_ns: int, end_ns: int) -> Ba
 
 
 def closed_balance(held: Held, samples: pd.DataFrame, start_ns: int, end_ns: int) -> Balance:
-    """The users in flight or thinking against the users there are: N = X (R + Z).
+    """The users in flight or thinking, compared with the number of users: N = X (R + Z).
 
     Throughput x latency over a long window is the time that all requests spent in flight within it
-    over its length; taken so, it is exact for a window of any length. Where a user awaits an
-    answer and events by the same request, its time counts once. What is left of it is the driver's:
+    over its length; computed this way, it is exact for a window of any length. Where a user awaits
+    an answer and events by the same request, its time counts once. The remainder is the driver's:
     from due to sent, or lost.
     """
     if end_ns <= start_ns:
@@ -79,11 +79,11 @@ def closed_balance(held: Held, samples: pd.DataFrame, start_ns: int, end_ns: int
 
 
 def open_balance(samples: pd.DataFrame, start_ns: int, end_ns: int) -> Balance:
-    """The requests in flight, from due to done, against arrival rate x mean response time.
+    """The requests in flight, from due to done, compared with arrival rate x mean response time.
 
     The two differ by the requests that cross an edge of the window: those in flight at its start
     count on the left only, the rest of those in flight at its end on the right only. In a steady
-    state these cancel but for chance: the remaining times a_i are as good as independent, so their
+    state these cancel except for chance: the remaining times a_i are nearly independent, so their
     sum scatters by sqrt(sum a_i^2). A queue that grows does not cancel.
     """
     if end_ns <= start_ns:
@@ -104,10 +104,10 @@ def open_balance(samples: pd.DataFrame, start_ns: int, end_ns: int) -> Balance:
 
 
 def _until_the_last(samples: pd.DataFrame) -> pd.DataFrame:
-    """One sample for all that a user awaits of one request: its answer, and events by it.
+    """One sample for all that a user awaits from one request: its answer, and its events.
 
-    Events count from the moment at which the request was sent, so their times lie over that of the
-    answer; the user is busy until the last of them is there.
+    Events count from when the request was sent, so their times overlap that of the answer; the user
+    is busy until the last of them arrives.
     """
     user, sent, done = (_column(samples, name) for name in ("user", "sent_ns", "done_ns"))
     order = np.lexsort((done, sent, user))
@@ -118,9 +118,9 @@ def _until_the_last(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _thinking(held: Held, samples: pd.DataFrame, start_ns: int, end_ns: int) -> float:
-    """Nanoseconds that users spent thinking within the window: from an answer to what is due next.
+    """Nanoseconds of thinking within the window: from an answer until the next request is due.
 
-    A pause longer than was asked for is no thinking: then the user was lost or forgotten.
+    A pause longer than the think time does not count as thinking: the user was lost.
     """
     user, due, done = (_column(samples, name) for name in ("user", "due_ns", "done_ns"))
     order = np.lexsort((due, user))
@@ -134,7 +134,7 @@ def _thinking(held: Held, samples: pd.DataFrame, start_ns: int, end_ns: int) -> 
 
 
 def _overlap(begin: Nanoseconds, end: Nanoseconds, start_ns: int, end_ns: int) -> Nanoseconds:
-    """How much of each stretch lies within the window."""
+    """The part of each interval within the window."""
     found: Nanoseconds = np.maximum(np.minimum(end, end_ns) - np.maximum(begin, start_ns), 0)
     return found
 

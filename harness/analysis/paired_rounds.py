@@ -37,7 +37,7 @@ def paired_ratio(
         base: The denominator.
         other: The numerator.
         metric: One that every round has.
-        name: What each cell is called in a reason.
+        name: Name of each cell in a reason.
     """
     of_base, of_other = base.figures, other.figures
     if isinstance(of_base, Invalid) or isinstance(of_other, Invalid):

@@ -1,4 +1,4 @@
-"""What target and database spent in the windows of a cell. Pure: records in, figures out."""
+"""Resource use of target and database in the windows of a cell. Pure: records in, figures out."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def database_cpu_ms(load: Load, record: RoundRecord) -> float | None:
 
 
 def with_cpu(readings: Sequence[DatabaseReading]) -> list[DatabaseReading]:
-    """The readings of a server whose processes could be seen."""
+    """The readings of a server whose processes are visible."""
     return [reading for reading in readings if reading.cpu_ns is not None]
 
 
 def target_use(
     load: Load, records: Sequence[RoundRecord], requests: Mapping[int, int]
 ) -> TargetUse:
-    """What the target spent.
+    """The target's resource use.
 
     Args:
         load: Of the cell.
-        records: Of the rounds that were begun.
+        records: Of the rounds that were started.
         requests: By number of the round, for those that were measured to their end: the requests
             answered within the window.
     """
@@ -86,7 +86,7 @@ def target_use(
 def database_use(
     load: Load, records: Sequence[RoundRecord], requests: Mapping[int, int]
 ) -> DatabaseUse:
-    """What the database did for the target; the arguments are those of `target_use`."""
+    """The database's use by the target; the arguments are those of `target_use`."""
     measured = _measured(records, requests)
     within = [reading for record in measured for reading in _within(record, record.database)]
     cpu = {record.round: database_cpu_ms(load, record) for record in measured}
@@ -143,10 +143,10 @@ def _rates(
 ) -> dict[int, float]:
     """By round: how much one of PostgreSQL's own counters rose per second of the window.
 
-    What a session did shows at most a second later. Over any whole second the delay is the same in
-    the mean, so the means of the window's first and last second are compared, and not its edges.
-    A window of less than two seconds has no figure, and a burst, which ends as it will, has none
-    either: what its sessions did last shows when they are next used, or after ten seconds.
+    A session's counts appear at most a second later. Over any whole second the mean delay is the
+    same, so the means of the window's first and last second are compared, not its edges. A window
+    of less than two seconds has no figure, nor has a burst: the last counts of its sessions appear
+    when these are next used, or after ten seconds.
     """
     found: dict[int, float] = {}
     if load.traits.ends_with_last_answer:
@@ -172,7 +172,7 @@ def _rates(
 def _per_request(
     spent: Mapping[int, float | None], requests: Mapping[int, float]
 ) -> tuple[float | None, Interval | None]:
-    """The median over the rounds of what was spent per request, and its interval."""
+    """The median over the rounds of the use per request, and its interval."""
     costs = [
         used / requests[number]
         for number, used in spent.items()

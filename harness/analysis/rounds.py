@@ -1,4 +1,4 @@
-"""One round that was measured to its end: from its samples to what the summary needs of it."""
+"""One round that was measured to its end: from its samples to the values for the summary."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from loopmark.harness.vocabulary.sample import CONNECT_STEP, ErrorKind
 from loopmark.harness.vocabulary.thresholds import Thresholds
 
 LATE_MS = 1.0
-"""Beyond it a request counts as sent late."""
+"""Above it a request counts as sent late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round amounts to; the samples themselves are let go.
+    """The values of one round; the samples themselves are not kept.
 
     Attributes:
         result: Its figures.
@@ -41,18 +41,18 @@ class Round:
             also those of all other steps.
         answers_by_step: Times of the right ones among these.
         refused: How many of them were refused.
-        served: Requests that were answered within the window, or deliveries heard there: what the
-            target worked for.
-        users: Users of whom an answer, right or wrong, came within the window.
+        served: Requests answered within the window, or deliveries received there: the target's
+            work.
+        users: Users that received an answer, right or wrong, within the window.
         balance: Both sides of Little's law; None where the load is not steady.
-        halves: The second half of the window against the first; None where nothing need be
+        halves: The second half of the window compared with the first; None where nothing need be
             steady.
         cut: Whether MSER found a material change; None where nothing need be steady.
-        arrivals: What an open load's schedule became.
+        arrivals: The schedule of an open load, and how it was kept.
         stages: Of loads that have any.
         send_spread_ms: Largest time from due to sent; under a fan-out of the publications.
         late_sends: Share of requests sent over 1 ms late; under a fan-out of the publications.
-        fan_out: What became of the publications of a fan-out; None where the driver did not say.
+        fan_out: The outcome of a fan-out's publications; None where the driver did not report it.
     """
 
     result: RoundResult
@@ -79,10 +79,10 @@ def measured_round(
     samples: pd.DataFrame,
     thresholds: Thresholds,
 ) -> Round:
-    """Look at one round.
+    """Evaluate one round.
 
     Args:
-        load: What was driven.
+        load: The load.
         record: Of the round.
         report: Of its driver.
         samples: All of the round's.
@@ -143,7 +143,7 @@ def measured_round(
 
 
 def _all_steps(load: Load, report: DriverReport, samples: pd.DataFrame) -> pd.DataFrame:
-    """All that was due in the window of a fan-out, and the connections, which are there before."""
+    """All samples due in the window of a fan-out, and the connections, which were opened before."""
     connects = samples[samples["step"] == CONNECT_STEP]
     others = samples[samples["step"] != CONNECT_STEP]
     return pd.concat([connects, in_window(load, report, others)])
@@ -152,7 +152,7 @@ def _all_steps(load: Load, report: DriverReport, samples: pd.DataFrame) -> pd.Da
 def _waited_ms(
     load: Load, report: DriverReport, samples: pd.DataFrame, inside: pd.DataFrame
 ) -> latencies.Latencies:
-    """From due to sent: the driver's own time. The moments of a delivery are the target's."""
+    """From due to sent: the driver's own delay. The times of a delivery are the target's."""
     if load.traits.fans_out:
         return fan_out.lateness_ms(report, samples)
     waited: latencies.Latencies = (inside["sent_ns"] - inside["due_ns"]).to_numpy(dtype=float) / 1e6
@@ -171,8 +171,8 @@ def _series(
 ) -> steady_state.Series | None:
     """What must be steady: answers of a fixed number of users, response times of an open load.
 
-    The answers of an open load, and the deliveries of a fan-out, follow a schedule, whatever
-    becomes of the target; under the shape of a locustfile nothing is meant to be steady.
+    The answers of an open load, and the deliveries of a fan-out, follow a schedule, independent of
+    the target; under a locustfile's shape nothing has to be steady.
     """
     if end <= start or good.empty or load.traits.steady is None:
         return None

@@ -1,4 +1,4 @@
-"""Whether the driver kept the schedule of a load: what was due, and what it sent of it."""
+"""Whether the driver kept the schedule of a load: the requests due, and those it sent."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LATE_SHARE = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """The schedule of one round, and what the driver made of it.
+    """The schedule of one round, and how the driver kept it.
 
     Attributes:
-        planned: Flows, or publications, that the load provides for within the window.
-        due: Requests that were due there, the unsent ones included.
+        planned: Flows, or publications, planned within the window.
+        due: Requests due there, including unsent ones.
         sent: Of these, those that were sent before the window ended, or refused.
         unsent: Of these, those that the driver missed.
         window_s: Length of the window in seconds.
@@ -41,13 +41,13 @@ class Arrivals:
 
 
 def arrivals(load: Load, report: DriverReport, due: pd.DataFrame, others: int = 0) -> Arrivals:
-    """What became of the schedule of one round.
+    """How the driver kept the schedule of one round.
 
     Args:
         load: What was driven.
         report: Of its driver.
-        due: What was scheduled within the window and has a sample.
-        others: How much else was due there and went out in time.
+        due: Samples that were due within the window.
+        others: Number of other requests due there and sent in time.
     """
     end = report.window_end_ns
     in_time = (due["sent_ns"] < end) | (due["error"] == ErrorKind.REFUSED)
@@ -69,11 +69,11 @@ def objections(
     latency_ms: float | None,
     thresholds: Thresholds,
 ) -> Iterator[Objection]:
-    """What is held against the driver.
+    """The reasons against the driver.
 
     Args:
-        load: What was driven; nothing is held against it unless it is scheduled.
-        rounds: Those of which the schedule is known.
+        load: The load; there are no reasons unless it is scheduled.
+        rounds: The rounds whose schedule is known.
         ended: How many rounds ran to their end.
         latency_ms: The median, to which lateness adds.
         thresholds: Those in force.

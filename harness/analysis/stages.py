@@ -1,4 +1,4 @@
-"""Loads of rising rates stage by stage: what was offered, and what was answered."""
+"""Loads of rising rates, stage by stage: offered and answered."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from loopmark.harness.vocabulary.sample import ErrorKind
 
 @dataclass(frozen=True, slots=True)
 class StageCount:
-    """What became of the requests, or deliveries, that were due in a stage of one round.
+    """The outcome of the requests, or deliveries, due in a stage of one round.
 
     Attributes:
-        due: How many there were.
+        due: Their number.
         response: Response times of the right answers in milliseconds, in the order of their due
             moments.
         error_kinds: By kind, how many of the others failed.

@@ -13,7 +13,7 @@ from loopmark.harness.vocabulary.figures import Interval
 
 CONFIDENCE = 0.95
 MIN_SAMPLES_BEYOND = 10
-"""A percentile needs about ten samples beyond it, or it is the luck of a few: N (1 - p) >= 10."""
+"""A percentile needs about ten samples beyond it, or it depends on a few: N (1 - p) >= 10."""
 
 Numbers = Sequence[float] | npt.NDArray[Any]
 
@@ -51,20 +51,19 @@ def percentiles(values: Numbers, shares: Sequence[float]) -> list[float]:
 
 
 def has_enough_beyond(count: int, p: float) -> bool:
-    """Whether `count` samples can carry the percentile `p`."""
+    """Whether `count` samples support the percentile `p`."""
     return count * (1 - p) >= MIN_SAMPLES_BEYOND - 1e-9
 
 
 def percentile_interval(values: Numbers, p: float) -> Interval | None:
     """The distribution-free 95% interval of a percentile, from order statistics.
 
-    The number of samples below the percentile is binomial: the interval reaches from the sample
-    of that distribution's 2.5th percentile to the one after its 97.5th (Conover, 1999, 3.2). It
-    takes the samples as independent, which requests that share a queue are not: use it only where
-    there is a single round.
+    The number of samples below the percentile is binomial: the interval reaches from the sample of
+    that distribution's 2.5th percentile to the one after its 97.5th (Conover, 1999, 3.2). It treats
+    samples as independent, but requests share a queue: use it only for a single round.
 
     Returns:
-        None where the sample is too small to bound the percentile on both sides.
+        None if the sample is too small to bound the percentile on both sides.
     """
     from scipy import special  # noqa: PLC0415 - heavy, and drivers need no intervals
 
@@ -80,7 +79,7 @@ def interval_over_rounds(estimate: float, per_round: Sequence[float]) -> Interva
     """The 95% interval of a positive figure from its scatter over the rounds.
 
     Student's t on logarithms, about the estimate: ln(estimate) +- t s / sqrt(n), where s is the
-    standard deviation of the rounds' logarithms. The round is the unit that repeats independently.
+    standard deviation of the rounds' logarithms. Only rounds are independent repetitions.
 
     Returns:
         None with fewer than two rounds, or where a figure is not positive.
@@ -109,7 +108,7 @@ def ratio_over_rounds(
 
 
 def interpolated(at: float, times: Numbers, values: Numbers) -> float:
-    """The value at the moment `at`, linear between the readings around it, constant beyond."""
+    """The value at the time `at`, linear between the readings around it, constant beyond."""
     return float(np.interp(at, np.asarray(times, float), np.asarray(values, float)))
 
 

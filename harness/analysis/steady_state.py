@@ -1,8 +1,8 @@
 """Whether a window was in a steady state, from a series of bins.
 
-MSER (White, 1997) looks for the initial transient of a simulation: it drops so many first values
-that the standard error of the mean of the rest is smallest. Here it runs from both ends, because a
-target may change at any moment, and what it finds must matter: a cut that changes little is none.
+MSER (White, 1997) finds the initial transient of a simulation: it drops the first values such that
+the standard error of the mean of the rest is smallest. Here it runs from both ends, because a
+target may change at any time, and the change must be material: a cut with little effect is ignored.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy.typing as npt
 from loopmark.harness.vocabulary.thresholds import Materiality
 
 BINS = 20
-"""Per window: 100 ms in one of 2 s. More and smaller ones find shifts close to an end, but lose
-those in short windows to the scatter; see `tests/bench/steady_state_calibration.py`."""
+"""Bins per window: 100 ms in one of 2 s. More and smaller bins detect shifts close to an end, but
+miss those in short windows because of scatter; see `tests/bench/steady_state_calibration.py`."""
 
 LEAST_KEPT = 4
-"""Bins that a cut must leave: one or two alike by chance would always win."""
+"""Bins that a cut must leave: one or two that are equal by chance would always win."""
 
 MAX_CUT = 0.5
-"""Beyond this share of the window there is no telling what is transient and what is steady."""
+"""Beyond this share of the window, transient and steady parts cannot be distinguished."""
 
 SIGMAS = 4.0
 
@@ -33,11 +33,11 @@ Series = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The level after a moment over the level before it.
+    """The level after a cut divided by the level before it.
 
     Attributes:
-        ratio: Infinite where there was nothing before.
-        chance: By how much such a ratio differs from 1 by chance: four standard errors, from the
+        ratio: Infinite if the level before is zero.
+        chance: How much such a ratio differs from 1 by chance: four standard errors, from the
             differences of neighbouring bins.
     """
 
@@ -50,14 +50,14 @@ class Change:
 
 
 def answers_per_bin(times_ns: npt.NDArray[np.int64], start_ns: int, end_ns: int) -> Series:
-    """How many of these moments lie in each bin of the window."""
+    """Number of these times in each bin of the window."""
     return np.histogram(times_ns, bins=BINS, range=(start_ns, end_ns))[0].astype(float)
 
 
 def mean_per_bin(
     times_ns: npt.NDArray[np.int64], values: Series, start_ns: int, end_ns: int
 ) -> Series:
-    """The mean of the values by the bin of their moment; bins without any are left out."""
+    """The mean of the values in each bin; empty bins are omitted."""
     sums = np.histogram(times_ns, bins=BINS, range=(start_ns, end_ns), weights=values)[0]
     counts = answers_per_bin(times_ns, start_ns, end_ns)
     return np.asarray(sums[counts > 0] / counts[counts > 0])
@@ -71,17 +71,17 @@ def is_steady(series: Series, materiality: Materiality) -> bool:
 
 
 def between_halves(series: Series) -> Change:
-    """The second half of the window against the first; for a series of two bins at least."""
+    """The second half of the window compared with the first; for a series of at least two bins."""
     return _change(series, len(series) // 2)
 
 
 def most(verdicts: Sequence[bool]) -> bool:
-    """Whether over half of the rounds say so: what happens to one round is not the cell."""
+    """Whether over half of the rounds agree: a single round does not decide for the cell."""
     return 2 * sum(verdicts) > len(verdicts)
 
 
 def mser_cut(series: Series) -> int:
-    """How many first values to drop: MSER, the smallest of sum (y - mean)^2 / (n - d)^2 over d."""
+    """Number of first values to drop: MSER, the smallest of sum (y - mean)^2 / (n - d)^2 over d."""
     left = len(series) - np.arange(len(series))
     sums = np.cumsum(series[::-1])[::-1]
     squares = np.cumsum(series[::-1] ** 2)[::-1]

@@ -1,4 +1,4 @@
-"""From the samples and records of a cell to its summary. Pure: values in, values out."""
+"""Makes a cell's summary from its samples and records. Pure: values in, values out."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ SamplesOf = Callable[[int], pd.DataFrame]
 can have more of them than fit in memory at once."""
 
 _LONGEST = 300
-"""Characters of a line that a target wrote, as a reason."""
+"""Maximum length of a target's output line in a reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """What every round leaves, measured to its end or not."""
+    """The values of every round, whether measured to its end or not."""
 
     requests: int
     missing: int
@@ -70,7 +70,7 @@ def summarise(
 
     Args:
         cell: As planned.
-        records: Of the rounds that were begun.
+        records: Of the rounds that were started.
         samples_of: Where the samples of each round come from.
         asked: The audits of the cell's scenario.
         thresholds: By which it is judged.
@@ -142,7 +142,7 @@ def summarise(
 
 
 def _death(record: RoundRecord) -> Objection:
-    """What the target left behind; of one that nobody drove the first line says what it lacked."""
+    """The target's last output; for one that was not driven, the first line says why."""
     # Reasons are shown as they are: a log may hold what moves a terminal, and lines without an end.
     printable = ["".join(filter(str.isprintable, one)) for one in record.stderr_tail.splitlines()]
     lines = [f"{one[:_LONGEST]}…" if len(one) > _LONGEST else one for one in printable]
@@ -152,7 +152,7 @@ def _death(record: RoundRecord) -> Objection:
 
 
 def _shown(records: Sequence[RoundRecord]) -> frozenset[int]:
-    """The rounds that figures are about: that ran to their end, or else what there is of others."""
+    """The rounds for the figures: those that ran to their end, otherwise the others."""
     ended = {one.round for one in records if one.has_figures and one.state in RAN_TO_THEIR_END}
     return frozenset(ended or {one.round for one in records if one.has_figures})
 
@@ -177,7 +177,7 @@ def _begun(
 
 
 def _missing(load: Load, driver: DriverReport, samples: pd.DataFrame) -> int:
-    """Samples that there should be, by what the driver says, and that are not on disk."""
+    """Samples that the driver reported but that are not on disk."""
     return max(0, driver.requests - len(samples), fan_out.missing_samples(load, driver, samples))
 
 

@@ -1,4 +1,4 @@
-"""The window of a round in equal stretches, for charts over time. Pure: values in, values out."""
+"""The window of a round in equal intervals, for charts over time. Pure: values in, values out."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from loopmark.harness.vocabulary.record import (
 
 MOST_MOMENTS = 60
 LEAST_MOMENT_S = 0.1
-"""A stretch is no shorter than the readings are apart, or its figures would be their echo."""
+"""An interval is at least as long as the time between readings, or it would only repeat them."""
 
 Reading = TypeVar("Reading", TargetReading, DatabaseReading)
 Numbers = npt.NDArray[np.float64]
 
 
 def over_time(records: Sequence[RoundRecord]) -> tuple[Moment, ...]:
-    """The window of the first round that was measured to its end, in at most 60 equal stretches."""
+    """The window of the first round that was measured to its end, in at most 60 equal intervals."""
     for record in records:
         if record.state in RAN_TO_THEIR_END and record.driver is not None:
             return _moments(record, record.driver)
@@ -69,7 +69,7 @@ def _moments(record: RoundRecord, driver: DriverReport) -> tuple[Moment, ...]:
 def _per_second(
     edges: Numbers, readings: Sequence[Reading], counter: Callable[[Reading], float]
 ) -> list[float | None]:
-    """The increase of a counter per second; None for a stretch that the readings do not span."""
+    """The increase of a counter per second; None for an interval that the readings do not span."""
     if not readings:
         return [None] * (len(edges) - 1)
     times = [one.at_ns for one in readings]
@@ -84,7 +84,7 @@ def _per_second(
 def _means(
     edges: Numbers, readings: Sequence[Reading], gauge: Callable[[Reading], float]
 ) -> list[float | None]:
-    """The mean over the readings of each stretch; without any, what the last one before showed."""
+    """The mean of the readings in each interval; without any, the last reading before."""
     times = [one.at_ns for one in readings]
     values = [gauge(one) for one in readings]
     found: list[float | None] = []
@@ -98,5 +98,5 @@ def _means(
 
 
 def _short(value: float) -> float:
-    """Four digits are enough for a drawing, and keep the results small."""
+    """Four digits are enough for a chart, and keep the results small."""
     return float(f"{value:.4g}")

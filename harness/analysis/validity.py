@@ -1,4 +1,4 @@
-"""Whether a cell is valid. Fail-closed: what is held against it is its state."""
+"""Whether a cell is valid. Fail-closed: any reason makes it invalid."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ from loopmark.harness.vocabulary.thresholds import SHIPPED, Thresholds
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for or against a cell.
+    """The evidence for and against a cell.
 
     Attributes:
         planned_rounds: Rounds in the plan.
-        states: Of the rounds that were begun.
+        states: Of the rounds that were started.
         error_kinds: Failed requests by kind, those outside of the windows included; those beyond
-            the knee of steps and ramps are left out.
+            the knee of steps and ramps are excluded.
         requests: All requests, those outside of the windows included.
         answers: Right answers within the windows.
         missing_samples: Requests that the drivers report but the sample files lack.
         audits: Rows against acknowledged writes.
-        driver_use: What the driver spent.
+        driver_use: The driver's resource use.
         median_latency_ms: Over all rounds.
         tail_latency_ms: The 99th percentile over all rounds; None where there are too few
             samples.
         makespan_s: Of a burst.
-        users_heard: By round: users of whom an answer, right or wrong, came within the window.
+        users_heard: By round: users that received an answer, right or wrong, within the window.
         balances: By round of a steady load: both sides of Little's law.
-        halves: By round with answers: the second half of the window against the first, in answers,
-            or under an open load in response times.
+        halves: By round with answers: the second half of the window compared with the first, in
+            answers, or under an open load in response times.
         cuts: By round with answers: whether MSER found a material change.
-        arrivals: By round of an open load: what was due, and what the driver made of it.
+        arrivals: By round of an open load: the schedule, and how the driver kept it.
         knee_rps: Of steps and ramps; 0 where the target did not keep up with any stage.
         death: How the target died, or why it did not get ready.
-        losses: Of a distributed driver: what became of the workers that did not deliver all.
-        ended_early: Of a locustfile: why rounds ended before their time.
-        remarks: Of a locustfile: examples of what went wrong in it beside its requests.
-        fan_out: Of a fan-out: what became of its publications.
+        losses: Of a distributed driver: the workers that did not deliver all, and why.
+        ended_early: Of a locustfile: why rounds ended early.
+        remarks: Of a locustfile: examples of failures outside its requests.
+        fan_out: Of a fan-out: the outcome of its publications.
     """
 
     planned_rounds: int
@@ -78,12 +78,12 @@ class Evidence:
 
     @property
     def ended(self) -> int:
-        """How many rounds ran to their end: of these there should be figures."""
+        """Number of rounds that ran to their end, which should have figures."""
         return sum(state in RAN_TO_THEIR_END for state in self.states)
 
 
 def judge(load: Load, evidence: Evidence, thresholds: Thresholds = SHIPPED) -> Validity:
-    """Name the state of the gravest objection, and all of them, gravest first."""
+    """The state of the most serious reason, and all reasons, most serious first."""
     gravity = list(ValidityState)
     objections = sorted(
         _objections(load, evidence, thresholds), key=lambda one: gravity.index(one.code.state)

@@ -11,9 +11,9 @@ from loopmark.harness.vocabulary.load import Load
 def in_window(load: Load, report: DriverReport, samples: pd.DataFrame) -> pd.DataFrame:
     """The requests of one round that its figures are about.
 
-    Under a burst all; under a closed load those answered within the window. Under an open load
-    and under a fan-out those due within it, whenever they were answered: left to its end, the
-    slowest would be missing.
+    Under a burst all; under a closed load those answered within the window. Under an open load and
+    a fan-out those due within it, whenever they were answered: otherwise the slowest would be
+    missing.
     """
     if load.traits.counted == "all":
         return samples
@@ -22,11 +22,11 @@ def in_window(load: Load, report: DriverReport, samples: pd.DataFrame) -> pd.Dat
 
 
 def within(samples: pd.DataFrame, column: str, start_ns: int, end_ns: int) -> pd.DataFrame:
-    """The requests of which something happened from the start on and before the end."""
+    """The requests whose time in `column` is at or after the start and before the end."""
     times = samples[column]
     return samples[(times >= start_ns) & (times < end_ns)]
 
 
 def right(samples: pd.DataFrame) -> pd.DataFrame:
-    """The requests that got the right answer."""
+    """The requests with the right answer."""
     return samples[samples["error"] == ""]

@@ -10,11 +10,11 @@ from loopmark.harness.vocabulary.job import ClockKind, WorkerReport
 from loopmark.harness.vocabulary.record import RoundRecord
 
 _CLOCKS: tuple[ClockKind, ...] = ("shared", "aligned", "durations")
-"""From the one that can be trusted most to the one that can be trusted least."""
+"""From the most to the least trustworthy."""
 
 
 def worker_use(records: Sequence[RoundRecord]) -> tuple[WorkerUse, ...]:
-    """What each worker delivered and spent, in the order in which they first drove."""
+    """Each worker's samples and resource use, in the order in which they first drove."""
     reports: dict[str, list[WorkerReport]] = {}
     for record in records:
         for one in _workers(record):
@@ -23,7 +23,7 @@ def worker_use(records: Sequence[RoundRecord]) -> tuple[WorkerUse, ...]:
 
 
 def losses(records: Sequence[RoundRecord]) -> tuple[Objection, ...]:
-    """For each worker that did not deliver all: which, why, and what there is of it."""
+    """For each worker that did not deliver all: name, reason, and number of samples."""
     found = []
     for record in records:
         told = [

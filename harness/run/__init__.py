@@ -1,1 +1,1 @@
-"""Carrying out a plan: launch, verify, drive round by round, and keep what that yields."""
+"""Runs a plan: launch, verify, drive round by round, and store the results."""

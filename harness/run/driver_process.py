@@ -1,6 +1,6 @@
-"""A driver as a process: given load jobs, it drives one round after the other.
+"""A driver process, which drives one round per load job.
 
-While it drives, the target is watched, if the run started it.
+Meanwhile the target is monitored, if the run started it.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from loopmark.harness.vocabulary.record import RoundState, TargetReading
 from loopmark.harness.watch.target_monitor import TargetMonitor
 
 READING_INTERVAL_S = 0.08
-"""Over 12 readings of the target a second. One takes 0.2 ms, with 1000 connections 1.4 ms (see
+"""Over 12 readings of the target per second. One takes 0.2 ms, with 1000 connections 1.4 ms (see
 `process_counters`): at most 2% of the processor that the harness shares with target or driver."""
 
 START_ALLOWANCE_S = 60.0
-"""For starting, connecting and warming up, beside what the load is planned to take."""
+"""For starting, connecting and warming up, added to the load's planned duration."""
 
 WORKERS_ELSEWHERE_S = 300.0
-"""Somebody starts workers on other machines by hand."""
+"""Workers on other machines are started by hand."""
 
 
 class Watched(Protocol):
-    """A target that is watched while it is driven."""
+    """A target that is monitored during a round."""
 
     @property
     def pid(self) -> int:
@@ -47,12 +47,12 @@ class Watched(Protocol):
 
     @property
     def stderr_tail(self) -> str:
-        """The last lines that it wrote, and how it ended if it has."""
+        """Its last lines of output, and how it ended if it has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """What became of one round."""
+    """The outcome of one round."""
 
     state: RoundState
     wall_s: float
@@ -66,13 +66,13 @@ class DriverProcess:
 
     Args:
         driver: Name of the driver.
-        server: Has imported its module.
+        server: A fork server that has imported its module.
         log: File for what it writes to stderr.
         cpus: Processors to stay on; empty means any.
-        workers: Who drives for it, if it is to be distributed.
+        workers: Its workers, if it is distributed.
 
     Raises:
-        UserError: It cannot be started.
+        UserError: The process cannot be started.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class DriverProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can take another job."""
+        """Whether it accepts another job."""
         return self._process.poll() is None
 
     @property
@@ -109,10 +109,10 @@ class DriverProcess:
         return self._process.pid
 
     def wait_until_ready(self) -> None:
-        """Wait until its workers are there; without any it is ready at once.
+        """Wait until its workers are connected; without any it is ready at once.
 
         Raises:
-            UserError: They did not come in time, or it ended before they did.
+            UserError: They did not connect in time, or the driver ended before.
         """
         if self._workers is None or self._is_ready:
             return
@@ -133,13 +133,13 @@ class DriverProcess:
         raise UserError(f"the workers did not get ready: {why}")
 
     def drive(self, job: LoadJob, target: Watched | None) -> Drive:
-        """Drive one round to its end, reading the target meanwhile.
+        """Drive one round to its end, monitoring the target meanwhile.
 
-        A dead target or an interrupt ends the driver, which first writes the samples it has.
+        If the target dies or on an interrupt, the driver writes its samples so far and ends.
 
         Args:
             job: What to drive.
-            target: Whom to read; None for one that the run did not start.
+            target: The target to monitor; None for one that the run did not start.
         """
         monitor = None if target is None else TargetMonitor(target.pid)
         started = time.monotonic()
@@ -171,7 +171,7 @@ class DriverProcess:
         )
 
     def stop(self) -> None:
-        """End it: an idle driver ends with its input, a busy one when it is told."""
+        """End the process: an idle driver ends with its input, a busy one by a signal."""
         self._process.stdin.close()
         end(self._process)
         self._process.stdout.close()

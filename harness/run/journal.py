@@ -1,4 +1,4 @@
-"""What every run keeps while it is carried out, whatever it measures."""
+"""Records the progress of a run, of plans and locustfiles alike."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from loopmark.harness.vocabulary.record import RoundRecord, RunRecord
 
 
 class Observer(Protocol):
-    """Told how the run goes; a progress bar, or nobody."""
+    """Receives the progress of a run, for a progress bar for example."""
 
     def run_begins(self, folder: RunFolder) -> None:
-        """All is there, the folder has been made, and the first round follows."""
+        """Everything is ready, the folder exists, and the first round follows."""
 
     def workers_awaited(self, workers: Workers) -> None:
-        """The run goes on when so many workers have come from other machines."""
+        """The run waits for this number of workers from other machines."""
 
     def round_begins(self, cell: Cell, round_number: int) -> None:
-        """A round is about to be driven."""
+        """A round is about to start."""
 
     def round_ends(self, cell: Cell, record: RoundRecord) -> None:
-        """A round has been driven and its record stored."""
+        """A round has ended and its record is stored."""
 
 
 def now() -> str:
-    """This moment as records have it."""
+    """The current time in the records' format."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -43,14 +43,14 @@ class RunJournal:
 
     Args:
         folder: Of the run.
-        record: As it begins.
-        observer: Told how it goes.
+        record: The record at the start.
+        observer: Receives the progress.
         started: When the run was begun (`time.monotonic`).
 
     Attributes:
         folder: Of the run.
-        observer: Told how it goes.
-        interrupted: Whether it was ended before its plan was done.
+        observer: Receives the progress.
+        interrupted: Whether the run ended before its plan was done.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class RunJournal:
 
     @property
     def record(self) -> RunRecord:
-        """`run.json` as it stands now."""
+        """The current content of `run.json`."""
         return replace(self._record, interrupted=self.interrupted, round_states=dict(self._states))
 
     def __enter__(self) -> Self:
@@ -86,7 +86,7 @@ class RunJournal:
         return isinstance(error, KeyboardInterrupt)
 
     def keep(self, cell: Cell, record: RoundRecord) -> None:
-        """Store what became of a round."""
+        """Store the record of a round."""
         self.folder.write_round(cell, record)
         self._states[cell.name] += (record.state,)
         self.interrupted = self.interrupted or record.state == "interrupted"

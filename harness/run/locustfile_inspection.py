@@ -1,6 +1,6 @@
-"""Looks at a locustfile before anything is measured, in a process of its own.
+"""Inspects a locustfile before the run, in a process of its own.
 
-Locust changes the standard library when it is imported, and the file does whatever it does.
+Importing Locust patches the standard library, and the file may do anything.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from loopmark.harness.launch.target_process import last_lines
 from loopmark.harness.vocabulary.locustfile import Inspection, LocustfileChoice
 
 LIMIT_S = 30.0
-"""For the import: enough for large libraries, and an end for a file that waits for ever."""
+"""For the import: enough for large libraries, and a limit for a file that never returns."""
 
 _CHOICE = TypeAdapter(LocustfileChoice)
 _INSPECTION = TypeAdapter(Inspection)
 
 
 def inspect(choice: LocustfileChoice, limit_s: float = LIMIT_S) -> Inspection:
-    """Import it, and find what would be run.
+    """Import it, and list what would run.
 
     Args:
         choice: Which file, and what of it.
-        limit_s: How long that may take.
+        limit_s: Time limit in seconds.
 
     Raises:
         UserError: It cannot be run.

@@ -26,24 +26,24 @@ DRIVER = "locust"
 
 DEFAULT_USERS = 1
 DEFAULT_SPAWN_RATE = 1.0
-"""Both as Locust has them."""
+"""Locust's own defaults."""
 
 DEFAULT_WINDOW_S = 30.0
 DEFAULT_SHAPE_S = 600.0
-"""A shape ends by itself, or here."""
+"""The limit for a shape that does not end."""
 
 WEB_HOST = "127.0.0.1"
 NO_HOST = "own-client"
-"""In place of a target where the users have clients of their own that need no host."""
+"""Replaces the target where the users have clients of their own that need no host."""
 
 
 def prepare(
     choice: LocustfileChoice, rounds: int, web_port: int | None, workers: Workers | None = None
 ) -> RunRequest:
-    """Look at everything that can be wrong before something is started.
+    """Check everything that can be checked before anything is started.
 
     Raises:
-        UserError: Something is.
+        UserError: A check failed.
     """
     path = Path(choice.path)
     text = _read(path)
@@ -123,5 +123,5 @@ def _require_url(host: str) -> None:
 
 
 def _place(host: str) -> str:
-    """Host and port of a URL; what is none stays as it is."""
+    """Host and port of a URL; other text is returned unchanged."""
     return (urlsplit(host).netloc or host).rpartition("@")[2]

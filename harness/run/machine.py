@@ -1,4 +1,4 @@
-"""The fingerprint of where and with what a run is made."""
+"""The fingerprint of a run's machine and software."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _cpu_model() -> str:
 
 
 def _commit() -> str:
-    """The commit of this checkout, with + when it has changes; empty without a checkout."""
+    """The commit of this checkout, with + if it has changes; empty without a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""  # Installed: a checkout around the environment is another project's.

@@ -1,4 +1,4 @@
-"""Carries out a plan: launches the targets, drives every round, keeps what it yields."""
+"""Runs a plan: launches the targets, drives every round, stores the results."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
     """Measure every round of every cell into a new folder of `out`.
 
-    A target or driver that fails costs its round, not the run. On KeyboardInterrupt the round at
-    hand is recorded as interrupted and the run ends in order; an interrupt before the first round
+    A target or driver that fails costs its round, not the run. On KeyboardInterrupt the current
+    round is recorded as interrupted and the run ends cleanly; an interrupt before the first round
     leaves nothing.
 
     Raises:
-        UserError: There is no usable database, the folder cannot be written, or the database or
-            all workers are lost on the way; then the folder holds what was measured until then.
+        UserError: There is no usable database, the folder cannot be written, or the database or all
+            workers are lost during the run; the folder then holds the rounds until then.
     """
     workers = request.workers
     pinning = Pinning(target=(), driver=(), database=())
@@ -75,7 +75,7 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
 
 
 def _fork_servers(request: RunRequest) -> ProcessPool[ForkServer]:
-    """One for each driver: they import it while the database and the targets start."""
+    """One fork server for each driver: they import it while the database and the targets start."""
     servers = ProcessPool(lambda name, _: ForkServer(DRIVERS[name]))
     for name in sorted({cell.driver for cell in request.cells}):
         servers.launch(name)
@@ -83,7 +83,7 @@ def _fork_servers(request: RunRequest) -> ProcessPool[ForkServer]:
 
 
 class _Measuring:
-    """The state of one run while it is carried out."""
+    """The state of a run in progress."""
 
     def __init__(
         self,
@@ -102,10 +102,10 @@ class _Measuring:
         self._tokens = _bearer_tokens(request.run_id, count)
 
     def all_blocks(self) -> None:
-        """Measure block by block; every block has targets of its own.
+        """Measure block by block; every block starts its own targets.
 
-        Fresh processes in every block make the layout of a process in memory, its hash seed and
-        its age part of the scatter over the rounds, instead of a bias of the whole run.
+        Fresh processes in every block turn the effects of a process's memory layout, hash seed and
+        age into scatter between rounds instead of a bias of the whole run.
         """
         blocks = planning.interleave(self._request.cells, self._request.plan.seed)
         with ExitStack() as stack:
@@ -117,10 +117,10 @@ class _Measuring:
                     return
 
     def _with_workers_elsewhere(self, stack: ExitStack) -> ProcessPool[DriverProcess] | None:
-        """Drivers that last for the whole run, where workers of other machines belong to them.
+        """Drivers that live for the whole run: those with workers on other machines.
 
-        They are awaited before any target is started: people may take their time. Not those of a
-        locustfile: what it sets up when it is imported is as new in every round.
+        Their workers are awaited before any target is started, because people start them by hand. A
+        locustfile's drivers are excluded: each round must import the file anew.
         """
         workers = self._request.workers
         if workers is None or not workers.listen:
@@ -258,7 +258,7 @@ class _Measuring:
         return replace(file, choice=choice, is_last=round_number == cell.rounds - 1)
 
     def _reset(self, targets: ProcessPool[RunningTarget]) -> None:
-        """Bring the tables into their known state, if need be over the head of a stuck target."""
+        """Reset the tables, if necessary by ending the targets that lock them."""
         if self._provided is None:
             return
         database = self._provided.database
@@ -326,7 +326,7 @@ def _begun(request: RunRequest, provided: Provision | None, pinning: Pinning) ->
 
 
 def _bearer_tokens(run_id: str, count: int) -> tuple[str, ...]:
-    """Tokens of the seeded accounts: of use for this run's schema only."""
+    """Tokens of the seeded accounts, valid only for this run's schema."""
     return tuple(
         hashlib.blake2b(f"{run_id}/{number}".encode(), digest_size=20).hexdigest()
         for number in range(count)

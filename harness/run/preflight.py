@@ -1,4 +1,4 @@
-"""What must hold before anything starts, and what `loopmark doctor` looks at."""
+"""Checks before a run starts, and those of `loopmark doctor`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loopmark.harness.launch.running_target import RunningTarget, TargetFailedEr
 from loopmark.harness.vocabulary.target import Target
 
 FILES_BESIDE_CONNECTIONS = 150
-"""Libraries, logs, the event loop, database connections."""
+"""Open files for libraries, logs, the event loop and database connections."""
 
 LARGEST_SHIPPED_CONCURRENCY = 1000
 
@@ -28,7 +28,7 @@ Level = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor: what was looked at, how it is, and what to do about it."""
+    """One line of the doctor: what was checked, the result, and what to do about it."""
 
     level: Level
     what: str
@@ -57,11 +57,11 @@ def require_open_files(connections: int) -> None:
 
 
 def require_targets(targets: Iterable[Target]) -> None:
-    """Check what can be known of targets before they are started.
+    """Check targets as far as possible before they are started.
 
     Raises:
-        UserError: With a line for each folder and command that is not there, and for each URL at
-            which nothing answers.
+        UserError: With a line for each missing folder or command, and for each URL that refuses
+            connections.
     """
     if problems := [problem for target in targets if (problem := _missing(target))]:
         raise UserError("\n".join(problems))
@@ -85,7 +85,7 @@ def _missing(target: Target) -> str:
 
 
 def diagnose(prepared_by: str) -> Iterator[Finding]:
-    """Look at everything that a run needs, one finding after the other.
+    """Check everything that a run needs, one finding after another.
 
     Args:
         prepared_by: The module that makes the tables of our own variants.

@@ -17,16 +17,16 @@ from loopmark.harness.vocabulary.job import Workers
 from loopmark.harness.vocabulary.record import RoundRecord
 
 FIRST_GUESS_OF_OVERHEAD_S = 1.0
-"""Per round, for connecting and warming up, until there is a round to learn from."""
+"""Estimated seconds per round for connecting and warming up, until a round has been measured."""
 
 SHORT_S = 60.0
-"""What is shorter is told in seconds."""
+"""Shorter times are shown in seconds."""
 
 
 class ProgressBar:
-    """Shows which round is being driven and how long the rest takes; a context manager.
+    """Shows the current round and the time left; a context manager.
 
-    Where there is no terminal, a line per finished round takes the place of the bar.
+    Without a terminal, a line per finished round replaces the bar.
 
     Attributes:
         folder: Of the run, once it has been made.
@@ -63,7 +63,7 @@ class ProgressBar:
         self._bar.stop()
 
     def run_begins(self, folder: RunFolder) -> None:
-        """Say what is coming, and where it goes."""
+        """Print what will be measured, and the run's folder."""
         self.folder = folder
         seconds = self._planned_left_s
         brief = seconds < SHORT_S
@@ -74,13 +74,13 @@ class ProgressBar:
         self._console.print(Text(line), soft_wrap=True)
 
     def workers_awaited(self, workers: Workers) -> None:
-        """Say what to start on the other machines."""
+        """Print the command to start on the other machines."""
         command = f"loopmark worker --master {workers.listen}"
         line = f"waiting for {workers.count} workers; run on each machine: {command}"
         self._console.print(Text(line), soft_wrap=True)
 
     def round_begins(self, cell: Cell, round_number: int) -> None:
-        """Name the round and the time left."""
+        """Show the round and the time left."""
         self._began = time.monotonic()
         known = self._overheads_s
         overhead = sum(known) / len(known) if known else FIRST_GUESS_OF_OVERHEAD_S
@@ -90,7 +90,7 @@ class ProgressBar:
         self._bar.update(self._task, description=short, left=f"{_minutes(left)} left")
 
     def round_ends(self, cell: Cell, record: RoundRecord) -> None:
-        """Advance, and say when a round was not measured."""
+        """Advance, and print if a round was not measured."""
         took = time.monotonic() - self._began
         self._overheads_s.append(max(0.0, took - cell.load.planned_s))
         self._rounds_left -= 1

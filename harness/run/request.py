@@ -1,4 +1,4 @@
-"""What a run is asked for."""
+"""The input of a run."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class RunRequest:
         run_id: Name of the run and its folder.
         plan: The plan.
         plan_toml: Its text, kept with the run.
-        cells: The cells of the plan that are to be measured.
-        scenarios: What is kept of theirs.
-        documented: The timing table that our own targets are held against.
-        workers: Who shares the load of a distributed driver; None when each driver is one process.
+        cells: The cells of the plan to measure.
+        scenarios: The records of their scenarios.
+        documented: The timing table that our own targets are compared with.
+        workers: The workers of a distributed driver; None when each driver is one process.
         host: Address on which the targets listen.
-        locustfile: What takes the place of the scenario's flow; None where there is one.
+        locustfile: Replaces the scenario's flow; None where there is one.
     """
 
     run_id: str
@@ -43,11 +43,11 @@ class RunRequest:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """Those of the cells."""
+        """The targets of the cells."""
         names = dict.fromkeys(cell.target for cell in self.cells)
         return tuple(self.plan.targets[name] for name in names)
 
 
 def new_run_id(name: str) -> str:
-    """A name that sorts by time, and that two runs of the same second do not share."""
+    """A name that sorts by time and is unique even for two runs of the same second."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}-{token_hex(2)}"

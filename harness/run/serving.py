@@ -1,4 +1,4 @@
-"""One reference target with its database, for people: `loopmark serve`."""
+"""One reference target with its database, for manual use: `loopmark serve`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def served(target: Target, port: int | None) -> Iterator[tuple[RunningTarget, st
 
     Args:
         target: One of our own variants.
-        port: To listen on; a free one when None.
+        port: Port to listen on; a free one if None.
 
     Yields:
         The ready target, a bearer token of account 1, and facts about the database.
 
     Raises:
-        UserError: The port is taken, or there is no usable database.
-        TargetFailedError: The target does not come up.
+        UserError: The port is in use, or there is no usable database.
+        TargetFailedError: The target does not get ready.
     """
     if port is not None:
         require_free(Address(HOST, port), "--port")
