@@ -1,4 +1,4 @@
-"""The command line: its commands, and how errors and signals end them."""
+"""The command line: its commands, and how errors and signals end it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ COMMANDS = {
     ),
     "doctor": ("doctor.doctor", "Check that this machine can run Loopmark."),
 }
-"""By name: the module and function of a command, and its line of `--help`."""
+"""By name: a command's module and function, and its line of `--help`."""
 
 
 class _Commands(click.Group):
-    """Imports a command when it is invoked; turns errors for users into a line and exit code 2."""
+    """Imports a command when it is invoked; turns a `UserError` into one line and exit code 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)

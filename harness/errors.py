@@ -1,4 +1,4 @@
-"""Errors that are for users: one line that says what was wrong, where, and what to do."""
+"""Errors for users: one line with what was wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Something the user can mend; the CLI prints it and exits with 2, without a traceback."""
+    """An error that the user can fix; the CLI prints it and exits with 2, without a traceback."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that there is no such name, and which valid one is nearest."""
+    """The message for an unknown name, with the closest valid one."""
     names = sorted(known)
     nearest = get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"did you mean '{nearest[0]}'?" if nearest else f"known: {', '.join(names)}"

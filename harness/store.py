@@ -1,4 +1,4 @@
-"""The run folder: where everything that a run leaves lies, and how it is read again."""
+"""The run folder: writes and reads all files of a run."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ _PASSWORD = re.compile(rb"""(://[^/\s:@?#'"\\]*):[^/\s?#"\\]*@""")
 
 @dataclass(frozen=True, slots=True)
 class _Catalog:
-    """What a version knew, and its run.json did not say.
+    """What an old version assumed and did not write to run.json.
 
     Attributes:
         scenarios: Its scenarios by name.
         targets: Its targets by name.
         documented: The timing table of the documentation.
-        thresholds: By which it judged.
+        thresholds: Its thresholds.
     """
 
     scenarios: dict[str, ScenarioFacts]
@@ -102,7 +102,7 @@ class RunFolder:
         """The folder of a run that was made before.
 
         Raises:
-            UserError: It is none.
+            UserError: It is not a run folder.
         """
         if not (path / "run.json").is_file():
             raise UserError(f"{path} is not a run folder: it has no run.json")
@@ -124,11 +124,11 @@ class RunFolder:
         return self.path / "results.json"
 
     def cell(self, cell: Cell) -> Path:
-        """The folder of a cell; it need not be there."""
+        """The folder of a cell; it may not exist."""
         return self.path / "cells" / cell.folder
 
     def make_cell(self, cell: Cell) -> Path:
-        """The folder of a cell, made when it is not there."""
+        """The folder of a cell, created if missing."""
         path = self.cell(cell)
         path.mkdir(exist_ok=True)
         return path
@@ -167,7 +167,7 @@ class RunFolder:
             raise _broken(path, error) from None
 
     def write_round(self, cell: Cell, record: RoundRecord) -> None:
-        """Store what is known of one round beside its samples."""
+        """Store the record of a round beside its samples."""
         path = self.make_cell(cell) / f"round-{record.round}.json"
         _write(path, _ROUND.dump_json(record))
 
@@ -186,8 +186,8 @@ class RunFolder:
         """Load the samples of one round; labels come as categories.
 
         Args:
-            cell: Whose.
-            round_number: Of which round.
+            cell: The cell.
+            round_number: Number of the round.
             columns: Which.
             must_be_whole: Whether a broken file is an error. If not it is empty: a driver that was
                 killed did not finish its file.
@@ -253,7 +253,7 @@ def _broken(path: Path, error: ValidationError) -> UserError:
 
 
 def _completed(fields: dict[str, Any]) -> RunRecord:
-    """A run of version 1 with what that version knew of its scenarios and targets.
+    """A run of version 1, completed with that version's scenarios and targets.
 
     Raises:
         ValidationError: It is broken.
@@ -282,7 +282,7 @@ def _completed(fields: dict[str, Any]) -> RunRecord:
 
 
 def _renamed(run: RunRecord) -> RunRecord:
-    """A run of version 2 with today's names of its drivers."""
+    """A run of version 2 with the present names of its drivers."""
     cells = tuple(
         replace(cell, driver="native", folder_driver="httpx")
         if cell.driver == "httpx" and cell.scenario != "crud-client"

@@ -1,1 +1,1 @@
-"""How results are shown. Computes no statistics."""
+"""Renders results. Computes no statistics."""

@@ -1,4 +1,4 @@
-"""Do the drivers agree? Side by side in reading order, and all of it in a sentence."""
+"""Compares the drivers: their figures side by side, and a summary sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WHOLE_PERCENT = 10
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """What two drivers measured of one scenario, target and load.
+    """Two drivers' figures for one scenario, target and load.
 
     Attributes:
         anchor: Id of the section in the page.
@@ -32,19 +32,19 @@ class SideBySide:
 
     @property
     def is_inconclusive(self) -> bool:
-        """Whether there is no ratio at all."""
+        """Whether none of the rows has a ratio."""
         return all(row.ratio is None for row in self.rows)
 
     @property
     def main(self) -> Comparison:
-        """The one in the metric that counts."""
+        """The row of the main metric."""
         first = self.rows[0]
         return next((row for row in self.rows if row.metric == first.load.traits.main), first)
 
 
 @dataclass(frozen=True, slots=True)
 class DriverPair:
-    """Two drivers, and everything that both measured."""
+    """Two drivers, and all that both measured."""
 
     base: str
     other: str
@@ -52,7 +52,7 @@ class DriverPair:
 
 
 def driver_pairs(results: RunResults) -> tuple[DriverPair, ...]:
-    """What was compared of a run by pair of drivers, each in the order of the report's sections."""
+    """The comparisons by pair of drivers, in the order of the report's sections."""
     pairs = dict.fromkeys(_drivers(one) for one in results.along("driver"))
     return tuple(DriverPair(*pair, _groups(results, pair)) for pair in pairs)
 
@@ -75,7 +75,7 @@ def _groups(results: RunResults, pair: tuple[str, str]) -> tuple[SideBySide, ...
 
 
 def figures(comparison: Comparison) -> tuple[str, str]:
-    """Those of both sides, each in its unit."""
+    """The figures of both sides, each with its unit."""
     metric = columns.metric(comparison.metric, comparison.load)
     base, other = comparison.base.figure, comparison.other.figure
     return columns.printed(metric, base), columns.printed(metric, other)
@@ -105,7 +105,7 @@ def _percent(ratio: float) -> str:
 
 
 def summary(results: RunResults) -> str:
-    """How many figures agree, in one sentence; empty where nothing was measured by two drivers."""
+    """The number of figures that agree, in a sentence; empty without two drivers."""
     rows = results.along("driver")
     if not rows:
         return ""
@@ -131,7 +131,7 @@ def summary(results: RunResults) -> str:
 
 
 def _far(ratios: Sequence[float]) -> str:
-    """How far apart, from the closest to the farthest."""
+    """The differences, from the smallest to the largest."""
     nearest, farthest = (
         _percent(pick(ratios, key=lambda ratio: abs(ratio - 1))) for pick in (min, max)
     )

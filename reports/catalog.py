@@ -14,7 +14,7 @@ FORMATS = {
     "json": "loopmark.reports.json_text",
     "html": "loopmark.reports.html",
 }
-"""By name: the module that renders it, imported when it is used: charts are slow to import."""
+"""By name: the module that renders the format, imported on use: charts are slow to import."""
 
 
 def render(format_: str, results: RunResults) -> str:

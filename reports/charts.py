@@ -1,4 +1,4 @@
-"""What the charts show: cells in, points and words out. How it is drawn is in `drawing`."""
+"""The content of the charts: cells in, points and texts out. `drawing` draws them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from loopmark.reports.series_styles import Mark
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One figure at one concurrency or rate; `valid` says whether it counts."""
+    """One figure at one concurrency or rate, and whether its cell is valid."""
 
     x: float
     y: float
@@ -33,12 +33,12 @@ class Line:
     """The points of one target, or of one documented pattern.
 
     Attributes:
-        label: What it is called.
+        label: Its name in the legend.
         points: By concurrency.
-        mark: How it is drawn; None for what was documented and not measured.
+        mark: How it is drawn; None for documented values.
         faint: Whether it is the second line of its target.
-        what: Which of the figures of the chart it is, where there are two.
-        knee: The rate up to which the target kept up, where that is known.
+        what: The figure it shows, if the chart has two.
+        knee: The rate up to which the target kept up, if known.
     """
 
     label: str
@@ -58,10 +58,10 @@ class Chart:
 
     Attributes:
         title: Its heading.
-        note: What must be known to read it.
+        note: How to read it.
         text: A value of its vertical axis as text.
         log: Whether the vertical axis is logarithmic.
-        lines: What it shows.
+        lines: Its lines.
         x_label: What the horizontal axis counts.
         log_x: Whether the horizontal axis is logarithmic.
     """
@@ -76,7 +76,7 @@ class Chart:
 
     @property
     def in_words(self) -> str:
-        """The values, for those who do not see the chart."""
+        """The values as text, for screen readers."""
         return ". ".join(
             f"{f'{line.label} {line.what}'.rstrip()}: "
             + formatting.listed(_in_words(p, self.text) for p in line.points)
@@ -94,7 +94,7 @@ class Chart:
 def timing_chart(
     cells: Sequence[CellResult], documented: Iterable[DocumentedPoint], marks: Mapping[str, Mark]
 ) -> Chart:
-    """The documented timing table and what was measured."""
+    """The documented timing table and the measured values."""
     by_pattern: dict[str, list[Point]] = {}
     for point in documented:
         found = by_pattern.setdefault(point.pattern, [])
@@ -145,7 +145,7 @@ def series_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, .
 
 
 def fan_out_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
-    """How fast clients hear, and what that takes, by how many they are."""
+    """Latency, throughput and CPU of deliveries, by number of clients."""
     cells, aside = _alike(section.cells)
 
     def lines(figure: _Figure) -> tuple[Line, ...]:
@@ -179,10 +179,10 @@ def fan_out_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, 
 
 
 def _alike(cells: Sequence[CellResult]) -> tuple[Sequence[CellResult], str]:
-    """The cells that one line may join, and what to say of those that are left out.
+    """The cells that one line may join, and a note on the omitted ones.
 
-    Everybody reads in them; and where several have as many clients, they are those of the rate that
-    was measured most often.
+    All their clients are active; if several cells have as many clients, the rate measured most
+    often is used.
     """
     plain = [cell for cell in cells if not wording.others(cell.load)] or list(cells)
     crowds = Counter((cell.target, cell.driver, cell.load.magnitude) for cell in plain)
@@ -200,7 +200,7 @@ def _kind(cell: CellResult) -> tuple[str, tuple[str, ...]]:
 
 
 def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
-    """How fast everybody hears, and whether everybody does, by what was published in each stage."""
+    """Latency and share of deliveries, by rate of publications in each stage."""
     note = "vertical line: highest rate at which every client received every event in time"
     times = Chart(
         title="Delivery time from due",
@@ -236,7 +236,7 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
 
 
 def _model_charts(load: Load, lines: Callable[[_Figure], tuple[Line, ...]]) -> tuple[Chart, ...]:
-    """What counts under a load model, how fast it was, and what it took."""
+    """The main figure, latency and resource use under a load model."""
     x_label = load.words.axis
     if not x_label:
         return ()
@@ -280,7 +280,7 @@ def _model_charts(load: Load, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
 
 
 def stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
-    """What was answered, and how fast, by what was offered in each stage."""
+    """Throughput and latency, by offered rate in each stage."""
     answered = Chart(
         title="Throughput by offered rate, requests/s",
         note="vertical line: highest rate that the target sustained",
@@ -328,7 +328,7 @@ def _stage_lines(
 
 @dataclass(frozen=True, slots=True)
 class _Figure:
-    """What is drawn of a cell; a value in milliseconds may be drawn in microseconds."""
+    """The figure of a cell that is drawn; milliseconds may be drawn as microseconds."""
 
     metric: Metric
     faint: bool = False
@@ -367,11 +367,11 @@ def _lines(
     """A line for each target, and for each driver and each kind of load where there are several.
 
     Args:
-        cells: What is drawn.
+        cells: The cells.
         marks: By target.
-        figure: What is drawn of each.
-        x: Its place on the horizontal axis.
-        kind: What else must be the same in cells that a line joins.
+        figure: The figure of each cell.
+        x: Its value on the horizontal axis.
+        kind: What else must be equal in cells that a line joins.
     """
     several_drivers = len({cell.driver for cell in cells}) > 1
     several_kinds = len({kind(cell) for cell in cells}) > 1

@@ -1,4 +1,4 @@
-"""Whose clock the times of a distributed driver's samples are from, in words."""
+"""Texts for the clocks of a distributed driver's workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loopmark.reports import formatting
 
 
 def words(worker: WorkerUse) -> str:
-    """Whose clock the times of a worker are from."""
+    """The clock of a worker's times."""
     match worker.clock:
         case "shared":
             return "shared: same machine"
@@ -21,7 +21,7 @@ def words(worker: WorkerUse) -> str:
 
 
 def notes(workers: Sequence[WorkerUse]) -> tuple[str, ...]:
-    """For each kind of clock that workers had: what it means for the figures."""
+    """For each kind of clock among the workers: its meaning for the figures."""
     worst = max((one.uncertainty_ms or 0.0 for one in workers if one.clock == "aligned"), default=0)
     of_kind = {
         "shared": (

@@ -22,20 +22,20 @@ WORDS = frozenset(
     | {"Kind", "Kind of error", "Examples", "Worker", "Clock", "Lost", "Cell", "Measured"}
     | {"Ratio of", "Of", "What", "Passed"}
 )
-"""Headings of columns that hold no figures."""
+"""Headings of columns without figures."""
 
 _TAIL = "latency_ms.p999"
 
 
 def shown(cell: CellResult) -> Figures:
-    """The figures of a cell for a table or a chart, which have its validity beside them."""
+    """The figures of a cell, for tables and charts that show its validity beside them."""
     return cell.figures_despite(cell.validity)
 
 
 def errors(cell: CellResult) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """What went wrong in a cell: by kind, how often, as text, and the first few messages.
+    """The errors of a cell: by kind, their number as text, and the first few messages.
 
-    Of what a locustfile does beside its requests there may be a message and no number.
+    Failures of a locustfile outside its requests may have a message without a number.
     """
     beside = [ErrorKind.LOCUSTFILE] if ErrorKind.LOCUSTFILE in cell.error_examples else []
     return tuple(
@@ -49,12 +49,12 @@ def errors(cell: CellResult) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
 
 
 def printed(metric: Metric, value: Value) -> str:
-    """A value of a metric, in its unit."""
+    """A value of a metric, with its unit."""
     return formatting.FORMS[metric.form](value)
 
 
 def text(metric: Metric, figures: Figures) -> str:
-    """A metric of a cell."""
+    """A metric of a cell, with its unit."""
     if metric.form == "knee":
         return wording.knee(figures)
     value, whole = metric.of(figures), metric.whole(figures)
@@ -72,25 +72,25 @@ def interval(metric: Metric, figures: Figures) -> str:
 
 
 def table(name: TableName, cells: Sequence[CellResult]) -> tuple[Metric, ...]:
-    """The columns of a table that have something to show for one of these cells."""
+    """The columns of a table that have a value for at least one of these cells."""
     return present(metrics.table(name, cells[0].load.traits), cells)
 
 
 def present(columns: Sequence[Metric], cells: Sequence[CellResult]) -> tuple[Metric, ...]:
-    """Those that have something to show for one of these cells."""
+    """The metrics that have a value for at least one of these cells."""
     return tuple(one for one in columns if any(text(one, shown(cell)) != MISSING for cell in cells))
 
 
 def answers(load: Load) -> tuple[Metric, ...]:
-    """What was answered, or heard, under a load."""
+    """The columns of responses, or deliveries, under a load."""
     return metrics.table("answers", load.traits)
 
 
 def shown_answers(cells: Sequence[CellResult]) -> tuple[Metric, ...]:
-    """The same for a page.
+    """The same columns for a page.
 
-    A cell of unknown flows has a long name: where samples are few, the last percentile makes room
-    for it.
+    Cells of locustfiles have long names: with few samples, the last percentile is omitted to make
+    room.
     """
     found, load = answers(cells[0].load), cells[0].load
     seen = found if load.traits.has_dues else present(found, cells)
@@ -103,12 +103,12 @@ def metric(key: str, load: Load) -> Metric:
 
 
 def headline(load: Load) -> Metric:
-    """The one figure of a load where there is room for one."""
+    """The figure of a load where there is room for only one."""
     return metric(load.traits.headline, load)
 
 
 def cost(load: Load) -> Metric:
-    """What a request, or a delivery, took of the target's CPU."""
+    """The target's CPU per request, or per delivery."""
     return metric("cpu_ms_per_request", load)
 
 

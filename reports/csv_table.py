@@ -27,7 +27,7 @@ _COLUMNS: Mapping[str, Callable[[CellResult], Value]] = MappingProxyType(
         "rounds": lambda cell: cell.rounds,
     }
 )
-"""What was driven and what became of it, by name of the column, in order."""
+"""The cell and its outcome, by name of the column, in order."""
 
 _CROWD = MappingProxyType(
     {
@@ -37,7 +37,7 @@ _CROWD = MappingProxyType(
         "http_users": "http_users",
     }
 )
-"""Who was there under a fan-out, by name of the column."""
+"""The clients and users of a fan-out, by name of the column."""
 
 
 def render(results: RunResults) -> str:

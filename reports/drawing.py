@@ -69,7 +69,7 @@ _LINEAR_DODGE, _LINEAR_ROOM = 0.012, 0.08
 """The same, and the room at both ends, of a linear axis: shares of its length."""
 _CROWDED = 5
 _LABEL = 0.1
-"""Share of a horizontal axis that a label takes: beyond a few, each must have so much."""
+"""Share of a horizontal axis that a label needs; more labels are thinned out."""
 _NARROW = 4.0
 
 
@@ -78,9 +78,9 @@ def svg(chart: Chart, *, name: str, width: int = 360, height: int = 250) -> Mark
 
     Args:
         chart: What it shows.
-        name: Unlike that of any other chart in the page.
-        width: In the units of its own coordinates; on the page it is as wide as its container.
-        height: In the same units.
+        name: Unique among the charts of the page.
+        width: In its own coordinates; on the page it is as wide as its container.
+        height: In the same coordinates.
     """
     # A context and the object-oriented API: nothing outside of this call is changed.
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
@@ -142,7 +142,7 @@ def _draw_documented(axes: Axes, line: Line) -> None:
 
 
 def _dodge(chart: Chart, place: float) -> Callable[[float], float]:
-    """Where a line's point at a level is drawn, so that the targets' whiskers lie apart."""
+    """A point's position at a level, shifted so that the targets' whiskers do not overlap."""
     if chart.log_x:
         return lambda x: x * 10 ** (place * _DODGE)
     levels = _levels(chart)
@@ -297,7 +297,7 @@ def _without_family(match: re.Match[str]) -> str:
 
 
 def _with_own_ids(body: str, name: str) -> str:
-    """Drop the ids that nothing refers to, and make the others unlike those of other charts."""
+    """Remove unused ids, and make the others unique among the charts of the page."""
     referred = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
 
     def renamed(match: re.Match[str]) -> str:

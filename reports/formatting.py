@@ -1,4 +1,4 @@
-"""Numbers as text, the same way everywhere: three digits, and the unit that suits."""
+"""Numbers as text, the same everywhere: three digits, and a suitable unit."""
 
 import math
 import string
@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 MISSING = "\N{EN DASH}"
-"""What stands where there is no number."""
+"""Text in place of a missing number."""
 
 _DIGITS = 3
 _SMALLEST = 0.001
@@ -37,12 +37,12 @@ def count(value: int | None) -> str:
 
 
 def level(value: float) -> str:
-    """A concurrency or a rate: exactly where it is whole, else in three digits."""
+    """A concurrency or a rate: exact if it is whole, otherwise three digits."""
     return f"{value:,.0f}" if value == round(value) else number(value)
 
 
 def printed(value: float) -> str:
-    """A number as the documentation prints it, without digits that it does not have."""
+    """A number as the documentation prints it, without added digits."""
     return f"{value:g}"
 
 
@@ -57,7 +57,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Seconds in the unit that suits them: `513 ms`, `50.1 s`."""
+    """Seconds in a suitable unit: `513 ms`, `50.1 s`."""
     return MISSING if value is None else milliseconds(value * _THOUSAND)
 
 
@@ -72,7 +72,7 @@ def ms_in_us(value: float | None) -> str:
 
 
 def long_time(value: float | None) -> str:
-    """Seconds of something that takes minutes: `39.5 s`, `5 min 12 s`."""
+    """Seconds of a duration of minutes: `39.5 s`, `5 min 12 s`."""
     if value is None or not math.isfinite(value) or value < _LONG_S:
         return seconds(value)
     minutes, rest = divmod(round(value), int(_MINUTE_S))
@@ -90,26 +90,26 @@ def kibibytes(value: float | None) -> str:
 
 
 def moment(iso: str | None) -> str:
-    """A moment of ISO 8601: `2026-11-23 06:26:44 UTC`."""
+    """A time in ISO 8601: `2026-11-23 06:26:44 UTC`."""
     return MISSING if iso is None else iso.replace("T", " ").replace("+00:00", " UTC")
 
 
 def share(value: float | None) -> str:
-    """A fraction in whole per cent; a small one is not shown as none."""
+    """A fraction in whole per cent; a small one is not shown as zero."""
     if value is None or not math.isfinite(value):
         return MISSING
     return "<1%" if 0 < value < 0.005 else f"{value:.0%}"  # noqa: PLR2004 - rounds to 0%
 
 
 def reach(value: float | None) -> str:
-    """A share of which all is what counts: cut off after three digits, never rounded up."""
+    """A share that should be 100%: truncated to three digits, never rounded up."""
     if value is None or not math.isfinite(value):
         return MISSING
     return f"{math.floor(value * 1e5 + 1e-6) / 1e3:g}%"
 
 
 def share_of(part: int, whole: int) -> str:
-    """A count and its share: `3 (1%)`; nothing is just `0`."""
+    """A count and its share: `3 (1%)`; zero is just `0`."""
     return f"{count(part)} ({share(part / whole)})" if part and whole else count(part)
 
 
@@ -143,11 +143,11 @@ FORMS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
         )
     }
 )
-"""By the name that a metric's row, or the words of a load, give."""
+"""By the name used in a metric's row, or in the texts of a load."""
 
 
 class _Filling(string.Formatter):
-    """Fields are attributes of one value, and what stands behind the colon is a form."""
+    """Fields are attributes of one value; the part after the colon is a form."""
 
     def get_value(self, key: int | str, args: Sequence[Any], _: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of any field
         return getattr(args[0], str(key))

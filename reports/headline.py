@@ -1,7 +1,6 @@
-"""The documented line against the measured line: its figures, and sentences that hold for any data.
+"""Compares the documented figures with the measured ones, as values and sentences.
 
-A sentence is built only from what was measured and is valid. What is missing or invalid is named as
-such, never guessed.
+Sentences use only valid figures. Missing or invalid ones are named as such, never guessed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,7 +55,7 @@ class TimingRow:
 
 @dataclass(frozen=True, slots=True)
 class RatioRow:
-    """The throughput of async over that of sync, under one load.
+    """The throughput of async divided by that of sync, under one load.
 
     Attributes:
         anchor: Id of the section in the page.
@@ -64,7 +63,7 @@ class RatioRow:
         load: The load in words.
         ratio: None when inconclusive.
         bounds: Its interval.
-        rounds: Pairs of rounds behind it.
+        rounds: Number of pairs of rounds.
         documented: The ratio in the documented timing table, where it has one.
         reasons: Why there is no ratio.
     """
@@ -110,7 +109,7 @@ def timing_rows(results: RunResults) -> tuple[TimingRow, ...]:
 def ratio_rows(results: RunResults) -> tuple[RatioRow, ...]:
     """Async against sync under every load that both were measured with, in reading order.
 
-    Not those of a series: what its number does is a question of its own.
+    Series are excluded: they compare their numbers instead.
     """
     documented = _documented_ratios(results.run.documented)
     several = several_drivers(results)
@@ -139,7 +138,7 @@ def ratio_rows(results: RunResults) -> tuple[RatioRow, ...]:
 
 
 def sentences(results: RunResults) -> tuple[str, ...]:
-    """What stands behind the answer."""
+    """The evidence for the answer."""
     # The drivers come first where there are several; what the plan compares is then one of the
     # things behind it.
     found = [_without_drivers(results)] if results.along("driver") else []
@@ -156,10 +155,10 @@ def sentences(results: RunResults) -> tuple[str, ...]:
 
 
 def answer(results: RunResults) -> str:
-    """The answer in one sentence: does the measured advantage reach what is claimed?
+    """The answer in one sentence: does the measured advantage reach the documented one?
 
-    Of a run with several drivers: do they agree? Where nothing is documented: how did the targets
-    do?
+    For a run with several drivers: do they agree? Without documented figures: the results of the
+    targets.
     """
     return f"{_capitalised(_answer(results))}."
 
@@ -366,7 +365,7 @@ def _claim_sentence(results: RunResults) -> str:
 
 
 def _reaches(bounds: Bounds | None, least: float) -> bool | None:
-    """Whether a ratio is at least so large; None when its interval leaves that open."""
+    """Whether a ratio is at least this large; None if its interval includes the limit."""
     if bounds is None or bounds[0] < least <= bounds[1]:
         return None
     return bounds[0] >= least

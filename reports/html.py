@@ -1,4 +1,4 @@
-"""Results as one self-contained page: no script, and no request to anywhere."""
+"""Results as one self-contained page, without scripts or external requests."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ _TICKS = (0.1, 1.0, 10.0, 100.0)
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A chart, and what stands around it."""
+    """A chart and its texts."""
 
     chart: charts.Chart
     svg: Markup
@@ -61,17 +61,17 @@ class SectionView:
     """A section and its charts.
 
     Attributes:
-        section: What is shown.
+        section: The section.
         charts: Drawn.
         answers: Columns of the first table.
-        knees: Of steps and ramps, up to where each target kept up, in sentences.
+        knees: Of steps and ramps: the knee of each target, in sentences.
         series: The best value of a series, in sentences.
         disturbances: The effect of slow and stalled clients on active ones, in sentences.
-        over_time: The small charts of the single cells.
-        costs: Columns of what it took.
+        over_time: The small charts of each cell.
+        costs: Columns of resource use.
         cost: The one of them that each round has; None if it was not sampled.
-        database: Columns of what the database did; none if it was not sampled.
-        times: Columns of where the time went.
+        database: Columns of the database; none if it was not sampled.
+        times: Columns of the phases.
         clients: Columns of the connections of a fan-out.
     """
 
@@ -97,14 +97,14 @@ class Scale:
     high: float
 
     def at(self, ratio: float) -> float:
-        """The place of a ratio, within the axis."""
+        """The position of a ratio, clipped to the axis."""
         span = math.log(self.high / self.low)
         place = math.log(ratio / self.low) / span if ratio > 0 else 0.0
         return round(100 * min(1.0, max(0.0, place)), 2)
 
     @property
     def ticks(self) -> tuple[float, ...]:
-        """The ratios that have a mark."""
+        """The ratios with a tick."""
         return tuple(tick for tick in _TICKS if self.low <= tick <= self.high)
 
 
@@ -112,7 +112,7 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
     """The results as an HTML page.
 
     Args:
-        results: What is shown.
+        results: The results.
         data_root: The run folder as seen from the page, for the links to the data.
     """
     looks = series_styles.marks(list(sections.target_order(results)))
@@ -213,7 +213,7 @@ def _scale(rows: Sequence[RatioRow]) -> Scale:
 
 
 def _steady_loads(cells: Sequence[Cell]) -> Sequence[Load]:
-    """All loads that have a window, each once, by model and size."""
+    """All loads with a window, each once, by model and size."""
     loads = [cell.load for cell in cells if not cell.load.traits.ends_with_last_answer]
     each_once = {load.label: load for load in loads}.values()
     return sorted(each_once, key=lambda load: (load.model, load.magnitude))

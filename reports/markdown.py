@@ -141,14 +141,14 @@ def _costs(section: Section) -> Sequence[Metric]:
 
 
 def _head(section: Section, *, several_drivers: bool = False) -> list[str]:
-    """The headings of the columns that say which cell it is."""
+    """The headings of the columns that identify the cell."""
     swept = [section.swept_heading] if section.places else []
     driver = ["Driver"] if several_drivers else []
     return ["Target", *swept, section.load.words.heading, *driver]
 
 
 def _which(section: Section, cell: CellResult, *, several_drivers: bool = False) -> list[str]:
-    """The same of a cell."""
+    """The values of these columns for a cell."""
     at = section.at(cell)
     place = [] if at is None else [formatting.level(at)]
     driver = [cell.driver] if several_drivers else []

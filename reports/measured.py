@@ -1,4 +1,4 @@
-"""What is said of a run in which nothing of the documentation was measured."""
+"""The headline of a run without documented figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loopmark.reports import formatting, objections, wording
 
 
 def facts(run: RunRecord) -> tuple[tuple[str, str], ...]:
-    """The locustfiles that were measured, as names and values; empty where there were none."""
+    """The measured locustfiles, as names and values; empty without any."""
     loads = dict.fromkeys(wording.planned(cell.load) for cell in run.cells)
     targets = ", ".join(target.url or target.name for target in run.targets)
     return tuple(
@@ -31,12 +31,12 @@ def facts(run: RunRecord) -> tuple[tuple[str, str], ...]:
 
 
 def answer(results: RunResults) -> str:
-    """What was found, in a sentence for each cell."""
+    """The results, in a sentence for each cell."""
     return "; ".join(_answered(cell) for cell in results.cells) or "nothing was measured"
 
 
 def sentences(results: RunResults) -> tuple[str, ...]:
-    """What stands behind the answer."""
+    """The evidence for the answer."""
     return tuple(one for cell in results.cells for one in _behind(cell))
 
 

@@ -1,4 +1,4 @@
-"""The sentences of what is held against a cell: a template for each code, over its values."""
+"""The sentences for the reasons why a cell is invalid: a template for each code."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ SENTENCES: Mapping[Code, str] = {
 
 
 def sentences(validity: Validity) -> tuple[str, ...]:
-    """What is held against a cell, gravest first."""
+    """The reasons why a cell is invalid, most serious first."""
     return tuple(sentence(one) for one in validity.objections)
 
 
 def sentence(objection: Objection) -> str:
-    """What one objection says."""
+    """The sentence for one reason."""
     return _SENTENCES.vformat(SENTENCES[objection.code], (), objection.values)
 
 

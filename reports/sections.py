@@ -1,6 +1,6 @@
-"""Results in the order in which they are read: by scenario, within it by load, then by target.
+"""Results in reading order: by scenario, then by load, then by target.
 
-The scenarios of a series, which differ by one number, are read as one.
+The scenarios of a series, which differ in one number, form one section.
 """
 
 import re
@@ -19,20 +19,20 @@ from loopmark.reports import formatting, wording
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One scenario, or one series, and everything that was measured of it under one load model.
+    """All results of one scenario, or one series, under one load model.
 
     Attributes:
         anchor: Its id in the page.
         name: Name of the scenario, or of the series.
-        title: What it is called for readers.
-        description: What it asks.
-        model: The load model; it decides what counts.
+        title: Its title for readers.
+        description: What it measures.
+        model: The load model, which decides the main figures.
         cells: In reading order.
         comparisons: Of targets, in reading order.
         places: Of a series: by scenario its place in it.
-        series: Of a series: what the rounds can tell of it.
-        disturbances: Of a fan-out: what those who do not read do to those who do.
-        events: Whether its users hear events.
+        series: Of a series: its conclusion.
+        disturbances: Of a fan-out: the effect of slow and stalled clients on active ones.
+        events: Whether its users receive events.
     """
 
     anchor: str
@@ -49,12 +49,12 @@ class Section:
 
     @property
     def swept(self) -> str:
-        """What differs within a series; empty for a single scenario."""
+        """The name of a series's number; empty for a single scenario."""
         return next((place.of for place in self.places.values()), "")
 
     @property
     def swept_heading(self) -> str:
-        """The same at the head of a column; the name of a parameter as it is."""
+        """The same as a column heading; names of parameters are unchanged."""
         return self.swept if "_" in self.swept else self.swept[:1].upper() + self.swept[1:]
 
     def at(self, item: CellResult | Comparison) -> float | None:
@@ -63,7 +63,7 @@ class Section:
         return None if place is None else place.at
 
     def where(self, item: CellResult | Comparison) -> str:
-        """The load of a cell or a comparison in a sentence, with the number in its series."""
+        """The load of a cell or a comparison as text, with the number in its series."""
         load = wording.at_once(item.load)
         at = self.at(item)
         return load if at is None else f"{self.swept} = {formatting.level(at)}, {load}"
@@ -75,7 +75,7 @@ class Section:
 
     @property
     def main(self) -> tuple[Comparison, ...]:
-        """The comparisons of targets in the metric that counts."""
+        """The comparisons of targets in the main metric."""
         return tuple(one for one in self.comparisons if one.metric == self.load.traits.main)
 
     @property
@@ -85,7 +85,7 @@ class Section:
 
     @property
     def is_step_by_step(self) -> bool:
-        """Whether the single steps are what it is about: when the answer came, and when events."""
+        """Whether its steps are the main figures: the times of the answer and of the events."""
         return (
             self.events
             and not self.fans_out
@@ -94,7 +94,7 @@ class Section:
 
     @property
     def load(self) -> Load:
-        """One of its loads, to tell the model by."""
+        """One of its loads, for the traits of the model."""
         return self.cells[0].load
 
     @property
@@ -199,7 +199,7 @@ def _section(
 
 
 def _in_common(descriptions: Sequence[str]) -> str:
-    """The sentences that all of them have: in a series the others name its number."""
+    """The sentences common to all descriptions: in a series the others name its number."""
     first, *others = descriptions
     if not others:
         return first
@@ -209,12 +209,12 @@ def _in_common(descriptions: Sequence[str]) -> str:
 
 
 def several_drivers(results: RunResults) -> bool:
-    """Whether drivers must be told apart: where each has scenarios of its own they need not be."""
+    """Whether tables must name the driver: not if each has scenarios of its own."""
     return any(len(section.drivers) > 1 for section in sections(results))
 
 
 def target_order(results: RunResults) -> Mapping[str, int]:
-    """The place of each target: as in the plan."""
+    """The position of each target in the plan."""
     names = [target.name for target in results.run.targets]
     names += [cell.target for cell in results.cells]
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
@@ -231,7 +231,7 @@ def doubtful(results: RunResults) -> tuple[CellResult, ...]:
 
 
 def unique_ids(names: Iterable[str]) -> list[str]:
-    """Make ids of names: only letters, digits and hyphens, and none twice."""
+    """Make unique ids of names, with only letters, digits and hyphens."""
     found: list[str] = []
     for name in names:
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unnamed"

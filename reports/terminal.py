@@ -1,4 +1,4 @@
-"""Results for a terminal: what is printed after a run. Eighty columns are enough."""
+"""Results for a terminal, printed after a run. Fits in eighty columns."""
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -30,8 +30,8 @@ def render(results: RunResults) -> RenderableType:
 
 
 MOST_REQUESTS = 20
-"""Rows of a locustfile's requests, those that were asked most often: one that puts an id into each
-name would fill the terminal."""
+"""Maximum rows of a locustfile's requests, the most frequent first: a file that puts an id into
+each name would fill the terminal."""
 
 
 def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]:
@@ -73,7 +73,7 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
 
 
 def _requests(cell: CellResult) -> RenderableType:
-    """What the users of a locustfile asked, by name."""
+    """The requests of a locustfile's users, by name."""
     table = _table()
     table.add_column("request", overflow="fold")
     for name in ("requests", "errors", "p50", "p95", "p99"):
@@ -92,7 +92,7 @@ def _requests(cell: CellResult) -> RenderableType:
 
 
 def _errors(cell: CellResult) -> RenderableType:
-    """What went wrong by kind, with one example; the page has more."""
+    """Errors by kind, with one example; the page has more."""
     table = _table()
     table.add_column("kind of error", no_wrap=True)
     table.add_column("how many", justify="right", no_wrap=True)
@@ -103,7 +103,7 @@ def _errors(cell: CellResult) -> RenderableType:
 
 
 def _agreement(pair: DriverPair) -> RenderableType:
-    """Two drivers in the figure that counts; the page has the others."""
+    """Two drivers in the main figure; the page has the others."""
     table = _table()
     for name in ("scenario", "target"):
         table.add_column(name, no_wrap=True)
@@ -167,5 +167,5 @@ def _doubt(section: Section, cell: CellResult, *, several_drivers: bool) -> Rend
 
 
 def _size(load: Load) -> str:
-    """In as little room as there is."""
+    """As a short text."""
     return formatting.filled(load.words.short or load.words.size, load).replace(" to ", MISSING)

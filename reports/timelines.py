@@ -1,7 +1,6 @@
-"""A cell over time: small charts of CPU and connections, from its moments to places in a drawing.
+"""Small charts of a cell's CPU and connections over time, as coordinates.
 
-Drawn by the template and not by matplotlib: a page has two for each cell, which would be a megabyte
-and seconds of drawing.
+The template draws them, not matplotlib: two for each cell would take a megabyte and seconds.
 """
 
 import math
@@ -24,7 +23,7 @@ _LEAST_CONNECTIONS = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A labelled place on an axis."""
+    """A labelled position on an axis."""
 
     at: float
     text: str
@@ -35,7 +34,7 @@ class Curve:
     """One quantity over time.
 
     Attributes:
-        label: What it is called.
+        label: Its name.
         style: How it is drawn: a class in the style sheet.
         paths: Its unbroken stretches, each as the points of an SVG polyline.
     """
@@ -50,11 +49,11 @@ class Timeline:
     """One small chart.
 
     Attributes:
-        title: What it shows.
+        title: Its title.
         curves: Its lines.
         x_ticks: Labelled seconds.
         y_ticks: Labelled values; the last one is the top.
-        in_words: The range of each line, for those who do not see the chart.
+        in_words: The range of each line as text, for screen readers.
     """
 
     title: str
@@ -81,7 +80,7 @@ class _Quantity:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What one chart of each cell shows; the same scale in all of them."""
+    """The content of one chart of each cell; the scale is the same in all cells."""
 
     title: str
     text: Callable[[float], str]
@@ -113,7 +112,7 @@ _KINDS = (
 
 
 def timelines(cells: Sequence[CellResult]) -> tuple[CellTimelines, ...]:
-    """The charts of those cells that have moments, on common vertical scales."""
+    """The charts of all cells with readings over time, on common vertical scales."""
     found = []
     tops = [_top(kind, cells) for kind in _KINDS]
     for cell in cells:
@@ -128,7 +127,7 @@ def timelines(cells: Sequence[CellResult]) -> tuple[CellTimelines, ...]:
 
 
 def _moments(cell: CellResult) -> tuple[Moment, ...]:
-    """Shown whatever the validity: the page says it beside the charts."""
+    """Shown for invalid cells, too: the page shows the validity beside the charts."""
     return cell.figures_despite(cell.validity).over_time
 
 
@@ -183,13 +182,13 @@ def _top(kind: _Kind, cells: Sequence[CellResult]) -> float:
 
 
 def _ticks(end: float) -> tuple[float, ...]:
-    """From 0 in round steps, at most to the end."""
+    """From 0 in round steps, up to the end."""
     step = _step(end)
     return tuple(step * number for number in range(math.floor(end / step + 1e-9) + 1))
 
 
 def _step(end: float) -> float:
-    """The smallest round step of which no more than four fit."""
+    """The smallest round step that fits at most four times."""
     if end <= 0:
         return 1.0
     least = end / _MOST_STEPS

@@ -1,4 +1,4 @@
-"""Comparisons, loads and validity in words, so that they cannot be read as more than they are."""
+"""Texts for comparisons, loads and validity, which claim no more than the figures show."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -52,13 +52,13 @@ def invalid(many: int, of: int) -> str:
 
 
 def interrupted(run: RunRecord) -> str:
-    """What an interrupted run did not come to."""
+    """The cells and rounds that an interrupted run did not reach."""
     what = "the plan was complete" if run.plan_toml else "the run time was over"
     return f"it ended before {what}"
 
 
 def at_once(load: Load) -> str:
-    """The load in a sentence."""
+    """The load as part of a sentence."""
     return formatting.filled(load.words.at_once, load)
 
 
@@ -68,17 +68,17 @@ def size(load: Load) -> str:
 
 
 def crowd(load: Load) -> str:
-    """The size, but for those who do not just read."""
+    """The size, without slow and stalled clients and HTTP users."""
     return formatting.filled(load.words.crowd or load.words.size, load)
 
 
 def others(load: Load) -> tuple[str, ...]:
-    """Who is there beside clients that read, in few words."""
+    """The slow and stalled clients and HTTP users, in a few words."""
     return tuple(formatting.filled(one, load) for one in load.words.others)
 
 
 def pace(load: Load) -> str:
-    """How fast it is, where that and the size differ between loads; else empty."""
+    """The rate, where rate and size differ between loads; otherwise empty."""
     return formatting.filled(load.words.pace, load)
 
 
@@ -88,7 +88,7 @@ def planned(load: Load) -> str:
 
 
 def knee(figures: Figures) -> str:
-    """Up to which rate a target kept up."""
+    """The rate up to which a target kept up."""
     if not figures.stages:
         return formatting.MISSING
     slowest = min(stage.rate for stage in figures.stages)
@@ -101,7 +101,7 @@ def knee(figures: Figures) -> str:
 
 
 def knee_sentence(cell: CellResult) -> str:
-    """The same in a sentence, only where it is valid."""
+    """The knee in a sentence, only if the cell is valid."""
     figures = cell.figures
     if isinstance(figures, Invalid):
         return (
@@ -123,7 +123,7 @@ def knee_sentence(cell: CellResult) -> str:
 
 
 def _heard_up_to(figures: Figures) -> str:
-    """Up to which rate of publications everybody heard all in time, and what happened beyond it."""
+    """The knee of a fan-out, and what happened beyond it."""
     stages = sorted(figures.stages, key=lambda stage: stage.rate)
     if not stages:
         return "nothing was measured"
@@ -141,7 +141,7 @@ def _heard_up_to(figures: Figures) -> str:
 
 
 def reached(stage: StageResult) -> float | None:
-    """The share of the deliveries due in a stage that came right; None where none was due."""
+    """The share of the deliveries due in a stage that were correct; None if none was due."""
     return stage.answered_rps / stage.offered_rps if stage.offered_rps else None
 
 
@@ -163,7 +163,7 @@ def _what_broke(stage: StageResult) -> str:
 
 
 def disturbance_sentence(found: Comparison) -> str:
-    """What those who do not just read do to those who do, in one metric."""
+    """The effect of slow and stalled clients on active ones, in one metric."""
     who = f"{found.target}, {at_once(found.load)}"
     about = subject(found.metric, found.load)
     if found.ratio is None:
@@ -182,11 +182,11 @@ def disturbance_sentence(found: Comparison) -> str:
 
 
 def series_sentence(found: SeriesResult, of: str) -> str:
-    """Which number of a series was best, and from where more did not help.
+    """The best number of a series, and from which number on more made no difference.
 
     Args:
-        found: What the rounds can tell.
-        of: What the number is.
+        found: The conclusion of the series.
+        of: Name of the number.
     """
     who = f"{found.target}, {at_once(found.load)}"
     left_out = ""
@@ -212,7 +212,7 @@ _PAIRS = 2
 
 
 def subject(metric: str, load: Load) -> str:
-    """What a metric is about."""
+    """The metric as the subject of a sentence."""
     return metrics.metric(metric, load.traits).subject
 
 
@@ -242,7 +242,7 @@ def is_clear(bounds: Bounds | None) -> bool:
 
 
 def interval_note(bounds: Bounds | None, rounds: int) -> str:
-    """What stands in brackets behind a ratio."""
+    """The text in brackets after a ratio."""
     if bounds is None:
         return "one round, no interval: it may be chance"
     return f"95% interval {formatting.interval(bounds)}, {formatting.count(rounds)} rounds"

@@ -1,1 +1,1 @@
-"""The commands of `loopmark`: the only room that prints and sets exit codes."""
+"""The commands of `loopmark`: the only package that prints and sets exit codes."""

@@ -1,4 +1,4 @@
-"""Analyses a run and shows it: `loopmark report`, and what every run ends with."""
+"""Analyses a run and shows it: `loopmark report`, and the end of every run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def conclude(folder: RunFolder) -> RunResults:
 
 
 def write_html(folder: RunFolder, results: RunResults) -> Path:
-    """Write the page of a run into its folder, and say where."""
+    """Write the page of a run into its folder, and print its path."""
     folder.report.mkdir(exist_ok=True)
     page = folder.report / "index.html"
     page.write_text(render("html", results), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How commands end."""
+"""Exit codes, and exits on errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 
 class ExitCode(IntEnum):
-    """How a command ended."""
+    """Exit codes of commands."""
 
     OK = 0
     INVALID = 1
@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
 
 
 def fail(message: str) -> NoReturn:
-    """Print one line per problem in what the user gave, and exit."""
+    """Print one line per problem in the user's input, and exit."""
     for line in message.splitlines():
         click.echo(f"loopmark: {line}", err=True)
     sys.exit(ExitCode.USAGE)

@@ -24,10 +24,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class LocustfileCommand(click.Command):
-    """A command for which what follows `--` are options of the locustfile, if there is one."""
+    """A command whose arguments after `--` are options of the locustfile, if there is one."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep what is the locustfile's for it."""
+        """Set the locustfile's own options aside."""
         before, after = args, list[str]()
         if "--" in args:
             cut = args.index("--")
@@ -39,12 +39,12 @@ class LocustfileCommand(click.Command):
 
 @dataclass(frozen=True, slots=True)
 class LocustfileRun:
-    """A run of a locustfile, as the command line asks for it.
+    """The options of a run of a locustfile.
 
     Attributes:
-        choice: The file, and what of it.
-        rounds: How often it is measured.
-        web_port: For Locust's live page; None for none.
+        choice: The file and its options.
+        rounds: Number of rounds.
+        web_port: Port of Locust's live page; None for none.
     """
 
     choice: LocustfileChoice
@@ -131,21 +131,21 @@ _OPTIONS = (
 
 
 def locustfile_options(command: F) -> F:
-    """Give a command all of them."""
+    """Add all of these options to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def locustfile_run(ctx: click.Context, plan: Mapping[str, object]) -> LocustfileRun | None:
-    """Read the options about a locustfile; None when they name none.
+    """Read the options for a locustfile; None if none is named.
 
     Args:
         ctx: Of a `LocustfileCommand` with `locustfile_options`.
-        plan: What it says about a plan, by name.
+        plan: The options for plans, by name.
 
     Raises:
-        UserError: Options that do not go together.
+        UserError: The options cannot be combined.
     """
     said = {name: ctx.params[name] for name in _NAMES}
     given = {name: value for name, value in said.items() if value not in _NOTHING}
@@ -175,7 +175,7 @@ def locustfile_run(ctx: click.Context, plan: Mapping[str, object]) -> Locustfile
 
 
 def _require_text(given: Mapping[str, object], arguments: Sequence[str]) -> None:
-    """What cannot be written as UTF-8 can be told to no other process."""
+    """Text that is not valid UTF-8 cannot be passed to another process."""
     try:
         str((given, arguments)).encode()
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""Carries out a run for the command line, and shows what it has measured."""
+"""Runs a request of the command line, and shows the results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from loopmark.harness.vocabulary.result import RunResults
 
 
 def measure(request: RunRequest, out_folder: Path) -> NoReturn:
-    """Carry out a run, report what it has measured, however it ended, and exit."""
+    """Measure, report the results, even of an interrupted run, and exit."""
     require_open_files(max(_connections(cell) for cell in request.cells))
     require_targets(request.targets)
     if request.workers is not None:
@@ -62,7 +62,7 @@ def measure(request: RunRequest, out_folder: Path) -> NoReturn:
 
 
 def _connections(cell: Cell) -> int:
-    """How many it takes at most: a user that hears events has another one for them."""
+    """Maximum number of connections: a user that receives events has a second one."""
     hears = cell.driver in WITH_EVENTS and cell.load.traits.unit is REQUEST
     return cell.load.concurrency * (2 if hears else 1)
 

@@ -19,7 +19,7 @@ class PlanText(NamedTuple):
     Attributes:
         text: TOML.
         source: The file's name, for messages.
-        folder: Where the folders of its targets count from.
+        folder: Base folder of its targets' folders.
     """
 
     text: str
@@ -28,7 +28,7 @@ class PlanText(NamedTuple):
 
 
 def plan_text(path: Path | None, profile: str | None) -> PlanText:
-    """Read the named plan; the default profile where none is named.
+    """Read the named plan, or the default profile.
 
     Raises:
         UserError: It does not exist or is not text.
@@ -52,7 +52,7 @@ def profile_text(name: str) -> PlanText:
     """Read a shipped plan.
 
     Raises:
-        UserError: There is none of that name.
+        UserError: There is no shipped plan of that name.
     """
     require_known("profile", (name,), profiles())
     text = (_PLANS / f"{name}.toml").read_text(encoding="utf-8")

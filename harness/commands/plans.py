@@ -44,20 +44,20 @@ def parsed(plan: PlanText) -> Plan:
 def request_for(
     text: PlanText, drivers: Sequence[str], only: str | None, workers: Workers | None
 ) -> tuple[RunRequest, str]:
-    """What a run of a plan is asked for.
+    """Build the request for a run of a plan.
 
     Args:
         text: The plan.
-        drivers: Drivers instead of the plan's; empty keeps those.
-        only: Pattern of the names of cells; None takes all.
+        drivers: Drivers instead of the plan's; empty keeps the plan's.
+        only: Pattern for names of cells; None selects all.
         workers: Processes that share the load; None for one process per driver.
 
     Returns:
         The request, and a line on cells that their driver cannot drive (empty without any).
 
     Raises:
-        UserError: A name is unknown, the plan is not valid, no cell is left, or a driver of a cell
-            cannot share its load among workers.
+        UserError: A name is unknown, the plan is not valid, no cell is left, or the driver of a
+            cell cannot share its load among workers.
     """
     require_known("driver", drivers, DRIVERS)
     plan = parsed(text)
@@ -85,9 +85,9 @@ def request_for(
 
 
 def _in_folder(folder: Path, plan: Plan) -> Plan:
-    """The plan with the folders of its own targets, which it names from where it lies.
+    """The plan with the folders of its own targets resolved against the plan's folder.
 
-    Our variants stay where the run was started: what they are told of its files counts from there.
+    Our variants run in the present folder: paths in their environment are relative to it.
     """
     targets = {
         name: target if target.is_ours else replace(target, folder=str(folder / target.folder))
@@ -122,18 +122,18 @@ def known_names() -> KnownNames:
 
 
 def scenario_facts(cells: Iterable[Cell]) -> tuple[ScenarioFacts, ...]:
-    """What a run of these cells keeps of their scenarios."""
+    """The records of these cells' scenarios."""
     return tuple(SCENARIOS[name].facts for name in dict.fromkeys(cell.scenario for cell in cells))
 
 
 def documented_points() -> tuple[DocumentedPoint, ...]:
-    """The timing table of the documentation that our own targets are held against."""
+    """The documentation's timing table, which our own targets are compared with."""
     text = (files("loopmark.scenarios") / "documented.toml").read_text(encoding="utf-8")
     return tuple(DocumentedPoint(**row) for row in tomllib.loads(text)["point"])
 
 
 def profile_line(name: str) -> str:
-    """What a shipped plan answers, and what it takes."""
+    """A shipped plan's question, and its duration."""
     plan = parsed(profile_text(name))
     cells = cells_of(plan)
     minutes = planned_seconds(cells) / 60

@@ -43,10 +43,10 @@ def report(run_folder: Path | None, format_: str, out_folder: Path) -> None:
 
 
 def find_run(named: Path | None, out_folder: Path) -> RunFolder:
-    """The run of that path or id; the latest where none is named.
+    """The run of this path or id; the latest if none is named.
 
     Raises:
-        UserError: There is none.
+        UserError: There is no such run.
     """
     path = out_folder / LATEST if named is None else named
     if not path.exists() and (out_folder / path).exists():

@@ -129,7 +129,7 @@ def _locustfile_request(locustfile: LocustfileRun, workers: Workers | None) -> R
 
 
 def _workers(count: int | None, listen: str | None) -> Workers | None:
-    """Who shares the load."""
+    """The workers that share the load."""
     if count is None:
         if listen is not None:
             raise UserError("--listen requires --workers N")

@@ -1,4 +1,4 @@
-"""How long a run takes, in the notation that Locust has for it."""
+"""The run time of a locustfile, in Locust's notation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def seconds(text: str) -> float:
     """Seconds of a time such as "90", "30s", "1m30s" or "1h".
 
     Raises:
-        UserError: It is none, or nothing, or too long.
+        UserError: The text is not a time, or the time is zero or too long.
     """
     found = 0.0
     if _SECONDS.fullmatch(text):

@@ -63,7 +63,7 @@ def check(targets: Sequence[str], scenarios: Sequence[str]) -> NoReturn:
 
 
 def problem(cell: CellResult) -> str:
-    """What is wrong with the answers of a cell; empty when nothing is."""
+    """The problem with the answers of a cell; empty if there is none."""
     wrong = [f"{kind}: {'; '.join(said)}" for kind, said in cell.error_examples.items()]
     wrong += [
         f"{audit.what}: {audit.acknowledged:+d} rows acknowledged, {audit.found:+d} found"
@@ -86,20 +86,20 @@ def _results(plan: Plan) -> RunResults:
 
 
 class _Observer:
-    """Says what is being verified."""
+    """Shows which cell is being verified."""
 
     def __init__(self, status: Status) -> None:
         self._status = status
 
     def run_begins(self, folder: RunFolder) -> None:
-        """Nothing to say."""
+        """Nothing to show."""
 
     def workers_awaited(self, workers: Workers) -> None:
-        """There are none."""
+        """Verification has no workers."""
 
     def round_begins(self, cell: Cell, round_number: int) -> None:  # noqa: ARG002 - the only one
-        """Name it."""
+        """Show the cell."""
         self._status.update(f"{cell.target} {cell.scenario}")
 
     def round_ends(self, cell: Cell, record: RoundRecord) -> None:
-        """What it was is told when all are done."""
+        """Results are printed when all cells are done."""

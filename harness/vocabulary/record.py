@@ -183,7 +183,8 @@ class RunRecord:
         planned_s: Seconds of measuring that the plan provides for.
         wall_s: Seconds the run took; None while it runs.
         interrupted: Whether it was ended before its plan was done.
-        machine: Where it ran. database: The server behind the targets; None when Loopmark has none.
+        machine: Where it ran.
+        database: The server behind the targets; None when Loopmark has none.
         pinning: Which processes ran on which processors.
         cells: What was planned.
         round_states: By cell name: how each started round ended; updated after every round.
