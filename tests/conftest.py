@@ -55,6 +55,9 @@ POSTGRES_FOLDER = "LOOPMARK_TEST_POSTGRES"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare a place for PostgreSQL, which goes with the session."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As in the background of a shell; whatever is started would ignore Ctrl-C as well.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         # Not under pytest's own folder, whose name is too long for the path of a socket.
         folder = Path(tempfile.mkdtemp(prefix="loopmark-tests-"))
