@@ -93,6 +93,7 @@ class Trials:
         sys.path.insert(0, str(project.root))
         for name in project.preloaded:
             importlib.import_module(name)
+        assert not project.modules.keys() & sys.modules.keys(), "it would stay as it is"
         self.tests = self._recorded()
 
     def outcomes(self, mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, Outcome]]:

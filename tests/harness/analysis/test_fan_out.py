@@ -168,6 +168,8 @@ def test_drops_are_those_of_the_target_while_the_clients_were_connected() -> Non
     for dropped in (0, 12, None):
         said = fan_out_report(40, dropped=dropped)
         assert fanned(summary(LOAD, fanned_out(LOAD), said=said)).dropped == dropped
+    halfway = replace(fan_out_report(40), before=None)
+    assert fanned(summary(LOAD, fanned_out(LOAD), said=halfway)).dropped is None
 
 
 def test_rounds_are_added_up() -> None:

@@ -105,7 +105,7 @@ def test_interval_of_a_percentile_is_that_of_scipy(p: float) -> None:
             assert interval == (expected.low, expected.high)
 
 
-@pytest.mark.parametrize(("p", "fewest"), [(0.5, 6), (0.9, 36), (0.99, 368)])
+@pytest.mark.parametrize(("p", "fewest"), [(0.1, 36), (0.5, 6), (0.9, 36), (0.99, 368)])
 def test_interval_of_a_percentile_covers_the_truth(p: float, fewest: int) -> None:
     for count in (fewest, fewest + 1, 1000):
         interval = percentile_interval(range(count), p)

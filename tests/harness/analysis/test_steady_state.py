@@ -56,6 +56,12 @@ def test_transient_counts_when_it_moves_the_whole_window(
         assert steady_state.is_steady(series[::-1], materiality) is (at < factor)
 
 
+def test_what_lasts_for_over_half_the_window_is_no_transient() -> None:
+    lenient = Materiality(level=1.25, whole=3.0)
+    assert steady_state.is_steady(shifted(10, 2.0), lenient)
+    assert not steady_state.is_steady(shifted(11, 2.0), lenient)
+
+
 def test_eight_bins_are_the_fewest_that_are_cut() -> None:
     series = np.repeat([30.0, 10.0], 4)
     assert not steady_state.is_steady(series, MATERIALITY)
