@@ -16,7 +16,7 @@ from loopmark.harness.drivers.catalog import WITH_EVENTS
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.processors import assign, available
 from loopmark.harness.run.measure import carry_out
-from loopmark.harness.run.preflight import require_open_files, require_targets
+from loopmark.harness.run.preflight import require_open_files, require_targets, require_writable
 from loopmark.harness.run.progress import ProgressBar
 from loopmark.harness.run.request import RunRequest
 from loopmark.harness.vocabulary.cell import Cell
@@ -27,6 +27,7 @@ from loopmark.harness.vocabulary.result import RunResults
 
 def measure(request: RunRequest, out_folder: Path) -> NoReturn:
     """Measure, report the results, even of an interrupted run, and exit."""
+    require_writable(out_folder)
     require_open_files(max(_connections(cell) for cell in request.cells))
     require_targets(request.targets)
     if request.workers is not None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from loopmark.harness.errors import UserError
@@ -54,6 +55,21 @@ def require_open_files(connections: int) -> None:
             "or select fewer users with --only"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def require_writable(out: Path) -> None:
+    """Check that a folder can be written, or made where it is missing; leave it as it is.
+
+    Raises:
+        UserError: It cannot.
+    """
+    try:
+        place = next(path for path in (out, *out.absolute().parents) if path.exists())
+        TemporaryDirectory(dir=place).cleanup()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {out}: {error.strerror}; name another folder with --out"
+        ) from None
 
 
 def require_targets(targets: Iterable[Target]) -> None:

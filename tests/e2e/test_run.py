@@ -27,6 +27,8 @@ Start = Callable[..., "subprocess.Popen[str]"]
 EMBEDDED = {"LOOPMARK_DATABASE_URL": ""}
 """A PostgreSQL of the run's own, as users get it; other runs share the one of the tests."""
 
+NOWHERE = {"LOOPMARK_DATABASE_URL": "postgresql://me:secret@127.0.0.1:1/none"}
+
 PLAN = """
 name = "small"
 title = "Everything once"
@@ -277,8 +279,13 @@ def test_list_names_everything(invoke: Invoke) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: tuple[str, ...], message: str, invoke: Invoke
+    arguments: tuple[str, ...],
+    message: str,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, url in NOWHERE.items():  # It is told before anything is started.
+        monkeypatch.setenv(name, url)
     assert_refused(invoke(*arguments), message)
 
 
@@ -303,13 +310,12 @@ def test_a_driver_that_cannot_drive_a_scenario_is_refused(
 
 
 def test_without_a_database_nothing_starts(loopmark: Loopmark) -> None:
-    nowhere = {"LOOPMARK_DATABASE_URL": "postgresql://me:secret@127.0.0.1:1/none"}
-    done = loopmark("run", "--profile", "smoke", environment=nowhere)
+    done = loopmark("run", "--profile", "smoke", environment=NOWHERE)
     assert done.returncode == 2
     assert "no database at postgresql://me:***@127.0.0.1:1/none" in done.stderr
     assert "secret" not in done.stderr
     assert "Traceback" not in done.stderr
-    doctor = loopmark("doctor", environment=nowhere)
+    doctor = loopmark("doctor", environment=NOWHERE)
     assert doctor.returncode == 1
     assert "problem" in doctor.stdout
 
