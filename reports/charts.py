@@ -15,7 +15,7 @@ from loopmark.harness.vocabulary.result import CellResult
 from loopmark.reports import formatting, wording
 from loopmark.reports.columns import shown
 from loopmark.reports.sections import Section
-from loopmark.reports.series_styles import Mark
+from loopmark.reports.series_styles import SeriesStyle
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Line:
     Attributes:
         label: Its name in the legend.
         points: By concurrency.
-        mark: How it is drawn; None for documented values.
+        style: How it is drawn; None for documented values.
         faint: Whether it is the second line of its target.
         what: The figure it shows, if the chart has two.
         knee: The rate up to which the target kept up, if known.
@@ -43,7 +43,7 @@ class Line:
 
     label: str
     points: tuple[Point, ...]
-    mark: Mark | None
+    style: SeriesStyle | None
     faint: bool = False
     knee: float | None = None
     what: str = ""
@@ -92,7 +92,9 @@ class Chart:
 
 
 def timing_chart(
-    cells: Sequence[CellResult], documented: Iterable[DocumentedPoint], marks: Mapping[str, Mark]
+    cells: Sequence[CellResult],
+    documented: Iterable[DocumentedPoint],
+    styles: Mapping[str, SeriesStyle],
 ) -> Chart:
     """The documented timing table and the measured values."""
     by_pattern: dict[str, list[Point]] = {}
@@ -102,7 +104,7 @@ def timing_chart(
     lines = [
         Line(f"documented {pattern}", tuple(points), None) for pattern, points in by_pattern.items()
     ]
-    lines += _lines(cells, marks, _MAKESPAN)
+    lines += _lines(cells, styles, _MAKESPAN)
     return Chart(
         title="Time to the last of N responses",
         note="",
@@ -113,19 +115,19 @@ def timing_chart(
     )
 
 
-def section_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
+def section_charts(section: Section, styles: Mapping[str, SeriesStyle]) -> tuple[Chart, ...]:
     """The charts of one scenario."""
     if section.places:
-        return series_charts(section, marks)
+        return series_charts(section, styles)
     traits = section.load.traits
     if traits.unit == DELIVERY:
-        return (delivery_stage_charts if traits.is_staged else fan_out_charts)(section, marks)
+        return (delivery_stage_charts if traits.is_staged else fan_out_charts)(section, styles)
     if traits.is_staged:
-        return stage_charts(section, marks)
-    return _model_charts(section.load, lambda figure: _lines(section.cells, marks, figure))
+        return stage_charts(section, styles)
+    return _model_charts(section.load, lambda figure: _lines(section.cells, styles, figure))
 
 
-def series_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
+def series_charts(section: Section, styles: Mapping[str, SeriesStyle]) -> tuple[Chart, ...]:
     """The charts of a series, by the number that differs."""
     if section.load.traits.is_staged or section.fans_out:
         return ()  # Where rates rise there is not one figure for each number.
@@ -138,18 +140,18 @@ def series_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, .
     charts = _model_charts(
         section.load,
         lambda figure: _lines(
-            section.cells, marks, figure, x, lambda cell: wording.size(cell.load)
+            section.cells, styles, figure, x, lambda cell: wording.size(cell.load)
         ),
     )
     return tuple(replace(chart, x_label=section.swept, log_x=spans_decades) for chart in charts)
 
 
-def fan_out_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
+def fan_out_charts(section: Section, styles: Mapping[str, SeriesStyle]) -> tuple[Chart, ...]:
     """Latency, throughput and CPU of deliveries, by number of clients."""
     cells, aside = _alike(section.cells)
 
     def lines(figure: _Figure) -> tuple[Line, ...]:
-        return _lines(cells, marks, figure)
+        return _lines(cells, styles, figure)
 
     heard = Chart(
         title="Delivery latency",
@@ -199,7 +201,7 @@ def _kind(cell: CellResult) -> tuple[str, tuple[str, ...]]:
     return wording.pace(cell.load), wording.others(cell.load)
 
 
-def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
+def delivery_stage_charts(section: Section, styles: Mapping[str, SeriesStyle]) -> tuple[Chart, ...]:
     """Latency and share of deliveries, by rate of publications in each stage."""
     note = "vertical line: highest rate at which every client received every event in time"
     times = Chart(
@@ -208,8 +210,8 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
         text=formatting.milliseconds,
         log=True,
         lines=(
-            *_stage_lines(section, marks, lambda stage: stage.p50_ms, faint=True, what="p50"),
-            *_stage_lines(section, marks, lambda stage: stage.p99_ms, what="p99"),
+            *_stage_lines(section, styles, lambda stage: stage.p50_ms, faint=True, what="p50"),
+            *_stage_lines(section, styles, lambda stage: stage.p99_ms, what="p99"),
         ),
         x_label=section.load.words.axis,
     )
@@ -218,7 +220,7 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
         note=f"correct deliveries; {note}",
         text=formatting.number,
         log=False,
-        lines=_stage_lines(section, marks, lambda stage: stage.answered_rps),
+        lines=_stage_lines(section, styles, lambda stage: stage.answered_rps),
         x_label=section.load.words.axis,
     )
     reach = Chart(
@@ -226,7 +228,7 @@ def delivery_stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[
         note="deliveries received / deliveries due; the goal is 100%",
         text=formatting.share,
         log=False,
-        lines=_stage_lines(section, marks, wording.reached),
+        lines=_stage_lines(section, styles, wording.reached),
         x_label=section.load.words.axis,
     )
     # Where nothing was missed there is nothing to see.
@@ -279,18 +281,18 @@ def _model_charts(load: Load, lines: Callable[[_Figure], tuple[Line, ...]]) -> t
     return tuple(chart for chart in (primary, latency, cost) if chart.lines)
 
 
-def stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ...]:
+def stage_charts(section: Section, styles: Mapping[str, SeriesStyle]) -> tuple[Chart, ...]:
     """Throughput and latency, by offered rate in each stage."""
     answered = Chart(
         title="Throughput by offered rate, requests/s",
         note="vertical line: highest rate that the target sustained",
         text=formatting.number,
         log=False,
-        lines=_stage_lines(section, marks, lambda stage: stage.answered_rps),
+        lines=_stage_lines(section, styles, lambda stage: stage.answered_rps),
         x_label=section.load.words.axis,
     )
-    p50 = _stage_lines(section, marks, lambda stage: stage.p50_ms)
-    p99 = _stage_lines(section, marks, lambda stage: stage.p99_ms, faint=True, what="p99")
+    p50 = _stage_lines(section, styles, lambda stage: stage.p50_ms)
+    p99 = _stage_lines(section, styles, lambda stage: stage.p99_ms, faint=True, what="p99")
     latency = Chart(
         title="Response time by offered rate",
         note="p50, above it p99 (faint); from the time a request was due",
@@ -304,7 +306,7 @@ def stage_charts(section: Section, marks: Mapping[str, Mark]) -> tuple[Chart, ..
 
 def _stage_lines(
     section: Section,
-    marks: Mapping[str, Mark],
+    styles: Mapping[str, SeriesStyle],
     value: Callable[[StageResult], float | None],
     *,
     faint: bool = False,
@@ -322,7 +324,7 @@ def _stage_lines(
         label = f"{cell.target} ({cell.load.label}, {cell.driver})" if several else cell.target
         if points:
             knee = figures.knee_rps if cell.validity.is_valid else None
-            found.append(Line(label, points, marks[cell.target], faint, knee, what))
+            found.append(Line(label, points, styles[cell.target], faint, knee, what))
     return tuple(found)
 
 
@@ -359,7 +361,7 @@ _CPU_PER_DELIVERY = replace(_CPU, scale=1e3)
 
 def _lines(
     cells: Sequence[CellResult],
-    marks: Mapping[str, Mark],
+    styles: Mapping[str, SeriesStyle],
     figure: _Figure,
     x: Callable[[CellResult], float] = lambda cell: cell.load.magnitude,
     kind: Callable[[CellResult], str] = lambda _: "",
@@ -368,7 +370,7 @@ def _lines(
 
     Args:
         cells: The cells.
-        marks: By target.
+        styles: By target.
         figure: The figure of each cell.
         x: Its value on the horizontal axis.
         kind: What else must be equal in cells that a line joins.
@@ -385,7 +387,7 @@ def _lines(
         Line(
             label=target + f" ({driver})" * several_drivers + f" ({of_kind})" * several_kinds,
             points=tuple(points),
-            mark=marks[target],
+            style=styles[target],
             faint=figure.faint,
             what=figure.what,
         )

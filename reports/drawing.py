@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from loopmark.reports import formatting
 from loopmark.reports.charts import Chart, Line, Point
-from loopmark.reports.series_styles import MARKS
+from loopmark.reports.series_styles import SERIES_STYLES
 
 # Colours that stand for variables of the style sheet until the SVG is written.
 _TEXT, _GRID, _DOCUMENTED, _PAGE = "#010101", "#010102", "#010103", "#010104"
@@ -26,7 +26,7 @@ def _series(colour: int) -> str:
     return f"#0102{colour:02x}"
 
 
-_VARIABLES |= {_series(mark.colour): f"--series-{mark.colour}" for mark in MARKS}
+_VARIABLES |= {_series(style.colour): f"--series-{style.colour}" for style in SERIES_STYLES}
 
 _POINTS_PER_INCH = 72
 _STYLE: dict[Any, Any] = {
@@ -102,10 +102,10 @@ def svg(chart: Chart, *, name: str, width: int = 360, height: int = 250) -> Mark
 
 
 def _draw(axes: Axes, chart: Chart) -> None:
-    measured = [line for line in chart.lines if line.mark is not None]
+    measured = [line for line in chart.lines if line.style is not None]
     labels = list(dict.fromkeys(line.label for line in measured))
     for line in chart.lines:
-        if line.mark is None:
+        if line.style is None:
             _draw_documented(axes, line)
         else:
             place = labels.index(line.label) - (len(labels) - 1) / 2
@@ -154,8 +154,8 @@ def _levels(chart: Chart) -> list[float]:
 
 
 def _draw_measured(axes: Axes, line: Line, at: Callable[[float], float]) -> None:
-    assert line.mark is not None
-    colour = _series(line.mark.colour)
+    assert line.style is not None
+    colour = _series(line.style.colour)
     alpha = 0.5 if line.faint else 1.0
     valid_points = [point for point in line.points if point.valid]
     # Only valid points are joined: a line through a doubtful one would vouch for it.
@@ -163,12 +163,12 @@ def _draw_measured(axes: Axes, line: Line, at: Callable[[float], float]) -> None
         [at(p.x) for p in valid_points],
         [p.y for p in valid_points],
         color=colour,
-        linestyle=line.mark.line,
+        linestyle=line.style.line,
         linewidth=1.5 if line.faint else 2.0,
         alpha=alpha,
     )
     if line.knee:
-        axes.axvline(at(line.knee), color=colour, linewidth=1.2, linestyle=line.mark.line)
+        axes.axvline(at(line.knee), color=colour, linewidth=1.2, linestyle=line.style.line)
     whiskers = [(at(p.x), *p.bounds) for p in line.points if p.bounds is not None]
     if whiskers:
         xs, lows, highs = zip(*whiskers, strict=True)
@@ -190,7 +190,7 @@ def _draw_measured(axes: Axes, line: Line, at: Callable[[float], float]) -> None
             [at(p.x) for p in points],
             [p.y for p in points],
             linestyle="none",
-            marker=line.mark.marker,
+            marker=line.style.marker,
             markersize=5 if line.faint else 7,
             color=colour,
             markerfacecolor=colour if valid else _PAGE,
@@ -232,7 +232,7 @@ def _vertical_axis(axes: Axes, chart: Chart) -> None:
     points = [point for line in chart.lines for point in line.points]
     if chart.log:
         low, high = _log_limits(points)
-        if any(line.mark is None for line in chart.lines):
+        if any(line.style is None for line in chart.lines):
             low /= _ROOM  # a label hangs below the lowest documented point
         # First: a scale without limits looks for them, and complains where no value is positive.
         axes.set_ylim(low, high)

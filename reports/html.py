@@ -115,17 +115,17 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         results: The results.
         data_root: The run folder as seen from the page, for the links to the data.
     """
-    looks = series_styles.marks(list(sections.target_order(results)))
+    styles = series_styles.styles(list(sections.target_order(results)))
     ratios = headline.ratio_rows(results)
     cell_ids = sections.unique_ids(f"cell-{cell.name}" for cell in results.cells)
     return _ENVIRONMENT.get_template("page.html").render(
         results=results,
         run=results.run,
         style=Markup(_STYLE_SHEET.read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        marks=looks,
+        styles=styles,
         timing=headline.timing_rows(results),
         timing_targets=_timing_targets(results),
-        timing_chart=_timing_chart(results, looks),
+        timing_chart=_timing_chart(results, styles),
         patterns=headline.PATTERNS,
         sentences=headline.sentences(results),
         answer=headline.answer(results),
@@ -134,7 +134,7 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         claim=headline.CLAIM,
         doubtful=sections.doubtful(results),
         fans_out=any(cell.load.traits.unit == DELIVERY for cell in results.cells),
-        views=tuple(_view(section, looks) for section in sections.sections(results)),
+        views=tuple(_view(section, styles) for section in sections.sections(results)),
         several_drivers=sections.several_drivers(results),
         cell_ids={cell.name: anchor for cell, anchor in zip(results.cells, cell_ids, strict=True)},
         by_name={cell.name: cell for cell in results.cells},
@@ -165,10 +165,10 @@ def _workers(results: RunResults) -> Sequence[WorkerUse]:
     return [one for cell in results.cells for one in columns.shown(cell).workers]
 
 
-def _view(section: Section, looks: Mapping[str, series_styles.Mark]) -> SectionView:
+def _view(section: Section, styles: Mapping[str, series_styles.SeriesStyle]) -> SectionView:
     drawn = [
         Drawn(chart, drawing.svg(chart, name=f"{section.anchor}-chart-{number}"))
-        for number, chart in enumerate(charts.section_charts(section, looks), start=1)
+        for number, chart in enumerate(charts.section_charts(section, styles), start=1)
     ]
     return SectionView(
         section=section,
@@ -188,11 +188,13 @@ def _view(section: Section, looks: Mapping[str, series_styles.Mark]) -> SectionV
     )
 
 
-def _timing_chart(results: RunResults, looks: Mapping[str, series_styles.Mark]) -> Drawn | None:
+def _timing_chart(
+    results: RunResults, styles: Mapping[str, series_styles.SeriesStyle]
+) -> Drawn | None:
     cells = headline.timing_cells(results)
     if not cells:
         return None
-    chart = charts.timing_chart(cells, results.run.documented, looks)
+    chart = charts.timing_chart(cells, results.run.documented, styles)
     return Drawn(chart, drawing.svg(chart, name="timing-chart", width=400, height=300))
 
 

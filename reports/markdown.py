@@ -33,7 +33,7 @@ def render(results: RunResults) -> str:
         _escaped(
             f"Run {run.run_id}, {f'plan {run.plan}, ' if run.plan_toml else ''}"
             f"{formatting.moment(run.started)}, {run.machine.cpu}, {run.machine.cores} cores"
-            f"{_workers_asked_for(run.workers)}."
+            f"{_worker_count(run.workers)}."
         ),
         *_warnings(results),
         f"**{_escaped(headline.answer(results))}**",
@@ -66,7 +66,7 @@ def _warnings(results: RunResults) -> list[str]:
     return blocks
 
 
-def _workers_asked_for(workers: int) -> str:
+def _worker_count(workers: int) -> str:
     return "" if not workers else f", {workers} worker{'s' if workers > 1 else ''}"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SeriesStyle:
     """How a target is drawn. Each differs in colour, marker and line: one of them is enough.
 
     Attributes:
@@ -28,21 +28,21 @@ _DIAMOND = "M8 1.5L14 8L8 14.5L2 8z"
 _TRIANGLE_DOWN = "M8 13.5L2 3h12z"
 _PLUS = "M6 2h4v4h4v4h-4v4h-4v-4h-4v-4h4z"
 
-MARKS = (
-    Mark(1, "o", _CIRCLE, "solid"),
-    Mark(2, "s", _SQUARE, (0, (5.0, 1.5))),
-    Mark(3, "^", _TRIANGLE, (0, (1.5, 1.5))),
-    Mark(4, "D", _DIAMOND, (0, (6.0, 1.5, 1.5, 1.5))),
-    Mark(5, "v", _TRIANGLE_DOWN, (0, (3.0, 3.0))),
-    Mark(6, "P", _PLUS, (0, (8.0, 2.0))),
+SERIES_STYLES = (
+    SeriesStyle(1, "o", _CIRCLE, "solid"),
+    SeriesStyle(2, "s", _SQUARE, (0, (5.0, 1.5))),
+    SeriesStyle(3, "^", _TRIANGLE, (0, (1.5, 1.5))),
+    SeriesStyle(4, "D", _DIAMOND, (0, (6.0, 1.5, 1.5, 1.5))),
+    SeriesStyle(5, "v", _TRIANGLE_DOWN, (0, (3.0, 3.0))),
+    SeriesStyle(6, "P", _PLUS, (0, (8.0, 2.0))),
 )
 
 _FIXED = {"async": 0, "sync": 1, "sync-one-thread": 2}
 """These three look the same in every report, so that two reports can be held side by side."""
 
 
-def marks(targets: Sequence[str]) -> Mapping[str, Mark]:
-    """A mark for each target; beyond six they repeat."""
+def styles(targets: Sequence[str]) -> Mapping[str, SeriesStyle]:
+    """A style for each target; beyond six they repeat."""
     others = [target for target in targets if target not in _FIXED]
     places = {target: place + len(_FIXED) for place, target in enumerate(others)} | _FIXED
-    return {target: MARKS[places[target] % len(MARKS)] for target in targets}
+    return {target: SERIES_STYLES[places[target] % len(SERIES_STYLES)] for target in targets}

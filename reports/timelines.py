@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from loopmark.harness.vocabulary.figures import Moment
+from loopmark.harness.vocabulary.figures import TimelinePoint
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.reports import formatting
 
@@ -75,7 +75,7 @@ class CellTimelines:
 class _Quantity:
     label: str
     style: str
-    value: Callable[[Moment], float | None]
+    value: Callable[[TimelinePoint], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ _KINDS = (
         formatting.share,
         _LEAST_CPU,
         (
-            _Quantity("target", "main", lambda moment: moment.cpu_fraction),
-            _Quantity("database", "other", lambda moment: moment.database_cpu_fraction),
+            _Quantity("target", "main", lambda point: point.cpu_fraction),
+            _Quantity("database", "other", lambda point: point.database_cpu_fraction),
         ),
     ),
     _Kind(
@@ -103,9 +103,9 @@ _KINDS = (
         lambda value: formatting.printed(round(value, 2)),
         _LEAST_CONNECTIONS,
         (
-            _Quantity("held", "faint", lambda moment: moment.connections),
-            _Quantity("active", "main", lambda moment: moment.active),
-            _Quantity("waiting for a lock", "warning", lambda moment: moment.waiting),
+            _Quantity("held", "faint", lambda point: point.connections),
+            _Quantity("active", "main", lambda point: point.active),
+            _Quantity("waiting for a lock", "warning", lambda point: point.waiting),
         ),
     ),
 )
@@ -117,64 +117,62 @@ def timelines(cells: Sequence[CellResult]) -> tuple[CellTimelines, ...]:
     tops = [_top(kind, cells) for kind in _KINDS]
     for cell in cells:
         charts = tuple(
-            _timeline(kind, top, _moments(cell))
+            _timeline(kind, top, _points(cell))
             for kind, top in zip(_KINDS, tops, strict=True)
-            if any(_values(one, _moments(cell)) for one in kind.quantities)
+            if any(_values(one, _points(cell)) for one in kind.quantities)
         )
         if charts:
             found.append(CellTimelines(cell, charts))
     return tuple(found)
 
 
-def _moments(cell: CellResult) -> tuple[Moment, ...]:
+def _points(cell: CellResult) -> tuple[TimelinePoint, ...]:
     """Shown for invalid cells, too: the page shows the validity beside the charts."""
     return cell.figures_despite(cell.validity).over_time
 
 
-def _timeline(kind: _Kind, top: float, moments: Sequence[Moment]) -> Timeline:
-    # The last moment lies half a stretch before the end of the window.
-    end_s = moments[-1].t_s + moments[0].t_s
-    shown = [one for one in kind.quantities if _values(one, moments)]
+def _timeline(kind: _Kind, top: float, points: Sequence[TimelinePoint]) -> Timeline:
+    # The last point lies half a stretch before the end of the window.
+    end_s = points[-1].t_s + points[0].t_s
+    shown = [one for one in kind.quantities if _values(one, points)]
     return Timeline(
         title=kind.title,
-        curves=tuple(
-            Curve(one.label, one.style, _paths(one, moments, end_s, top)) for one in shown
-        ),
+        curves=tuple(Curve(one.label, one.style, _paths(one, points, end_s, top)) for one in shown),
         x_ticks=tuple(
             Tick(_x(at, end_s), f"{formatting.printed(round(at, 6))} s") for at in _ticks(end_s)
         ),
         y_ticks=tuple(Tick(_y(at, top), kind.text(at)) for at in _ticks(top)),
-        in_words=". ".join(_in_words(kind, one, moments) for one in shown),
+        in_words=". ".join(_in_words(kind, one, points) for one in shown),
     )
 
 
 def _paths(
-    quantity: _Quantity, moments: Sequence[Moment], end_s: float, top: float
+    quantity: _Quantity, points: Sequence[TimelinePoint], end_s: float, top: float
 ) -> tuple[str, ...]:
     paths: list[list[str]] = [[]]
-    for moment in moments:
-        value = quantity.value(moment)
+    for point in points:
+        value = quantity.value(point)
         if value is None:
             paths.append([])  # Not sampled: the line has a gap.
         else:
-            paths[-1].append(f"{_x(moment.t_s, end_s):g},{_y(value, top):g}")
+            paths[-1].append(f"{_x(point.t_s, end_s):g},{_y(value, top):g}")
     # A point alone has no length: drawn twice, its round end makes it a dot.
     return tuple(" ".join(path if len(path) > 1 else path * 2) for path in paths if path)
 
 
-def _in_words(kind: _Kind, quantity: _Quantity, moments: Sequence[Moment]) -> str:
-    values = _values(quantity, moments)
+def _in_words(kind: _Kind, quantity: _Quantity, points: Sequence[TimelinePoint]) -> str:
+    values = _values(quantity, points)
     low, high = kind.text(min(values)), kind.text(max(values))
     return f"{quantity.label}: {low}" + (f" to {high}" if low != high else " throughout")
 
 
-def _values(quantity: _Quantity, moments: Sequence[Moment]) -> list[float]:
-    return [value for moment in moments if (value := quantity.value(moment)) is not None]
+def _values(quantity: _Quantity, points: Sequence[TimelinePoint]) -> list[float]:
+    return [value for point in points if (value := quantity.value(point)) is not None]
 
 
 def _top(kind: _Kind, cells: Sequence[CellResult]) -> float:
     values = [
-        value for cell in cells for one in kind.quantities for value in _values(one, _moments(cell))
+        value for cell in cells for one in kind.quantities for value in _values(one, _points(cell))
     ]
     highest = max([kind.least, *values])
     step = _step(highest)

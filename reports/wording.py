@@ -110,7 +110,7 @@ def knee_sentence(cell: CellResult) -> str:
         )
     who = f"{cell.target}, {at_once(cell.load)}:"
     if cell.load.traits.unit == DELIVERY:
-        return f"{who} {_heard_up_to(figures)}"
+        return f"{who} {_received_up_to(figures)}"
     if figures.knee_rps is None:
         fastest = max((stage.rate for stage in figures.stages), default=0.0)
         return (
@@ -122,7 +122,7 @@ def knee_sentence(cell: CellResult) -> str:
     return f"{who} sustained up to {formatting.number(figures.knee_rps)} arrivals per second"
 
 
-def _heard_up_to(figures: Figures) -> str:
+def _received_up_to(figures: Figures) -> str:
     """The knee of a fan-out, and what happened beyond it."""
     stages = sorted(figures.stages, key=lambda stage: stage.rate)
     if not stages:

@@ -24,7 +24,7 @@ RESOURCE_CREATED = Broadcast(
 )
 
 
-def _heard(endpoint: EventEndpoint) -> tuple[Scenario, ...]:
+def _receiving(endpoint: EventEndpoint) -> tuple[Scenario, ...]:
     """The scenarios about events, at one endpoint."""
     protocol = endpoint.protocol
     name = EVENT_PROTOCOLS[protocol]
@@ -70,8 +70,8 @@ def _heard(endpoint: EventEndpoint) -> tuple[Scenario, ...]:
 
 
 EVENT_SCENARIOS: tuple[Scenario, ...] = (
-    *_heard(WEBSOCKET),
-    *_heard(SOCKETIO),
+    *_receiving(WEBSOCKET),
+    *_receiving(SOCKETIO),
     Scenario(
         name="upload",
         title="Upload a file, analysed in the background",

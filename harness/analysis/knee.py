@@ -28,7 +28,7 @@ def kept_up(
         rounds: By round, the counts of each stage.
         thresholds: Those in force.
     """
-    rule = _all_heard_in_time if load.traits.knee == "all-heard" else _within_the_yardstick
+    rule = _all_received_in_time if load.traits.knee == "all-received" else _near_the_baseline
     return rule(load.stages, rounds, thresholds)
 
 
@@ -89,7 +89,7 @@ def objections(
         yield Objection.of(ObjectionCode.KNEE_OF_THE_DRIVER, rate=rate, share=share)
 
 
-def _within_the_yardstick(
+def _near_the_baseline(
     of: Sequence[Stage], rounds: Sequence[Sequence[StageCount]], thresholds: Thresholds
 ) -> tuple[bool, ...]:
     """Whether the target kept up, stage by stage; the slowest one is the baseline.
@@ -111,7 +111,7 @@ def _within_the_yardstick(
     return tuple(found)
 
 
-def _all_heard_in_time(
+def _all_received_in_time(
     of: Sequence[Stage], rounds: Sequence[Sequence[StageCount]], thresholds: Thresholds
 ) -> tuple[bool, ...]:
     """Whether every client received all publications of a stage, and nearly all of them in time.

@@ -63,7 +63,7 @@ def summarise(
     cell: Cell,
     records: Sequence[RoundRecord],
     samples_of: SamplesOf,
-    asked: Sequence[Audit],
+    scenario_audits: Sequence[Audit],
     thresholds: Thresholds = SHIPPED,
 ) -> CellResult:
     """Summarise one cell.
@@ -72,7 +72,7 @@ def summarise(
         cell: As planned.
         records: Of the rounds that were started.
         samples_of: Where the samples of each round come from.
-        asked: The audits of the cell's scenario.
+        scenario_audits: The audits of the cell's scenario.
         thresholds: By which it is judged.
     """
     shown = _shown(records)
@@ -82,14 +82,14 @@ def summarise(
         measured = None
         if record.round in shown and record.driver is not None:
             measured = measured_round(cell.load, record, record.driver, samples, thresholds)
-        begun.append(_begun(cell.load, record, samples, asked, measured))
+        begun.append(_begun(cell.load, record, samples, scenario_audits, measured))
     rounds = [one.measured for one in begun if one.measured is not None]
     error_kinds = sum((one.error_kinds for one in begun), Counter[str]())
     reports = [record.driver for record in records if record.driver is not None]
     error_kinds[ErrorKind.LOCUSTFILE] = sum(one.task_exceptions for one in reports)
     audit_results = tuple(
         audits.over_rounds(audit, found)
-        for n, audit in enumerate(asked)
+        for n, audit in enumerate(scenario_audits)
         # One that no round could answer has nothing to say, for or against.
         if (found := [of for one in begun if (of := one.audits[n]) is not None])
     )
@@ -113,7 +113,7 @@ def summarise(
         median_latency_ms=figures.latency_ms.p50,
         tail_latency_ms=figures.latency_ms.p99,
         makespan_s=figures.makespan_s,
-        users_heard=tuple(one.users for one in rounds),
+        users_answered=tuple(one.users for one in rounds),
         balances=tuple(one.balance for one in rounds if one.balance is not None),
         halves=tuple(one.halves for one in rounds if one.halves is not None),
         cuts=tuple(one.cut for one in rounds if one.cut is not None),
@@ -161,7 +161,7 @@ def _begun(
     load: Load,
     record: RoundRecord,
     samples: pd.DataFrame,
-    asked: Sequence[Audit],
+    scenario_audits: Sequence[Audit],
     measured: Round | None,
 ) -> _Begun:
     # What becomes of a client that hardly reads is the finding of such a load, and no error.
@@ -171,7 +171,7 @@ def _begun(
         requests=len(samples),
         missing=_missing(load, record.driver, samples) if record.driver is not None else 0,
         error_kinds=Counter({str(kind): int(count) for kind, count in kinds.items() if count}),
-        audits=tuple(audits.of_round(audit, record, samples) for audit in asked),
+        audits=tuple(audits.of_round(audit, record, samples) for audit in scenario_audits),
         measured=measured,
     )
 

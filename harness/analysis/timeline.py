@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loopmark.harness.analysis.resource_use import MIB, with_cpu
-from loopmark.harness.vocabulary.figures import Moment
+from loopmark.harness.vocabulary.figures import TimelinePoint
 from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.record import (
     RAN_TO_THEIR_END,
@@ -27,15 +27,15 @@ Reading = TypeVar("Reading", TargetReading, DatabaseReading)
 Numbers = npt.NDArray[np.float64]
 
 
-def over_time(records: Sequence[RoundRecord]) -> tuple[Moment, ...]:
+def over_time(records: Sequence[RoundRecord]) -> tuple[TimelinePoint, ...]:
     """The window of the first round that was measured to its end, in at most 60 equal intervals."""
     for record in records:
         if record.state in RAN_TO_THEIR_END and record.driver is not None:
-            return _moments(record, record.driver)
+            return _points(record, record.driver)
     return ()
 
 
-def _moments(record: RoundRecord, driver: DriverReport) -> tuple[Moment, ...]:
+def _points(record: RoundRecord, driver: DriverReport) -> tuple[TimelinePoint, ...]:
     start, end = driver.window_start_ns, driver.window_end_ns
     count = min(MOST_MOMENTS, int((end - start) / 1e9 / LEAST_MOMENT_S + 1e-9))
     if count < 1:
@@ -58,7 +58,7 @@ def _moments(record: RoundRecord, driver: DriverReport) -> tuple[Moment, ...]:
     }
     middles = (edges[:-1] + edges[1:]) / 2
     return tuple(
-        Moment(
+        TimelinePoint(
             t_s=_short((middle - start) / 1e9),
             **dict(zip(columns, figures, strict=True)),
         )

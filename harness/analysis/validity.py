@@ -39,7 +39,7 @@ class Evidence:
         tail_latency_ms: The 99th percentile over all rounds; None where there are too few
             samples.
         makespan_s: Of a burst.
-        users_heard: By round: users that received an answer, right or wrong, within the window.
+        users_answered: By round: users that received an answer, right or wrong, within the window.
         balances: By round of a steady load: both sides of Little's law.
         halves: By round with answers: the second half of the window compared with the first, in
             answers, or under an open load in response times.
@@ -63,7 +63,7 @@ class Evidence:
     driver_use: DriverUse
     median_latency_ms: float | None
     makespan_s: float | None
-    users_heard: tuple[int, ...]
+    users_answered: tuple[int, ...]
     balances: tuple[Balance, ...] = ()
     halves: tuple[Change, ...] = ()
     cuts: tuple[bool, ...] = ()
@@ -211,8 +211,8 @@ def _from_samples(load: Load, evidence: Evidence) -> Iterator[Objection]:
     if evidence.missing_samples:
         yield Objection.of(ObjectionCode.SAMPLES_MISSING, missing=evidence.missing_samples)
     if load.traits.ends_with_last_answer:
-        silent = evidence.ended - len(evidence.users_heard)
-        fewest = 0 if silent > 0 else min(evidence.users_heard)
+        silent = evidence.ended - len(evidence.users_answered)
+        fewest = 0 if silent > 0 else min(evidence.users_answered)
         if fewest < load.concurrency:
             yield Objection.of(
                 ObjectionCode.USERS_UNANSWERED, answered=fewest, users=load.concurrency

@@ -92,7 +92,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardEvent:
+class ReceivedEvent:
     """An event, and how it came.
 
     Attributes:
@@ -118,7 +118,7 @@ class EventJourney:
 
     def __init__(self, flow: EventFlow, user: VirtualUser) -> None:
         self._steps = flow(user)
-        self._kept: deque[HeardEvent] = deque(maxlen=MOST_KEPT)
+        self._kept: deque[ReceivedEvent] = deque(maxlen=MOST_KEPT)
         self.step: Request | Connect | Listen | None = next(self._steps, None)
 
     def receive(self, response: Response) -> Judgement:
@@ -137,7 +137,7 @@ class EventJourney:
         self.step, judgement = _sent(self._steps, greeting, greeting)
         return judgement
 
-    def keep(self, heard: HeardEvent) -> None:
+    def keep(self, heard: ReceivedEvent) -> None:
         """Take an event that came, for what the flow will listen to."""
         self._kept.append(heard)
 
@@ -145,7 +145,7 @@ class EventJourney:
         """Whether this is what the flow listens to now."""
         return isinstance(self.step, Listen) and _is(self.step, event)
 
-    def recall(self) -> HeardEvent | None:
+    def recall(self) -> ReceivedEvent | None:
         """The first of the kept events that `step` listens to, if any is; it is used up by that."""
         listen = self.step
         assert isinstance(listen, Listen)

@@ -105,7 +105,7 @@ class DatabaseUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimelinePoint:
     """Target and database in one stretch of a window; None where it was not sampled.
 
     Attributes:
@@ -385,6 +385,6 @@ class Figures:
     stages: tuple[StageResult, ...] = ()
     knee_rps: float | None = None
     database_use: DatabaseUse = DatabaseUse()
-    over_time: tuple[Moment, ...] = ()
+    over_time: tuple[TimelinePoint, ...] = ()
     workers: tuple[WorkerUse, ...] = ()
     fan_out: FanOutFigures | None = None

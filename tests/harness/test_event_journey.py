@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.drivers import journey as journeys
-from loopmark.harness.drivers.journey import RIGHT, EventJourney, HeardEvent
+from loopmark.harness.drivers.journey import RIGHT, EventJourney, ReceivedEvent
 from loopmark.harness.vocabulary.flow import Connect, Event, Listen, Request, VirtualUser, check
 from loopmark.harness.vocabulary.sample import ErrorKind
 
@@ -33,8 +33,8 @@ class Answer:
         return json.loads(self.text)
 
 
-def heard(name: str = "created", at_ns: int = 1, **data: object) -> HeardEvent:
-    return HeardEvent(Event(name, data), at_ns, 10)
+def heard(name: str = "created", at_ns: int = 1, **data: object) -> ReceivedEvent:
+    return ReceivedEvent(Event(name, data), at_ns, 10)
 
 
 def asking_and_hearing(_user: VirtualUser) -> Steps:
@@ -82,7 +82,7 @@ def test_an_event_that_came_before_the_answer_will_do() -> None:
         heard(id=None),
     ],
 )
-def test_another_event_is_not_the_one(other: HeardEvent) -> None:
+def test_another_event_is_not_the_one(other: ReceivedEvent) -> None:
     journey = EventJourney(hearing(HEAR), USER)
     assert not journey.awaits(other.event)
     journey.keep(other)

@@ -15,7 +15,6 @@ from loopmark.harness.vocabulary.figures import (
     FanOutFigures,
     Figures,
     LoopLag,
-    Moment,
     PercentileIntervals,
     Percentiles,
     Phase,
@@ -24,6 +23,7 @@ from loopmark.harness.vocabulary.figures import (
     StageResult,
     StepResult,
     TargetUse,
+    TimelinePoint,
     WorkerUse,
 )
 from loopmark.harness.vocabulary.load import Load
@@ -142,7 +142,7 @@ def cell_result(  # noqa: PLR0913 - a cell has that many coordinates
             cpu_ms_per_request=0.75,
             cpu_fraction=0.22,
         ),
-        over_time=moments(figure if burst else 3.0),
+        over_time=timeline_points(figure if burst else 3.0),
     )
     return CellResult(
         name=Cell(scenario, target, load, driver, rounds).name,
@@ -199,11 +199,11 @@ def arriving(
     )
 
 
-def moments(window_s: float) -> tuple[Moment, ...]:
+def timeline_points(window_s: float) -> tuple[TimelinePoint, ...]:
     """A window in which everything grows, and the database is looked at a little late."""
     count = min(60, round(window_s * 10))
     return tuple(
-        Moment(
+        TimelinePoint(
             t_s=round(window_s * (place + 0.5) / count, 4),
             cpu_fraction=round(0.9 * (place + 1) / count, 4),
             rss_mib=80.0 + place,

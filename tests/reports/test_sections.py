@@ -7,7 +7,7 @@ from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.fan_out import FanOut
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import sections
-from loopmark.reports.series_styles import MARKS, marks
+from loopmark.reports.series_styles import SERIES_STYLES, styles
 
 
 def test_cells_are_sorted_by_load_then_by_target(many: RunResults) -> None:
@@ -38,9 +38,9 @@ def test_ids_are_unique(names: list[str]) -> None:
 
 
 def test_targets_look_different_and_the_known_ones_always_the_same() -> None:
-    looks = marks(["blocking-io", "sync", "async", "blocking-db", "sync-one-thread"])
+    looks = styles(["blocking-io", "sync", "async", "blocking-db", "sync-one-thread"])
     assert len({(mark.colour, mark.marker) for mark in looks.values()}) == 5
-    assert marks(["async"])["async"] == looks["async"] == MARKS[0]
+    assert styles(["async"])["async"] == looks["async"] == SERIES_STYLES[0]
 
 
 def test_every_cell_of_a_series_is_in_its_one_section_by_number_then_target(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.vocabulary.figures import Moment
+from loopmark.harness.vocabulary.figures import TimelinePoint
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import html, timelines
@@ -17,20 +17,20 @@ LEFT, RIGHT = timelines.LEFT, timelines.WIDTH - timelines.RIGHT
 TOP, BOTTOM = timelines.TOP, timelines.HEIGHT - timelines.BOTTOM
 
 
-def cell(*moments: Moment, target: str = "async") -> CellResult:
+def cell(*timeline_points: TimelinePoint, target: str = "async") -> CellResult:
     found = cell_result("crud", target, Closed(users=10, duration_s=3.0), figure=100.0)
-    return with_figures(found, over_time=moments)
+    return with_figures(found, over_time=timeline_points)
 
 
-def only(*moments: Moment) -> CellTimelines:
-    (found,) = timelines.timelines([cell(*moments)])
+def only(*timeline_points: TimelinePoint) -> CellTimelines:
+    (found,) = timelines.timelines([cell(*timeline_points)])
     return found
 
 
 def test_places_of_the_values() -> None:
     cpu, connections = only(
-        Moment(0.5, cpu_fraction=0.0, connections=30, active=0, waiting=0),
-        Moment(1.5, cpu_fraction=1.0, connections=30, active=15, waiting=0),
+        TimelinePoint(0.5, cpu_fraction=0.0, connections=30, active=0, waiting=0),
+        TimelinePoint(1.5, cpu_fraction=1.0, connections=30, active=15, waiting=0),
     ).charts
     (target,) = cpu.curves
     quarter, three_quarters = LEFT + (RIGHT - LEFT) / 4, RIGHT - (RIGHT - LEFT) / 4
@@ -46,8 +46,10 @@ def test_places_of_the_values() -> None:
 
 
 def test_where_nobody_looked_there_is_a_gap() -> None:
-    moments = [Moment(0.5 + n, cpu_fraction=None if n == 2 else 0.5) for n in range(4)]
-    (chart,) = only(*moments).charts
+    timeline_points = [
+        TimelinePoint(0.5 + n, cpu_fraction=None if n == 2 else 0.5) for n in range(4)
+    ]
+    (chart,) = only(*timeline_points).charts
     first, last = chart.curves[0].paths
     assert len(first.split()) == 2
     assert len(set(last.split())) == 1, "a point alone is drawn as a dot"
@@ -56,13 +58,16 @@ def test_where_nobody_looked_there_is_a_gap() -> None:
 
 def test_cells_share_their_vertical_scale() -> None:
     small, large = timelines.timelines(
-        [cell(Moment(0.5, cpu_fraction=0.2)), cell(Moment(0.5, cpu_fraction=1.8), target="sync")]
+        [
+            cell(TimelinePoint(0.5, cpu_fraction=0.2)),
+            cell(TimelinePoint(0.5, cpu_fraction=1.8), target="sync"),
+        ]
     )
     assert small.charts[0].y_ticks == large.charts[0].y_ticks
 
 
 def test_cells_without_moments_have_no_charts(results: RunResults) -> None:
-    assert timelines.timelines([cell(), cell(Moment(0.5))]) == ()
+    assert timelines.timelines([cell(), cell(TimelinePoint(0.5))]) == ()
     bare = [with_figures(one, over_time=()) for one in results.cells]
     text = html.render(replace(results, cells=tuple(bare)))
     assert "Over time" not in text
@@ -89,8 +94,8 @@ values = st.none() | st.floats(0, 1e6)
 def test_everything_lies_within_the_drawing(
     figures: list[tuple[float | None, float | None, float | None]], window_s: float
 ) -> None:
-    moments = [
-        Moment(
+    timeline_points = [
+        TimelinePoint(
             t_s=window_s * (place + 0.5) / len(figures),
             cpu_fraction=cpu,
             database_cpu_fraction=other,
@@ -98,7 +103,7 @@ def test_everything_lies_within_the_drawing(
         )
         for place, (cpu, other, held) in enumerate(figures)
     ]
-    for one in timelines.timelines([cell(*moments)]):
+    for one in timelines.timelines([cell(*timeline_points)]):
         for chart in one.charts:
             assert 2 <= len(chart.x_ticks) <= 5
             assert 2 <= len(chart.y_ticks) <= 5

@@ -14,7 +14,7 @@ import httpx
 from fastapi import HTTPException
 from pydantic import TypeAdapter, ValidationError
 
-from loopmark.harness.drivers.journey import EventJourney, HeardEvent, Journey, Judgement
+from loopmark.harness.drivers.journey import EventJourney, Journey, Judgement, ReceivedEvent
 from loopmark.harness.vocabulary.flow import (
     ClientJourney,
     Connect,
@@ -211,7 +211,7 @@ def passed_hearing(
             answer = target.answer(step, user)
             judgement = journey.receive(spoil(step, answer) if spoil else answer)
             for event in distort(target.told) if distort else target.told:
-                journey.keep(HeardEvent(event, 0, 0))
+                journey.keep(ReceivedEvent(event, 0, 0))
             target.told.clear()
         elif isinstance(step, Connect):
             greeting = Event("connected", {"user_id": user.account_id, "queue": 1})

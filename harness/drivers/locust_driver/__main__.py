@@ -16,7 +16,7 @@ from locust.exception import RPCError
 from loopmark.harness.drivers.locust_driver.arguments import parsed
 from loopmark.harness.drivers.locust_driver.flows.local import LocalDriver
 from loopmark.harness.drivers.locust_driver.locustfile import driver as users
-from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError, end_on
+from loopmark.harness.drivers.locust_driver.shutdown import ShutdownError, end_on
 from loopmark.harness.drivers.locust_driver.workers.deliveries import WorkerFailedError
 from loopmark.harness.drivers.locust_driver.workers.distributed import DistributedDriver
 from loopmark.harness.drivers.locust_driver.workers.job_lines import lines
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             driver = LocalDriver()
         chosen_driver = driver
         return run_each(lambda job: _drive(job, chosen_driver), lines(told), answers)
-    except ToldToEndError:
+    except ShutdownError:
         return 0
     except (NoWorkersError, WorkerFailedError, UserError, RPCError) as problem:
         sys.stderr.write(f"{problem}\n")

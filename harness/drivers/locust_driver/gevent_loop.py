@@ -28,12 +28,12 @@ class GeventLoop:
 
     def call_later(self, delay: float, call: Callable[[], object], /) -> _Timer:
         """Call it after so many seconds."""
-        return _Timer(self._loop.timer(delay), self._heard, call)
+        return _Timer(self._loop.timer(delay), self._run, call)
 
     def add_reader(self, fd: int, call: Callable[[], object], /) -> None:
         """Call it whenever the file descriptor can be read."""
         watcher = self._loop.io(fd, READABLE)
-        watcher.start(self._heard, call)
+        watcher.start(self._run, call)
         self._readers[fd] = watcher
 
     def remove_reader(self, fd: int, /) -> None:
@@ -42,7 +42,7 @@ class GeventLoop:
         watcher.stop()
         watcher.close()
 
-    def _heard(self, call: Callable[[], object]) -> None:
+    def _run(self, call: Callable[[], object]) -> None:
         try:
             call()
         except Exception as problem:  # noqa: BLE001 - told to whoever waits
@@ -55,11 +55,11 @@ class _Timer:
     def __init__(
         self,
         timer: Any,  # noqa: ANN401 - gevent has no types
-        heard: Callable[[Callable[[], object]], None],
+        run: Callable[[Callable[[], object]], None],
         call: Callable[[], object],
     ) -> None:
         self._timer = timer
-        timer.start(self._fire, heard, call, update=True)
+        timer.start(self._fire, run, call, update=True)
 
     def cancel(self) -> None:
         """Do not make it."""
@@ -69,7 +69,7 @@ class _Timer:
             self._timer = None
 
     def _fire(
-        self, heard: Callable[[Callable[[], object]], None], call: Callable[[], object]
+        self, run: Callable[[Callable[[], object]], None], call: Callable[[], object]
     ) -> None:
         self.cancel()
-        heard(call)
+        run(call)

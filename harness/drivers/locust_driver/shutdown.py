@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 
 
-class ToldToEndError(BaseException):
+class ShutdownError(BaseException):
     """This process has been told to end."""
 
 
@@ -20,7 +20,7 @@ def _no() -> bool:
 def end_on(
     *signals: signal.Signals, instead: Callable[[], bool] = _no, over: Callable[[], bool] = _no
 ) -> None:
-    """Let signals end the present greenlet with `ToldToEndError`, wherever it waits.
+    """Let signals end the present greenlet with `ShutdownError`, wherever it waits.
 
     Args:
         signals: Which.
@@ -32,7 +32,7 @@ def end_on(
 
     def throw() -> None:
         if not over():
-            greenlet.throw(ToldToEndError())
+            greenlet.throw(ShutdownError())
 
     def end() -> None:
         if not instead():

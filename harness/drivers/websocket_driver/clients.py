@@ -37,12 +37,12 @@ class Tally:
     Attributes:
         reconnects: Reconnects of active clients.
         closed: Connections of slow and stalled clients that the target closed.
-        last_heard_ns: When a client which reads heard something last (CLOCK_MONOTONIC).
+        last_received_ns: When a client which reads heard something last (CLOCK_MONOTONIC).
     """
 
     reconnects: int = 0
     closed: int = 0
-    last_heard_ns: int = 0
+    last_received_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class Client:
             )
         )
         if self.is_awaited:
-            shared.tally.last_heard_ns = at_ns
+            shared.tally.last_received_ns = at_ns
 
     def lost(self, failure: Failure) -> None:
         """Connect again, if it was connected before."""

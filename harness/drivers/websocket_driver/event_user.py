@@ -7,7 +7,7 @@ import asyncio
 from loopmark.harness.drivers.http.answer import Answer
 from loopmark.harness.drivers.http.exchange import Failure
 from loopmark.harness.drivers.http.line import Line
-from loopmark.harness.drivers.journey import EventJourney, HeardEvent, Judgement
+from loopmark.harness.drivers.journey import EventJourney, Judgement, ReceivedEvent
 from loopmark.harness.drivers.pacing.user import Account, nobody_waits
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
@@ -52,7 +52,7 @@ class EventUser(SteppingUser):
         self._message = b""
         self._due_ns = 0
         self._journey: EventJourney | None = None
-        self._asked_ns = 0
+        self._request_sent_ns = 0
         self._done_ns = 0
         self._under_way = False
         self._reopening = False
@@ -89,7 +89,7 @@ class EventUser(SteppingUser):
         self._line.check(now_ns)
         self._events.check(now_ns)
         listen = self._listening_to()
-        if listen is not None and now_ns - self._asked_ns >= self._timeouts.response_s * 1e9:
+        if listen is not None and now_ns - self._request_sent_ns >= self._timeouts.response_s * 1e9:
             what = f"no event '{listen.event}' within {self._timeouts.response_s:g} s"
             self._fail(Failure(ErrorKind.TIMEOUT, what), now_ns)
 
@@ -129,7 +129,7 @@ class EventUser(SteppingUser):
             return
         journey = self._journey
         assert journey is not None
-        heard = HeardEvent(event, at_ns, size)
+        heard = ReceivedEvent(event, at_ns, size)
         if not journey.awaits(event):
             journey.keep(heard)
         elif self._listened(heard):
@@ -186,14 +186,14 @@ class EventUser(SteppingUser):
                 return
         if isinstance(journey.step, Request):
             self._line.send(journey.step.method, self._message)
-            self._asked_ns = self._line.exchange.sent_ns
+            self._request_sent_ns = self._line.exchange.sent_ns
         else:
             self._open()
 
     def _open(self) -> None:
         assert self._account is not None
         self._events.open(self._account.virtual.token)
-        self._asked_ns = self._events.began_ns
+        self._request_sent_ns = self._events.began_ns
 
     def _listening_to(self) -> Listen | None:
         """What is awaited now; None when no event is."""
@@ -203,15 +203,15 @@ class EventUser(SteppingUser):
         step = self._journey.step
         return step if isinstance(step, Listen) else None
 
-    def _listened(self, heard: HeardEvent) -> bool:
+    def _listened(self, heard: ReceivedEvent) -> bool:
         """Judge the event that was awaited and record it; whether the flow goes on."""
         journey = self._journey
         assert journey is not None
         asked = journey.step
         assert isinstance(asked, Listen)
         judgement = journey.hear(heard.event)
-        times = (self._asked_ns, 0, heard.at_ns, heard.at_ns)
-        self._record(asked.step, self._asked_ns, times, 0, heard.size, judgement)
+        times = (self._request_sent_ns, 0, heard.at_ns, heard.at_ns)
+        self._record(asked.step, self._request_sent_ns, times, 0, heard.size, judgement)
         return self._goes_on(heard.at_ns)
 
     def _goes_on(self, done_ns: int) -> bool:
@@ -267,7 +267,7 @@ class EventUser(SteppingUser):
         elif isinstance(step, Request):
             sent = (exchange.sent_ns, exchange.connected_ns, exchange.first_byte_ns)
         else:
-            due_ns, sent = self._asked_ns, (self._asked_ns, 0, 0)
+            due_ns, sent = self._request_sent_ns, (self._request_sent_ns, 0, 0)
         self._add(name, due_ns, (*sent, now_ns), status, 0, error)
 
     def _add(  # noqa: PLR0913, PLR0917 - the fields of a sample

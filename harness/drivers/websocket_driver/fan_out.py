@@ -162,7 +162,7 @@ class _FanOutRound:
         fan_out = FanOutReport(
             published=published,
             failed=failed,
-            slow_heard=sum(client.hearer.heard_in(*of_window) for client in slow),
+            slow_heard=sum(client.hearer.count_in(*of_window) for client in slow),
             reconnects=self._tally.reconnects,
             closed=self._tally.closed,
             before=before,
@@ -215,7 +215,7 @@ async def _drain(until_ns: int, tally: Tally) -> None:
     began_ns = clock()  # The last acknowledgement may have come just now.
     at_most_ns = max(until_ns, began_ns) + PATIENCE_NS
     while True:
-        quiet_ns = max(tally.last_heard_ns, began_ns) + QUIET_NS
+        quiet_ns = max(tally.last_received_ns, began_ns) + QUIET_NS
         end_ns = max(until_ns, min(quiet_ns, at_most_ns))
         left_ns = end_ns - clock()
         if left_ns <= 0:

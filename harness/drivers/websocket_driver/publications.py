@@ -64,16 +64,16 @@ class Hearer:
         publications: What there is to hear.
     """
 
-    __slots__ = ("_heard", "_latest_sent_ns", "_publications")
+    __slots__ = ("_latest_sent_ns", "_publications", "_received")
 
     def __init__(self, publications: Publications) -> None:
         self._publications = publications
-        self._heard = bytearray()
+        self._received = bytearray()
         self._latest_sent_ns = 0
 
     def hear(self, number: int) -> str:
         """Note that a publication was heard; returns an `ErrorKind`, or nothing if all is well."""
-        heard, publications = self._heard, self._publications
+        heard, publications = self._received, self._publications
         if number >= len(heard):
             heard.extend(bytes(number + _GROWTH - len(heard)))
         if heard[number]:
@@ -90,7 +90,7 @@ class Hearer:
 
     def missed(self) -> Iterator[int]:
         """The numbers of those that were acknowledged, and that it has not heard."""
-        heard, acknowledged_ns = self._heard, self._publications.acknowledged_ns
+        heard, acknowledged_ns = self._received, self._publications.acknowledged_ns
         heard.extend(bytes(max(0, len(acknowledged_ns) - len(heard))))
         number = heard.find(0, 0, len(acknowledged_ns))
         while number >= 0:
@@ -98,8 +98,8 @@ class Hearer:
                 yield number
             number = heard.find(0, number + 1, len(acknowledged_ns))
 
-    def heard_in(self, start_ns: int, end_ns: int) -> int:
+    def count_in(self, start_ns: int, end_ns: int) -> int:
         """How many it has heard that were due in this time."""
         due_ns = self._publications.due_ns
-        pairs = zip(due_ns, self._heard, strict=False)
+        pairs = zip(due_ns, self._received, strict=False)
         return sum(heard for at_ns, heard in pairs if start_ns <= at_ns < end_ns)

@@ -220,7 +220,7 @@ class FanOutSteps(_FanningOut):
         counted="due",
         latency_from="sent",
         is_scheduled=True,
-        knee="all-heard",
+        knee="all-received",
         headline="knee_rps",
     )
     slow = 0

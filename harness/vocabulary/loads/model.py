@@ -42,7 +42,7 @@ Series: TypeAlias = Literal["answers", "responses"]
 Balance: TypeAlias = Literal["users", "arrivals"]
 """The form of Little's law that holds: N = X (R + Z) of users, or L = lambda W of arrivals."""
 
-KneeRule: TypeAlias = Literal["slowest-stage", "all-heard"]
+KneeRule: TypeAlias = Literal["slowest-stage", "all-received"]
 """When the target keeps up with a stage: nearly all within a few times the tail of the slowest
 stage, or all received by every client and nearly all of it within a fixed time."""
 

@@ -131,7 +131,7 @@ def test_what_is_wrong_beyond_the_knee_is_no_finding() -> None:
 
 @given(
     st.lists(st.booleans(), min_size=1, max_size=8),
-    st.sampled_from([(steps, "slowest-stage"), (fan_out_steps, "all-heard")]),
+    st.sampled_from([(steps, "slowest-stage"), (fan_out_steps, "all-received")]),
 )
 def test_knee_is_the_rate_before_the_slowest_that_failed(
     kept: list[bool], of: tuple[Callable[..., Load], str]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.analysis.timeline import over_time
-from loopmark.harness.vocabulary.figures import Moment
+from loopmark.harness.vocabulary.figures import TimelinePoint
 from tests.harness.builders import database_reading, reading, record, report
 
 
@@ -29,7 +29,7 @@ def test_what_happened_when() -> None:
         ],
     )
     assert over_time([one]) == (
-        Moment(
+        TimelinePoint(
             t_s=0.05,
             cpu_fraction=0.75,
             rss_mib=50,
@@ -41,7 +41,7 @@ def test_what_happened_when() -> None:
             waiting=0,
             database_cpu_fraction=0.1,
         ),
-        Moment(
+        TimelinePoint(
             t_s=0.15,
             cpu_fraction=0.75,
             rss_mib=70,
@@ -58,20 +58,20 @@ def test_what_happened_when() -> None:
 
 def test_gauges_hold_until_the_next_reading_and_are_unknown_before_the_first() -> None:
     readings = [reading(at, 0, threads=at) for at in (100, 350)]
-    moments = over_time([record(driver=report(0.5), target=readings)])
-    assert [one.threads for one in moments] == [None, 100, 100, 350, None]
-    assert [one.cpu_fraction for one in moments] == [None, 0, 0, None, None]
+    points = over_time([record(driver=report(0.5), target=readings)])
+    assert [one.threads for one in points] == [None, 100, 100, 350, None]
+    assert [one.cpu_fraction for one in points] == [None, 0, 0, None, None]
 
 
 def test_nobody_looked() -> None:
-    assert over_time([record(driver=report(0.1))]) == (Moment(t_s=0.05),)
+    assert over_time([record(driver=report(0.1))]) == (TimelinePoint(t_s=0.05),)
 
 
 def test_a_server_elsewhere_has_connections_and_no_cpu() -> None:
     readings = [database_reading(-1), database_reading(101)]
-    (moment,) = over_time([record(driver=report(0.1), database=readings)])
-    assert moment.connections == 30
-    assert moment.database_cpu_fraction is None
+    (point,) = over_time([record(driver=report(0.1), database=readings)])
+    assert point.connections == 30
+    assert point.database_cpu_fraction is None
 
 
 def test_it_is_the_first_round_that_was_measured_to_its_end() -> None:
@@ -93,12 +93,12 @@ def test_it_is_the_first_round_that_was_measured_to_its_end() -> None:
 def test_stretches_are_few_equal_and_within_the_window(window_ms: int, at_ms: list[int]) -> None:
     window_s = window_ms / 1e3
     one = record(driver=report(window_s), target=[reading(at, at) for at in at_ms])
-    moments = over_time([one])
-    assert len(moments) == min(60, window_ms // 100)
-    for place, moment in enumerate(moments):
-        assert moment.t_s == pytest.approx(window_s * (place + 0.5) / len(moments), rel=1e-3)
-        if moment.cpu_fraction is not None:
-            assert math.isclose(moment.cpu_fraction, 1.0, rel_tol=1e-3)
+    points = over_time([one])
+    assert len(points) == min(60, window_ms // 100)
+    for place, point in enumerate(points):
+        assert point.t_s == pytest.approx(window_s * (place + 0.5) / len(points), rel=1e-3)
+        if point.cpu_fraction is not None:
+            assert math.isclose(point.cpu_fraction, 1.0, rel_tol=1e-3)
 
 
 @given(cpu=st.lists(st.integers(0, 100), min_size=30, max_size=30))
@@ -108,7 +108,7 @@ def test_no_cpu_is_lost_between_the_stretches(cpu: list[int]) -> None:
     for place, more in enumerate(cpu):
         total += more
         readings.append(reading(80 * place - 80, total))
-    moments = over_time([record(driver=report(2.0), target=readings)])
-    shown = sum(moment.cpu_fraction or 0.0 for moment in moments) * 0.1 * 1e3
+    points = over_time([record(driver=report(2.0), target=readings)])
+    shown = sum(point.cpu_fraction or 0.0 for point in points) * 0.1 * 1e3
     before = readings[0].cpu_ns + (readings[1].cpu_ns - readings[0].cpu_ns)
     assert shown == pytest.approx((readings[26].cpu_ns - before) / 1e6, rel=1e-3, abs=0.1)

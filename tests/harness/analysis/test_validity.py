@@ -70,7 +70,7 @@ GOOD = Evidence(
     driver_use=GOOD_USE,
     median_latency_ms=20.0,
     makespan_s=None,
-    users_heard=(10, 10, 10),
+    users_answered=(10, 10, 10),
     balances=tuple(Balance(users, USERS) for users in (9.9, 10.0, 10.1)),
     halves=tuple(Change(ratio, 0.05) for ratio in (0.98, 1.0, 1.05)),
     cuts=(False, False, True),
@@ -211,7 +211,7 @@ def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evide
         (CLOSED, replace(GOOD, balances=balances(10.0, 10.31, 11.0)), "littles-law", "10.3 users"),
         (CLOSED, replace(GOOD, answers=19), "too-few-samples", "19 correct responses"),
         (CLOSED, replace(GOOD, missing_samples=1), "too-few-samples", "1 sample that"),
-        (BURST, replace(GOOD_BURST, users_heard=(10, 9, 10)), "too-few-samples", "only 9 of 10"),
+        (BURST, replace(GOOD_BURST, users_answered=(10, 9, 10)), "too-few-samples", "only 9 of 10"),
         (BURST, replace(GOOD_BURST, driver_use=use(cpu=0.9)), "driver-limited", "90%"),
         (BURST, replace(GOOD_BURST, driver_use=use(lag_ms=8.0)), "driver-limited", "8.0 ms"),
         (CLOSED, replace(GOOD, cuts=(True, True, False)), "unsteady", "2 of 3 rounds"),
@@ -503,7 +503,7 @@ def nothing_known(states: Sequence[RoundState]) -> Evidence:
         driver_use=DriverUse(),
         median_latency_ms=None,
         makespan_s=None,
-        users_heard=(),
+        users_answered=(),
     )
 
 

@@ -90,7 +90,7 @@ def test_hearing_agrees_with_counting_by_hand(
     assert list(hearer.missed()) == missed
     start_ns, end_ns = 10, 30
     in_window = {number for number in numbers if start_ns <= sent[number] < end_ns}
-    assert hearer.heard_in(start_ns, end_ns) == len(in_window & set(before))
+    assert hearer.count_in(start_ns, end_ns) == len(in_window & set(before))
     right = sum(1 for number in in_window if acknowledged[number])
     assert publications.in_window(start_ns, end_ns) == (right, len(in_window) - right)
 

@@ -24,7 +24,7 @@ from loopmark.harness.drivers.locust_driver.locustfile.population_on_workers imp
     PopulationOnWorkers,
 )
 from loopmark.harness.drivers.locust_driver.native_thread import NativeThread
-from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError
+from loopmark.harness.drivers.locust_driver.shutdown import ShutdownError
 from loopmark.harness.drivers.locust_driver.workers.worker_pool import WorkerPool
 from loopmark.harness.drivers.process.job_files import write_report
 from loopmark.harness.drivers.recording.recording import Recording
@@ -117,7 +117,7 @@ def _ended(users: PopulationRound, environment: Environment, hurry_s: float) -> 
     gc.freeze()
     try:
         users.drive()
-    except ToldToEndError:
+    except ShutdownError:
         environment.stop_timeout = 0.0
         users.end(hurry_s)
         return True

@@ -192,11 +192,11 @@ def _failure(exception: object, response: object, status: int) -> tuple[str, str
     if isinstance(underlying, BaseException):
         problem = underlying  # The client's own: the locustfile has seen that there is no answer.
     if problem is None:
-        problem = _ToldError(_text(exception))
+        problem = _ReportedError(_text(exception))
     kind = kind_of(problem, status)
     if kind == ErrorKind.FAILED and status:
         kind = ErrorKind.WRONG_ANSWER  # There was an answer; the locustfile did not like it.
-    if isinstance(problem, _ToldError):
+    if isinstance(problem, _ReportedError):
         return kind, str(problem)
     try:
         return kind, _text(told(problem))
@@ -204,7 +204,7 @@ def _failure(exception: object, response: object, status: int) -> tuple[str, str
         return kind, type(problem).__name__
 
 
-class _ToldError(Exception):
+class _ReportedError(Exception):
     """What a locustfile gave as the exception of a request, and is none."""
 
 

@@ -80,7 +80,7 @@ def versions() -> dict[str, str]:
     return {"Loopmark": __version__, "Locust": locust.__version__}
 
 
-def told_versions(of: dict[str, str]) -> str:
+def version_list(of: dict[str, str]) -> str:
     """The same in words."""
     return " with ".join(f"{name} {version}" for name, version in of.items())
 

@@ -30,7 +30,7 @@ from locust.rpc import Message
 from loopmark.harness.drivers.locust_driver.flows.engine import connected_environment, only_listen
 from loopmark.harness.drivers.locust_driver.flows.flow_user import GeventFlowUser
 from loopmark.harness.drivers.locust_driver.flows.round import EndedError, FlowRound
-from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError, end_on
+from loopmark.harness.drivers.locust_driver.shutdown import ShutdownError, end_on
 from loopmark.harness.drivers.locust_driver.workers import messages
 from loopmark.harness.drivers.locust_driver.workers.worker_population import WorkerPopulation
 from loopmark.harness.drivers.pacing.load_models import SETTLE_S, Share
@@ -320,7 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RefusedError as problem:
         _say(master, f"no run to work for: {problem}")
         return EXIT_REFUSED
-    except ToldToEndError:
+    except ShutdownError:
         _say(master, "left before the run was done")
         return EXIT_INTERRUPTED
     finally:
@@ -342,7 +342,7 @@ def _leave(environment: Environment) -> None:
     runner = environment.runner
     if isinstance(runner, runners.WorkerRunner):
         events: Any = environment.events  # Its methods have no types.
-        with suppress(RPCError, ToldToEndError):  # To be told to end is no news any more.
+        with suppress(RPCError, ShutdownError):  # To be told to end is no news any more.
             runner.send_message(messages.LEAVING)
             events.quitting.fire(environment=runner.environment, reverse=True)
             gevent.sleep(LEAVING_S)

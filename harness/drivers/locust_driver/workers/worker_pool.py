@@ -18,7 +18,7 @@ from locust.runners import STATE_MISSING, MasterRunner
 
 from loopmark.harness.drivers.locust_driver.arguments import Arguments
 from loopmark.harness.drivers.locust_driver.flows.round import EndedError
-from loopmark.harness.drivers.locust_driver.shutdown import ToldToEndError
+from loopmark.harness.drivers.locust_driver.shutdown import ShutdownError
 from loopmark.harness.drivers.locust_driver.workers import messages
 from loopmark.harness.drivers.locust_driver.workers.worker import Worker
 from loopmark.harness.drivers.process.forked_process import ForkedProcess
@@ -225,7 +225,7 @@ class WorkerPool:
         self._is_closed = True
         for worker in self.present():
             self.send(worker, messages.BYE, again=again and not self._starts_them)
-        with suppress(ToldToEndError):  # To be told to end is no news any more.
+        with suppress(ShutdownError):  # To be told to end is no news any more.
             gevent.sleep(BYE_S)
         for process in self._processes.values():
             process.terminate()
@@ -244,8 +244,8 @@ class WorkerPool:
         ours, theirs = messages.versions(), hello["versions"]
         if ours != theirs:
             why = (
-                f"the master runs {messages.told_versions(ours)}, this worker "
-                f"{messages.told_versions(theirs)}; install the same on both"
+                f"the master runs {messages.version_list(ours)}, this worker "
+                f"{messages.version_list(theirs)}; install the same on both"
             )
             logger.warning("refused the worker %s: %s", hello["name"], why)
             self._runner.send_message(messages.REFUSED, {"why": why}, worker_id)
