@@ -18,6 +18,7 @@ import pytest
 
 from loopmark.harness.launch.process_reaper import MARK
 from loopmark.scenarios.catalog import SCENARIOS
+from loopmark.scenarios.file_scenarios import FILE_SCENARIOS
 from tests.conftest import Invoke, assert_refused
 from tests.hang_limit import HANG_S
 
@@ -211,10 +212,12 @@ def test_a_killed_run_leaves_no_process(
     wait_until(lambda: not started_by(tmp_path), "all processes have ended")
 
 
-def test_verify_checks_all_answers(loopmark: Loopmark) -> None:
-    done = loopmark("verify", "async")
+def test_verify_finds_right_answers(loopmark: Loopmark) -> None:
+    # Of the scenarios about files the one with the least to read: they have one flow.
+    scenarios = SCENARIOS.keys() - {one.name for one in FILE_SCENARIOS} | {"files-mixed"}
+    done = loopmark("verify", "async", *(f"--scenario={name}" for name in scenarios))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("right") == len(SCENARIOS)
+    assert done.stdout.count("right") == len(scenarios)
     assert "WRONG" not in done.stdout
 
 

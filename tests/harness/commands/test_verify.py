@@ -1,15 +1,40 @@
-"""What `loopmark verify` finds wrong with a cell."""
+"""What `loopmark verify` checks, and what it finds wrong with a cell."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
+import pytest
+
+from loopmark.harness.commands import verification
 from loopmark.harness.commands.verification import problem
+from loopmark.harness.errors import UserError
+from loopmark.harness.run.request import RunRequest
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, Validity, ValidityState
 from loopmark.harness.vocabulary.figures import AuditResult
+from loopmark.scenarios.catalog import SCENARIOS
+from loopmark.targets.catalog import VARIANTS
+from tests.conftest import Invoke, assert_refused
 from tests.harness.builders import cell, cell_result
 
 RIGHT = replace(cell_result(cell()), rounds=1)
+
+
+def test_all_scenarios_of_all_targets_are_checked(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests: list[RunRequest] = []
+
+    def carry_out(request: RunRequest, *_: object) -> None:
+        requests.append(request)
+        raise UserError("enough")
+
+    monkeypatch.setattr(verification, "carry_out", carry_out)
+    assert_refused(invoke("verify"), "enough")
+    (request,) = requests
+    cells = [(cell.scenario, cell.target) for cell in request.cells]
+    assert sorted(cells) == sorted(product(SCENARIOS, VARIANTS))
 
 
 def test_right_answers_are_right_whatever_the_figures_are_worth() -> None:
