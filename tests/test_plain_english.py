@@ -11,7 +11,11 @@ UNCLEAR = re.compile(
     r"may (not )?be believed|nobody looked|stops? to (keep|read)|cannot be had|to be had|"
     r"leaves? 1 out|likewise|as above|nothing speaks against|to and fro|nothing is said of|"
     r"asks both|not believable|that nobody awaits|there is no figure that|did not get to|"
-    r"it is not known how many|kept up with no|answers per second are nothing",
+    r"it is not known how many|kept up with no|answers per second are nothing|"
+    r"cannot be (judged|told|said)|had too few rounds|too few numbers|at most so wrong|"
+    r"had to connect again|listened on|heard all the same|held against|gravest|"
+    r"laid down beforehand|whatever the target does|\bas ever\b|clients that read\b|"
+    r"locustfile asks of|waited for its processor",
     re.IGNORECASE,
 )
 

@@ -1,1 +1,1 @@
-"""Driver processes: they read a load job, drive it, and write samples and a report."""
+"""Driver processes: read a load job, drive it, write samples and a report."""

@@ -11,19 +11,19 @@ DRIVERS: dict[str, str] = {
     "locust": "loopmark.harness.drivers.locust_driver",
     "websocket": "loopmark.harness.drivers.websocket_driver",
 }
-"""Module of each driver's process; `job_loop` says how it is told what to drive."""
+"""Module of each driver's process; `job_loop` describes how it receives its jobs."""
 
 DISTRIBUTED = frozenset({"locust"})
-"""Those that share a load among several workers."""
+"""Drivers that share a load among several workers."""
 
 WITH_HTTPX_CLIENT = frozenset({"httpx"})
-"""Those that can drive a journey with an httpx client."""
+"""Drivers that can drive a journey with an httpx client."""
 
 WITH_EVENTS = frozenset({"websocket"})
-"""Those that can drive a flow which hears events, and nothing else."""
+"""Drivers of flows that receive events; they drive no others."""
 
 WITH_REQUESTS = frozenset(DRIVERS) - WITH_EVENTS
-"""Those that can drive a flow of requests."""
+"""Drivers that can drive a flow of requests."""
 
 
 def drivers_for(scenario: Scenario) -> frozenset[str]:

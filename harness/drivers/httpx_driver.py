@@ -2,7 +2,7 @@
 
 Flows are stepped as a user of httpx would write them; coroutine functions get the client itself.
 
-Run as a module; `job_loop` says how it is told what to drive.
+Run as a module; `job_loop` describes how it receives its jobs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
 
     Raises:
         OSError: The samples could not be written.
-        Exception: Whatever a flow or a journey raised that is not about an answer.
+        Exception: An exception of a flow or journey that is not about an answer.
     """
     load, journey = job.load, scenario.flow
     if not is_client_journey(journey):
@@ -46,7 +46,7 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
 
 
 def drive_one(job: LoadJob, scenario: Scenario) -> DriverReport | None:
-    """Drive a job on an event loop of its own; SIGTERM ends it, and the samples are kept."""
+    """Drive a job on its own event loop; SIGTERM ends it, and the samples are kept."""
     return run_job(drive(job, scenario))
 
 

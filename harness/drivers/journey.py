@@ -1,4 +1,4 @@
-"""Steps a flow: what is next, and whether what came was the right answer.
+"""Steps a flow: yields the next request, and judges each answer.
 
 Free of I/O, so that every driver and a unit test step the same flows in the same way.
 """
@@ -26,18 +26,18 @@ from loopmark.harness.vocabulary.sample import ErrorKind
 SERVER_ERRORS = range(500, 600)
 
 UNUSABLE = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What a flow raises that looked for something a right answer has: a field, a type, JSON."""
+"""Exceptions of a flow that expected something of the answer: a field, a type, JSON."""
 
 MOST_KEPT = 10_000
-"""Events that are kept for one pass through a flow; of more the oldest are forgotten. Far more than
-come while one flow of ours goes on, and a bound on what a target can make a driver hold."""
+"""Maximum number of events kept for one pass through a flow; the oldest are dropped. Far more than
+one of our flows receives, and a limit on the driver's memory."""
 
 Step = TypeVar("Step", bound=Request | Connect | Listen)
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a response was worth: `error` is an `ErrorKind`, or empty for the right answer."""
+    """The verdict on a response: `error` is an `ErrorKind`, or empty for the right answer."""
 
     error: str = ""
     message: str = ""
@@ -68,7 +68,7 @@ class Journey:
         return judgement
 
     def abandon(self) -> None:
-        """End the flow where it stands."""
+        """End the flow at its present step."""
         self._steps.close()
         self.request = None
 
@@ -85,7 +85,7 @@ class Opening:
         self.went_well = False
 
     def __call__(self, _user: VirtualUser) -> Generator[Any, Any, None]:
-        """Take them."""
+        """Start the flow."""
         for step in self._steps:  # noqa: UP028 - they are sent answers, which no iterator takes
             yield step
         self.went_well = True
@@ -93,10 +93,10 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """An event, and how it came.
+    """A received event, with time and size.
 
     Attributes:
-        event: What was told.
+        event: The event.
         at_ns: When its bytes arrived.
         size: Bytes of its message.
     """
@@ -107,10 +107,10 @@ class ReceivedEvent:
 
 
 class EventJourney:
-    """One pass of one virtual user through a flow that hears events.
+    """One pass of one virtual user through a flow that receives events.
 
-    What is heard is kept from the start, in order, so that an event may come before the flow
-    listens for it; each serves for one `Listen`.
+    Events are kept from the start, in order, so that an event may arrive before the flow listens
+    for it; each satisfies one `Listen`.
 
     Attributes:
         step: What to do next; None when the flow has ended.
@@ -138,15 +138,15 @@ class EventJourney:
         return judgement
 
     def keep(self, heard: ReceivedEvent) -> None:
-        """Take an event that came, for what the flow will listen to."""
+        """Keep a received event for a later `Listen`."""
         self._kept.append(heard)
 
     def awaits(self, event: Event) -> bool:
-        """Whether this is what the flow listens to now."""
+        """Whether the flow listens for this event now."""
         return isinstance(self.step, Listen) and _is(self.step, event)
 
     def recall(self) -> ReceivedEvent | None:
-        """The first of the kept events that `step` listens to, if any is; it is used up by that."""
+        """Remove and return the first kept event that `step` listens for; None without one."""
         listen = self.step
         assert isinstance(listen, Listen)
         for index, heard in enumerate(self._kept):
@@ -156,13 +156,13 @@ class EventJourney:
         return None
 
     def hear(self, event: Event) -> Judgement:
-        """Judge an event that `step` listens to, and move on."""
+        """Judge an event that `step` listens for, and move on."""
         assert isinstance(self.step, Listen)
         self.step, judgement = _sent(self._steps, event, event)
         return judgement
 
     def abandon(self) -> None:
-        """End the flow where it stands."""
+        """End the flow at its present step."""
         self._steps.close()
         self.step = None
 
@@ -184,7 +184,7 @@ def _wrong_status(request: Request, response: Response) -> Judgement:
 def _sent(
     steps: Generator[Step, Any, None], answer: object, about: Request | Event
 ) -> tuple[Step | None, Judgement]:
-    """The step after this answer, and what it was worth; a wrong one ends the flow."""
+    """The step after this answer, and the verdict; a wrong answer ends the flow."""
     try:
         return steps.send(answer), RIGHT
     except StopIteration:

@@ -1,8 +1,8 @@
-"""The `native` driver: virtual users on asyncio and uvloop, each with a connection of its own.
+"""The `native` driver: virtual users on asyncio and uvloop, each with its own connection.
 
-Flows are stepped where the answers arrive (`flow_user`), without a client in between.
+Flows are stepped in the callback that read the answer (`flow_user`), without a client in between.
 
-Run as a module; `job_loop` says how it is told what to drive.
+Run as a module; `job_loop` describes how it receives its jobs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
 
     Raises:
         OSError: The samples could not be written.
-        Exception: Whatever a flow raised that is not about an answer.
+        Exception: An exception of a flow that is not about an answer.
     """
     load, flow = job.load, scenario.flow
     assert is_plain_flow(flow, scenario), "no plan lets this driver hear events or be a client"
@@ -40,7 +40,7 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
 
 
 def drive_one(job: LoadJob, scenario: Scenario) -> DriverReport | None:
-    """Drive a job on an event loop of its own; SIGTERM ends it, and the samples are kept."""
+    """Drive a job on its own event loop; SIGTERM ends it, and the samples are kept."""
     return run_job(drive(job, scenario))
 
 

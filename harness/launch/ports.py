@@ -29,7 +29,7 @@ def require_free(address: Address, option: str) -> None:
         option: That named it, for the message.
 
     Raises:
-        UserError: It cannot be listened on.
+        UserError: The address cannot be bound.
     """
     try:
         _bound(address).close()

@@ -398,7 +398,7 @@ _TABLES: Mapping[TableName, tuple[str, ...]] = {
 }
 _DELIVERY_TABLES: Mapping[TableName, tuple[str, ...]] = {
     **_TABLES,
-    # What clients that read heard; percentiles from emitted to heard.
+    # Deliveries to active clients; percentiles from emitted to received.
     "answers": (
         *("knee_rps", "fan_out_reach", "fan_out_duplicates", "fan_out_out_of_order"),
         "fan_out_delivered_per_s",

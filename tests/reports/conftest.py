@@ -51,7 +51,7 @@ VALID = Validity(ValidityState.VALID)
 
 
 def against(*objections: Objection) -> Validity:
-    """The validity of a cell that has these against it, gravest first."""
+    """The validity of a cell with these objections, most serious first."""
     return Validity(objections[0].code.state, objections)
 
 

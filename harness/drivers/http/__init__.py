@@ -1,1 +1,1 @@
-"""The HTTP client: requests as bytes, answers from bytes, and its line on asyncio."""
+"""The HTTP client: requests as bytes, answers from bytes, and the connection on asyncio."""

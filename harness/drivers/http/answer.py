@@ -1,4 +1,4 @@
-"""What came back, with the comfort of an httpx response where it is asked for."""
+"""The answer to a request; less common attributes come from an httpx response made on use."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from loopmark.harness.drivers.http import exchange
 from loopmark.harness.drivers.http.exchange import Headers
 
 _PIECE_BYTES = 16 * 1024
-"""Of a compressed body, decompressed at a time: at most a thousand times as much comes out."""
+"""Bytes of a compressed body decompressed at a time: the result is at most a thousand times as
+large."""
 
 
 class Answer:
     """The answer to one request of a flow.
 
-    An httpx response costs more to make than the whole exchange; nearly all flows look at the
-    status and the JSON only. What else is asked for is httpx's.
+    An httpx response costs more than the whole exchange, and nearly all flows read only the status
+    and the JSON; other attributes use httpx.
 
     Attributes:
         status_code: The HTTP status code.
-        body: As it came.
+        body: As received.
     """
 
     __slots__ = ("_headers", "body", "status_code")
@@ -39,7 +40,7 @@ class Answer:
 
     @property
     def is_compressed(self) -> bool:
-        """Whether its headers say so."""
+        """Whether its headers declare one."""
         for name, _ in self._headers:
             if len(name) == len(b"content-encoding") and name.lower() == b"content-encoding":
                 return True

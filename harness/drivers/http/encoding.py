@@ -11,23 +11,23 @@ import httpx
 from loopmark.harness.vocabulary.flow import Request
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*")
-"""Paths that need no percent-encoding, nor anything resolved. Nearly all are such."""
+"""Paths that need no percent-encoding and no resolving, as nearly all do."""
 
 _DOT_SEGMENT = re.compile(r"/\.{1,2}(/|$)")
 
 _MOST_KEPT = 32
-"""Messages of method and path alone that an encoder keeps: flows ask for few of them, often."""
+"""Number of messages of only method and path that an encoder caches: flows repeat a few of them."""
 
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-"""Of these servers expect a length, be it zero (RFC 9110, section 8.6)."""
+"""For these methods servers expect a length, even if zero (RFC 9110, section 8.6)."""
 
 
 class Encoder:
     """Encodes the requests of one user to one target.
 
-    The usual request, with a path, parameters and perhaps JSON, is written down directly; a request
-    object of httpx would take longer than the exchange. What is rare goes through httpx: forms,
-    files, raw content, headers of the flow's own.
+    The usual request, with a path, parameters and perhaps JSON, is encoded directly; an httpx
+    request object would take longer than the exchange. Rare ones go through httpx: forms, files,
+    raw content, the flow's own headers.
 
     Args:
         base_url: Where the target listens, with any path before the flow's own.
@@ -49,7 +49,7 @@ class Encoder:
         """The request as HTTP/1.1.
 
         Raises:
-            TypeError: The body is nothing that JSON, or httpx, can write.
+            TypeError: Neither JSON nor httpx can encode the body.
             ValueError: The body cannot be encoded.
         """
         method, path = request.method, request.path
@@ -94,10 +94,10 @@ class Encoder:
 
 
 def wire_form(request: httpx.Request) -> bytes:
-    """An httpx request as HTTP/1.1, its body read into memory if it is not there already.
+    """An httpx request as HTTP/1.1, with its body read into memory.
 
     Raises:
-        httpx.RequestNotRead: The body is an asynchronous stream that nobody has read.
+        httpx.RequestNotRead: The body is an asynchronous stream that has not been read.
     """
     body = request.read()
     if "transfer-encoding" in request.headers:  # httpx's word for a body that it was to stream.

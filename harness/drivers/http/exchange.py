@@ -1,7 +1,7 @@
-"""One request and its answer, free of I/O: every line feeds what it reads, and asks what is next.
+"""One request and its answer, free of I/O: the connections feed it what they read.
 
-The rules that both event loops' lines keep are here: what ends an answer, what is too much of one,
-what is an error and of which kind, when a request may be sent again.
+It has the rules for asyncio and gevent: what ends an answer, its limits, the kinds of errors, and
+when a request may be sent again.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from loopmark.harness.vocabulary.sample import ErrorKind
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""Bounds on what one answer may make the driver hold in memory."""
+"""Limits on the memory of one answer."""
 
 PIECE_BYTES = 64
-"""What a piece of a body takes beside its content."""
+"""Overhead in bytes of a piece of a body."""
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Safe methods. Repeating a DELETE that was carried out would be answered with 404."""
+"""Safe methods. Repeating a DELETE that was executed would be answered with 404."""
 
 CLOSING_RACE_NS = 50_000_000
-"""A server that closes an idle connection does so before or within moments of the request. One that
-takes longer had the request and failed it."""
+"""A server that closes an idle connection does so before or shortly after the request. One that
+takes longer received the request and failed it."""
 
 LOWEST_STATUS = 100
 FINAL = 200
-"""Statuses below only announce an answer (1xx)."""
+"""Lower statuses only announce an answer (1xx)."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -44,7 +44,7 @@ class Failure:
 
     Attributes:
         kind: An `ErrorKind`.
-        message: For people.
+        message: For users.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What the parser made of a head that came whole, with a body of the length that it names."""
+    """The parsed form of a complete head, with a body of the declared length."""
 
     status: int
     headers: Headers
@@ -61,27 +61,26 @@ class _Head:
 
 
 _heads: dict[bytes, _Head] = {}
-"""Servers say the same again and again. A head is parsed once: what makes an answer of these bytes,
-and as many after them, does so each time."""
+"""Servers repeat the same heads, so each is parsed once: the same bytes always give the same
+head."""
 
 
 class Exchange:
-    """One request after the other, each with its answer or failure.
+    """One request after another, each with its answer or failure.
 
-    A server may close an idle connection at any moment. Where a request met that moment and may be
-    repeated safely, it is sent again, as browsers do; its time counts from the first sending.
-
-    Moments are in ns of CLOCK_MONOTONIC.
+    A server may close an idle connection at any time. A request sent just then is sent again if it
+    may be repeated safely, as browsers do; its time counts from the first attempt. Times are in ns
+    of CLOCK_MONOTONIC.
 
     Args:
         timeouts: How long to wait for an answer.
 
     Attributes:
-        sent_ns: When the request was taken up: written, or connecting begun.
-        connected_ns: When a new connection was there; 0 on one that was open.
-        first_byte_ns: When the first byte of the answer came; 0 without one.
-        done_ns: When the answer was complete, or it was clear that there is none; 0 before.
-        awaits_answer: Whether the request is on its way, so that bytes and the end of the
+        sent_ns: When the request was started: written, or connecting begun.
+        connected_ns: When a new connection was established; 0 on one that was open.
+        first_byte_ns: When the first byte of the answer was read; 0 without one.
+        done_ns: When the answer was complete, or it was clear that none would arrive; 0 before.
+        awaits_answer: Whether the request has been sent, so that bytes and the end of the
             connection belong to its answer.
         status: The HTTP status code.
         headers: Of the answer, and its trailers.
@@ -134,7 +133,7 @@ class Exchange:
     # What the line does.
 
     def begin(self, method: str, now_ns: int, *, is_open: bool) -> None:
-        """A request is taken up: it is sent now where a connection is open, else connect first."""
+        """Start a request: send it if a connection is open, otherwise connect first."""
         self.sent_ns = now_ns
         self.connected_ns = self.first_byte_ns = self.done_ns = 0
         self.failure = None
@@ -144,18 +143,18 @@ class Exchange:
         self._repeatable = is_open and method in REPEATABLE
 
     def connected(self, now_ns: int) -> None:
-        """There is a new connection, and the request is sent on it."""
+        """Note that a new connection is established and the request sent on it."""
         self.connected_ns = now_ns
         self.awaits_answer = True
         self._repeatable = False  # What a new connection meets is no race.
         self._parser = None
 
     def unconnected(self, failure: Failure, now_ns: int) -> None:
-        """There is no new connection."""
+        """Note that connecting failed."""
         self._fail(failure, now_ns)
 
     def receive(self, data: bytes, now_ns: int) -> bool:
-        """Take what came of the answer; whether it is over, right or wrong."""
+        """Feed received bytes of the answer; returns whether it is over, right or wrong."""
         if self.first_byte_ns == 0:
             self.first_byte_ns = now_ns
             head, _, rest = data.partition(_END_OF_HEAD)
@@ -177,10 +176,12 @@ class Exchange:
         return self._parse(data, now_ns)
 
     def lost(self, problem: BaseException | None, now_ns: int) -> bool:
-        """The connection is no more; whether that ends it: else connect and send once more.
+        """Note that the connection was lost; returns whether that ends the exchange.
+
+        If not, connect and send once more.
 
         Args:
-            problem: None where it was closed in good order.
+            problem: None if it was closed cleanly.
             now_ns: When.
         """
         why = f": {problem}" if problem is not None else ""
@@ -201,7 +202,7 @@ class Exchange:
         return True
 
     def is_overdue(self, now_ns: int) -> bool:
-        """Whether the answer is late; if so, it has failed."""
+        """Whether the answer is overdue; if so, it has failed."""
         if not self.awaits_answer:
             return False
         limits = self._timeouts
@@ -219,7 +220,7 @@ class Exchange:
     # What the parser calls.
 
     def on_message_begin(self) -> None:
-        """An answer begins: the one awaited, one after a 1xx, or one too many."""
+        """An answer begins: the awaited one, one after a 1xx, or an unexpected one."""
         if self._complete:
             self.is_reusable = False
         elif self._headers_complete:  # The final answer after a 1xx.
@@ -318,7 +319,7 @@ class Exchange:
         self.awaits_answer = False
 
     def _look_at_size(self, size: int, new: int, now_ns: int) -> None:
-        """Give up an answer that takes too much memory, or that goes on without a body."""
+        """Abort an answer that takes too much memory, or that continues without a body."""
         pieces = len(self._pieces)
         if pieces != self._pieces_seen:
             self._pieces_seen = pieces

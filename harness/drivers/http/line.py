@@ -1,7 +1,7 @@
-"""A virtual user's line to the target on asyncio: one connection, opened again when it was closed.
+"""A virtual user's connection to the target on asyncio, reopened when it was closed.
 
-A task and a future for every request cost more than the request itself, so there are none: what is
-to be done with an answer is done where it was read.
+It uses no task or future per request, which would cost more than the request: an answer is handled
+in the callback that read it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from loopmark.harness.vocabulary.job import Timeouts
 
 
 class Line:
-    """Sends one message at a time, and says when its exchange is over.
+    """Sends one message at a time, and calls back when its exchange is over.
 
     Args:
         origin: Where to connect to.
-        timeouts: How long to wait; `check` keeps the last two.
+        timeouts: Time limits; `check` enforces the last two.
         on_done: Called when there is an answer or a failure; it may send the next message at once.
 
     Attributes:
-        exchange: The request sent last, and what came of it.
+        exchange: The last request and its outcome.
     """
 
     __slots__ = (
@@ -75,7 +75,7 @@ class Line:
             self.end()
 
     def close(self) -> None:
-        """Close without telling anybody."""
+        """Close without a callback."""
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None
@@ -85,7 +85,7 @@ class Line:
     # What the connection tells.
 
     def connected(self, connection: _Connection) -> None:
-        """It is there: send what waited for it."""
+        """Connected: send the waiting message."""
         if self._connecting is None:  # Closed meanwhile.
             connection.drop()
             return
@@ -95,7 +95,7 @@ class Line:
         connection.write(self._message)
 
     def lost(self, problem: Exception | None) -> None:
-        """It was closed from the other end."""
+        """The other end closed the connection."""
         self._connection = None
         if self.exchange.awaits_answer:
             if self.exchange.lost(problem, clock()):
@@ -114,13 +114,13 @@ class Line:
             tell(problem)
 
     def drop(self) -> None:
-        """Close it, if it is there."""
+        """Close the connection, if there is one."""
         if self._connection is not None:
             self._connection.drop()
             self._connection = None
 
     def _retire(self, connection: _Connection) -> None:
-        """See whether this connection can carry another message; close it if not."""
+        """Check whether this connection can carry another message; close it if not."""
         if connection.has_written() and self.exchange.is_reusable:
             return
         self.drop()
@@ -140,10 +140,10 @@ class Line:
 
 
 class _Connection(asyncio.Protocol):
-    """Reads and writes for a line, until that drops it.
+    """The protocol that reads and writes for a line.
 
     Attributes:
-        is_writing: Whether something was left to write when it was looked at last.
+        is_writing: Whether data was left to write at the last check.
     """
 
     __slots__ = ("_fd", "_line", "_transport", "is_writing")
@@ -202,9 +202,9 @@ class _Connection(asyncio.Protocol):
 
 
 def tell(problem: OSError) -> None:
-    """Let a problem of whoever is told be heard: a full disk, say.
+    """Report an exception of the callback, such as a full disk.
 
-    From here the event loop would take it for one of the connection's, and say nothing.
+    Raised from here, the event loop would treat it as the connection's and ignore it.
     """
     context = {"message": "an answer could not be dealt with", "exception": problem}
     asyncio.get_running_loop().call_exception_handler(context)

@@ -1,4 +1,4 @@
-"""Where to connect to."""
+"""The host and port to connect to."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Origin:
     ssl_context: ssl.SSLContext | None = None
 
     def unconnected(self, problem: Exception, limit_s: float) -> Failure:
-        """Why there is no connection to it.
+        """Why connecting failed.
 
         Args:
             problem: What connecting raised; a `TimeoutError` at the limit.
-            limit_s: How long it was tried, in seconds.
+            limit_s: The limit in seconds.
         """
         where = f"no connection to {self.host}:{self.port}"
         if isinstance(problem, TimeoutError):
@@ -31,5 +31,5 @@ class Origin:
 
 
 UNCONNECTED = (OSError, ValueError, OverflowError)
-"""What connecting raises. Not only from the network: a host name that cannot be encoded, a port
-beyond 65535."""
+"""Exceptions of connecting. Not only from the network: also a host name that cannot be encoded, or
+a port above 65535."""

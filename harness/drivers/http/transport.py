@@ -34,15 +34,15 @@ _EXCEPTIONS: dict[str, type[httpx.TransportError]] = {
 
 @dataclass(slots=True)
 class Timing:
-    """The moments of one request in ns of CLOCK_MONOTONIC; 0 where the moment has not come.
+    """The times of one request in ns of CLOCK_MONOTONIC; 0 until known.
 
     Put one under the extension `timing` of an httpx request; the transport fills it.
 
     Attributes:
-        sent_ns: It was written, or connecting begun.
-        connected_ns: The new connection was there; 0 on one that was open.
-        first_byte_ns: The first byte of the answer.
-        done_ns: Its last one, or the moment it was clear that there is none.
+        sent_ns: When it was written, or connecting begun.
+        connected_ns: When a new connection was established; 0 on one that was open.
+        first_byte_ns: When the first byte of the answer was read.
+        done_ns: When the last byte was read, or it was clear that no answer would arrive.
     """
 
     sent_ns: int = 0
@@ -55,10 +55,10 @@ class LoadTransport(httpx.AsyncBaseTransport):
     """Sends each request on an idle connection, the last one used first, or on a new one.
 
     Meant for one virtual user: it then holds as many connections as that user has requests in
-    flight, nearly always one. There is no limit to their number. Redirects, cookies and
-    decompression are the client's, as ever; reading a body that is too large when decompressed
-    raises `httpx.DecodingError`. Bodies are held in memory, and the time limits are those given
-    here; a client's own are not looked at.
+    flight, nearly always one. There is no limit to their number. The client handles redirects,
+    cookies and decompression; reading a body that is too large when decompressed raises
+    `httpx.DecodingError`. Bodies are held in memory, and the time limits are those given here; the
+    client's own are ignored.
 
     Args:
         timeouts: How long to wait.
@@ -80,7 +80,7 @@ class LoadTransport(httpx.AsyncBaseTransport):
             httpx.ConnectError: No connection could be made, or not in time.
             httpx.ReadTimeout: The answer was not complete in time.
             httpx.ReadError: The connection broke before the answer was complete.
-            httpx.RemoteProtocolError: What came is not HTTP, or larger than the driver holds.
+            httpx.RemoteProtocolError: The answer is not HTTP, or exceeds the size limit.
             httpx.UnsupportedProtocol: The URL is neither http nor https.
         """
         await request.aread()
@@ -107,7 +107,7 @@ class LoadTransport(httpx.AsyncBaseTransport):
         return httpx.Response(exchange.status, headers=exchange.headers, stream=stream)
 
     async def aclose(self) -> None:
-        """Close all connections; requests under way fail."""
+        """Close all connections; requests in flight fail."""
         closed = Failure(ErrorKind.RESET, "the client was closed before the answer was complete")
         for awaited in (*self._busy, *(one for idle in self._idle.values() for one in idle)):
             awaited.leave(closed)
@@ -125,7 +125,7 @@ class LoadTransport(httpx.AsyncBaseTransport):
         raise httpx.UnsupportedProtocol(f"no way to ask {url.scheme}:", request=request)
 
     def _look(self) -> None:
-        """Give up what is overdue; one timer for many requests, which ends when none is left."""
+        """Fail overdue requests; one timer for many requests, which ends when none is left."""
         self._watch = None
         if self._busy:
             self._watch = self._loop.call_later(self._timeouts.check_interval_s, self._look)
@@ -135,7 +135,7 @@ class LoadTransport(httpx.AsyncBaseTransport):
 
 
 class _Compressed(httpx.ByteStream):
-    """A body that is looked at before httpx decompresses all of it at once."""
+    """A body whose size is checked before httpx decompresses all of it at once."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.body)
@@ -150,7 +150,7 @@ class _Compressed(httpx.ByteStream):
 
 
 class _AwaitedLine:
-    """A line whose answers are awaited."""
+    """A line whose answers can be awaited."""
 
     def __init__(self, origin: Origin, timeouts: Timeouts) -> None:
         self._loop = asyncio.get_running_loop()
@@ -167,7 +167,7 @@ class _AwaitedLine:
             raise
 
     def leave(self, failure: Failure) -> None:
-        """Close the connection; that is how a request under way failed."""
+        """Close the connection; a request in flight fails with this."""
         self.line.close()
         self._tell(failure)
 

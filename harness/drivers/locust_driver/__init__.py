@@ -1,6 +1,6 @@
 """The `locust` driver: virtual users on gevent and Locust's FastHttpUser.
 
-Only processes that run a module of this package import it: it changes the standard library.
+Only processes that run a module of this package import it: it patches the standard library.
 """
 
 # Locust patches the standard library for gevent when it is imported. That must come before anything

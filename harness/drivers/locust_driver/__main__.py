@@ -1,4 +1,4 @@
-"""The process of the `locust` driver; `job_loop` says how it is told what to drive.
+"""The process of the `locust` driver; `job_loop` describes how it receives its jobs.
 
 python -m … [--workers N (--listen HOST:PORT | --fork-server FD)]
 """
@@ -68,9 +68,9 @@ def _drive(job: LoadJob, driver: LocalDriver | DistributedDriver) -> DriverRepor
 
 
 def _kept_from_locustfiles() -> tuple[int, BinaryIO]:
-    """The input and output of the process: a locustfile that reads or prints gets others.
+    """The input and output of the process; a locustfile gets replacements.
 
-    What it prints goes where its log goes.
+    What it prints goes to the log.
     """
     told, answers = os.dup(0), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""How a process of this driver is told who drives for it."""
+"""The arguments of a process of this driver: its workers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from loopmark.harness.vocabulary.address import Address, parse_address
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What stands behind the module's name.
+    """The arguments.
 
     Attributes:
-        workers: How many there are to be; 0 when the process drives itself.
-        listen: Where they come to from other machines; None to start them here.
-        fork_server: File descriptor of the socket of who starts them here.
+        workers: Number of workers; 0 when the process drives itself.
+        listen: Where workers on other machines connect; None to start them here.
+        fork_server: File descriptor of the socket of the fork server that starts them here.
     """
 
     workers: int
@@ -25,7 +25,7 @@ class Arguments:
 
 
 def parsed(arguments: Sequence[str] | None) -> Arguments:
-    """Read them; None means those of the process."""
+    """Parse them; None means those of the process."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--listen", default="")

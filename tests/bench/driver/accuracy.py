@@ -21,7 +21,7 @@ DELAY_TRUTH_MS: Mapping[str, float] = {
 """Of any requests to the target that delays, in ms."""
 
 HELD_PERCENTILES = ("p50", "p90", "p99")
-"""Those at which our drivers are held against the truth and against each other."""
+"""Those at which our drivers are compared with the truth and with each other."""
 
 ERROR_TRUTH = ERRORS.share
 

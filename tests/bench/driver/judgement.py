@@ -77,7 +77,7 @@ def in_words(ratio: tuple[float, Interval | None]) -> str:
     return f"{value:.2f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
 
 
-def _against(  # noqa: PLR0913 - what is held against what
+def _against(  # noqa: PLR0913 - what is compared with what
     outcome: Outcome,
     ours: str,
     peer: str,

@@ -28,7 +28,7 @@ class Plan:
         workers: Connections of those that share the rate among connections.
         answers_users: Connections to the target with known delays and errors.
         answers_s: For how long.
-        agreement_users: Concurrencies at which our drivers are held against the known delays.
+        agreement_users: Concurrencies at which our drivers are compared with the known delays.
         agreement_rate: Requests per second that they make there at most: users think as long as
             that takes, so that neither the target nor a driver is the limit.
         agreement_s: For how long each.
@@ -65,7 +65,7 @@ class Plan:
     seed: int = 1
 
     def think_s(self, users: int) -> float:
-        """Mean seconds that so many users think where our drivers are held against the delays."""
+        """Mean think time in seconds of this many users in the comparison with the delays."""
         return max(0.0, users / self.agreement_rate - DELAY.mean_total_s)
 
 

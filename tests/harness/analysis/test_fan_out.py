@@ -1,4 +1,4 @@
-"""Fan-outs: what became of the publications, the knee of steps, and what is held against whom."""
+"""Fan-outs: the outcome of publications, the knee of steps, and reasons against cells."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_rounds_are_added_up() -> None:
     assert figures(found).latency_ci_from == "rounds"
 
 
-# ---- what is held against a cell ----
+# ---- reasons against a cell ----
 
 
 def test_a_delivery_that_did_not_come_is_told_with_the_reach() -> None:

@@ -1,4 +1,4 @@
-"""Series: which number was best, from where more did not help, and what cannot be said."""
+"""Series: which number was best, from where more did not help, and inconclusive ones."""
 
 from __future__ import annotations
 

@@ -452,7 +452,7 @@ def test_a_knee_with_no_rate_beyond_it_is_nothing_to_hold_against_the_driver(kne
     assert judge(FAN_OUT_STEPS, asked).is_valid
 
 
-# ---- gravest first, all kept ----
+# ---- most serious first, all kept ----
 
 OBJECTIONS: dict[str, dict[str, object]] = {
     "interrupted": {"states": ("measured", "target-died", "interrupted"), "death": DEATH},
@@ -467,7 +467,7 @@ OBJECTIONS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("first", range(len(OBJECTIONS)))
-def test_gravest_objection_is_the_state_and_all_are_reasons(first: int) -> None:
+def test_most_serious_objection_is_the_state_and_all_are_reasons(first: int) -> None:
     """Objections from the mildest up to `first`: each keeps those that are milder."""
     names = list(OBJECTIONS)[first:]
     evidence = GOOD
@@ -478,7 +478,7 @@ def test_gravest_objection_is_the_state_and_all_are_reasons(first: int) -> None:
     assert len(sentences(verdict)) == len(set(sentences(verdict))) >= len(names)
 
 
-def test_states_are_named_gravest_first() -> None:
+def test_states_are_named_most_serious_first() -> None:
     assert [state.value for state in ValidityState] == [*OBJECTIONS, "valid"]
 
 

@@ -1,4 +1,4 @@
-"""The lines of a TOML text, held against what the text says."""
+"""The lines of a TOML text, compared with the text."""
 
 from __future__ import annotations
 

@@ -10,17 +10,17 @@ from loopmark.harness.drivers.locust_driver.flows.line import GeventLine
 
 
 class FlowResponse(FastResponse):
-    """What Locust's session needs of an answer: its content, as it came."""
+    """What Locust's session needs of an answer: its raw content."""
 
     def __init__(self, content: bytes) -> None:
         self._cached_content = content
 
 
 class FlowAgent(LocustUserAgent):
-    """Sends what `FastHttpSession.request` is given as `message`, and nothing else.
+    """Sends only the `message` given to `FastHttpSession.request`.
 
-    No cookies, no redirects, no retries, and no opinion of the status: flows judge it. What Locust
-    would make of URL, headers and payload is not made, because the message has it all.
+    No cookies, redirects or retries, and no check of the status: flows judge it. The message is
+    complete, so Locust's handling of URL, headers and payload is skipped.
     """
 
     def __init__(self, line: GeventLine) -> None:
@@ -33,11 +33,11 @@ class FlowAgent(LocustUserAgent):
         """Exchange a message for its answer.
 
         Raises:
-            UnansweredError: There is none.
+            UnansweredError: There is no answer.
         """
         self._line.ask(method, message)
         return FlowResponse(self._line.exchange.body)
 
     def _make_request(self, *_: object, **__: object) -> Any:  # noqa: ANN401 - as Locust has it
-        """Of a failed request Locust would keep the request: nobody asks for it."""
+        """Locust would keep the request of a failed one; it is not needed."""
         return None

@@ -13,20 +13,20 @@ from loopmark.harness.drivers.locust_driver.flows.flow_user import GeventFlowUse
 
 
 def flow_environment() -> Environment:
-    """An environment whose users do flows; it has no runner yet."""
+    """An environment whose users run flows; it has no runner yet."""
     return Environment(user_classes=[GeventFlowUser])
 
 
 def connected_environment() -> Environment:
-    """One for a runner that connects before it is known what it will run.
+    """An environment for a runner that connects before its job is known.
 
-    Its events are those that a locustfile puts its listeners on.
+    Its events are those to which a locustfile adds listeners.
     """
     return Environment(events=locust.events)
 
 
 def take_over(environment: Environment, runner: Runner) -> None:
-    """Let a runner that is connected already run what another environment has.
+    """Let a connected runner use another environment.
 
     Args:
         environment: With the events that the runner listens to, and no runner yet.
@@ -40,9 +40,9 @@ def take_over(environment: Environment, runner: Runner) -> None:
 
 
 def only_listen(environment: Environment) -> None:
-    """Let nobody but the flow's own user hear of a request.
+    """Remove all listeners for requests except the flow's own user.
 
-    Locust's rounded tables would be kept for nobody, for some microseconds of each request.
+    Locust's statistics are not used, and would cost some microseconds per request.
     """
     hook: Any = EventHook  # Without types.
     environment.events.request = hook()

@@ -25,14 +25,14 @@ from loopmark.harness.vocabulary.job import Timeouts
 
 @dataclass(frozen=True, slots=True)
 class RoundContext:
-    """What all users of a round have in common.
+    """Values shared by all users of a round.
 
     Attributes:
-        flow: What they do.
+        flow: The flow.
         origin: Where the target listens.
-        timeouts: How long they wait.
-        recording: Where their requests are written down.
-        on_problem: Told what a flow has raised that is not about an answer.
+        timeouts: Time limits.
+        recording: Where their requests are recorded.
+        on_problem: Called with an exception of a flow that is not about an answer.
     """
 
     flow: Flow
@@ -45,7 +45,7 @@ class RoundContext:
 class GeventFlowUser(FastHttpUser):
     """A virtual user with its connection to the target, as `User` has it.
 
-    Locust makes it and runs its only task in a greenlet. There it waits for a flow to do.
+    Locust creates it and runs its only task in a greenlet, where it waits for flows.
 
     Attributes:
         round_context: Of the round; set before the users are made, with `host`.
@@ -71,7 +71,7 @@ class GeventFlowUser(FastHttpUser):
 
     @task
     def live(self) -> None:
-        """Do flows, one after the other, as they are asked for."""
+        """Run flows one after another, on request."""
         try:
             while True:
                 if self._due_ns is None:
@@ -86,11 +86,11 @@ class GeventFlowUser(FastHttpUser):
             self.round_context.on_problem(problem)
 
     def context(self) -> dict[str, Any]:
-        """What Locust's event says of a request: whose it is."""
+        """The context of Locust's request event: the user."""
         return self._context
 
     def timed(self, response_time_ms: float) -> None:
-        """Keep what Locust's event says of the request that has just ended."""
+        """Keep the data of Locust's event for the request that has just ended."""
         # Locust took its time just before the line took the moment. Not after now: the processor
         # may have been lent to another process between the two.
         exchange = self._line.exchange
@@ -108,7 +108,7 @@ class GeventFlowUser(FastHttpUser):
         self._steps.begin(self.round_context.flow, account)
 
     def go(self, due_ns: int) -> None:
-        """Send the first request, which was due then: at once where the hub calls."""
+        """Send the first request, due at `due_ns`: at once when called from the hub."""
         self._due_ns = due_ns
         current = gevent.getcurrent()
         if current is self._hub:
@@ -117,15 +117,15 @@ class GeventFlowUser(FastHttpUser):
             self._hub.loop.run_callback(self._idle.switch, None)
 
     def check(self, now_ns: int) -> None:
-        """Give up an answer that is overdue; to be called from the hub."""
+        """Fail an overdue answer; to be called from the hub."""
         self._line.check(now_ns)
 
     def close(self) -> None:
-        """Close the connection; to be called when the user is at work no more."""
+        """Close the connection; to be called when the user has stopped."""
         self._line.close()
 
     def _do_flow(self, due_ns: int) -> None:
-        """Send what the flow asks, one after the other."""
+        """Send the flow's requests, one after another."""
         steps, exchange = self._steps, self._line.exchange
         steps.due_ns = due_ns
         request = steps.request

@@ -1,4 +1,4 @@
-"""A virtual user's line to the target on gevent: one connection, opened again when it was closed.
+"""A virtual user's connection to the target on gevent, reopened when it was closed.
 
 Its rules are those of `loopmark.harness.drivers.http.exchange`.
 """
@@ -21,14 +21,14 @@ from loopmark.harness.vocabulary.job import Timeouts
 
 READ_BYTES = 64 * 1024
 WRITTEN_AT_ONCE = 16 * 1024
-"""Longer messages are written beside the reading: a server may answer before it has read all."""
+"""Longer messages are written while reading: a server may answer before it has read everything."""
 
 _system_poll: Any = monkey.get_original("select", "poll")
-"""The system's own, which only looks: gevent's would let others go on meanwhile."""
+"""The system's own, which only polls: gevent's would switch to other greenlets."""
 
 
 class UnansweredError(GeventConnectionError):
-    """There is no answer; Locust reports it with the request."""
+    """Raised without an answer; Locust reports it with the request."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(None, failure.message)
@@ -37,15 +37,15 @@ class UnansweredError(GeventConnectionError):
 class GeventLine:
     """Exchanges one request at a time for its answer.
 
-    geventhttpclient's own connections send a GET, PUT or DELETE up to three times, also where the
-    first was answered by closing a new connection, and nobody hears of it.
+    geventhttpclient's own connections send a GET, PUT or DELETE up to three times, even if the
+    server closed a new connection, without reporting it.
 
     Args:
         origin: Where to connect to.
-        timeouts: How long to wait; `check` keeps the last two.
+        timeouts: Time limits; `check` enforces the last two.
 
     Attributes:
-        exchange: The request sent last, and what came of it.
+        exchange: The last request and its outcome.
     """
 
     def __init__(self, origin: Origin, timeouts: Timeouts) -> None:
@@ -59,7 +59,7 @@ class GeventLine:
         self.exchange = Exchange(timeouts)
 
     def ask(self, method: str, message: bytes) -> None:
-        """Send a request and wait for what comes of it.
+        """Send a request and wait for its outcome.
 
         Raises:
             UnansweredError: There is no answer.
@@ -94,7 +94,7 @@ class GeventLine:
             self._socket = None
 
     def _is_open(self) -> bool:
-        """Whether there is a connection that nothing has come on: no end, no answer unasked for."""
+        """Whether a connection is open and without unread data (its end, an unexpected answer)."""
         connected = self._socket
         if connected is None:
             return False
@@ -119,7 +119,7 @@ class GeventLine:
         self._poll.register(connected.fileno(), select.POLLIN)
 
     def _converse(self, message: bytes) -> None:
-        """Write, and read until the answer is over or the connection lost."""
+        """Write, and read until the answer is over or the connection is lost."""
         exchange, writing = self.exchange, None
         self._waiting = gevent.getcurrent()
         try:

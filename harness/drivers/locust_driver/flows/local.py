@@ -19,7 +19,7 @@ class LocalDriver:
     """One process, one event loop, any number of rounds.
 
     Attributes:
-        pool: There is none.
+        pool: None: there are no workers.
     """
 
     pool = None
@@ -40,11 +40,11 @@ class LocalDriver:
         A target that fails when the connections are opened is not driven: the window is empty then.
 
         Returns:
-            None when the round was ended from outside; the samples until then are written.
+            None when the round was stopped from outside; the samples until then are written.
 
         Raises:
             OSError: The samples could not be written.
-            Exception: Whatever a flow raised that is not about an answer.
+            Exception: An exception of a flow that is not about an answer.
         """
         self._is_driving, self._is_ended = True, False
         try:
@@ -67,7 +67,7 @@ class LocalDriver:
         return self._is_ended
 
     def end(self) -> bool:
-        """End the round under way, if there is one, in good order; whether there is."""
+        """End the current round cleanly; returns whether there is one."""
         self._is_ended = self._is_driving
         if self._round is not None:
             self._round.end()

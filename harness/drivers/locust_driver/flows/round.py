@@ -31,11 +31,11 @@ from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
 
 CONNECTING_AT_ONCE = 50
-"""Enough to open 1000 connections within seconds, few enough to overrun no listen queue."""
+"""Enough to open 1000 connections within seconds, few enough not to overflow a listen queue."""
 
 
 class EndedError(Exception):
-    """The round was ended from outside."""
+    """The round was stopped from outside."""
 
 
 class FlowRound:
@@ -94,7 +94,7 @@ class FlowRound:
             user.close()
 
     def end(self) -> None:
-        """Leave the round where it is: who drives or warms it gets an `EndedError`."""
+        """Stop the round: the code that drives or warms it gets an `EndedError`."""
         self._stop(EndedError())
 
     def warm(self) -> bool:
@@ -154,9 +154,9 @@ class FlowRound:
         return self._to_the_end(execution)
 
     def refuse(self) -> DriverReport:
-        """The report of a target that is not fit to be driven: its window is empty.
+        """The report for a target that failed the warm-up: its window is empty.
 
-        The samples of the failures say why.
+        The samples of the failures give the reason.
         """
         self.window.open()
         self.window.close(self.window.start_ns)
