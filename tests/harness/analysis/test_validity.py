@@ -198,7 +198,7 @@ def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evide
         ),
         (CLOSED, replace(GOOD, driver_use=use(cpu=0.86)), "driver-limited", "86%"),
         (CLOSED, replace(GOOD, driver_use=use(lag_ms=7.1)), "driver-limited", "7.1 ms"),
-        (BURST, replace(GOOD_BURST, driver_use=use(spread_ms=111)), "driver-limited", "111 ms"),
+        (BURST, replace(GOOD_BURST, driver_use=use(spread_ms=110.4)), "driver-limited", "110 ms"),
         (CLOSED, replace(GOOD, halves=changes(1.0, 1.26, 1.6)), "unsteady", "was 1.26 x that"),
         (CLOSED, replace(GOOD, halves=changes(0.5, 0.79, 1.0)), "unsteady", "was 0.79 x that"),
         (
