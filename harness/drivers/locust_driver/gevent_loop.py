@@ -7,6 +7,8 @@ from typing import Any
 
 import gevent
 
+from loopmark.harness.drivers.recording.clock import clock
+
 READABLE = 1
 
 
@@ -16,6 +18,8 @@ class GeventLoop:
     Args:
         on_problem: Told what a call has raised; the hub itself would only print it.
     """
+
+    now_ns = staticmethod(clock)
 
     def __init__(self, on_problem: Callable[[Exception], None]) -> None:
         self._loop = gevent.get_hub().loop

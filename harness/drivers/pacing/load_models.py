@@ -19,7 +19,6 @@ from loopmark.harness.drivers.pacing.loop import Loop
 from loopmark.harness.drivers.pacing.precise_timer import Calendar, PreciseTimer
 from loopmark.harness.drivers.pacing.user import Account, User
 from loopmark.harness.drivers.pacing.window import Window
-from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.planning.pacing import arrival_times, start_times, think_time
 from loopmark.harness.vocabulary.load import Arriving, Load
@@ -70,7 +69,7 @@ class UserPool:
     """Who drives one round.
 
     Attributes:
-        loop: What calls them.
+        loop: What calls them, and tells the time.
         users: Connections, and what steps flows on them.
         accounts: Accounts that flows are done for; under a burst or closed load the users' own.
         recording: Where requests are written down.
@@ -127,7 +126,11 @@ class LoadExecution(ABC):
 
 
 def begin(
-    load: Load, pool: UserPool, window: Window, start_ns: int, on_end: Callable[[], None]
+    load: Load,
+    pool: UserPool,
+    window: Window,
+    on_end: Callable[[], None],
+    start_ns: int | None = None,
 ) -> LoadExecution:
     """Set the pool going.
 
@@ -135,12 +138,15 @@ def begin(
         load: How flows arrive.
         pool: Who does them.
         window: The measured stretch; not opened yet.
-        start_ns: When the warm-up begins, or the burst (CLOCK_MONOTONIC).
         on_end: Called when the window is closed and the last user has ended.
+        start_ns: When the warm-up begins, or the burst (CLOCK_MONOTONIC); at once, or when the
+            target has settled, when None.
 
     Raises:
         TypeError: Nobody's flows arrive under this load.
     """
+    if start_ns is None:
+        start_ns = pool.loop.now_ns() + round(settle_s(load) * 1e9)
     match load:
         case Burst():
             return _BurstExecution(pool, window, start_ns, on_end)
@@ -284,7 +290,7 @@ class _ArrivingExecution(LoadExecution):
             due_ns = self._due_ns
             if due_ns is None:
                 return
-            now_ns = clock()
+            now_ns = self._pool.loop.now_ns()
             if due_ns > now_ns:
                 break
             if now_ns > self._stop_ns + UNSENT_AFTER_NS:

@@ -1,9 +1,12 @@
-"""What load models and meters need of an event loop: asyncio's has it, gevent's is given it."""
+"""The event loop of load models, windows and meters, and the clock that they live by."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
+
+from loopmark.harness.drivers.recording.clock import clock
 
 
 class Handle(Protocol):
@@ -14,7 +17,10 @@ class Handle(Protocol):
 
 
 class Loop(Protocol):
-    """An event loop; an asyncio loop is one."""
+    """An event loop, and its time."""
+
+    def now_ns(self) -> int:
+        """What its clock says; CLOCK_MONOTONIC in every driver."""
 
     def call_soon(self, call: Callable[[], object], /) -> object:
         """Call it after what is ready now, once answers have been looked at again."""
@@ -27,3 +33,19 @@ class Loop(Protocol):
 
     def remove_reader(self, fd: int, /) -> object:
         """Call it no more."""
+
+
+class AsyncioLoop:
+    """The running asyncio loop. Its methods are the loop's own: a call costs no more.
+
+    Its own time would not do: uvloop's counts whole milliseconds.
+    """
+
+    now_ns = staticmethod(clock)
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.call_soon = loop.call_soon
+        self.call_later = loop.call_later
+        self.add_reader = loop.add_reader
+        self.remove_reader = loop.remove_reader

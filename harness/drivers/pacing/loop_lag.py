@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from array import array
 
 from loopmark.harness.drivers.pacing.loop import Handle, Loop
 
-INTERVAL_S = 0.005
+INTERVAL_NS = 5_000_000
 BIN_MS = 0.05
 BINS = 40_000
 """Up to 2 s; what is later counts in the last bin, while the maximum is kept exactly."""
@@ -28,7 +27,7 @@ class LoopLagMeter:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._armed_at = 0.0
+        self._due_ns = 0
         self._timer: Handle | None = None
         self._clear()
 
@@ -61,9 +60,9 @@ class LoopLagMeter:
         self.max_ms = max(self.max_ms, lag_ms)
 
     def _arm(self) -> None:
-        self._armed_at = time.monotonic()
-        self._timer = self._loop.call_later(INTERVAL_S, self._fire)
+        self._due_ns = self._loop.now_ns() + INTERVAL_NS
+        self._timer = self._loop.call_later(INTERVAL_NS / 1e9, self._fire)
 
     def _fire(self) -> None:
-        self._count(max(0.0, time.monotonic() - self._armed_at - INTERVAL_S) * 1e3)
+        self._count(max(0, self._loop.now_ns() - self._due_ns) / 1e6)
         self._arm()

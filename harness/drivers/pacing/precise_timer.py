@@ -7,7 +7,6 @@ import heapq
 import os
 import platform
 import struct
-import time
 from collections.abc import Callable
 from itertools import count
 
@@ -53,7 +52,7 @@ class PreciseTimer:
         if self._handle is not None:
             self._handle.cancel()
         if self._fd < 0:
-            delay_s = max(0.0, (at_ns - time.monotonic_ns()) / 1e9)
+            delay_s = max(0.0, (at_ns - self._loop.now_ns()) / 1e9)
             self._handle = self._loop.call_later(delay_s, self._fire)
             return
         # A value of zero would disarm it.
@@ -84,6 +83,7 @@ class Calendar:
     """Calls functions when they are due: a `PreciseTimer` for any number of moments."""
 
     def __init__(self, loop: Loop) -> None:
+        self._loop = loop
         self._timer = PreciseTimer(loop, self._fire)
         self._entries: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
@@ -101,7 +101,7 @@ class Calendar:
         self._timer.close()
 
     def _fire(self) -> None:
-        now_ns = time.monotonic_ns()
+        now_ns = self._loop.now_ns()
         while self._entries and self._entries[0][0] <= now_ns:
             heapq.heappop(self._entries)[2]()
         if self._entries:

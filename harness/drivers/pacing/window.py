@@ -7,7 +7,6 @@ import time
 from loopmark.harness.drivers.pacing.loop import Loop
 from loopmark.harness.drivers.pacing.loop_lag import LoopLagMeter
 from loopmark.harness.drivers.pacing.scheduler_wait import waited_s
-from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.job import DriverReport
 
@@ -16,7 +15,7 @@ class Window:
     """Opened once, closed once.
 
     Args:
-        loop: Whose lag is measured meanwhile.
+        loop: Whose time it takes, and whose lag it measures meanwhile.
 
     Attributes:
         start_ns: When it was opened (CLOCK_MONOTONIC).
@@ -26,6 +25,7 @@ class Window:
     """
 
     def __init__(self, loop: Loop) -> None:
+        self._loop = loop
         self._lag = LoopLagMeter(loop)
         self._cpu_at_start = 0.0
         self._cpu_s = 0.0
@@ -40,11 +40,11 @@ class Window:
         self._lag.start()
         self._cpu_at_start = time.process_time()
         self._waited_at_start = waited_s()
-        self.start_ns = start_ns or clock()
+        self.start_ns = start_ns or self._loop.now_ns()
 
     def close(self, end_ns: int | None = None) -> None:
         """End; `end_ns` if it ended before now."""
-        self.end_ns = end_ns or clock()
+        self.end_ns = end_ns or self._loop.now_ns()
         self.is_closed = True
         self._cpu_s = time.process_time() - self._cpu_at_start
         waited = waited_s()

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol
 
-from loopmark.harness.drivers.pacing.load_models import UserPool, begin, settle_s
+from loopmark.harness.drivers.pacing.load_models import UserPool, begin
+from loopmark.harness.drivers.pacing.loop import AsyncioLoop
 from loopmark.harness.drivers.pacing.user import Account, AsyncUser
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.process import background_tasks
@@ -49,9 +50,7 @@ async def drive_flows(
         OSError: The samples could not be written.
         Exception: Whatever a flow raised that is not about an answer.
     """
-    pool = UserPool(
-        asyncio.get_running_loop(), users, accounts(job), recording, source_of_chance(job)
-    )
+    pool = UserPool(AsyncioLoop(), users, accounts(job), recording, source_of_chance(job))
     window = Window(pool.loop)
     async with watched(users, job.timeouts):
         if not await warmed(users, pool.accounts, warm):
@@ -72,9 +71,7 @@ async def run(load: Load, pool: UserPool, window: Window, start_ns: int | None =
             None.
     """
     ended = asyncio.Event()
-    execution = begin(
-        load, pool, window, start_ns or clock() + round(settle_s(load) * 1e9), ended.set
-    )
+    execution = begin(load, pool, window, ended.set, start_ns)
     try:
         await ended.wait()
     finally:

@@ -11,6 +11,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from loopmark.harness.drivers.pacing.load_models import UserPool
+from loopmark.harness.drivers.pacing.loop import AsyncioLoop
 from loopmark.harness.drivers.pacing.user import Account
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.process import background_tasks
@@ -124,7 +125,7 @@ class _FanOutRound:
         # Nobody's choices shall depend on how far another one has come.
         self._of_publishers = known[: load.clients]
         self._of_askers = [known[(load.clients + n) % len(known)] for n in range(others)]
-        self.window = Window(asyncio.get_running_loop())
+        self.window = Window(AsyncioLoop())
 
     @property
     def everybody(self) -> list[Watched]:
@@ -172,7 +173,7 @@ class _FanOutRound:
 
     async def _publish(self) -> None:
         load, recording = self._load, self._recording
-        loop, random, start_ns = asyncio.get_running_loop(), source_of_chance(self._job), clock()
+        loop, random, start_ns = AsyncioLoop(), source_of_chance(self._job), clock()
         publishers = UserPool(loop, self._publishers, self._of_publishers, recording, random)
         executions = [run(load.publishing, publishers, self.window, start_ns)]
         if self._askers:

@@ -26,6 +26,7 @@ from typing import cast
 
 import uvloop
 
+from loopmark.harness.drivers.pacing.loop import AsyncioLoop
 from loopmark.harness.drivers.pacing.precise_timer import Calendar
 from tests.bench.driver.known_behaviour import DELAY, ERRORS, STALL
 
@@ -126,7 +127,7 @@ def _answer(status: int, body: dict[str, object]) -> bytes:
 async def serve(port: int, epoch_s: float, seed: int) -> None:
     """Listen until the standard input ends."""
     loop = asyncio.get_running_loop()
-    behaviour = Behaviour(Calendar(loop), epoch_s, seed)
+    behaviour = Behaviour(Calendar(AsyncioLoop()), epoch_s, seed)
     await loop.create_server(lambda: Connection(behaviour), "127.0.0.1", port, backlog=4096)
     ended = asyncio.Event()
     loop.add_reader(sys.stdin, ended.set)

@@ -19,7 +19,6 @@ from loopmark.harness.drivers.pacing.load_models import (
     Share,
     UserPool,
     begin,
-    settle_s,
 )
 from loopmark.harness.drivers.pacing.user import nobody_waits
 from loopmark.harness.drivers.pacing.window import Window
@@ -148,9 +147,7 @@ class FlowRound:
         # What exists now stays until the end: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        if start_ns is None:
-            start_ns = clock() + round(settle_s(self._load) * 1e9)
-        execution = begin(self._load, pool, self.window, start_ns, self._ended.set)
+        execution = begin(self._load, pool, self.window, self._ended.set, start_ns)
         return self._to_the_end(execution)
 
     def refuse(self) -> DriverReport:

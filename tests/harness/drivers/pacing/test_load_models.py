@@ -1,136 +1,208 @@
-"""Each load through the whole driver: how many flows, when they are due, and what is recorded."""
+"""Each load in fake time, with users that answer to order: what is due when, and what comes of it.
+
+How real users do it over sockets is asked in `test_driven_loads`.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from loopmark.harness.drivers import native_driver
-from loopmark.harness.drivers.pacing.load_models import FAILURE_PAUSE_S, settle_s
+from loopmark.harness.drivers.pacing.load_models import UserPool, begin, settle_s
+from loopmark.harness.drivers.pacing.user import NEVER_NS, Account, OnEnd, nobody_waits
+from loopmark.harness.drivers.pacing.window import Window
+from loopmark.harness.drivers.process.job_inputs import accounts, source_of_chance
+from loopmark.harness.drivers.recording.recording import Recording
+from loopmark.harness.drivers.recording.samples import RowGroup, SampleRows
 from loopmark.harness.planning.pacing import arrival_times, start_times
-from loopmark.harness.vocabulary.job import DriverReport, Timeouts
+from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.load import Arriving, FlowLoad
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
-from loopmark.harness.vocabulary.sample import ARRIVAL_STEP
-from tests.harness.drivers.driving import (
-    Drive,
-    Server,
-    drive_by_httpx,
-    driven,
-    job,
-    samples_of,
-    scenario,
-)
-from tests.harness.drivers.tried_flows import asking_nothing, one_step, two_steps
+from loopmark.harness.vocabulary.sample import ARRIVAL_STEP, sample
+from tests.harness.drivers.driving import job
+from tests.harness.drivers.pacing.fake_loop import LATE_NS, FakeLoop
 
-pytestmark = pytest.mark.anyio
+MS = 1_000_000
 
 
-def in_order(samples: pd.DataFrame) -> None:
-    """The moments of every row are in order, where they have come."""
-    assert (samples["due_ns"] <= samples["sent_ns"]).all()
-    connected = samples[samples["connected_ns"] > 0]
-    assert (connected["sent_ns"] <= connected["connected_ns"]).all()
-    answered = samples[samples["first_byte_ns"] > 0]
-    assert (answered["sent_ns"] < answered["first_byte_ns"]).all()
-    assert (answered["first_byte_ns"] <= answered["done_ns"]).all()
-    assert (samples["sent_ns"] <= samples["done_ns"]).all()
+class KeptRows(SampleRows):
+    """Samples that stay in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(round_number=4, rows_per_group=1_000_000)
+        self._groups: list[RowGroup] = []
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        self.flush()
+        (group,) = self._groups
+        samples: pd.DataFrame = group.table().to_pandas()
+        return samples.astype({"step": str, "error": str})
+
+    def _hand_over(self, group: RowGroup) -> None:
+        self._groups.append(group)
 
 
-def assert_paused(rows: pd.DataFrame, expected_ns: Sequence[float], by: Drive) -> None:
-    """A user's requests are due so long after the answer before them.
+class FakeUser:
+    """Its flow is one request, which is sent within `sending_ns` and answered after `answer_s`."""
 
-    Of an httpx client's journey a request is due when the journey asks for it, which is later.
-    """
-    pauses_ns = rows["due_ns"].to_numpy()[1:] - rows["done_ns"].to_numpy()[:-1]
-    if by is drive_by_httpx:
-        assert (pauses_ns >= np.array(expected_ns) - 2).all()
-    else:
-        assert pauses_ns == pytest.approx(np.array(expected_ns), abs=2)
+    def __init__(
+        self,
+        loop: FakeLoop,
+        recording: Recording,
+        answer_s: float,
+        sending_ns: int,
+        *,
+        fails: bool,
+    ) -> None:
+        self._loop = loop
+        self._recording = recording
+        self._answer_s = answer_s
+        self._sending_ns = sending_ns
+        self._fails = fails
+        self._account: Account | None = None
+        self.on_end: OnEnd = nobody_waits
+        self.stop_ns = NEVER_NS
+        self.flows = 0
+
+    def prepare(self, account: Account) -> None:
+        self._account = account
+
+    def go(self, due_ns: int) -> None:
+        assert self._account is not None, "it is prepared for every flow, and does one at a time"
+        self.flows += 1
+        sent_ns = self._loop.now_ns()
+        self._loop.spend(self._sending_ns)
+        end = partial(self._end, self._account.virtual.number, due_ns, sent_ns)
+        self._loop.call_later(self._answer_s, end)
+        self._account = None
+
+    def check(self, now_ns: int) -> None:
+        """It never gives up."""
+
+    def _end(self, number: int, due_ns: int, sent_ns: int) -> None:
+        done_ns = self._loop.now_ns()
+        self._recording.add(sample(number, "only", due_ns, sent_ns, done_ns))
+        self.on_end(self, done_ns, self._fails)
 
 
-async def test_a_burst_sends_every_flow_once_from_one_due_moment(tmp_path: Path, by: Drive) -> None:
-    server = Server()
-    server.delay_s = 0.02
-    report, samples = await driven(server, two_steps, Burst(50), tmp_path, by=by)
-    assert server.requests == {"/warm": 50, "/first": 50, "/second": 50}
-    assert (len(server.tokens), server.most_in_flight, server.connections) == (50, 50, 50)
-    assert report.requests == len(samples) == 100
-    assert set(samples["round"]) == {4}
-    assert set(samples["error"]) == {""}
-    assert set(samples["bytes"]) == {8}
-    first = samples[samples["step"] == "first"]
-    assert set(first["due_ns"]) == {report.window_start_ns}
-    assert report.window_start_ns - server.warmed_ns >= 0.2e9, "the target is idle when it begins"
-    assert sorted(first["user"]) == list(range(50))
-    assert set(samples["connected_ns"]) == {0}, "the warm-up has opened the connections"
-    assert report.window_end_ns == samples["done_ns"].max()
-    assert report.cpu_s > 0
-    in_order(samples)
+class Round:
+    """A load that was driven to its end by users of its own; both are kept to be asked."""
+
+    def __init__(
+        self,
+        loop: FakeLoop,
+        load: FlowLoad,
+        *,
+        answer_s: float = 0.005,
+        sending_ns: int = 0,
+        fails: bool = False,
+    ) -> None:
+        rows = KeptRows()
+        recording = Recording(rows)
+        self.job = job("http://target", load, Path())
+        self.users = [
+            FakeUser(loop, recording, answer_s, sending_ns, fails=fails)
+            for _ in range(load.concurrency)
+        ]
+        random = source_of_chance(self.job)
+        pool = UserPool(loop, self.users, accounts(self.job), recording, random)
+        window = Window(loop)
+        ends_ns: list[int] = []
+        self.began_ns = loop.now_ns()
+        execution = begin(load, pool, window, lambda: ends_ns.append(loop.now_ns()))
+        loop.run()
+        execution.close()
+        assert window.is_closed
+        assert len(ends_ns) == 1, "it ends once"
+        self.report: DriverReport = window.report(recording)
+        self.samples = rows.samples
+        assert ends_ns[0] >= max(self.report.window_end_ns, self.samples["done_ns"].max())
+        assert (self.samples["due_ns"] <= self.samples["sent_ns"]).all(), "nothing is early"
+
+
+def by_user(samples: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
+    rows_of = samples.sort_values("due_ns").groupby("user")
+    return [(int(str(number)), rows) for number, rows in rows_of]
+
+
+def pauses_ns(rows: pd.DataFrame) -> list[int]:
+    """Of a user: from each answer until the next request is due."""
+    pauses: list[int] = (rows["due_ns"].to_numpy()[1:] - rows["done_ns"].to_numpy()[:-1]).tolist()
+    return pauses
+
+
+def test_a_burst_sends_every_flow_once_from_one_due_moment(loop: FakeLoop) -> None:
+    driven = Round(loop, Burst(50), sending_ns=1 * MS)
+    report, samples = driven.report, driven.samples
+    assert report.window_start_ns == driven.began_ns + 200 * MS, "the target has settled"
+    assert set(samples["due_ns"]) == {report.window_start_ns}
+    assert sorted(samples["user"]) == list(range(50))
+    assert [user.flows for user in driven.users] == [1] * 50
+    assert report.requests == 50
+    assert report.window_end_ns == samples["done_ns"].max(), "the last answer ends it"
+    first_ns = samples["done_ns"].min() - report.window_start_ns
+    assert first_ns == LATE_NS + 20 * MS, "answers are looked at while it is sent"
 
 
 @pytest.mark.parametrize("load", [Closed(2, 1.0), Open(10, 1.0), Ramp(1, 2, 1.0)])
-def test_a_burst_alone_waits_for_a_fifth_of_a_second(load: FlowLoad) -> None:
+def test_a_burst_alone_waits_for_a_fifth_of_a_second(load: FlowLoad, loop: FakeLoop) -> None:
     assert settle_s(Burst(3)) == 0.2
     assert settle_s(load) == 0.0
+    driven = Round(loop, load)
+    assert driven.samples["due_ns"].min() == driven.began_ns
 
 
-async def test_a_closed_load_keeps_every_user_busy_until_the_window_ends(
-    tmp_path: Path, by: Drive
-) -> None:
-    server = Server()
-    server.delay_s = 0.005
-    load = Closed(users=8, duration_s=0.3, warmup_s=0.1)
-    report, samples = await driven(server, two_steps, load, tmp_path, by=by)
-    assert server.most_in_flight == 8
-    assert report.window_end_ns - report.window_start_ns == pytest.approx(0.3e9, rel=0.2)
-    # A user looks at the clock before it sends: one request each may slip through.
-    assert (samples["sent_ns"] >= report.window_end_ns).sum() <= 8, "the window's end ends it"
+def test_a_closed_load_keeps_every_user_busy_until_the_window_ends(loop: FakeLoop) -> None:
+    driven = Round(loop, Closed(users=8, duration_s=0.3, warmup_s=0.1))
+    report, samples = driven.report, driven.samples
+    assert report.window_start_ns == driven.began_ns + 100 * MS
+    assert report.window_end_ns == report.window_start_ns + 300 * MS
     assert samples["done_ns"].min() < report.window_start_ns, "the warm-up is recorded too"
-    answered = server.requests["/first"] + server.requests["/second"]
-    assert len(samples) == answered, "no request is left without its sample"
-    in_order(samples)
-    for _, rows in samples.sort_values("sent_ns").groupby("user"):
-        assert_paused(rows, [0] * (len(rows) - 1), by)
+    assert {user.stop_ns for user in driven.users} == {report.window_end_ns}
+    assert len(by_user(samples)) == 8
+    for _, rows in by_user(samples):
+        assert pauses_ns(rows) == [0] * (len(rows) - 1)
+        assert rows["due_ns"].max() < report.window_end_ns <= rows["done_ns"].max()
 
 
-async def test_users_of_a_closed_load_start_when_pacing_says(tmp_path: Path, by: Drive) -> None:
-    load = Closed(users=6, duration_s=0.1, warmup_s=0.2)
-    _, samples = await driven(Server(), one_step, load, tmp_path, by=by)
-    first = np.sort(samples.groupby("user")["due_ns"].min().to_numpy())
-    assert first - first[0] == pytest.approx(np.array(start_times(load)) * 1e9, abs=2)
+def test_users_of_a_closed_load_start_when_pacing_says(loop: FakeLoop) -> None:
+    load = Closed(users=5, duration_s=0.1, warmup_s=0.2)
+    driven = Round(loop, load)
+    starts_ns = [rows["due_ns"].min() - driven.began_ns for _, rows in by_user(driven.samples)]
+    assert starts_ns == [round(at_s * 1e9) for at_s in start_times(load)]
+    assert starts_ns == [n * 20 * MS for n in range(5)], "over half of the warm-up"
 
 
-async def test_a_user_thinks_between_flows_and_not_within_them(tmp_path: Path, by: Drive) -> None:
-    load = Closed(users=3, duration_s=0.4, warmup_s=0.0, think_s=0.05)
-    _, samples = await driven(Server(), two_steps, load, tmp_path, by=by)
-    in_order(samples)
-    for _, rows in samples.sort_values("due_ns").groupby("user"):
-        # The window's end may come between the two.
-        assert list(rows["step"]) == (["first", "second"] * len(rows))[: len(rows)]
-        assert_paused(rows, ([0, 50_000_000] * len(rows))[: len(rows) - 1], by)
+def test_a_user_thinks_between_flows(loop: FakeLoop) -> None:
+    driven = Round(loop, Closed(users=3, duration_s=0.4, warmup_s=0.0, think_s=0.05))
+    for _, rows in by_user(driven.samples):
+        assert pauses_ns(rows) == [50 * MS] * 7, "55 ms are a turn"
 
 
-async def test_exponential_thinking_is_that_of_each_user_s_seed(tmp_path: Path, by: Drive) -> None:
-    load = Closed(users=3, duration_s=0.3, warmup_s=0.0, think_s=0.02, think="exponential")
-    given = job("", load, tmp_path)
-    expected = {
-        number: Random(f"{given.seed}/{given.scenario}/{given.round}/{number}")
-        for number in range(3)
-    }
-    _, samples = await driven(Server(), one_step, load, tmp_path, by=by)
-    for user, rows in samples.sort_values("due_ns").groupby("user"):
-        random = expected[int(str(user))]
-        assert_paused(rows, [random.expovariate(1 / 0.02) * 1e9 for _ in range(len(rows) - 1)], by)
+def test_exponential_thinking_is_that_of_each_user_s_seed(loop: FakeLoop) -> None:
+    load = Closed(users=3, duration_s=0.5, warmup_s=0.0, think_s=0.02, think="exponential")
+    driven = Round(loop, load)
+    job = driven.job
+    for number, rows in by_user(driven.samples):
+        random = Random(f"{job.seed}/{job.scenario}/{job.round}/{number}")
+        expected = [round(random.expovariate(1 / 0.02) * 1e9) for _ in range(len(rows) - 1)]
+        assert pauses_ns(rows) == expected
+        assert len(rows) > 5
+
+
+@pytest.mark.parametrize("think_s", [0.0, 0.02, 0.08])
+def test_a_user_pauses_after_a_request_without_an_answer(think_s: float, loop: FakeLoop) -> None:
+    driven = Round(loop, Closed(2, duration_s=0.5, think_s=think_s), answer_s=0.0, fails=True)
+    for _, rows in by_user(driven.samples):
+        assert len(rows) > 5
+        assert set(pauses_ns(rows)) == {max(50, round(think_s * 1e3)) * MS}
 
 
 @pytest.mark.parametrize(
@@ -144,137 +216,64 @@ async def test_exponential_thinking_is_that_of_each_user_s_seed(tmp_path: Path, 
     ],
     ids=lambda load: load.label,
 )
-async def test_arrivals_are_due_exactly_when_pacing_says(
-    load: Arriving, tmp_path: Path, by: Drive
-) -> None:
-    server = Server()
-    report, samples = await driven(server, one_step, load, tmp_path, by=by)
-    given = job("", load, tmp_path)
-    seed = f"{given.seed}/{given.scenario}/{given.round}/pacing"
-    times_s = list(arrival_times(load, Random(seed)))
-    assert len(samples) == report.requests == server.requests["/only"] == len(times_s)
+def test_arrivals_are_due_exactly_when_pacing_says(load: Arriving, loop: FakeLoop) -> None:
+    driven = Round(loop, load)
+    report, samples = driven.report, driven.samples
+    times_s = arrival_times(load, source_of_chance(driven.job))
+    due_ns = sorted(samples["due_ns"] - driven.began_ns)
+    assert due_ns == [round(time_s * 1e9) for time_s in times_s]
     assert report.unsent == 0
+    assert report.window_start_ns == driven.began_ns + round(load.warmup_s * 1e9)
     assert report.window_end_ns - report.window_start_ns == round(load.measured_s * 1e9)
-    start_ns = report.window_start_ns - round(load.warmup_s * 1e9)
-    due_ns = np.sort(samples["due_ns"].to_numpy()) - start_ns
-    assert due_ns == pytest.approx(np.array(times_s) * 1e9, abs=2)
-    assert set(samples["error"]) == {""}
-    in_order(samples)
-    assert len(set(samples["user"])) == min(len(times_s), load.concurrency), "accounts take turns"
+    assert (samples["sent_ns"] - samples["due_ns"]).max() <= LATE_NS
+    assert len(set(samples["user"])) == min(len(due_ns), load.concurrency), "accounts take turns"
 
 
-async def test_a_target_that_does_not_answer_changes_no_due_time_and_refuses_the_rest(
-    tmp_path: Path,
-    by: Drive,
-) -> None:
-    server = Server()
-    server.delay_s = 60.0
+def test_arrivals_take_the_user_that_was_last_used(loop: FakeLoop) -> None:
     load = Open(rate=100, duration_s=0.3, warmup_s=0.0, max_in_flight=5)
-    limits = Timeouts(connect_s=5.0, first_byte_s=1.0, response_s=1.0)
-    report, samples = await driven(server, one_step, load, tmp_path, limits, by=by)
-    assert len(samples) == 30
-    errors = samples.sort_values("due_ns")["error"]
-    assert list(errors) == ["timeout"] * 5 + ["refused"] * 25
+    driven = Round(loop, load, answer_s=0.015)
+    flows = sorted(user.flows for user in driven.users)
+    assert flows == [0, 0, 0, 15, 15], "two are under way at a time, on the same connections"
+
+
+def test_a_target_that_does_not_answer_changes_no_due_time_and_refuses_the_rest(
+    loop: FakeLoop,
+) -> None:
+    load = Open(rate=100, duration_s=0.3, warmup_s=0.0, max_in_flight=5)
+    driven = Round(loop, load, answer_s=60.0)
+    samples = driven.samples.sort_values("due_ns")
+    assert list(samples["due_ns"]) == [driven.began_ns + n * 10 * MS for n in range(30)]
+    assert list(samples["error"]) == [""] * 5 + ["refused"] * 25
+    assert list(samples["user"]) == list(range(5)) * 6
     refused = samples[samples["error"] == "refused"]
     assert set(refused["step"]) == {ARRIVAL_STEP}
     assert set(refused["first_byte_ns"]) == set(refused["status"]) == {0}
     assert (refused["sent_ns"] == refused["done_ns"]).all()
-    assert report.error_examples["refused"] == ("5 flows were under way (max_in_flight)",)
-    gaps_ns = np.diff(np.sort(samples["due_ns"].to_numpy()))
-    assert gaps_ns == pytest.approx(np.full(29, 1e7), abs=2)
+    assert driven.report.error_examples == {"refused": ("5 flows were under way (max_in_flight)",)}
+    assert driven.report.window_end_ns == driven.began_ns + 300 * MS
 
 
-async def test_an_absurd_rate_is_counted_as_unsent(tmp_path: Path, by: Drive) -> None:
-    load = Open(rate=1_000_000, duration_s=0.2, warmup_s=0.0, max_in_flight=4)
-    report, samples = await driven(Server(), one_step, load, tmp_path, by=by)
-    assert report.unsent > 0
-    assert report.unsent + len(samples) == 200_000
-    assert set(samples["error"]) <= {"", "refused"}
+def test_an_absurd_rate_is_counted_as_unsent(loop: FakeLoop) -> None:
+    load = Open(rate=1_000_000, duration_s=0.2, warmup_s=0.0, max_in_flight=2000)
+    driven = Round(loop, load, sending_ns=MS)
+    last_ns = driven.samples["sent_ns"].max() - driven.report.window_end_ns
+    assert 249 * MS <= last_ns <= 251 * MS, "late arrivals are taken up for a quarter of a second"
+    assert set(driven.samples["error"]) == {""}
+    assert driven.report.unsent + len(driven.samples) == 200_000
 
 
-@pytest.mark.parametrize(
-    "load",
-    [
-        Closed(users=2, duration_s=0.2, warmup_s=0.05),
-        Burst(3),
-        Open(rate=100, duration_s=0.2, warmup_s=0.0, max_in_flight=2),
-    ],
-    ids=lambda load: load.model,
-)
-async def test_a_flow_that_asks_for_nothing_ends_with_its_window(
-    load: Closed | Burst | Open, tmp_path: Path, by: Drive
-) -> None:
-    report, samples = await driven(Server(), asking_nothing, load, tmp_path, by=by)
-    assert report.requests == len(samples) == 0
+def test_the_window_measures_the_loop_s_lag(loop: FakeLoop) -> None:
+    steady = Round(loop, Closed(1, duration_s=0.1), answer_s=0.01).report
+    assert steady.loop_lag_ms_max == LATE_NS / 1e6
+    held_up = Round(loop, Closed(1, duration_s=0.1), answer_s=0.01, sending_ns=8 * MS).report
+    assert 3.0 <= held_up.loop_lag_ms_max <= 8.0 + LATE_NS / 1e6
 
 
-@pytest.mark.parametrize("reset", [False, True])
-async def test_a_target_that_refuses_connections_is_not_asked_without_pause(
-    reset: bool,  # noqa: FBT001 - a parameter
-    tmp_path: Path,
-    by: Drive,
-) -> None:
-    """It goes away after the warm-up: its listener is closed, and all connections."""
-    server = Server()
-    server.delay_s = 60.0
-    load = Closed(users=2, duration_s=0.5, warmup_s=0.0)
-    async with server.running() as url:
-        given = job(url, load, tmp_path)
-        driving = asyncio.ensure_future(by(given, scenario(one_step)))
-        while server.in_flight < 2:
-            await asyncio.sleep(0.01)
-        server.drop(reset=reset)
-    _, samples = await driving
-    # The requests that were dropped are repeated at first, being safe, and then not connected.
-    assert set(samples["error"]) == {"connect"}
-    assert len(samples) <= 2 * (1 + 0.5 / FAILURE_PAUSE_S + 1)
-    for _, rows in samples.sort_values("due_ns").groupby("user"):
-        pauses_ns = rows["due_ns"].to_numpy()[1:] - rows["done_ns"].to_numpy()[:-1]
-        assert (pauses_ns >= FAILURE_PAUSE_S * 1e9).all()
-
-
-@pytest.mark.parametrize(
-    "load",
-    [
-        Burst(4),
-        Closed(users=4, duration_s=60.0, warmup_s=0.0),
-        Open(rate=50, duration_s=60.0, warmup_s=0.0, max_in_flight=4),
-    ],
-    ids=lambda load: load.model,
-)
-async def test_a_cancelled_round_keeps_its_samples(
-    load: Closed | Burst | Open, tmp_path: Path
-) -> None:
-    server = Server()
-    server.answers["/second"] = b""
-    async with server.running() as url:
-        given = job(url, load, tmp_path)
-        task = asyncio.create_task(native_driver.drive(given, scenario(two_steps)))
-        while server.requests["/second"] < 4:
-            await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    samples = samples_of(given)
-    under_way = samples[samples["error"] == "abandoned"]
-    assert list(under_way["step"]) == ["second"] * 4
-    assert (under_way["done_ns"] > under_way["sent_ns"]).all()
-    assert set(samples["error"]) <= {"", "abandoned", "refused"}
-    assert (samples["error"] == "").sum() == server.requests["/first"] == 4
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-@pytest.mark.parametrize("load", [Burst(3), Closed(3, 60.0), Open(10, 60.0, max_in_flight=3)])
-async def test_a_target_that_is_not_there_is_not_driven(
-    load: Burst | Closed | Open, tmp_path: Path, by: Drive
-) -> None:
-    given = job(f"http://127.0.0.1:{free_port()}", load, tmp_path)
-    report, samples = await by(given, scenario(one_step))
-    assert isinstance(report, DriverReport)
-    assert report.window_start_ns == report.window_end_ns
-    assert list(samples["error"]) == ["connect"] * 3
-    assert "no connection to" in report.error_examples["connect"][0]
+def test_a_window_opens_and_closes_now_where_no_moment_was_agreed(loop: FakeLoop) -> None:
+    window = Window(loop)
+    window.open()
+    began_ns = loop.now_ns()
+    loop.spend(7 * MS)
+    window.close()
+    assert (window.start_ns, window.end_ns) == (began_ns, began_ns + 7 * MS)
+    assert window.is_closed

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.drivers.pacing.loop_lag import BIN_MS, BINS, LoopLagMeter
-
-pytestmark = pytest.mark.anyio
+from tests.harness.drivers.pacing.fake_loop import LATE_NS, FakeLoop
 
 
 def fed(lags_ms: list[float]) -> LoopLagMeter:
@@ -41,12 +36,12 @@ def test_what_is_beyond_the_bins_keeps_its_maximum() -> None:
     assert meter.percentile_ms(1.0) <= BIN_MS * BINS
 
 
-async def test_a_loop_that_is_held_up_is_noticed() -> None:
-    meter = LoopLagMeter(asyncio.get_running_loop())
+def test_a_loop_that_is_held_up_is_noticed(loop: FakeLoop) -> None:
+    meter = LoopLagMeter(loop)
     meter.start()
-    await asyncio.sleep(0.01)
-    time.sleep(0.05)  # noqa: ASYNC251 - that is what is to be noticed
-    await asyncio.sleep(0.01)
-    meter.stop()
-    assert meter.max_ms > 30
-    assert meter.percentile_ms(1.0) > 30
+    loop.call_later(0.101, lambda: loop.spend(50_000_000))
+    loop.call_later(1.0, meter.stop)
+    loop.run()
+    assert meter.max_ms > 45
+    assert meter.percentile_ms(1.0) == meter.max_ms
+    assert meter.percentile_ms(0.5) <= LATE_NS / 1e6 + BIN_MS
