@@ -13,10 +13,10 @@ READABLE = 1
 
 
 class GeventLoop:
-    """Calls from the hub, where nothing may block.
+    """Runs calls from the hub, where nothing may block.
 
     Args:
-        on_problem: Told what a call has raised; the hub itself would only print it.
+        on_problem: Called with an exception of a call; the hub itself would only print it.
     """
 
     now_ns = staticmethod(clock)
@@ -27,21 +27,21 @@ class GeventLoop:
         self._readers: dict[int, Any] = {}
 
     def call_soon(self, call: Callable[[], object], /) -> object:
-        """Call it after what is ready now, once answers have been looked at again."""
+        """Call it after all ready events, and after polling for answers again."""
         return self.call_later(0.0, call)
 
     def call_later(self, delay: float, call: Callable[[], object], /) -> _Timer:
-        """Call it after so many seconds."""
+        """Call it after this many seconds."""
         return _Timer(self._loop.timer(delay), self._run, call)
 
     def add_reader(self, fd: int, call: Callable[[], object], /) -> None:
-        """Call it whenever the file descriptor can be read."""
+        """Call it whenever the file descriptor is readable."""
         watcher = self._loop.io(fd, READABLE)
         watcher.start(self._run, call)
         self._readers[fd] = watcher
 
     def remove_reader(self, fd: int, /) -> None:
-        """Call it no more."""
+        """Stop calling it."""
         watcher = self._readers.pop(fd)
         watcher.stop()
         watcher.close()
@@ -54,7 +54,7 @@ class GeventLoop:
 
 
 class _Timer:
-    """A call that is still to come."""
+    """A scheduled call."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class _Timer:
         timer.start(self._fire, run, call, update=True)
 
     def cancel(self) -> None:
-        """Do not make it."""
+        """Cancel it."""
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()

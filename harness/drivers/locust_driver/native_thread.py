@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class NativeThread(Executor):
-    """Makes calls on one native thread, in their order, while greenlets go on.
+    """Runs calls on one native thread, in order, while greenlets continue.
 
-    gevent makes greenlets of Python's threads, and a thread pool of its own lets whoever asks wait
-    while its threads are busy. Here `submit` never waits: it may be called from the hub.
+    gevent turns Python's threads into greenlets, and its own thread pool blocks the caller while
+    its threads are busy. Here `submit` never waits: it may be called from the hub.
     """
 
     def __init__(self) -> None:
@@ -26,13 +26,13 @@ class NativeThread(Executor):
         self._pump = gevent.spawn(self._make_calls)
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # noqa: ANN401 - as `Executor` has it
-        """Make a call when those before it are done."""
+        """Run a call after those before it."""
         future: Future[T] = Future()
         self._calls.put((future, fn, args, kwargs))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as `Executor` has it
-        """End when all calls are made."""
+        """End after all calls."""
         self._calls.put(None)
         if wait:
             self._pump.join()
@@ -51,7 +51,7 @@ class NativeThread(Executor):
 def _outcome(
     fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[T | None, Exception | None]:
-    """What came of a call; gevent would write of what is raised to stderr."""
+    """The result of a call; gevent would print an exception to stderr."""
     try:
         return fn(*args, **kwargs), None
     except Exception as problem:  # noqa: BLE001 - raised to who asks for the result

@@ -1,4 +1,4 @@
-"""Lets signals end a process of greenlets in order."""
+"""Lets signals end a process of greenlets cleanly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import gevent
 
 
 class ShutdownError(BaseException):
-    """This process has been told to end."""
+    """A signal requested the end of this process."""
 
 
 def _no() -> bool:
@@ -24,8 +24,9 @@ def end_on(
 
     Args:
         signals: Which.
-        instead: Called first, from the hub; whether it will end the greenlet in order itself.
-        over: Asked last: whether the greenlet has come to its end anyway, and is to be left alone.
+        instead: Called first, from the hub; returns whether it will end the greenlet cleanly
+            itself.
+        over: Called last: returns whether the greenlet has already ended.
     """
     greenlet: Any = gevent.getcurrent()
     loop = gevent.get_hub().loop

@@ -1,1 +1,1 @@
-"""How loads are executed: who begins what when, and what the driver spends meanwhile."""
+"""Execution of loads: when flows start, and the driver's resource use meanwhile."""

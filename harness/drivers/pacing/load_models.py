@@ -31,33 +31,33 @@ SETTLE_S = 0.2
 """Quiet between warming up and a burst, so that the target is idle when it begins."""
 
 SENT_TOGETHER = 20
-"""Of a burst or of late arrivals, before answers are looked at again: those that came meanwhile
-wait to be timed."""
+"""Requests of a burst or of late arrivals sent before polling for answers again: answers received
+meanwhile wait to be timed."""
 
 FAILURE_PAUSE_S = 0.05
-"""What a user of a closed load waits after a request without an answer. A target that refuses
-connections would else be asked without end, and the samples of that fill the disk."""
+"""Pause of a closed load's user after a request without an answer. Without it, a target that
+refuses connections would be flooded, and the samples would fill the disk."""
 
 UNSENT_AFTER_NS = 250_000_000
-"""Arrivals that are still not sent so long after the window are given up, and counted."""
+"""Arrivals still not sent this long after the window are given up, and counted."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Which part of a load one of several driver processes carries: every `count`-th of all.
+    """The share of a load of one of several driver processes: every `count`-th of all.
 
     Attributes:
         index: 0-based number of the process.
-        count: How many there are.
+        count: Number of processes.
     """
 
     index: int = 0
     count: int = 1
 
     def of(self, all_: Iterable[T]) -> Iterator[T]:
-        """The part of users, accounts or moments that is this process's."""
+        """This process's share of users, accounts or due times."""
         return islice(all_, self.index, None, self.count)
 
 
@@ -66,15 +66,15 @@ WHOLE = Share()
 
 @dataclass(frozen=True, slots=True)
 class UserPool:
-    """Who drives one round.
+    """The users of one round, and what they need.
 
     Attributes:
         loop: What calls them, and tells the time.
-        users: Connections, and what steps flows on them.
-        accounts: Accounts that flows are done for; under a burst or closed load the users' own.
-        recording: Where requests are written down.
+        users: Virtual users, with their connections.
+        accounts: Accounts of the flows; under a burst or closed load the users' own.
+        recording: Where requests are recorded.
         random: For arrivals; the same in all processes that share a load.
-        share: Of the load, when it is shared; users and accounts are this share's.
+        share: The share of the load, if it is shared; users and accounts belong to this share.
     """
 
     loop: Loop
@@ -86,11 +86,11 @@ class UserPool:
 
 
 class LoadExecution(ABC):
-    """A load under way.
+    """A load in execution.
 
     Args:
-        pool: Who drives it.
-        window: Opened and closed when it is time.
+        pool: The users.
+        window: The window, which is opened and closed on time.
         on_end: Called when the window is closed and the last user has ended.
     """
 
@@ -101,11 +101,11 @@ class LoadExecution(ABC):
         self._calendar = Calendar(pool.loop)
 
     def close(self) -> None:
-        """Send nothing more; users under way are left alone."""
+        """Start no more flows; active users continue."""
         self._calendar.close()
 
     def _keep_window(self, start_ns: int, warmup_s: float, duration_s: float) -> int:
-        """Let the window open and close at these moments; returns its end."""
+        """Schedule the window's opening and closing; returns its end."""
         open_ns = start_ns + round(warmup_s * 1e9)
         stop_ns = open_ns + round(duration_s * 1e9)
         self._calendar.at(open_ns, partial(self._window.open, open_ns))
@@ -122,7 +122,7 @@ class LoadExecution(ABC):
 
     @abstractmethod
     def _all_ended(self) -> bool:
-        """Whether nobody is under way, and nobody will be."""
+        """Whether no flow is active, and none will start."""
 
 
 def begin(
@@ -132,18 +132,18 @@ def begin(
     on_end: Callable[[], None],
     start_ns: int | None = None,
 ) -> LoadExecution:
-    """Set the pool going.
+    """Start the load.
 
     Args:
         load: How flows arrive.
-        pool: Who does them.
+        pool: The users.
         window: The measured stretch; not opened yet.
         on_end: Called when the window is closed and the last user has ended.
         start_ns: When the warm-up begins, or the burst (CLOCK_MONOTONIC); at once, or when the
             target has settled, when None.
 
     Raises:
-        TypeError: Nobody's flows arrive under this load.
+        TypeError: No flows arrive under this load.
     """
     if start_ns is None:
         start_ns = pool.loop.now_ns() + round(settle_s(load) * 1e9)
@@ -159,12 +159,12 @@ def begin(
 
 
 def settle_s(load: Load) -> float:
-    """Seconds of quiet that a load wants between warming up and its start."""
+    """Seconds of quiet between warming up and the load's start."""
     return SETTLE_S if load.traits.ends_with_last_answer else 0.0
 
 
 class _BurstExecution(LoadExecution):
-    """Every user does the flow once; all first requests are due at the same moment."""
+    """Every user runs the flow once; all first requests are due at the same time."""
 
     def __init__(
         self, pool: UserPool, window: Window, start_ns: int, on_end: Callable[[], None]
@@ -245,12 +245,11 @@ class _ClosedExecution(LoadExecution):
 
 
 class _ArrivingExecution(LoadExecution):
-    """Flows begin when they are due, whatever became of those before.
+    """Flows begin when they are due, independent of earlier ones.
 
-    An arrival takes an idle user, the one last used first. So no more connections are in use than
-    are needed, and those that are stay open; a round over all of them would find each closed by a
-    server that keeps idle connections for a few seconds. Accounts take turns, whatever the
-    connection.
+    An arrival takes the most recently used idle user, so no more connections are in use than
+    needed, and these stay open; with rotation, a server that keeps idle connections for a few
+    seconds would have closed each. Accounts rotate independently of connections.
     """
 
     def __init__(

@@ -10,10 +10,10 @@ from loopmark.harness.drivers.recording.clock import clock
 
 
 class Handle(Protocol):
-    """A call that is still to come."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Do not make it."""
+        """Cancel it."""
 
 
 class Loop(Protocol):
@@ -23,16 +23,16 @@ class Loop(Protocol):
         """What its clock says; CLOCK_MONOTONIC in every driver."""
 
     def call_soon(self, call: Callable[[], object], /) -> object:
-        """Call it after what is ready now, once answers have been looked at again."""
+        """Call it after all ready events, and after polling for answers again."""
 
     def call_later(self, delay: float, call: Callable[[], object], /) -> Handle:
-        """Call it after so many seconds."""
+        """Call it after this many seconds."""
 
     def add_reader(self, fd: int, call: Callable[[], object], /) -> object:
-        """Call it whenever the file descriptor can be read."""
+        """Call it whenever the file descriptor is readable."""
 
     def remove_reader(self, fd: int, /) -> object:
-        """Call it no more."""
+        """Stop calling it."""
 
 
 class AsyncioLoop:

@@ -1,4 +1,4 @@
-"""How late the driver's own event loop wakes: a driver that lags measures itself."""
+"""Lag of the driver's own event loop: a driver that lags measures itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loopmark.harness.drivers.pacing.loop import Handle, Loop
 INTERVAL_NS = 5_000_000
 BIN_MS = 0.05
 BINS = 40_000
-"""Up to 2 s; what is later counts in the last bin, while the maximum is kept exactly."""
+"""Up to 2 s; larger lags count in the last bin, while the maximum is exact."""
 
 
 class LoopLagMeter:
@@ -32,11 +32,11 @@ class LoopLagMeter:
         self._clear()
 
     def start(self) -> None:
-        """Begin to measure."""
+        """Start measuring."""
         self._arm()
 
     def stop(self) -> None:
-        """End; what was measured stays."""
+        """Stop measuring; the figures stay."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -20,15 +20,15 @@ _ITIMERSPEC = struct.Struct("@qqqq")
 
 
 class PreciseTimer:
-    """Calls a function at moments of the monotonic clock, one after the other.
+    """Calls a function at times of the monotonic clock, one after another.
 
     The timers of uvloop, of asyncio's epoll and of gevent count whole milliseconds: at a thousand
     requests a second that is a whole request. On Linux a timerfd wakes the loop instead; elsewhere
-    it is the loop's own timer.
+    the loop's own timer is used.
 
     Args:
         loop: The event loop that it wakes.
-        fire: What to call.
+        fire: The function to call.
     """
 
     def __init__(self, loop: Loop, fire: Callable[[], None]) -> None:
@@ -46,7 +46,7 @@ class PreciseTimer:
             self._loop.add_reader(self._fd, self._readable)
 
     def arm(self, at_ns: int) -> None:
-        """Fire at this moment of CLOCK_MONOTONIC, or at once if it is past."""
+        """Fire at this time of CLOCK_MONOTONIC, or at once if it is past."""
         if self._closed:
             return
         if self._handle is not None:
@@ -80,7 +80,7 @@ class PreciseTimer:
 
 
 class Calendar:
-    """Calls functions when they are due: a `PreciseTimer` for any number of moments."""
+    """Calls functions when they are due: a `PreciseTimer` for any number of times."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -89,14 +89,14 @@ class Calendar:
         self._order = count()
 
     def at(self, due_ns: int, call: Callable[[], None]) -> None:
-        """Call it at this moment of CLOCK_MONOTONIC, or soon if it is past."""
+        """Call it at this time of CLOCK_MONOTONIC, or soon if it is past."""
         entry = (due_ns, next(self._order), call)
         heapq.heappush(self._entries, entry)
         if self._entries[0] is entry:
             self._timer.arm(due_ns)
 
     def close(self) -> None:
-        """Call nothing more."""
+        """Cancel all calls."""
         self._entries.clear()
         self._timer.close()
 

@@ -1,4 +1,4 @@
-"""How long this process stood in the queue for a processor."""
+"""Time this process was runnable but not scheduled."""
 
 from __future__ import annotations
 

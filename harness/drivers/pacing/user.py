@@ -1,4 +1,4 @@
-"""What the load models know of a virtual user, whichever way it does its flow."""
+"""The interface of virtual users for load models."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ NEVER_NS = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who a user is while it does a flow: its account, and how its requests are written."""
+    """A user's account during a flow, and the encoder of its requests."""
 
     virtual: VirtualUser
     encoder: Encoder
 
 
 class User(Protocol):
-    """What load models know: it does one flow at a time, and says when it has ended.
+    """A virtual user: it runs one flow at a time, and calls back at its end.
 
     Attributes:
-        on_end: Called with the user, the moment the flow ended, and whether that was without an
+        on_end: Called with the user, the time the flow ended, and whether that was without an
             answer. It may begin the next flow at once.
-        stop_ns: After this moment (CLOCK_MONOTONIC) a flow under way is left after the answer that
-            it awaits.
+        stop_ns: After this time (CLOCK_MONOTONIC) an active flow ends with the answer that it
+            awaits.
     """
 
     on_end: OnEnd
     stop_ns: int
 
     def prepare(self, account: Account) -> None:
-        """Begin a flow, so that its first request need only be sent."""
+        """Prepare a flow, so that its first request only has to be sent."""
 
     def go(self, due_ns: int) -> None:
-        """Send the first request, which was due then."""
+        """Send the first request, due at this time."""
 
     def check(self, now_ns: int) -> None:
-        """Give up what is overdue."""
+        """Fail overdue requests."""
 
 
 class AsyncUser(User, Protocol):
     """A user on asyncio, with its connection."""
 
     async def warm(self, request: Request, account: Account) -> bool:
-        """Open the connection with a request; record it only if it fails, and say whether not."""
+        """Open the connection with a request, recorded only on failure; whether it succeeded."""
 
     async def close(self) -> None:
-        """Close the connection; a request under way is recorded as abandoned."""
+        """Close the connection; a request in flight is recorded as abandoned."""
 
 
 OnEnd: TypeAlias = Callable[[User, int, bool], None]
 
 
 def nobody_waits(_user: User, _done_ns: int, _failed: bool) -> None:  # noqa: FBT001 - as `OnEnd` has it
-    """For a user whose end nobody awaits."""
+    """For a user whose end is not awaited."""

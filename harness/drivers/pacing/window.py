@@ -1,4 +1,4 @@
-"""The measured stretch of a round, and what the driver spent within it."""
+"""The measured window of a round, and the driver's resource use within it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Window:
     Attributes:
         start_ns: When it was opened (CLOCK_MONOTONIC).
         end_ns: Its end.
-        unsent: Arrivals due within it that the driver did not take up.
+        unsent: Arrivals due within it that the driver did not start.
         is_closed: Whether it has ended.
     """
 
@@ -36,14 +36,14 @@ class Window:
         self.is_closed = False
 
     def open(self, start_ns: int | None = None) -> None:
-        """Begin; `start_ns` if it began at a moment that was agreed before."""
+        """Open the window, at `start_ns` if that was agreed before."""
         self._lag.start()
         self._cpu_at_start = time.process_time()
         self._waited_at_start = waited_s()
         self.start_ns = start_ns or self._loop.now_ns()
 
     def close(self, end_ns: int | None = None) -> None:
-        """End; `end_ns` if it ended before now."""
+        """Close the window, at `end_ns` if it ended before now."""
         self.end_ns = end_ns or self._loop.now_ns()
         self.is_closed = True
         self._cpu_s = time.process_time() - self._cpu_at_start
@@ -53,7 +53,7 @@ class Window:
         self._lag.stop()
 
     def report(self, recording: Recording) -> DriverReport:
-        """What the driver observed of itself."""
+        """The driver's report on itself."""
         return DriverReport(
             window_start_ns=self.start_ns,
             window_end_ns=self.end_ns,

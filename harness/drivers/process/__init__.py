@@ -1,1 +1,1 @@
-"""What a driver process is: one job after the other, told line by line."""
+"""Driver processes: they run jobs one after another, read line by line."""

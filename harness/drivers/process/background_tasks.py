@@ -7,10 +7,10 @@ from collections.abc import Coroutine
 
 
 def start(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-    """Start a task; what it raises goes to the event loop's exception handler at once.
+    """Start a task whose exceptions go to the event loop's exception handler at once.
 
     By default asyncio reports it only when the task is garbage-collected, and code that waits for
-    the task's effect would wait for ever.
+    the task's effect would never continue.
     """
     task = asyncio.get_running_loop().create_task(work)
     task.add_done_callback(_tell)

@@ -1,9 +1,9 @@
 """Forks processes of modules that it has imported already: `python -m … FD MODULE…`.
 
-To import a driver takes a second of CPU, to fork who has imported it some milliseconds. The server
-waits on a socket, without threads or a running event loop. What it forks for each message is a
-watcher, which forks the process asked for, and tells its process id and its exit code: they do not
-get lost with the server. `forked_process` asks it.
+Importing a driver takes a second of CPU, forking a process that has imported it some milliseconds.
+The server waits on a socket, without threads or a running event loop. For each message it forks a
+watcher, which forks the requested process and reports its process id and exit code, so these do not
+get lost with the server. `forked_process` is its client.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ READ_BYTES = 64 * 1024
 
 
 class Request(NamedTuple):
-    """What a watcher is told as a line of JSON.
+    """The request to a watcher, as a line of JSON.
 
     Attributes:
         module: What the process runs, as `python -m` does.
-        arguments: What stands behind the module's name.
+        arguments: Command-line arguments after the module's name.
         cpus: Processors to stay on; empty means any.
         own_session: Whether it leads a session and a process group.
     """
@@ -48,7 +48,7 @@ class Request(NamedTuple):
 
 
 def main(control: int, modules: list[str]) -> None:
-    """Import modules, then serve until nobody is left who could ask."""
+    """Import modules, then serve until all clients are gone."""
     for module in modules:
         import_module(_main_module(module))
     # Else each process would copy the memory of all this when it looks for garbage at its end.

@@ -1,4 +1,4 @@
-"""Processes that a fork server starts, and the server as whoever needs them starts it."""
+"""Processes started by a fork server, and the server's own process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loopmark.harness.errors import UserError
 
 
 class ForkedProcess:
-    """A process that a fork server starts; what is not said here is as `Popen` has it.
+    """A process started by a fork server, with an interface like `Popen`.
 
     Args:
         control: The socket on which the server waits.
@@ -76,7 +76,7 @@ class ForkedProcess:
         """Wait until it has ended; returns its exit code.
 
         Raises:
-            subprocess.TimeoutExpired: It runs after so many seconds.
+            subprocess.TimeoutExpired: It still runs after this many seconds.
         """
         if self.returncode is None:
             if timeout is not None and not select([self._watcher], [], [], timeout)[0]:
@@ -94,11 +94,11 @@ class ForkedProcess:
             self._signal(number)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
+        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
@@ -112,7 +112,7 @@ class ForkedProcess:
 
 
 class PipedProcess(ForkedProcess):
-    """One in a session of its own, with pipes for its input and output.
+    """A forked process in a session of its own, with pipes for its input and output.
 
     Attributes:
         stdin: Its input, unbuffered.
@@ -151,10 +151,10 @@ class PipedProcess(ForkedProcess):
 
 
 class ForkServer:
-    """A process that has imported modules, and starts processes of them.
+    """A fork server's process, which has imported modules and forks processes that run them.
 
     Args:
-        modules: What it imports; of a package its `__main__`.
+        modules: Modules to import; of a package its `__main__`.
     """
 
     def __init__(self, *modules: str) -> None:
@@ -182,7 +182,7 @@ class ForkServer:
         return self._process.poll() is None
 
     def wait_until_ready(self) -> None:
-        """What it is asked meanwhile it does when it is ready."""
+        """Return at once; requests sent meanwhile are served when it is ready."""
 
     def start(
         self,
@@ -215,7 +215,7 @@ class ForkServer:
             raise UserError(f"{problem} ({how})") from None
 
     def stop(self) -> None:
-        """End it; the processes that it has started stay."""
+        """End the server; processes that it has started continue."""
         self._process.kill()
         self._process.wait()
         self._control.close()

@@ -13,7 +13,7 @@ _REPORT = TypeAdapter(DriverReport)
 
 
 def write_job(job: LoadJob, path: Path) -> None:
-    """Store a job where a driver process will read it."""
+    """Store a job for a driver process."""
     path.write_bytes(_JOB.dump_json(job))
 
 
@@ -27,10 +27,10 @@ def read_job(path: Path) -> LoadJob:
 
 
 def write_report(report: DriverReport, path: Path) -> None:
-    """Store what the driver observed of itself."""
+    """Store a driver's report."""
     path.write_bytes(_REPORT.dump_json(report))
 
 
 def read_report(path: Path) -> DriverReport | None:
-    """Load a driver's report; None when the driver wrote none."""
+    """Load a driver's report; None if there is none."""
     return _REPORT.validate_json(path.read_bytes()) if path.exists() else None

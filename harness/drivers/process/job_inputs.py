@@ -1,4 +1,4 @@
-"""What a job names, as all drivers use it: its scenario, its accounts, where the target listens."""
+"""The inputs of a job: its scenario, accounts, and the target's address."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def scenario_of(job: LoadJob) -> Scenario:
 
 
 def accounts(job: LoadJob, share: Share = WHOLE) -> list[Account]:
-    """The accounts of a job, or of a share of it, each with its own source of choices."""
+    """The accounts of a job, or of a share of it, each with its own random generator."""
     return [
         Account(VirtualUser(number, token, _random(job, str(number))), Encoder(job.base_url, token))
         for number, token in share.of(enumerate(job.tokens))
@@ -30,7 +30,7 @@ def accounts(job: LoadJob, share: Share = WHOLE) -> list[Account]:
 
 
 def source_of_chance(job: LoadJob) -> Random:
-    """For arrivals."""
+    """The random generator for arrivals."""
     return _random(job, "pacing")
 
 

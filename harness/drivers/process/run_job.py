@@ -14,7 +14,7 @@ from loopmark.harness.vocabulary.job import DriverReport
 
 
 def run_job(work: Coroutine[None, None, DriverReport]) -> DriverReport | None:
-    """Carry out a job on uvloop; None says that SIGTERM ended it, and the samples are kept.
+    """Run a job on uvloop; returns None if SIGTERM ended it, with the samples kept.
 
     Raises:
         Exception: Whatever the job or a callback raised.
@@ -27,7 +27,7 @@ def run_job(work: Coroutine[None, None, DriverReport]) -> DriverReport | None:
 
 
 async def to_its_end(work: Coroutine[None, None, DriverReport]) -> DriverReport:
-    """Carry it out, until SIGTERM, or until a callback fails, which nobody else would notice.
+    """Run it until SIGTERM, or until a callback fails, which would go unnoticed otherwise.
 
     Raises:
         asyncio.CancelledError: By SIGTERM.

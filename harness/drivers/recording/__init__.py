@@ -1,1 +1,1 @@
-"""What becomes of a request, as a row in a file: samples, their times and their batches."""
+"""Records requests as rows in a file: samples, their times and their batches."""

@@ -1,4 +1,4 @@
-"""Samples on their way from one process to another: compact, numbered batches."""
+"""Samples in transit from one process to another: compact, numbered batches."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _WRITTEN = pa.ipc.IpcWriteOptions(compression="zstd")
 
 
 class SampleBatches(SampleRows):
-    """Hands the samples of one round to whoever sends them.
+    """Hands the samples of one round to a sender, in batches.
 
     Args:
         round_number: Value of the column `round` in every row.
-        send: Called with each batch: how many rows it has, and its bytes.
+        send: Called with each batch: its number of rows, and its bytes.
     """
 
     def __init__(self, round_number: int, send: Callable[[int, bytes], None]) -> None:
@@ -37,14 +37,14 @@ def read_batch(content: bytes) -> pa.Table:
     """The rows of a batch, with `SAMPLE_SCHEMA`.
 
     Raises:
-        pa.ArrowInvalid: It is none.
+        pa.ArrowInvalid: The bytes are not a batch.
     """
     with pa.ipc.open_stream(content) as reader:
         return reader.read_all()
 
 
 def moved(table: pa.Table, by_ns: int) -> pa.Table:
-    """The same rows by a clock that is so much ahead; what did not happen (0) stays so."""
+    """The same rows by a clock that is ahead by this offset; unset times (0) stay 0."""
     if by_ns == 0:
         return table
     for name in TIMES:

@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 
 clock = time.monotonic_ns
-"""Nanoseconds of CLOCK_MONOTONIC: the same for all processes of a machine since it was started."""
+"""Nanoseconds of CLOCK_MONOTONIC: the same for all processes of a machine since its start."""
 
 
 def clock_id() -> str:
-    """What tells this clock from others: two processes with the same one share it.
+    """Identifies this clock: two processes with the same identifier share it.
 
-    CLOCK_MONOTONIC begins anew when a machine starts, and a time namespace moves it
-    (time_namespaces(7)). Empty where the system does not tell.
+    CLOCK_MONOTONIC restarts with the machine, and a time namespace shifts it (time_namespaces(7)).
+    Empty where the system does not identify it.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -1,4 +1,4 @@
-"""How far another machine's clock is from ours, from messages that went there and back."""
+"""The offset of another machine's clock, from round-trip messages."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_UNCERTAINTY_NS = 5_000_000
-"""An offset known no better than this aligns nothing: windows would differ by more than a scheduler
-makes them differ."""
+"""Above this uncertainty an offset is not used: windows would differ by more than through a
+scheduler."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One message to another clock and back, in nanoseconds.
+    """One round-trip message to another clock, in nanoseconds.
 
     Attributes:
         sent_ns: When it was sent, by our clock.
@@ -27,23 +27,23 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """The other clock less ours, and at most how wrong that is; nanoseconds."""
+    """The other clock minus ours, and the upper bound of the error; nanoseconds."""
 
     offset_ns: int
     uncertainty_ns: int
 
     @property
     def aligns(self) -> bool:
-        """Whether times of the other clock can be told in ours."""
+        """Whether times of the other clock can be converted to ours."""
         return self.uncertainty_ns <= MAX_UNCERTAINTY_NS
 
 
 def offset(exchanges: Sequence[Exchange]) -> Offset | None:
-    """The offset by the exchange that took the least time; None without any.
+    """The offset from the exchange with the shortest round trip; None without any.
 
-    The other clock was read somewhere between sending and receiving, so the middle is wrong by half
-    the time between at most (Cristian, 1989); what took the least time there and back has queued
-    the least (the clock filter of NTP; RFC 5905, section 10).
+    The other clock was read between sending and receiving, so the error of the middle is at most
+    half of that time (Cristian, 1989); the shortest round trip has queued the least (the clock
+    filter of NTP; RFC 5905, section 10).
     """
     if not exchanges:
         return None
@@ -53,7 +53,7 @@ def offset(exchanges: Sequence[Exchange]) -> Offset | None:
 
 
 def with_drift(before: Offset, after: Offset | None) -> Offset:
-    """The offset before a stretch, as uncertain as it is for the whole of it."""
+    """The offset before a period, with the uncertainty for the whole period."""
     if after is None:
         return before
     drift = abs(after.offset_ns - before.offset_ns)

@@ -1,4 +1,4 @@
-"""When a request was sent and done, from what Locust's event says of it. Numbers in and out."""
+"""When a request was sent and done, from Locust's event. Numbers in and out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 
 LONGEST_MS = 86_400_000.0
-"""A day. What took longer was not measured in milliseconds."""
+"""A day. A longer time was not in milliseconds."""
 
 ALLOWANCE_NS = 5_000_000
 """The two clocks of an event, that of its start and that of its duration, differ by microseconds;
-more than this, and its start is not the beginning of what it measured."""
+above this, its start is not the beginning of the measured time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Moments:
     Attributes:
         sent_ns: When it was sent.
         done_ns: When it was done.
-        known: Whether the event says how long it took.
+        known: Whether the event has a valid duration.
     """
 
     sent_ns: int
@@ -31,16 +31,16 @@ class Moments:
 def moments(
     response_time: object, start_time: object, now_ns: int, wall_s: float, since_ns: int
 ) -> Moments:
-    """The moments of one request.
+    """The times of one request.
 
-    The event can come late, for one whose answer the locustfile has looked at; so they are counted
-    from its start where that is plausible, else back from now.
+    The event can fire late, if the locustfile first reads the answer; so times are counted from its
+    start if that is plausible, otherwise back from now.
 
     Args:
-        response_time: What the event says: milliseconds, if it is as Locust has it.
-        start_time: Seconds since the epoch, as the event says.
-        now_ns: CLOCK_MONOTONIC when the event came.
-        wall_s: Seconds since the epoch at that moment.
+        response_time: The event's value: milliseconds, if it is Locust's own.
+        start_time: Seconds since the epoch, from the event.
+        now_ns: CLOCK_MONOTONIC when the event fired.
+        wall_s: Seconds since the epoch at that time.
         since_ns: CLOCK_MONOTONIC before which no request was sent.
     """
     took_ms = number(response_time)
@@ -56,7 +56,7 @@ def moments(
 
 
 def number(value: object) -> float | None:
-    """A finite number as it is; None for everything else."""
+    """A finite number unchanged; None for everything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a driver writes down of one round."""
+"""A driver's record of one round."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ MAX_EXAMPLES = 3
 
 
 class Recording:
-    """Samples, and examples of what went wrong.
+    """Samples, and examples of errors.
 
     Attributes:
-        add: Records one request, at no further cost to each.
+        add: Records one request; bound to the samples to save a call.
         examples: By error kind, the first few messages.
     """
 

@@ -1,4 +1,4 @@
-"""Samples on their way: columns in memory, row groups in a Parquet file or with another process."""
+"""Collects samples as columns in memory, and writes or sends them as row groups."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ ROWS_PER_GROUP = 65_536
 """About 4 MiB in memory; a group is written when it is full, so a long run stays small."""
 
 GROUPS_WAITING = 8
-"""A disk that is slower than the samples come would fill the memory: then the driver waits for it,
-and its loop lag tells."""
+"""A slow disk would fill the memory: the driver waits for it instead, which shows in its loop
+lag."""
 
 NICENESS = 10
-"""Of the thread that writes: answers come first."""
+"""Priority of the writing thread: answers come first."""
 
 ROWS_TOGETHER = 64
-"""Rows are put into columns so many at a time: that takes half as long as one by one, and delays no
-request by more than another one does."""
+"""Rows converted to columns at a time: takes half as long as one by one, and delays no request by
+more than another request does."""
 
 _LABEL = pa.dictionary(pa.int32(), pa.string())
 _TYPES: dict[ColumnType, tuple[str, pa.DataType, pa.DataType]] = {
@@ -57,7 +57,7 @@ class RowGroup:
     Attributes:
         round: Value of the column `round` in every row.
         columns: The collected columns, in their order.
-        labels: By place of a column of labels: those that there are so far.
+        labels: By position of a label column: the labels so far.
     """
 
     round: int
@@ -81,7 +81,7 @@ class SampleRows(ABC):
 
     Args:
         round_number: Value of the column `round` in every row.
-        rows_per_group: Rows that are held before they are handed over.
+        rows_per_group: Rows kept before they are handed over.
     """
 
     def __init__(self, round_number: int, rows_per_group: int) -> None:
@@ -96,7 +96,7 @@ class SampleRows(ABC):
 
     @property
     def rows(self) -> int:
-        """How many were added."""
+        """Number of rows added."""
         return self._rows + len(self._loose)
 
     @property
@@ -119,7 +119,7 @@ class SampleRows(ABC):
                 self.flush()
 
     def flush(self) -> None:
-        """Hand over what there is, if there is any.
+        """Hand over all rows, if there are any.
 
         Raises:
             OSError: Earlier rows could not be written.
@@ -133,7 +133,7 @@ class SampleRows(ABC):
             self._hand_over(group)
 
     def _collect(self) -> None:
-        """Put the rows that were added into columns."""
+        """Convert the added rows to columns."""
         self._rows += len(self._loose)
         columns: list[Any] = [*map(list, zip(*self._loose, strict=True))]
         self._loose.clear()
@@ -148,19 +148,19 @@ class SampleRows(ABC):
 
     @abstractmethod
     def _hand_over(self, group: RowGroup) -> None:
-        """Take a group that is complete."""
+        """Receive a complete group."""
 
 
 class SampleFile(SampleRows):
     """Writes the samples of one round; a context manager.
 
-    Row groups are compressed and written by a thread of their own: on the event loop they would
-    delay some hundred requests each time.
+    Row groups are compressed and written by a thread of their own: on the event loop each would
+    delay some hundred requests.
 
     Args:
         path: The Parquet file to make.
         round_number: Value of the column `round` in every row.
-        rows_per_group: Rows that are held before they are written.
+        rows_per_group: Rows kept before they are written.
         executor: Runs the writing on one thread; it is shut down at the end. One of the standard
             library's when None.
     """
@@ -203,7 +203,7 @@ class SampleFile(SampleRows):
             raise problem
 
     def write(self, table: pa.Table) -> None:
-        """Write rows that were collected elsewhere, after all that were handed over before.
+        """Write rows that were collected elsewhere, after all earlier ones.
 
         Args:
             table: With `SAMPLE_SCHEMA`.
@@ -220,7 +220,7 @@ class SampleFile(SampleRows):
         self._under_way.append(self._executor.submit(self._write_group, group))
 
     def _await_all_but(self, count: int) -> None:
-        """Raise what went wrong in those that are done, and wait while too many are not."""
+        """Raise errors of finished writes, and wait while too many are pending."""
         while self._under_way and (len(self._under_way) > count or self._under_way[0].done()):
             self._under_way[0].result()  # What has failed once stays first: nothing follows it.
             self._under_way.popleft()
@@ -233,7 +233,7 @@ class SampleFile(SampleRows):
 
 
 def _step_back() -> None:
-    """Let answers come first: on Linux a thread has a priority of its own."""
+    """Lower the priority of this thread, so that answers come first (Linux)."""
     if hasattr(os, "setpriority"):
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -1,1 +1,1 @@
-"""Virtual users on asyncio, and the round that they drive."""
+"""Virtual users on asyncio, and their round."""

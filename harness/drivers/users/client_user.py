@@ -31,23 +31,23 @@ from loopmark.harness.vocabulary.sample import ErrorKind, sample
 _IDENTIFIER = re.compile(
     r"(?<=/)(\d+|[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-f]{16,})(?=/|$)"
 )
-"""What stands for one of many in a path: numbers, UUIDs, long hexadecimal names."""
+"""Identifiers in a path: numbers, UUIDs, long hexadecimal names."""
 
 MAX_STEPS = 1000
-"""Of one user: paths without end would make a table without end."""
+"""Size of a user's cache: unlimited paths would make an unlimited table."""
 
 OTHER_STEP = "other"
 
 CookieTypes: TypeAlias = httpx.Cookies | CookieJar | dict[str, str] | list[tuple[str, str]]
-"""What httpx takes for cookies."""
+"""Types that httpx accepts for cookies."""
 
 
 class _Stopped(BaseException):
-    """The window has ended: the journey is left. No `except Exception` of its own may keep it."""
+    """The window has ended: ends the journey. Its own `except Exception` must not catch this."""
 
 
 class _Judged(Exception):  # noqa: N818 - it names what happened to the sample, not a failure of ours
-    """The flow has found the answer wrong."""
+    """The flow has judged the answer wrong."""
 
     def __init__(self, judgement: Judgement) -> None:
         super().__init__(judgement.message)
@@ -55,7 +55,7 @@ class _Judged(Exception):  # noqa: N818 - it names what happened to the sample, 
 
 
 def stepping(flow: Flow, base_url: str) -> ClientJourney:
-    """A flow as a journey: its requests are sent by the client, and it is given the responses."""
+    """A flow as a journey: the client sends its requests, and the flow gets the responses."""
 
     async def journey(client: httpx.AsyncClient, user: VirtualUser) -> None:
         steps = Journey(flow, user)
@@ -86,16 +86,16 @@ async def _response(client: httpx.AsyncClient, base_url: str, request: Request) 
 
 @lru_cache(maxsize=4096)
 def _url(base_url: str, path: str) -> httpx.URL:
-    """Where a path is, parsed once: given the path alone, a client would parse twice each time."""
+    """The URL of a path, parsed once: given only the path, a client would parse twice each time."""
     return httpx.URL(base_url.rstrip("/") + path)
 
 
 class _Client(httpx.AsyncClient):
-    """httpx's client, with cookies that cost nothing where there are none."""
+    """httpx's client, without the cost of cookies if there are none."""
 
     @property
     def cookies(self) -> httpx.Cookies:
-        """Those that requests are sent with."""
+        """The cookies that requests are sent with."""
         return self._own_cookies
 
     @cookies.setter
@@ -104,7 +104,7 @@ class _Client(httpx.AsyncClient):
 
 
 class _Cookies(httpx.Cookies):
-    """For each response httpx makes two objects of the standard library's, and searches these."""
+    """Cookies; httpx's own would create two standard-library objects per response."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
         """Take what the response sets."""
@@ -115,19 +115,18 @@ class _Cookies(httpx.Cookies):
 class ClientUser:
     """A virtual user with an httpx client whose every request is recorded.
 
-    A request is due when the journey asks for it; the first one when the flow was. The step is the
+    A request is due when the journey makes it; the first one when the flow was due. The step is the
     extension `step` of the request, else its method and path with identifiers left out. An answer
-    is wrong where the journey says so: by `raise_for_status`, `WrongAnswer`, a failed `assert`, or
-    by stumbling over what is not in it. Without a word of the journey a 5xx is an error all the
-    same. Whatever else it raises, and whatever it raises before its first request, is its own fault
-    and ends the round.
+    is wrong if the journey raises: by `raise_for_status`, `WrongAnswer`, a failed `assert`, or an
+    error on missing content. A 5xx is an error even if the journey does not raise. Any other
+    exception, or one before the first request, is the journey's own error and ends the round.
 
     Args:
-        journey: What it does.
+        journey: The journey.
         base_url: Where the target listens.
-        timeouts: How long it waits.
-        recording: Where its requests are written down.
-        ssl_context: For https; one of its own when None, which takes a while to make.
+        timeouts: Time limits.
+        recording: Where its requests are recorded.
+        ssl_context: For https; if None it creates its own, which is slow.
 
     Attributes:
         on_end: As `User` has it.
@@ -158,7 +157,7 @@ class ClientUser:
         self.stop_ns = NEVER_NS
 
     async def warm(self, request: Request, account: Account) -> bool:
-        """Open the connection with a request; record it only if it fails, and say whether not."""
+        """Open the connection with a request, recorded only on failure; whether it succeeded."""
         self._take_on(account)
         self._recorder.begin(clock(), NEVER_NS)
         try:
@@ -174,20 +173,20 @@ class ClientUser:
         return False
 
     def prepare(self, account: Account) -> None:
-        """Take on an account; another one's cookies are not its own."""
+        """Switch to an account, without the cookies of the previous one."""
         if account is not self._account:
             self._take_on(account)
 
     def go(self, due_ns: int) -> None:
-        """Begin the journey, whose first request was due then."""
+        """Begin the journey, whose first request was due at this time."""
         self._recorder.begin(due_ns, self.stop_ns)
         self._task = background_tasks.start(self._whole_journey(due_ns))
 
     def check(self, now_ns: int) -> None:
-        """Nothing: the transport keeps the limits by itself."""
+        """Do nothing: the transport enforces the limits."""
 
     async def close(self) -> None:
-        """Leave the journey and close the connections."""
+        """End the journey and close the connections."""
         self.on_end = nobody_waits
         self._closing = True
         if self._task is not None and not self._task.done():
@@ -229,7 +228,7 @@ class ClientUser:
         asyncio.get_running_loop().call_soon(self._end, ended_ns, failed)
 
     def _explained(self, problem: BaseException) -> bool:
-        """Note what a journey's exception says of the last answer; whether it says anything."""
+        """Record a journey's exception as an error of the last answer; whether it is one."""
         blame = self._recorder.blame
         match problem:
             case _Stopped():
@@ -260,7 +259,7 @@ class ClientUser:
 
 
 class _RecordingTransport(httpx.AsyncBaseTransport):
-    """Writes down each request; the last one only when the journey can say no more of it."""
+    """Records each request; the last one only when the journey can no longer judge it."""
 
     def __init__(self, inner: LoadTransport, recording: Recording) -> None:
         self._inner = inner
@@ -276,14 +275,14 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
         self.unanswered = False
 
     def begin(self, due_ns: int, stop_ns: int) -> None:
-        """A journey begins; its first request was due then."""
+        """Start a journey whose first request was due at this time."""
         self._due_ns = due_ns
         self._stop_ns = stop_ns
         self.asked = False
         self.unanswered = False
 
     def blame(self, error: str, message: str) -> None:
-        """The last answer was not right; what was wrong with it first, counts."""
+        """Mark the last answer as wrong; the first reason counts."""
         if self._pending is not None:
             if self._pending.error:
                 return
@@ -291,7 +290,7 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
         self._recording.explain(error, message)
 
     def has_answered(self, problem: httpx.TransportError) -> bool:
-        """Whether the client found this problem in the last answer, a redirect to nowhere say."""
+        """Whether the client raised this for the last answer, such as an invalid redirect."""
         try:
             timing = problem.request.extensions["timing"]
         except (RuntimeError, KeyError):  # Of no request, or of one that another client sent.
@@ -299,7 +298,7 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
         return self._pending is not None and timing is self._pending.timing
 
     def given_up(self) -> None:
-        """The journey has a limit of its own, and the last request went beyond it."""
+        """The last request exceeded the journey's own time limit."""
         if self._pending is not None and self._pending.error == ErrorKind.ABANDONED:
             self._pending.error = ErrorKind.TIMEOUT
             message = "no complete answer within the limit of the journey"
@@ -388,7 +387,7 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
 
 @dataclass(slots=True)
 class _Request:
-    """A request that is done, and what is known of its answer so far."""
+    """A finished request, and the verdict so far."""
 
     step: str
     due_ns: int
@@ -408,7 +407,7 @@ _KINDS: tuple[tuple[type[httpx.TransportError], str], ...] = (
 
 
 def _leaves(problem: BaseException) -> list[BaseException]:
-    """What a task group gathered, or the exception alone."""
+    """The exceptions of a group, or the exception itself."""
     if isinstance(problem, BaseExceptionGroup):
         return [leaf for one in problem.exceptions for leaf in _leaves(one)]
     return [problem]

@@ -1,4 +1,4 @@
-"""A virtual user's way through a flow, free of I/O: what is sent next, what is recorded."""
+"""A virtual user's steps through a flow, free of I/O: the next request, and its record."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from loopmark.harness.vocabulary.sample import ErrorKind, sample
 
 
 class FlowSteps:
-    """Steps a flow, and records what came of each request.
+    """Steps a flow, and records the outcome of each request.
 
     Args:
-        recording: Where requests are written down.
+        recording: Where requests are recorded.
 
     Attributes:
         request: What to send next; None at the end of the flow.
-        message: The same, encoded.
-        due_ns: When it is due (CLOCK_MONOTONIC); whoever begins the flow sets that of the first.
+        message: The request, encoded.
+        due_ns: When it is due (CLOCK_MONOTONIC); the caller sets that of the first.
     """
 
     __slots__ = (
@@ -46,7 +46,7 @@ class FlowSteps:
         self.due_ns = 0
 
     def begin(self, flow: Flow, account: Account, *, only_errors: bool = False) -> None:
-        """Begin a flow, of which all is recorded or what fails."""
+        """Begin a flow; all of its requests are recorded, or only failures."""
         self._account = account
         self._only_errors = only_errors
         self._journey = journey = Journey(flow, account.virtual)
@@ -55,14 +55,14 @@ class FlowSteps:
             self.message = account.encoder.encoded(request)
 
     def take(self, exchange: Exchange, stop_ns: int) -> bool:
-        """Judge and record what came of the request.
+        """Judge and record the outcome of the request.
 
         Args:
-            exchange: It is over.
-            stop_ns: After this moment (CLOCK_MONOTONIC) the flow is left.
+            exchange: The finished exchange.
+            stop_ns: After this time (CLOCK_MONOTONIC) the flow ends.
 
         Returns:
-            Whether there is another request to send; else the flow has ended.
+            Whether there is another request to send; otherwise the flow has ended.
         """
         journey, failure, request = self._journey, exchange.failure, self.request
         assert journey is not None
@@ -91,14 +91,14 @@ class FlowSteps:
         return True
 
     def abandon(self, exchange: Exchange, now_ns: int) -> None:
-        """Leave the flow; the request under way is recorded as abandoned."""
+        """End the flow; the request in flight is recorded as abandoned."""
         if self.request is not None:
             exchange.done_ns = now_ns
             self._record(self.request, exchange, ErrorKind.ABANDONED)
         self.leave()
 
     def leave(self) -> None:
-        """Leave the flow."""
+        """End the flow."""
         if self._journey is not None:
             self._journey.abandon()
         self.request = None

@@ -1,4 +1,4 @@
-"""A virtual user that steps a flow: the next request is sent where the answer was read."""
+"""A virtual user that steps a flow in the callback that read the answer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from loopmark.harness.vocabulary.job import Timeouts
 
 
 class FlowUser(SteppingUser):
-    """A virtual user with its line to the target.
+    """A virtual user with its connection to the target.
 
     Args:
-        flow: What it does.
+        flow: The flow.
         origin: Where the target listens.
-        timeouts: How long it waits.
-        recording: Where its requests are written down.
+        timeouts: Time limits.
+        recording: Where its requests are recorded.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class FlowUser(SteppingUser):
         self._steps = FlowSteps(recording)
 
     async def warm(self, request: Request, account: Account) -> bool:
-        """Open the connection with a request; record it only if it fails, and say whether not."""
+        """Open the connection with a request, recorded only on failure; whether it succeeded."""
         return await self._pass(account, request)
 
     def prepare(self, account: Account) -> None:
@@ -42,7 +42,7 @@ class FlowUser(SteppingUser):
         self._steps.begin(self._flow, account)
 
     def go(self, due_ns: int) -> None:
-        """Send the first request, which was due then."""
+        """Send the first request, due at this time."""
         steps = self._steps
         request = steps.request
         if request is None:  # A flow that asks for nothing.
@@ -53,11 +53,11 @@ class FlowUser(SteppingUser):
         self._line.send(request.method, steps.message)
 
     def check(self, now_ns: int) -> None:
-        """Give up an answer that is overdue."""
+        """Fail an overdue answer."""
         self._line.check(now_ns)
 
     async def close(self) -> None:
-        """Close the connection; a request under way is recorded as abandoned."""
+        """Close the connection; a request in flight is recorded as abandoned."""
         self.on_end = nobody_waits
         if self._line.is_busy:
             self._steps.abandon(self._line.exchange, clock())
@@ -68,7 +68,7 @@ class FlowUser(SteppingUser):
         self._steps.begin(flow, account, only_errors=self._only_errors)
 
     def _done(self) -> None:
-        """Send what the flow asks next, if it does."""
+        """Send the flow's next request, if there is one."""
         steps, exchange = self._steps, self._line.exchange
         if steps.take(exchange, self.stop_ns):
             request = steps.request

@@ -1,4 +1,4 @@
-"""What a round takes on asyncio, whichever users drive it: who they are, warming up, the load."""
+"""A round on asyncio, for all kinds of users: warming up, the load, closing."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
 from loopmark.harness.vocabulary.load import Load
 
 CONNECTING_AT_ONCE = 50
-"""Enough to open 1000 connections within a second, few enough to overrun no listen queue."""
+"""Enough to open 1000 connections within a second, few enough not to overflow a listen queue."""
 
 
 class Watched(Protocol):
-    """What must be looked at now and then, and closed at the end."""
+    """What must be checked periodically, and closed at the end."""
 
     def check(self, now_ns: int) -> None:
-        """Give up what is overdue."""
+        """Fail overdue requests."""
 
     async def close(self) -> None:
-        """Leave what is under way, and close the connection."""
+        """Abandon the current flow, and close the connection."""
 
 
 async def drive_flows(
@@ -42,13 +42,13 @@ async def drive_flows(
     warm: Request,
     recording: Recording,
 ) -> DriverReport:
-    """Warm the users up and let them drive the load to its end.
+    """Warm the users up and drive the load to its end.
 
     A target that fails when the connections are opened is not driven: the window is empty then.
 
     Raises:
         OSError: The samples could not be written.
-        Exception: Whatever a flow raised that is not about an answer.
+        Exception: An exception of a flow that is not about an answer.
     """
     pool = UserPool(AsyncioLoop(), users, accounts(job), recording, source_of_chance(job))
     window = Window(pool.loop)
@@ -61,11 +61,11 @@ async def drive_flows(
 
 
 async def run(load: Load, pool: UserPool, window: Window, start_ns: int | None = None) -> None:
-    """Set a pool going, and wait until the last user has ended.
+    """Start a load, and wait until the last user has ended.
 
     Args:
         load: How flows arrive.
-        pool: Who does them.
+        pool: The users.
         window: The measured stretch.
         start_ns: When it begins (CLOCK_MONOTONIC); at once, or when the target has settled, when
             None.
@@ -79,21 +79,21 @@ async def run(load: Load, pool: UserPool, window: Window, start_ns: int | None =
 
 
 def unfit(window: Window, recording: Recording) -> DriverReport:
-    """The report of a target that is not fit to be driven; samples of the failures say why."""
+    """The report for a target that failed the warm-up; samples of the failures give the reason."""
     window.open()
     window.close(window.start_ns)
     return window.report(recording)
 
 
 def keep_what_exists() -> None:
-    """What exists now stays until the end: the collector need not look at it again."""
+    """Exclude existing objects from garbage collection: they live until the end."""
     gc.collect()
     gc.freeze()
 
 
 @asynccontextmanager
 async def watched(users: Sequence[Watched], timeouts: Timeouts) -> AsyncIterator[None]:
-    """Look for what is overdue meanwhile, and close the users' connections at the end."""
+    """Check for overdue requests meanwhile, and close the users' connections at the end."""
     watch = background_tasks.start(_watch(users, timeouts.check_interval_s))
     try:
         yield
@@ -112,7 +112,7 @@ async def _watch(users: Sequence[Watched], interval_s: float) -> None:
 
 
 async def warmed(users: Sequence[AsyncUser], accounts: Sequence[Account], request: Request) -> bool:
-    """Open every user's connection; whether all got the right answer."""
+    """Open every user's connection; returns whether all got the right answer."""
     return await few_at_once(
         partial(user.warm, request, accounts[number % len(accounts)])
         for number, user in enumerate(users)
@@ -120,7 +120,7 @@ async def warmed(users: Sequence[AsyncUser], accounts: Sequence[Account], reques
 
 
 async def few_at_once(openings: Iterable[Callable[[], Awaitable[bool]]]) -> bool:
-    """Open connections, `CONNECTING_AT_ONCE`; whether all succeeded."""
+    """Open connections, `CONNECTING_AT_ONCE` at a time; returns whether all succeeded."""
     gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
 
     async def one(opening: Callable[[], Awaitable[bool]]) -> bool:

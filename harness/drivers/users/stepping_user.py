@@ -1,4 +1,4 @@
-"""What users on asyncio have in common that take a flow's next step where the last one ended."""
+"""Base of users on asyncio that take a flow's next step in the callback of the last one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loopmark.harness.vocabulary.flow import Connect, Request
 
 
 class SteppingUser(ABC):
-    """A virtual user under way, and the pass that opens its connections.
+    """A virtual user, and the pass that opens its connections.
 
     Attributes:
         on_end: As `User` has it.
@@ -26,7 +26,7 @@ class SteppingUser(ABC):
         self.stop_ns = NEVER_NS
 
     async def _pass(self, account: Account, *steps: Request | Connect) -> bool:
-        """Take these steps; record them only where they fail, and say whether none did."""
+        """Take these steps, recorded only on failure; returns whether all succeeded."""
         ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         opening = Opening(*steps)
 
@@ -50,4 +50,4 @@ class SteppingUser(ABC):
 
     @abstractmethod
     def go(self, due_ns: int) -> None:
-        """Take the first step, which was due then."""
+        """Take the first step, due at this time."""

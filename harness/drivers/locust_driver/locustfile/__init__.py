@@ -1,1 +1,1 @@
-"""A user's own locustfile: looked at, and driven as it is."""
+"""A user's own locustfile: inspected, and driven unchanged."""

@@ -1,6 +1,6 @@
 """Drives a round of a locustfile, here or on workers.
 
-One process drives one round: what a file sets up when it is imported is there once.
+One process drives one round, so the file's module-level set-up runs once per round.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from loopmark.harness.vocabulary.job import DriverReport, LoadJob, LocustfilePar
 
 HURRY_S = 2.0
 HURRY_WITH_WORKERS_S = 3.0
-"""For the users to end when the process has been told to: the samples are written after that."""
+"""Time for the users to end on shutdown, before the samples are written."""
 
 
 def drive(job: LoadJob, file: LocustfilePart) -> DriverReport | None:
     """Drive one round and write its samples.
 
     Returns:
-        What the driver observed of itself; None when it was told to end, and has written it.
+        The driver's report; None on shutdown, when it is already written.
 
     Raises:
-        UserError: The locustfile cannot be run, though it could when it was inspected.
+        UserError: The locustfile cannot be run, although the inspection succeeded.
         OSError: The samples could not be written.
     """
     environment = _environment(file)
@@ -97,7 +97,7 @@ def _environment(file: LocustfilePart) -> Environment:
 
 @contextmanager
 def _initialised(environment: Environment, web_port: int | None) -> Iterator[None]:
-    """Within it the file's own preparations are done, and its page is there if there is to be."""
+    """Run the file's own set-up, and serve its page if requested."""
     events: Any = environment.events  # Its methods have no types.
     runner = environment.runner
     if web_port is None:
@@ -111,7 +111,7 @@ def _initialised(environment: Environment, web_port: int | None) -> Iterator[Non
 
 
 def _ended(users: PopulationRound, environment: Environment, hurry_s: float) -> bool:
-    """Drive the users; whether the process was told to end meanwhile."""
+    """Drive the users; returns whether a shutdown was requested meanwhile."""
     # What exists now stays until the end: the collector need not look at it again.
     gc.collect()
     gc.freeze()

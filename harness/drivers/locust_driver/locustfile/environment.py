@@ -21,8 +21,8 @@ from loopmark.harness.errors import UserError, unknown_name
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
 
 LOCUSTS_OWN = frozenset({"stop_timeout", "equal_weights", "config_users", "loglevel"})
-"""Of Locust's own options those that may be given beside a locustfile's: they say how its users
-behave. What is left says how Locust runs, and that is decided here."""
+"""Locust's own options that are allowed beside a locustfile's: those on its users' behaviour. The
+others control how Locust runs, which this driver decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class LoadedLocustfile:
     """A locustfile that has been imported.
 
     Attributes:
-        path: Where it is.
+        path: Its path.
         user_classes: The classes of users that are to be run.
-        shape: What decides on their number, if the file has it.
+        shape: Decides their number, if the file has one.
         available: All its classes of users, by name.
-        options: What Locust's command line would have made of its options.
+        options: The options as Locust's command line would parse them.
     """
 
     path: Path
@@ -44,9 +44,9 @@ class LoadedLocustfile:
     options: Namespace
 
     def environment(self) -> Environment:
-        """What Locust runs the file in; it has no runner yet.
+        """Locust's environment for the file; it has no runner yet.
 
-        The events are those that the file has put its listeners on.
+        Its events are those to which the file has added listeners.
 
         Raises:
             UserError: Locust refuses the classes.
@@ -80,7 +80,7 @@ def load(choice: LocustfileChoice) -> LoadedLocustfile:
     """Import a locustfile and choose from it.
 
     Raises:
-        UserError: It cannot be imported, or has not what was chosen.
+        UserError: It cannot be imported, or lacks a chosen class.
     """
     path = Path(choice.path).absolute()
     # For a file that looks at its own command line, and for Locust's page, which parses it again.
@@ -97,10 +97,10 @@ def hosts(user_classes: Sequence[type[User]], host: str | None) -> tuple[str, ..
 
     Args:
         user_classes: The classes of users.
-        host: What takes the place of their own.
+        host: Replaces their own.
 
     Raises:
-        UserError: A class with an HTTP client has nowhere to send them.
+        UserError: A class with an HTTP client has no host.
     """
     if host is not None:
         return (host,)
@@ -140,7 +140,7 @@ def _where(path: Path, problem: BaseException) -> str:
 
 
 def _line_in(path: Path, problem: BaseException) -> int | None:
-    """The line of the user's file at which it happened; None when it is not known."""
+    """The line of the user's file at which it happened; None if unknown."""
     if isinstance(problem, SyntaxError) and problem.filename == str(path):
         return problem.lineno
     frames = traceback.extract_tb(problem.__traceback__)
@@ -164,7 +164,7 @@ def _options(choice: LocustfileChoice) -> Namespace:
     """As Locust would parse them, its configuration files and variables included.
 
     Raises:
-        UserError: They do not parse, or are none that can be given here.
+        UserError: They do not parse, or are not allowed here.
     """
     parser: Any = get_parser()
     parser.exit = _refuse
@@ -206,7 +206,7 @@ def _require_own(arguments: Sequence[str]) -> None:
 
 
 def _refuse(_status: int = 0, message: str | None = None) -> NoReturn:
-    """In place of the end of the process that argparse makes."""
+    """Replaces argparse's exit of the process."""
     told = " ".join((message or "").split()).partition("error: ")[2]
     raise UserError(f"options of the locustfile: {told or 'there is no help for them here'}")
 

@@ -1,4 +1,4 @@
-"""Every request of a locustfile as a sample, from the events that Locust tells of it."""
+"""Records every request of a locustfile as a sample, from Locust's events."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.sample import ErrorKind, sample
 
 MAX_STEPS = 500
-"""Names that requests are told apart by. A locustfile that puts an id into each would have a row of
-the report for every request."""
+"""Maximum number of request names. A locustfile that puts an id into each would have a row of the
+report for every request."""
 
 MAX_STATUS = 2**15 - 1
 MAX_BYTES = 2**63 - 1
 MAX_TEXT = 300
-"""Characters of a name or message that are kept."""
+"""Maximum length of a name or message."""
 
 
 class EventRecorder:
-    """Writes down what users do; works in any process that runs users.
+    """Records users' requests; works in any process that runs users.
 
     Args:
         recording: Where the samples go.
-        share: Which of all users are this process's, when several processes share them: their
-            numbers are its own.
-        on_problem: Told when a sample could not be written; Locust itself would only log it.
+        share: This process's share of the users, when several processes share them: its users'
+            numbers are unique.
+        on_problem: Called when a sample could not be written; Locust itself would only log it.
 
     Attributes:
         task_exceptions: Times that a task has raised an exception.
@@ -63,14 +63,14 @@ class EventRecorder:
         self.task_exceptions = 0
 
     def attach(self, environment: Environment) -> None:
-        """Listen from now on, beside all others."""
+        """Start listening, beside other listeners."""
         self._environment = environment
         events: Any = environment.events  # Its methods have no types.
         events.request.add_listener(self._on_request)
         events.user_error.add_listener(self._on_user_error)
 
     def detach(self) -> None:
-        """Listen no more, and say what happened beside the requests."""
+        """Stop listening, and record failures outside the requests."""
         if self._environment is None:
             return
         events: Any = self._environment.events
@@ -87,7 +87,7 @@ class EventRecorder:
             )
 
     def completed(self, report: DriverReport) -> DriverReport:
-        """A driver's report, with what happened beside the requests."""
+        """A driver's report, with failures outside the requests."""
         return replace(report, task_exceptions=self.task_exceptions)
 
     def _on_request(  # noqa: PLR0913 - what the event has
@@ -161,7 +161,7 @@ class EventRecorder:
         return step
 
     def _user(self) -> int:
-        """The number of the user that is at work; 0 where it is none."""
+        """The number of the current user; 0 outside of a user."""
         greenlet: Any = gevent.getcurrent()
         number_ = self._users.get(greenlet)
         if number_ is None:
@@ -170,7 +170,7 @@ class EventRecorder:
         return number_
 
     def _number_of(self, greenlet: Any) -> int:  # noqa: ANN401 - gevent has no types
-        """As of the user that it is, or that has started it."""
+        """The user of a greenlet, or of the greenlet that started it."""
         while greenlet is not None:
             if greenlet in self._users:
                 return self._users[greenlet]
@@ -205,11 +205,11 @@ def _failure(exception: object, response: object, status: int) -> tuple[str, str
 
 
 class _ReportedError(Exception):
-    """What a locustfile gave as the exception of a request, and is none."""
+    """Wraps a value that a locustfile gave as the exception of a request, but is not one."""
 
 
 def _is_empty(value: object) -> bool:
-    """As Locust has it, what is not true is no failure."""
+    """As in Locust, a false value is not a failure."""
     try:
         return not value
     except Exception:  # noqa: BLE001 - of the user's own making
@@ -234,7 +234,7 @@ def _attribute(value: object, name: str) -> object:
 
 
 def _text(value: object) -> str:
-    """As text that can be written, in one line."""
+    """As encodable text on one line."""
     try:
         found = str(value)
     except Exception:  # noqa: BLE001 - of the user's own making

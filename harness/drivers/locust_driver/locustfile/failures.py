@@ -1,4 +1,4 @@
-"""What kind of error an exception is that Locust reports with a request."""
+"""The kinds of errors for the exceptions that Locust reports with requests."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _KINDS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
     (ErrorKind.RESET, (HTTPConnectionClosed, ConnectionResetError, BrokenPipeError)),
     (ErrorKind.PROTOCOL, (HTTPParseError, zlib.error, ssl.SSLError)),
 )
-"""The first that fits: a closed connection is a parse error too, in the client's own order."""
+"""The first match counts: in the client, a closed connection is a parse error, too."""
 
 
 def kind_of(problem: BaseException, status: int = 0) -> str:
     """The `ErrorKind` of a request that failed.
 
     Args:
-        problem: What was raised, or what a locustfile reports as the failure.
+        problem: The exception, or the failure that a locustfile reported.
         status: The HTTP status code of the answer; 0 without an answer.
     """
     if isinstance(problem, ResponseError | AssertionError):
@@ -50,7 +50,7 @@ def kind_of(problem: BaseException, status: int = 0) -> str:
 
 
 def _causes(problem: BaseException) -> list[BaseException]:
-    """The exception and what it wraps: clients put the socket's error into one of their own."""
+    """The exception and those it wraps: clients wrap the socket's error in their own."""
     found: list[BaseException] = []
     waiting: list[object] = [problem]
     while waiting and len(found) < _MAX_CAUSES:
@@ -74,7 +74,7 @@ def _of_connection(problem: BaseException) -> str:
 
 
 def told(problem: BaseException) -> str:
-    """What went wrong, in a line, for the examples of a report."""
+    """The failure in one line, for the examples of a report."""
     cause = _causes(problem)[-1] if isinstance(problem, GeventConnectionError) else problem
     text = " ".join(str(cause).split()) or type(cause).__name__
     return (

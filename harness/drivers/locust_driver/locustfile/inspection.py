@@ -1,4 +1,4 @@
-"""Looks at a locustfile in a process of its own, before anything is measured.
+"""Inspects a locustfile in a process of its own, before the run.
 
 Run with the file of a `LocustfileChoice` and a file for the `Inspection`, both JSON.
 """
@@ -20,7 +20,7 @@ _INSPECTION = TypeAdapter(Inspection)
 
 
 def main(choice: Path, found: Path) -> None:
-    """Look, and write down what was found."""
+    """Inspect, and write the result."""
     try:
         inspection = inspect(_CHOICE.validate_json(choice.read_bytes()))
     except UserError as problem:
@@ -29,7 +29,7 @@ def main(choice: Path, found: Path) -> None:
 
 
 def inspect(choice: LocustfileChoice) -> Inspection:
-    """Import the file and look at what would be run.
+    """Import the file and list what would be run.
 
     Raises:
         UserError: It cannot be run.

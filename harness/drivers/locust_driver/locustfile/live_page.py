@@ -1,4 +1,4 @@
-"""Locust's own page while a round is driven: to look at, and to stop the round."""
+"""Locust's own page during a round: to watch and to stop it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from locust import stats
 from locust.env import Environment
 
 HOST = "127.0.0.1"
-"""The page has no password, so nobody else may reach it."""
+"""The page has no password, so it is only local."""
 
 MAY_BE_ASKED = ("/stop",)
-"""Of what the page can change: users and target stay what the run says they are."""
+"""The page's settings that may be changed: users and target are fixed by the run."""
 
 
 @contextmanager
 def live_page(environment: Environment, port: int) -> Iterator[Any]:
-    """Within it there is a page; yields Locust's `WebUI`, to be started when all is ready.
+    """Provide a page within the context; yields Locust's `WebUI`, to be started when all is ready.
 
     Args:
         environment: With its runner.

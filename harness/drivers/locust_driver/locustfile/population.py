@@ -1,4 +1,4 @@
-"""One round of a locustfile's own users: started, measured while all are there, ended."""
+"""One round of a locustfile's own users: started, measured while all are running, ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.sample import ErrorKind
 
 LOOK_INTERVAL_S = 0.1
-"""How often it is looked whether there are users left."""
+"""Interval for checking whether users are left."""
 
 STOPPING_S = 20.0
 """For the users' `on_stop`, beside the stop timeout: then the round ends without them."""
@@ -36,14 +36,14 @@ class PopulationRound:
 
     Args:
         environment: With its runner.
-        load: How many users, and for how long.
-        recording: Where it is said what was unusual.
+        load: Number of users, and run time.
+        recording: Where examples of problems are recorded.
         finish: For users on workers: called when they have stopped, to take what is delivered
             within so many seconds.
 
     Attributes:
-        window: Open while all users are there; with a shape from the first to the last.
-        ended_early: Why it ended before its time; empty if it did not.
+        window: Open while all users are running; with a shape from the first to the last.
+        ended_early: Why it ended early; empty if it did not.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class PopulationRound:
         """Start the users and wait until the run time is over, or the test has been stopped.
 
         Raises:
-            Exception: What went wrong with the measuring itself.
+            Exception: A failure of the measuring itself.
         """
         if self._load.users is None:
             self._runner.start_shape()
@@ -127,7 +127,7 @@ class PopulationRound:
             )
 
     def fail(self, problem: Exception) -> None:
-        """End the round because of what happened to the measuring."""
+        """End the round because the measuring failed."""
         self._problem = self._problem or problem
         self._over.set()
 

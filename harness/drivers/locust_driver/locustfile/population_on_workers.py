@@ -22,7 +22,7 @@ PREPARING_S = 60.0
 
 
 class PopulationOnWorkers:
-    """Gives a locustfile out, and takes the samples.
+    """Distributes a locustfile to workers, and collects their samples.
 
     Args:
         pool: The workers; all that are present take part.
@@ -41,7 +41,7 @@ class PopulationOnWorkers:
         self._listener: gevent.Greenlet | None = None
 
     def give_out(self) -> None:
-        """Let all import the file; meanwhile the master may."""
+        """Make all workers import the file; the master may do so meanwhile."""
         self._deliveries.align()
         self._pool.is_patient = True
         text = None if self._pool.is_here else Path(self._file.choice.path).read_bytes()
@@ -51,7 +51,7 @@ class PopulationOnWorkers:
         """Wait until all have imported it.
 
         Raises:
-            WorkerFailedError: It cannot be.
+            WorkerFailedError: The import failed.
             NoWorkersError: None is left.
         """
         late = "it did not get ready"
@@ -62,11 +62,12 @@ class PopulationOnWorkers:
             raise NoWorkersError("no worker is left")
 
     def listen(self, on_problem: Callable[[Exception], None], is_over: Callable[[], bool]) -> None:
-        """Take what comes while the users are at work.
+        """Receive samples while the users are running.
 
         Args:
-            on_problem: Told what goes wrong.
-            is_over: Whether users may have stopped: else a worker whose users have is missing.
+            on_problem: Called with problems.
+            is_over: Whether users may have stopped: otherwise a worker whose users have stopped is
+                lost.
         """
 
         def take() -> None:
@@ -82,7 +83,7 @@ class PopulationOnWorkers:
         self._listener = gevent.spawn(take)
 
     def finish(self, patience_s: float) -> None:
-        """Take what is left, now that the users have stopped, and let the workers go.
+        """Receive the rest after the users have stopped, and release the workers.
 
         Args:
             patience_s: After so many seconds those that have not delivered are given up.
@@ -97,7 +98,7 @@ class PopulationOnWorkers:
         self._pool.close(again=not self._file.is_last)
 
     def report(self, window: Window, recording: Recording) -> DriverReport:
-        """What all of them did, and what was seen here."""
+        """The combined report of the workers and the master."""
         report = self._deliveries.report((window.start_ns, window.end_ns))
         here = {kind: tuple(found) for kind, found in recording.examples.items()}
         return replace(report, error_examples=joined([here, report.error_examples]))

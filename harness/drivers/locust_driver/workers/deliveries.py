@@ -1,4 +1,4 @@
-"""What workers deliver of one round: samples by our clock, reports, or that one is lost."""
+"""The workers' deliveries in one round: samples by our clock, reports, losses."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from loopmark.harness.drivers.recording.samples import SampleFile
 from loopmark.harness.vocabulary.job import ClockKind, DriverReport, WorkerReport
 
 TICK_S = 0.25
-"""How often it is looked whether all workers are still there."""
+"""Interval for checking whether all workers are still connected."""
 
 STOPPING_S = 3.0
-"""For workers to deliver what they have, when the round is ended from outside."""
+"""Time for workers to deliver their samples when the round is stopped from outside."""
 
 
 class WorkerFailedError(Exception):
-    """A flow, a locustfile or the driver failed in a worker; another one would fail as well."""
+    """A flow, a locustfile or the driver failed in a worker; others would fail, too."""
 
 
 @dataclass(slots=True)
 class Part:
-    """What one worker does of a round.
+    """One worker's part of a round.
 
     Attributes:
-        worker: Who.
-        clock: How its times are told in ours.
+        worker: The worker.
+        clock: How its times are converted to our clock.
         offset: Its clock less ours.
-        is_prepared: Whether it has said how connecting went.
+        is_prepared: Whether it has reported the result of connecting.
         is_right: Whether every connection could be opened.
-        batches: Batches that came.
-        rows: Samples that came.
+        batches: Batches received.
+        rows: Samples received.
         has_ended: Whether it has delivered all.
-        report: What it said of itself.
+        report: Its report.
         lost: Why it did not deliver all; empty while it may.
     """
 
@@ -60,17 +60,17 @@ class Part:
 
 
 class Deliveries:
-    """Hears the workers of one round.
+    """Receives the messages of the workers of one round.
 
     Args:
-        pool: Where they are.
-        workers: Who drives it.
+        pool: Their pool.
+        workers: The workers of the round.
         samples: Where their samples go.
 
     Attributes:
-        parts: What each of them does.
-        start_ns: When the load will begin, by our clock; for workers of whose clock only durations
-            mean something. 0 where each begins when it says so.
+        parts: The part of each worker.
+        start_ns: When the load will begin, by our clock; for workers whose clock is good for
+            durations only. 0 where each worker begins on its own.
     """
 
     def __init__(self, pool: WorkerPool, workers: Sequence[Arrived], samples: SampleFile) -> None:
@@ -80,7 +80,7 @@ class Deliveries:
         self.start_ns = 0
 
     def align(self) -> None:
-        """Find out how far each clock is off."""
+        """Measure the offset of each clock."""
         for part in self.parts:
             if not part.worker.shares_clock:
                 found = self._pool.offset(part.worker)
@@ -88,13 +88,13 @@ class Deliveries:
                 part.offset = found or part.offset
 
     def measure_drift(self) -> None:
-        """Find it out again: what has changed makes the first finding less certain."""
+        """Measure it again: a change adds to the uncertainty of the first offset."""
         for part in self.present():
             if part.clock == "aligned":
                 part.offset = with_drift(part.offset, self._pool.offset(part.worker))
 
     def give_out(self, kind: str, **data: object) -> None:
-        """Tell each worker what is to be done, and which share of it is its own."""
+        """Send each worker the job and its share."""
         count = len(self.parts)
         for index, part in enumerate(self.parts):
             self._pool.send(part.worker, kind, index=index, count=count, **data)
@@ -107,17 +107,17 @@ class Deliveries:
         *,
         is_ending: bool = False,
     ) -> None:
-        """Hear the workers until all that are there have come so far.
+        """Receive messages until all connected workers have reached a state.
 
         Args:
-            is_so: How far.
-            patience_s: After so many seconds the others are given up.
+            is_so: Whether a part has reached it.
+            patience_s: After this many seconds the others are given up.
             late: Why.
-            is_ending: Whether the round is being ended already.
+            is_ending: Whether the round is already being stopped.
 
         Raises:
-            EndedError: The round is ended from outside meanwhile.
-            WorkerFailedError: A worker cannot do it.
+            EndedError: The round was stopped from outside meanwhile.
+            WorkerFailedError: A worker failed.
             OSError: Samples could not be written.
         """
         deadline = time.monotonic() + patience_s
@@ -130,10 +130,10 @@ class Deliveries:
                     self._pool.dismiss(part.worker, late)
 
     def hear(self, until_s: float) -> None:
-        """Take what comes next, if it comes until then (monotonic seconds).
+        """Process the next message, if one arrives until then (monotonic seconds).
 
         Raises:
-            WorkerFailedError: A worker cannot do what it was told.
+            WorkerFailedError: A worker failed.
             OSError: Samples could not be written.
         """
         heard = self._pool.hear(until_s)
@@ -141,7 +141,7 @@ class Deliveries:
             self._take(heard)
 
     def stop(self, patience_s: float = STOPPING_S) -> None:
-        """Let all end now, and take what they still deliver.
+        """Stop all workers, and receive their remaining deliveries.
 
         Raises:
             OSError: Samples could not be written.
@@ -152,14 +152,14 @@ class Deliveries:
         self.wait(lambda part: part.has_ended, patience_s, "it did not stop", is_ending=True)
 
     def present(self) -> list[Part]:
-        """The parts of those that are not lost."""
+        """The parts of workers that are not lost."""
         for part in self.parts:
             if not part.lost and not part.has_ended:
                 part.lost = self._pool.why_gone(part.worker)
         return [part for part in self.parts if not part.lost]
 
     def windows(self) -> list[tuple[int, int]]:
-        """Those that the workers tell of, by our clock."""
+        """The windows that the workers reported, by our clock."""
         return [
             (
                 part.report.window_start_ns - part.offset.offset_ns,
@@ -170,7 +170,7 @@ class Deliveries:
         ]
 
     def report(self, window: tuple[int, int]) -> DriverReport:
-        """What all of them did, in this window of our clock; they spent what the busiest did."""
+        """The combined report for this window of our clock, with the busiest worker's use."""
         for part in self.present():
             if not part.has_ended:
                 part.lost = "it was not heard to the end"

@@ -1,4 +1,4 @@
-"""Drives rounds on workers: gives out shares, writes what they deliver, joins their reports."""
+"""Drives rounds on workers: assigns shares, writes their samples, combines their reports."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 from loopmark.harness.vocabulary.scenario import Scenario
 
 LEAD_S = 0.3
-"""From the order to start until the start: it must have come everywhere by then."""
+"""From the order to start until the start: every worker must receive it in time."""
 
 PREPARING_S = 30.0
 ENDING_S = 30.0
-"""Beside what the load is planned to take and the time that an answer may take."""
+"""Added to the load's planned duration and the time limit of an answer."""
 
 
 class DistributedDriver:
     """Any number of rounds on the workers of one master.
 
     Args:
-        chosen: How many workers, and where they come from.
+        chosen: The number of workers, and where they connect.
 
     Attributes:
         pool: The workers.
 
     Raises:
-        RPCError: Nothing can listen there.
+        RPCError: The address cannot be bound.
     """
 
     def __init__(self, chosen: Arguments) -> None:
@@ -43,10 +43,10 @@ class DistributedDriver:
         self._is_driving = False
 
     def gather(self) -> None:
-        """Have the workers there.
+        """Wait for the workers.
 
         Raises:
-            NoWorkersError: They did not come.
+            NoWorkersError: They did not connect.
         """
         self.pool.gather()
 
@@ -57,12 +57,12 @@ class DistributedDriver:
         A worker that is lost costs its share of the round; its report says so.
 
         Returns:
-            None when the round was ended from outside; the samples until then are written.
+            None when the round was stopped from outside; the samples until then are written.
 
         Raises:
-            NoWorkersError: None is left.
+            NoWorkersError: No worker is left.
             OSError: The samples could not be written.
-            WorkerFailedError: A flow raised what is not about an answer.
+            WorkerFailedError: A flow raised an exception that is not about an answer.
         """
         self._is_driving = True
         try:
@@ -75,13 +75,13 @@ class DistributedDriver:
             self._is_driving = False
 
     def end(self) -> bool:
-        """End the round under way, if there is one, in good order; whether there is."""
+        """End the current round cleanly; returns whether there is one."""
         if self._is_driving:
             self.pool.end()
         return self._is_driving
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Release the workers."""
         self.pool.close()
 
 
@@ -119,7 +119,7 @@ class _Round:
             self._pool.send(part.worker, messages.START, go=self._goes, start_ns=theirs)
 
     def _window(self) -> tuple[int, int]:
-        """The stretch that all windows make; that of the plan if nobody told of one."""
+        """The span of all windows; the planned one if no worker reported any."""
         start_ns, load = self._deliveries.start_ns, self._job.load
         if not self._goes:
             return start_ns, start_ns

@@ -1,4 +1,4 @@
-"""What a driver process is told, read while its greenlets go on."""
+"""Reads a driver process's jobs while its greenlets continue."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ READ_BYTES = 64 * 1024
 
 
 def lines(number: int) -> Iterator[str]:
-    """The lines of an input, one after the other.
+    """The lines of an input, one after another.
 
-    A thread that reads them would hold the input's lock, and no process can end in order with that.
+    A thread that reads them would hold the input's lock, which prevents a clean end of the process.
 
     Args:
         number: The input's file descriptor.

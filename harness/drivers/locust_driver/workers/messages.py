@@ -1,7 +1,7 @@
-"""What master and workers tell each other, as custom messages of Locust's protocol.
+"""The messages between master and workers, as custom messages of Locust's protocol.
 
-The data of a message is a dictionary. Both ends have the same version of Loopmark, which is the
-first thing they make sure of, so the form needs no version of its own.
+The data of a message is a dictionary. Both ends first check that they run the same version of
+Loopmark, so the form needs no version of its own.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from loopmark.harness import __version__
 from loopmark.harness.vocabulary.job import DriverReport, LoadJob
 
 LEAVING = "loopmark_leaving"
-"""Worker: it goes, and is not to be waited for."""
+"""Worker: it leaves; do not wait for it."""
 
 HELLO = "loopmark_hello"
-"""Worker: who it is, its `versions`, `clock` and `pid`."""
+"""Worker: its `versions`, `clock` and `pid`."""
 
 WELCOME = "loopmark_welcome"
-"""Master: it may stay."""
+"""Master: the worker is accepted."""
 
 REFUSED = "loopmark_refused"
-"""Master: it may not; `why`."""
+"""Master: the worker is refused; `why`."""
 
 PING = "loopmark_ping"
-"""Master: what does your clock say? `number`."""
+"""Master: ping to read the worker's clock; `number`."""
 
 PONG = "loopmark_pong"
-"""Worker: `there_ns`, and the `number` of the ping."""
+"""Worker: its clock, `there_ns`, and the `number` of the ping."""
 
 PREPARE = "loopmark_prepare"
 """Master: a `job`, and the share of it: `index` of `count`. Connect."""
 
 PREPARED = "loopmark_prepared"
-"""Worker: all connections are open, or not: `right`."""
+"""Worker: `right` is whether all connections are open."""
 
 START = "loopmark_start"
-"""Master: begin at `start_ns` of your clock, or as soon as you can (None); or, if not `go`, do
-not."""
+"""Master: begin at `start_ns` of the worker's clock, or at once (None); if not `go`, do not
+begin."""
 
 STARTED = "loopmark_started"
 """Worker: it begins at `start_ns` of its clock."""
@@ -49,21 +49,20 @@ SAMPLES = "loopmark_samples"
 """Worker: the batch with this `number`: `content`."""
 
 STOP = "loopmark_stop"
-"""Master: end now, and deliver what there is."""
+"""Master: end now, and deliver all samples."""
 
 LOCUSTFILE = "loopmark_locustfile"
-"""Master: run users of a locustfile, as Locust's own messages will say: a `job`, and `index` of
-`count`, as for PREPARE; its `text` where it is not at hand."""
+"""Master: run users of a locustfile, which Locust's own messages will start: a `job`, and `index`
+of `count`, as for PREPARE; the file's `text` for workers without it."""
 
 FINISH = "loopmark_finish"
-"""Master: the users of the locustfile have been stopped; deliver what there is."""
+"""Master: the users of the locustfile have been stopped; deliver all samples."""
 
 BYE = "loopmark_bye"
-"""Master: all is done; leave, or, if there is to be another round of a locustfile (`again`), begin
-anew."""
+"""Master: all is done; leave, or restart for another round of a locustfile (`again`)."""
 
 ENDED = "loopmark_ended"
-"""Worker: all is delivered, `rows` in all; its `report`, None when it was ended early."""
+"""Worker: all is delivered, `rows` in total; its `report`, None when it was stopped early."""
 
 PROBLEM = "loopmark_problem"
 """Worker: a round failed by an error of a flow or of the driver: `what`."""
@@ -76,12 +75,12 @@ _REPORT = TypeAdapter(DriverReport)
 
 
 def versions() -> dict[str, str]:
-    """What must be the same on both ends."""
+    """The versions that must be equal on both ends."""
     return {"Loopmark": __version__, "Locust": locust.__version__}
 
 
 def version_list(of: dict[str, str]) -> str:
-    """The same in words."""
+    """The versions as text."""
     return " with ".join(f"{name} {version}" for name, version in of.items())
 
 

@@ -1,6 +1,6 @@
 """A worker of the `locust` driver: `python -m … --master HOST --port PORT`.
 
-It drives its share of every round that its master gives out, and ends with the master.
+It drives its share of each round of its master, and ends with the master.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from loopmark.harness.vocabulary.address import Address
 from loopmark.harness.vocabulary.job import DriverReport
 
 PATIENCE_S = 8.0
-"""For a master to be there: the two may be started in any order, by hand or by a scheduler."""
+"""Time to wait for a master: the two may be started in any order, by hand or by a scheduler."""
 
 PATIENCE_FOR_NEXT_S = 60.0
-"""For the master of the next round of a locustfile."""
+"""Time to wait for the master of the next round of a locustfile."""
 
 PROBE_S = 2.0
 BETWEEN_PROBES_S = 0.2
@@ -53,7 +53,7 @@ LEAVING_S = 0.3
 MASTER_SILENCE_S = 10
 MASTER_IMPORTS_S = 60
 FLUSH_S = 0.5
-"""Between batches, where there are few samples: so much is lost with a worker that dies."""
+"""Maximum time between batches with few samples: a worker that dies loses at most this much."""
 
 EXIT_LOST = 1
 EXIT_REFUSED = 2
@@ -61,7 +61,7 @@ EXIT_INTERRUPTED = 130
 
 
 class Departure(Enum):
-    """Why a worker serves its master no longer, in words."""
+    """Why a worker has stopped serving its master, as text."""
 
     DONE = "the run is done"
     AGAIN = "the round is done; ready for the next"
@@ -69,7 +69,7 @@ class Departure(Enum):
 
 
 class RefusedError(Exception):
-    """There is no master that this worker could serve."""
+    """There is no master for this worker."""
 
 
 class Worker:
@@ -77,7 +77,7 @@ class Worker:
 
     Args:
         runner: Locust's, connected to the master.
-        say: Told what happens, for whoever watches this worker.
+        say: Called with progress messages for the user.
     """
 
     def __init__(self, runner: runners.WorkerRunner, say: Callable[[str], None]) -> None:
@@ -93,10 +93,10 @@ class Worker:
             self._runner.register_message(kind, self._told)
 
     def introduce(self, name: str) -> None:
-        """Tell the master who this is, and wait to be let in.
+        """Register with the master, and wait to be accepted.
 
         Args:
-            name: For people.
+            name: For users.
 
         Raises:
             RefusedError: The master has another version, or is not one of ours.
@@ -116,7 +116,7 @@ class Worker:
             raise RefusedError(why)
 
     def serve(self) -> Departure:
-        """Do what the master orders until it is done, or lost."""
+        """Follow the master's orders until it is done, or lost."""
         try:
             # Locust ends its greenlets when the master has been silent for too long.
             while len(self._runner.greenlet):
@@ -154,7 +154,7 @@ class Worker:
                 self._stop()
 
     def _stop(self) -> None:
-        """End the round under way; what it has recorded is delivered."""
+        """End the current round; its samples are delivered."""
         if self._round is not None:
             self._is_ended = True
             self._start.set({})
@@ -184,7 +184,7 @@ class Worker:
             reports.append(self._begin(users, order))
 
     def _populate(self, order: dict[str, Any], finish: AsyncResult[dict[str, Any]]) -> None:
-        """Run a share of a locustfile's users, whom Locust starts and stops."""
+        """Run a share of a locustfile's users, which Locust starts and stops."""
         job = messages.job_of(order["job"])
         assert job.locustfile is not None
         name = Path(job.locustfile.choice.path).name
@@ -209,7 +209,7 @@ class Worker:
 
     @contextmanager
     def _delivered(self, round_number: int) -> Iterator[tuple[SampleBatches, list[DriverReport]]]:
-        """Within it samples are collected and sent; at its end the rest of them, and the report."""
+        """Collect and send samples within the context; at its end send the rest, and the report."""
         numbers = iter(range(sys.maxsize))
         rows = SampleBatches(
             round_number,
@@ -257,10 +257,10 @@ def connected(master: Address, environment: Environment, patience_s: float) -> r
     Args:
         master: Where it is.
         environment: Gets the runner.
-        patience_s: How long it may take until it is there.
+        patience_s: How long to wait for it.
 
     Raises:
-        RefusedError: Nothing answers there.
+        RefusedError: There is no master there.
     """
     deadline = time.monotonic() + patience_s
     why = _why_unreachable(master)
@@ -298,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 when the master was done, 1 when it was lost, 2 when there was none or it
-        refused this worker, 130 when this worker was told to end.
+        refused this worker, 130 when a signal ended this worker.
     """
     parser = argparse.ArgumentParser(prog="loopmark worker", description="A worker of a run.")
     parser.add_argument("--master", required=True)
@@ -338,7 +338,7 @@ def _say(master: Address, what: str) -> None:
 
 
 def _leave(environment: Environment) -> None:
-    """Let the master know, and what is on its way get there."""
+    """Notify the master, and flush pending messages."""
     runner = environment.runner
     if isinstance(runner, runners.WorkerRunner):
         events: Any = environment.events  # Its methods have no types.

@@ -1,4 +1,4 @@
-"""The workers of a master: started here or come from elsewhere, let in, and missed when they go."""
+"""The workers of a master, started here or on other machines: accepted, and detected when lost."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ logger = logging.getLogger(__name__)
 
 HERE = "127.0.0.1"
 ARRIVAL_S = 50.0
-"""For workers that are started here."""
+"""Time limit for workers that are started here."""
 
 POLL_S = 0.1
 LAST_WORDS_S = 0.3
-"""From missing a worker until it is given up: what it sent before must have been heard."""
+"""From noticing a missing worker until it is given up: its earlier messages must have arrived."""
 
 SETTLING_S = 5.0
 PINGS = 15
@@ -43,11 +43,11 @@ BYE_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A worker that was let in.
+    """A worker that was accepted.
 
     Attributes:
         id: Locust's name for it.
-        name: For people: its host, and a number or its process.
+        name: For users: its host, and a number or its process.
         pid: Its process id, on its host.
         shares_clock: Whether its clock is the master's own.
     """
@@ -65,7 +65,7 @@ class WorkerMessage:
     Attributes:
         worker: Who sent it.
         kind: Which, of `messages.FROM_WORKERS`.
-        data: What it says.
+        data: Its content.
         at_ns: When it came (CLOCK_MONOTONIC).
     """
 
@@ -76,7 +76,7 @@ class WorkerMessage:
 
 
 class NoWorkersError(Exception):
-    """There is nobody who could drive."""
+    """There are no workers to drive."""
 
 
 class WorkerPool:
@@ -84,14 +84,14 @@ class WorkerPool:
 
     Args:
         environment: Locust's; it gets a master's runner.
-        chosen: How many workers there are to be, and where they come from.
+        chosen: The number of workers, and where they connect.
 
     Attributes:
-        is_ended: Whether the round under way is to end.
-        is_patient: Whether silence is no sign: a process that imports a file sends no heartbeats.
+        is_ended: Whether the current round is to end.
+        is_patient: Whether to ignore missing heartbeats: a process that imports a file sends none.
 
     Raises:
-        RPCError: Nothing can listen there.
+        RPCError: The address cannot be bound.
     """
 
     def __init__(self, environment: Environment, chosen: Arguments) -> None:
@@ -116,13 +116,13 @@ class WorkerPool:
             self._runner.register_message(kind, self._told)
 
     def gather(self) -> None:
-        """Have all workers there that can be: start what is missing, or wait for the first ones.
+        """Start missing workers, or wait for the first ones from other machines.
 
-        Workers from other machines that are lost later are not waited for: whoever comes back is
-        let in again.
+        Workers from other machines that are lost later are not awaited; if they return,
+        they are accepted again.
 
         Raises:
-            NoWorkersError: They did not come, or none is left.
+            NoWorkersError: They did not connect, or none is left.
             EndedError: By `end`.
         """
         deadline = time.monotonic() + ARRIVAL_S
@@ -144,13 +144,13 @@ class WorkerPool:
         self._was_complete = True
 
     def present(self) -> list[Arrived]:
-        """Those that are there, in the order in which they came."""
+        """The connected workers, in the order in which they connected."""
         return [one for one in self._arrived.values() if not self.why_gone(one)]
 
     def why_gone(self, worker: Arrived) -> str:
-        """Why a worker is not there any more; empty while it is. Who is gone stays so.
+        """Why a worker was lost; empty while it is connected.
 
-        What it sent before comes first: it is given up when nothing is left to be heard.
+        A lost worker stays lost. Its earlier messages come first: it is given up when none is left.
         """
         if worker.id in self._gone:
             return self._gone[worker.id]
@@ -164,7 +164,7 @@ class WorkerPool:
         return self._gone.get(worker.id, "")
 
     def settle(self) -> None:
-        """Wait until Locust hears again of those that were silent, as far as it will."""
+        """Wait until silent workers send heartbeats again, within Locust's limit."""
         deadline = time.monotonic() + SETTLING_S
         while time.monotonic() < deadline and any(
             self._is_silent(worker) for worker in self.present()
@@ -172,7 +172,7 @@ class WorkerPool:
             gevent.sleep(POLL_S)
 
     def dismiss(self, worker: Arrived, why: str) -> None:
-        """Count on a worker no more."""
+        """Give up a worker."""
         self._gone.setdefault(worker.id, why)
         if process := self._processes.pop(worker.pid, None):
             # Also one that only was silent: it would wake up in the midst of another round.
@@ -182,16 +182,16 @@ class WorkerPool:
             self.send(worker, messages.STOP)
 
     def send(self, worker: Arrived, kind: str, **data: object) -> None:
-        """Tell a worker something."""
+        """Send a message to a worker."""
         self._runner.send_message(kind, data, worker.id)
 
     def end(self) -> None:
-        """Let whoever waits for workers, or hears them, look at `is_ended`."""
+        """Wake code that waits for workers or messages, so that it checks `is_ended`."""
         self.is_ended = True
         self._inbox.put(None)
 
     def hear(self, until_s: float) -> WorkerMessage | None:
-        """The next message; None when there was none until then (monotonic seconds)."""
+        """The next message; None if none arrived until then (monotonic seconds)."""
         try:
             heard: WorkerMessage | None = self._inbox.get(
                 timeout=max(0.0, until_s - time.monotonic())
@@ -215,10 +215,10 @@ class WorkerPool:
         return self._starts_them
 
     def close(self, *, again: bool = False) -> None:
-        """Let all go, and end those that were started here.
+        """Release all workers, and end those that were started here.
 
         Args:
-            again: Whether those of other machines are to come to another master soon.
+            again: Whether those on other machines are to connect to another master soon.
         """
         if self._is_closed:
             return
@@ -271,7 +271,7 @@ class WorkerPool:
         return node is not None and node.state == STATE_MISSING
 
     def _look_for_missed(self) -> None:
-        """Give up at once who is not there, between rounds: nothing is awaited from anybody."""
+        """Between rounds, give up missing workers at once: nothing is awaited from them."""
         while not self._inbox.empty():
             self._inbox.get_nowait()
         for worker in self._arrived.values():

@@ -33,11 +33,11 @@ class WorkerPopulation:
         runner: Locust's, connected to the master, which will start and stop them.
         order: The data of `messages.LOCUSTFILE`.
         rows: Where the samples go.
-        on_problem: Told what went wrong with the measuring.
+        on_problem: Called with failures of the measuring.
         on_stop: Called when the users have been stopped.
 
     Raises:
-        UserError: The file does not import here.
+        UserError: The file cannot be imported here.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class WorkerPopulation:
         events.init.fire(environment=self._environment, runner=runner, web_ui=None)
 
     def report(self) -> DriverReport:
-        """What this process did, once its users have stopped."""
+        """This process's report, after its users have stopped."""
         self._recorder.detach()
         if not self._window.start_ns:
             self._window.open()
@@ -73,7 +73,7 @@ class WorkerPopulation:
         return self._recorder.completed(self._window.report(self._recording))
 
     def close(self) -> None:
-        """Listen no more, and let the file go."""
+        """Stop listening, and unload the file."""
         self._recorder.detach()
         if self._folder is not None:
             self._folder.cleanup()
