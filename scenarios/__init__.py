@@ -1,1 +1,1 @@
-"""What virtual users do and which answers they must get. No I/O."""
+"""What virtual users do, and the answers they expect. No I/O."""

@@ -1,4 +1,4 @@
-"""The scenarios by name: a flow, the answer it must get and the audit after it."""
+"""The scenarios by name: a flow, its expected answers and the audit after it."""
 
 from __future__ import annotations
 

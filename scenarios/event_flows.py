@@ -1,4 +1,4 @@
-"""What virtual users do who hear events as well; only the websocket driver steps these."""
+"""Flows of users that also receive events; only the websocket driver steps these."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ UPLOADED_LINES = 3500
 
 
 def connect(user: VirtualUser) -> EventSteps:
-    """Open a connection for events and be greeted."""
+    """Open a connection for events and wait for the greeting."""
     greeting = yield Connect(step="connect")
     check_fields(greeting.data, {"user_id": user.account_id})
 
 
 def create_and_hear(user: VirtualUser) -> EventSteps:
-    """Create a resource, and hear that it was created."""
+    """Create a resource, and receive the event of its creation."""
     resource = new_resource(user.unique_id())
     response = yield Request("POST", RESOURCES, step="create-fresh", json=resource)
     check_resource(response.json(), resource, created=True)
@@ -39,14 +39,14 @@ def create_and_hear(user: VirtualUser) -> EventSteps:
 
 
 def publish_resource(user: VirtualUser) -> Publication:
-    """Create a resource of which every client is to hear."""
+    """Create a resource whose event every client should receive."""
     resource = new_resource(user.unique_id())
     request = Request("POST", RESOURCES, step="create-fresh", json=resource)
     return Publication(resource["id"], request)
 
 
 def process_and_hear(user: VirtualUser) -> EventSteps:
-    """Process data in four pieces, and hear of each, in order, and of the end."""
+    """Process data in four pieces, and receive the event of each, in order, and of the end."""
     asked = {
         "data": f"data of user {user.number}",
         "steps": PROCESS_STEPS,
@@ -69,7 +69,7 @@ def process_and_hear(user: VirtualUser) -> EventSteps:
 
 
 def upload_and_hear(user: VirtualUser) -> EventSteps:
-    """Upload a text, and hear that it was analysed, rightly."""
+    """Upload a text, and receive the event of its correct analysis."""
     text = f"{user.unique_id()}\n" + UPLOADED_LINE * UPLOADED_LINES
     content = text.encode()
     file = (f"file-{user.number}.txt", content, "text/plain")

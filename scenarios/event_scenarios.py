@@ -1,4 +1,4 @@
-"""The scenarios in which users hear events: over each protocol, and of what they have uploaded."""
+"""The scenarios in which users receive events: over each protocol, and of their uploads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WEBSOCKET = EventEndpoint("websocket", "/ws", "connected")
 SOCKETIO = EventEndpoint("socketio", "/socket.io/", "connected")
 
 EVENT_PROTOCOLS = {"websocket": "WebSocket", "socketio": "Socket.IO"}
-"""What each is called."""
+"""The protocols' names."""
 
 RESOURCE_CREATED = Broadcast(
     event_flows.publish_resource,

@@ -1,4 +1,4 @@
-"""What virtual users ask of the file processors; the files are those of the target's corpus."""
+"""Flows for the file processors; the files are those of the target's corpus."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class ProcessFiles:
 
     Attributes:
         files: Their names.
-        max_concurrent: How many at once; None for as many as there are.
+        max_concurrent: Maximum number at once; None for no limit.
         reader: How an asynchronous target reads them.
-        analysis: Whether analysing them waits for something, or computes.
+        analysis: Whether the analysis waits for I/O, or computes.
         pool: Where it computes.
     """
 
@@ -44,7 +44,7 @@ class ProcessFiles:
     pool: Pool = "none"
 
     def __call__(self, _user: VirtualUser) -> Steps:
-        """Ask, and look whether every file was processed."""
+        """Send the request, and check that every file was processed."""
         asked = {
             "files": list(self.files),
             "max_concurrent": self.max_concurrent,

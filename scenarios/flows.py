@@ -1,4 +1,4 @@
-"""What virtual users ask over HTTP: one function per flow, free of I/O."""
+"""What virtual users do over HTTP: one function per flow, free of I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ USERS = "/api/v2/users"
 WAIT = "/api/v2/wait"
 
 SEEDED_ACCOUNTS = 1000
-"""Accounts 1..1000 and resources seed-1..seed-1000 are there at the start of every round."""
+"""Accounts 1..1000 and resources seed-1..seed-1000 exist at the start of every round."""
 
 WAIT_SECONDS = 0.5
 READ_SHARE = 0.9
@@ -28,7 +28,7 @@ def create_fresh(user: VirtualUser) -> Steps:
 
 
 def create_existing(user: VirtualUser) -> Steps:
-    """Ask to create a resource that is there already: it must come back unchanged."""
+    """Create a resource that already exists: it must come back unchanged."""
     resource = new_resource(f"seed-{user.random.randint(1, SEEDED_ACCOUNTS)}")
     response = yield Request("POST", RESOURCES, step="create-existing", json=resource)
     body = response.json()
@@ -60,7 +60,7 @@ def crud_journey(user: VirtualUser) -> Steps:
 
 
 def read_mostly(user: VirtualUser) -> Steps:
-    """Nine times in ten read any account, else rename one's own."""
+    """Nine times in ten read any account, otherwise rename the user's own."""
     if user.random.random() < READ_SHARE:
         account_id = user.random.randint(1, SEEDED_ACCOUNTS)
         response = yield Request("GET", f"{USERS}/{account_id}", step="read")
@@ -83,12 +83,12 @@ def wait_database(_user: VirtualUser) -> Steps:
 
 
 def no_wait(on: str) -> Request:
-    """The same endpoint without the waiting: warms the connection and the code behind it."""
+    """The same endpoint without the wait: warms the connection and the code behind it."""
     return Request("GET", WAIT, step="warm", params={"seconds": "0", "on": on})
 
 
 def new_account(user: VirtualUser) -> dict[str, str]:
-    """An account that nobody has created yet."""
+    """An account that does not exist yet."""
     name = f"u-{user.unique_id()}"
     return {"username": name, "email": f"{name}@example.com", "full_name": "New User"}
 
@@ -100,12 +100,12 @@ def _wait(on: str) -> Steps:
 
 
 def new_resource(resource_id: str) -> dict[str, str]:
-    """A resource of this id, as a flow asks for it."""
+    """A resource with this id, as a request body."""
     return {"id": resource_id, "name": f"Resource {resource_id}", "description": "Made by a flow"}
 
 
 def check_resource(body: dict[str, Any], asked: dict[str, str], *, created: bool) -> None:
-    """Reject the answer to a creation that is not about what was asked.
+    """Reject an answer that does not match the requested resource.
 
     Raises:
         WrongAnswer: It is not.
@@ -116,10 +116,10 @@ def check_resource(body: dict[str, Any], asked: dict[str, str], *, created: bool
 
 
 def check_fields(body: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Reject what was received unless these fields have these values.
+    """Reject an answer unless these fields have these values.
 
     Raises:
-        WrongAnswer: With the first that has not.
+        WrongAnswer: With the first that differs.
     """
     for key, value in expected.items():
         check(body[key] == value, f"{key} is {body[key]!r}, expected {value!r}")

@@ -1,6 +1,6 @@
 """What virtual users do, as ordinary coroutine functions with an httpx client.
 
-A flow costs the driver a fifth of it, and every driver can step it; this is for code that exists.
+A flow costs the driver a fifth of the CPU, and every driver can step it; this is for existing code.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What a run starts: targets, the database behind them, and whatever keeps and ends processes."""
+"""Starts and ends targets, their database and other processes of a run."""

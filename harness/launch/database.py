@@ -40,7 +40,7 @@ _SETTINGS = (
 
 
 class Preparation(Protocol):
-    """The module by which an application brings what it needs; a row of its catalog names it."""
+    """The module that prepares what an application needs; a row of its catalog names it."""
 
     def check(self, environment: Mapping[str, str]) -> None:
         """Raise ValueError if it could not run with this environment."""
@@ -49,10 +49,10 @@ class Preparation(Protocol):
         """Create its tables. The caller owns the transaction."""
 
     def reset(self, connection: Connection, tokens: Sequence[str], resources: int) -> None:
-        """Bring its tables into their known state. The caller owns the transaction."""
+        """Reset its tables to their known state. The caller owns the transaction."""
 
     def make_folders(self, folder: Path) -> dict[str, str]:
-        """Make its folders within this one; return what tells it of them."""
+        """Make its folders within this one; return the environment that names them."""
 
 
 class Database:
@@ -61,7 +61,7 @@ class Database:
     Attributes:
         schema: Its name.
         preparation: Of the application that uses it.
-        facts: What a report says of the server.
+        facts: Facts about the server for a report.
     """
 
     def __init__(self, url: URL, schema: str, preparation: Preparation, *, embedded: bool) -> None:
@@ -78,10 +78,10 @@ class Database:
         return _target_environment(self._url, self.schema)
 
     def reset(self, tokens: Sequence[str], resources: int) -> None:
-        """Put the tables into the known state in which every round starts.
+        """Reset the tables to the known state in which every round starts.
 
         Raises:
-            UserError: A target holds a lock on the tables and does not let go.
+            UserError: A target holds a lock on the tables and does not release it.
         """
         try:
             with self._engine.begin() as connection:
@@ -148,14 +148,14 @@ def open_database(
 
 
 def external_server() -> tuple[DatabaseFacts, int, list[str]] | None:
-    """Look at the server that the environment names.
+    """Check the server that the environment names.
 
     Returns:
-        None when the embedded server would be used; else its facts, the number of connections that
-        are free, and the schemas that killed runs have left there.
+        None if the embedded server would be used; otherwise its facts, the number of free
+        connections, and the schemas left there by killed runs.
 
     Raises:
-        UserError: It is named, but cannot be used.
+        UserError: The named server cannot be used.
     """
     url_text = os.environ.get(URL_VARIABLE, "")
     if not url_text:
@@ -291,7 +291,7 @@ def _target_environment(url: URL, schema: str) -> dict[str, str]:
 
 
 def _shown(url: URL) -> str:
-    """The URL for people: a password can also stand in the query, so little of that is shown."""
+    """The URL for messages: a password can also be in the query, so most of that is hidden."""
     query = {name: value for name, value in url.query.items() if name in {"host", "port"}}
     return url.set(drivername="postgresql", query=query).render_as_string(hide_password=True)
 

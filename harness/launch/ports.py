@@ -1,4 +1,4 @@
-"""TCP ports: a free one, and whether a certain one is free."""
+"""TCP ports: finds a free one, and checks whether one is free."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from loopmark.harness.errors import UserError
 from loopmark.harness.vocabulary.address import Address
 
 HOST = "127.0.0.1"
-"""Where everything listens, unless processes on other machines are to reach it."""
+"""Where everything listens, unless other machines must reach it."""
 
 
 def free_port(host: str = HOST) -> int:
-    """A TCP port on which nothing listens now.
+    """A free TCP port.
 
     Raises:
-        OSError: It is no address of this machine.
+        OSError: The address is not one of this machine.
     """
     with _bound(Address(host, 0)) as probe:
         return int(probe.getsockname()[1])

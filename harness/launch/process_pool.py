@@ -1,4 +1,4 @@
-"""Processes by name, started as they are needed and ended together: targets, or drivers."""
+"""Processes by name, started on demand and ended together: targets, or drivers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Generic, Protocol, Self, TypeVar
 
 
 class Pooled(Protocol):
-    """A started process, or what stands for one."""
+    """A started process, or a substitute."""
 
     @property
     def is_alive(self) -> bool:
         """Whether it runs."""
 
     def wait_until_ready(self) -> None:
-        """Wait until it can be used, or raise what says why it cannot."""
+        """Wait until it is ready, or raise the reason why it is not."""
 
     def stop(self) -> None:
         """End it."""
@@ -24,10 +24,10 @@ P = TypeVar("P", bound=Pooled)
 
 
 class ProcessPool(Generic[P]):
-    """Starts processes as they are needed, and ends them all; a context manager.
+    """Starts processes on demand, and ends them all; a context manager.
 
     Args:
-        start: Starts one, given its name and how many were started, itself included.
+        start: Starts one, given its name and the number of started ones, itself included.
     """
 
     def __init__(self, start: Callable[[str, int], P]) -> None:
@@ -51,10 +51,10 @@ class ProcessPool(Generic[P]):
             self._failures[name] = error
 
     def ready(self, name: str) -> P:
-        """The process, launched again when it has ended.
+        """The process, restarted if it has ended.
 
         Raises:
-            Exception: What said that it cannot be used, now or earlier.
+            Exception: The reason why it cannot be used, now or earlier.
         """
         process = self._processes.get(name)
         if name not in self._failures and (process is None or not process.is_alive):
@@ -72,7 +72,7 @@ class ProcessPool(Generic[P]):
         return process
 
     def end(self, name: str) -> None:
-        """End one; it is launched again when it is needed."""
+        """End one; it is restarted on demand."""
         if name in self._processes:
             self._processes[name].stop()
 

@@ -1,9 +1,9 @@
-"""Leaves no process behind, however the run ends, also when it is killed with SIGKILL.
+"""Ends all processes of a run, even if the run is killed with SIGKILL.
 
 A run marks its environment with a token; every process that it starts, and theirs, inherit the
 mark. A small process of its own (this module, run with `-m`) holds the read end of a pipe. When the
-run is gone, for whatever reason, the pipe closes, and the reaper ends whoever bears the mark. No
-registration is needed, so there is no moment in which a new process is unknown.
+run ends, for any reason, the pipe closes, and the reaper ends every process with the mark. No
+registration is needed, so no new process is ever unknown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GRACE_S = 5.0
 
 
 class Endable(Protocol):
-    """A process as `subprocess.Popen` has it."""
+    """A process with the interface of `subprocess.Popen`."""
 
     @property
     def pid(self) -> int:
@@ -41,15 +41,15 @@ class Endable(Protocol):
         """Wait for its end, or raise `subprocess.TimeoutExpired`; returns its exit code."""
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
 
 
 @contextmanager
 def reaped() -> Iterator[str]:
-    """Within it, everything that is started will be ended with this process.
+    """Within the context, every process that is started ends with this one.
 
     Yields:
-        The token of the run; `temporary_folder` makes folders that go with it.
+        The token of the run; `temporary_folder` makes folders that are deleted with it.
     """
     token = token_hex(8)
     before = os.environ.get(MARK)
@@ -80,7 +80,7 @@ def temporary_folder(token: str, purpose: str) -> Path:
 
 
 def end(process: Endable, grace_s: float = GRACE_S) -> None:
-    """End a process started in a session of its own: ask it, then kill its whole group."""
+    """End a process started in a session of its own: SIGTERM first, then kill its group."""
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):

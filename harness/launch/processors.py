@@ -1,4 +1,4 @@
-"""Which processors target, driver and database stay on, so that they do not measure each other."""
+"""Pins target, driver and database to processors, so that they do not disturb each other."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from loopmark.harness.vocabulary.record import Pinning
 
 
 def available() -> tuple[int, ...]:
-    """The processors this process may use; empty where the system cannot tell or pin."""
+    """The processors this process may use; empty where the system cannot report or pin them."""
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return ()
 
 
 def assign(cpus: Sequence[int], workers: int = 1) -> Pinning:
-    """Give the driver a processor of its own, and the database one where there are three or more.
+    """Give the driver a processor of its own, and the database one if there are three or more.
 
-    Each worker of a distributed driver has one too, as long as one is left for the target.
+    Each worker of a distributed driver gets one too, as long as one is left for the target.
 
     Args:
-        cpus: Those there are.
-        workers: Processes of the driver that do the driving on this machine.
+        cpus: The available ones.
+        workers: Worker processes of the driver on this machine.
 
     On two processors the database shares the target's: it belongs to the system under test, and a
     driver that has to wait for it would report late sends as slow answers.
@@ -42,10 +42,10 @@ def assign(cpus: Sequence[int], workers: int = 1) -> Pinning:
 
 @contextmanager
 def staying_on(cpus: Sequence[int]) -> Iterator[None]:
-    """Within it, started processes stay on these processors; empty changes nothing.
+    """Within the context, started processes stay on these processors; empty changes nothing.
 
-    A child inherits its parent's processors at the moment it is made, all its threads included:
-    pinning it afterwards would miss threads that it has started already.
+    A child inherits its parent's processors when it is created, all its threads included: pinning
+    it afterwards would miss threads that it has started already.
     """
     if not cpus or not hasattr(os, "sched_setaffinity"):
         yield

@@ -1,4 +1,4 @@
-"""What our own variants need around them: a database, files to process, a place for uploads."""
+"""Provides what our own variants need: a database, files to process, a folder for uploads."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from loopmark.harness.vocabulary.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Provision:
-    """What is there for the variants of one run; it goes with the run.
+    """The resources of one run's variants, removed with the run.
 
     Attributes:
         database: A schema of their own.
-        environment: What each needs in its environment to find all of it.
+        environment: Environment variables that name all of it.
     """
 
     database: Database
@@ -28,7 +28,7 @@ class Provision:
 def provision(
     targets: Iterable[Target], token: str, run_id: str, cpus: Sequence[int] = ()
 ) -> Iterator[Provision | None]:
-    """Provide what our own variants among the targets need; None where none is.
+    """Provide what our own variants among the targets need; None without any.
 
     Args:
         targets: Of the run.

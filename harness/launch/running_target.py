@@ -1,4 +1,4 @@
-"""A target while it runs: started on a free port or there already, awaited until ready, ended."""
+"""A running target: started on a free port or already running, awaited until ready, ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from loopmark.harness.vocabulary.target import Target
 
 READY_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 5.0
-"""For one look; and for a target that should be there already."""
+"""Time limits for one check, and for a target that should already be running."""
 
 POLL_S = 0.02
 
@@ -30,7 +30,7 @@ _KEEPING = ("--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "2")
 
 
 class TargetFailedError(Exception):
-    """The target did not come up, or is gone.
+    """The target did not get ready, or has ended.
 
     Attributes:
         stderr_tail: The last lines it wrote.
@@ -42,7 +42,7 @@ class TargetFailedError(Exception):
 
 
 class RunningTarget:
-    """A target that was started, or of which it is only known where it is.
+    """A target that was started, or whose address is known.
 
     Args:
         target: Which.
@@ -52,14 +52,14 @@ class RunningTarget:
         cpus: Processors to stay on; empty means any.
         port: To listen on; a free one when None.
         host: Address to listen on.
-        awaited: Whether one that was not started must answer before it is used.
+        awaited: Whether one that was not started here must answer before it is used.
 
     Attributes:
         target: Which.
-        process: What was started; None for a target that was there already.
+        process: The started process; None for a target that was already running.
         base_url: Where it listens.
         session_name: The `application_name` of one of our own's sessions in the database.
-        loop_lag_file: Where one of our own writes how late its event loop wakes.
+        loop_lag_file: Where one of our own writes its event-loop lag.
 
     Raises:
         TargetFailedError: It cannot be started.
@@ -102,16 +102,16 @@ class RunningTarget:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs, as far as it is ours to know."""
+        """Whether it runs, as far as is known here."""
         return self.process is None or self.process.is_alive
 
     @property
     def stderr_tail(self) -> str:
-        """The last lines that it wrote, and how it ended if it has."""
+        """Its last lines of output, and how it ended if it has."""
         return "" if self.process is None else self.process.stderr_tail
 
     def wait_until_ready(self, timeout_s: float | None = None) -> None:
-        """Wait until this very target answers as it should.
+        """Wait until this target, and no other process, answers as expected.
 
         Args:
             timeout_s: For how long at most, in seconds; if None, as long as its start may take.
@@ -144,7 +144,7 @@ class RunningTarget:
         raise self._failure(f"was not ready within {timeout_s:g} s ({wrong})")
 
     def stop(self) -> None:
-        """End what was started."""
+        """End the started process."""
         if self.process is not None:
             self.process.stop()
 
@@ -160,7 +160,7 @@ class RunningTarget:
         return text.replace("{port}", str(self._port))
 
     def _wrong(self) -> str:
-        """What it lacks for being ready; empty if nothing."""
+        """Why it is not ready; empty if it is."""
         place = urlsplit(self.base_url)
         port = place.port or (443 if place.scheme == "https" else 80)
         if self.target.ready:

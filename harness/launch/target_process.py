@@ -1,4 +1,4 @@
-"""The process of a target: started, looked at from outside, ended."""
+"""The process of a target: started, inspected from outside, ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TargetProcess:
     Args:
         command: That starts it.
         log: File for what it writes.
-        environment: All that it is told.
+        environment: All of its environment variables.
         folder: Where it is started; empty for the present one.
         cpus: Processors to stay on; empty means any.
 
@@ -62,7 +62,7 @@ class TargetProcess:
 
     @property
     def stderr_tail(self) -> str:
-        """The last lines that it wrote, and how it ended if it has."""
+        """Its last lines of output, and how it ended if it has."""
         lines = last_lines(self._log)
         code = self._process.poll()
         if code is not None:
@@ -71,7 +71,7 @@ class TargetProcess:
 
     @property
     def last_words(self) -> str:
-        """The last line that it wrote; of a traceback with the file that it leads to."""
+        """Its last line of output; for a traceback with the file it leads to."""
         text = self._log.read_text(errors="replace").rstrip()
         places = _PLACE.findall(text)
         # Where it is its own file that is wrong, a library's frames behind it say little.
@@ -81,7 +81,7 @@ class TargetProcess:
 
     @property
     def ports(self) -> frozenset[int] | None:
-        """The ports on which it or a child of it listens; None where they cannot be seen."""
+        """The ports on which it or a child of it listens; None where they cannot be read."""
         try:
             root = psutil.Process(self.pid)
             sockets = [
@@ -99,5 +99,5 @@ class TargetProcess:
 
 
 def last_lines(log: Path) -> list[str]:
-    """The end of what a process wrote: enough to see how it died."""
+    """The end of a process's output: enough to see how it died."""
     return log.read_text(errors="replace").splitlines()[-STDERR_TAIL_LINES:]

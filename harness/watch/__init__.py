@@ -1,1 +1,1 @@
-"""What is read of targets and their database from outside, while they are driven."""
+"""Reads counters of targets and their database from outside during rounds."""

@@ -1,4 +1,4 @@
-"""Looks at PostgreSQL's own counters while a target is driven."""
+"""Reads PostgreSQL's own counters during a round."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from loopmark.harness.watch.process_counters import LINUX, cpu_clock_ns
 
 INTERVAL_S = 0.08
 """Over 12 readings a second, if the server keeps up. With 30 connections one takes 0.2 ms of the
-server's CPU and 0.3 ms of ours: 0.6% of a processor, and the server's part is not reported as its
+server's CPU and 0.3 ms of ours: 0.6% of a processor, and the server's part is excluded from its
 work for the target."""
 
 PATIENCE_S = 1.0
-"""For the reading before the round and for the one after it. A statement that takes longer is given
-up, and so is a server that does not answer: the run goes on without these readings."""
+"""Time limit for the readings before and after the round. A statement that takes longer, or a
+server that does not answer, is given up: the run continues without these readings."""
 
 RETRY_S = 0.5
 CONNECT_TIMEOUT_S = 2
-"""The least that libpq allows."""
+"""The minimum that libpq allows."""
 
 _OWN_NAME = "loopmark-monitor"
 
@@ -63,16 +63,16 @@ def database_readings(
 ) -> Iterator[list[DatabaseReading]]:
     """Read the database in a thread for as long as the context lasts.
 
-    A server that is slow, gone or hostile costs readings, and nothing else.
+    A server that is slow, gone or hostile costs only readings.
 
     Args:
         url: As the targets use it.
-        session_name: The `application_name` of the sessions that are of interest: with it those of
-            other targets, of the harness and of strangers are left out.
-        embedded: Whether the server's processes are ours to look at.
+        session_name: The `application_name` of the target's sessions: those of other targets, of
+            the harness and of other clients are excluded.
+        embedded: Whether the server's processes can be read here.
 
     Yields:
-        The readings so far, in time order. Where the server answers in time there is one before the
+        The readings so far, in time order. If the server answers in time, there is one before the
         context's body begins, and one after it has ended.
     """
     monitor = _Monitor(url, session_name, embedded=embedded)
@@ -157,10 +157,10 @@ def _reading(at_ns: int, row: tuple[Any, ...], cpu: _ServerCpu | None) -> Databa
 
 
 class _ServerCpu:
-    """CPU time of a server's processes, apart from the one that serves the monitor.
+    """CPU time of a server's processes, without the one that serves the monitor.
 
-    The processes that run, by their clocks, and those that have ended, from what the kernel adds up
-    in their parent: a pool that opens and closes connections under pressure loses nothing.
+    Running processes are read by their clocks, ended ones from the sum that the kernel keeps in
+    their parent: connections that a pool opens and closes are included.
     """
 
     def __init__(self, backend_pid: int) -> None:
@@ -172,7 +172,7 @@ class _ServerCpu:
         self._most = 0
 
     def since_first_ns(self, pids: Iterable[int]) -> int | None:
-        """Nanoseconds since the first call; None when the server cannot be seen."""
+        """Nanoseconds since the first call; None if the server cannot be read."""
         try:
             total = cpu_clock_ns(self._parent) + _ended_children_ns(self._parent)
         except OSError:

@@ -1,4 +1,4 @@
-"""What the kernel counts for one process: CPU time, memory, threads, files, switches."""
+"""The kernel's counters of one process: CPU time, memory, threads, files, switches."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import psutil
 LINUX = platform.system() == "Linux"
 
 SOCKET_TURNS = 10
-"""A descriptor is looked at again every tenth reading, because its number may be used anew. Listing
-1000 of them costs 0.4 ms, looking where each one leads 3 ms more."""
+"""A descriptor is checked again every tenth reading, because its number may be reused. Listing 1000
+of them costs 0.4 ms, resolving each 3 ms more."""
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if LINUX else 0
 _STATUS_BYTES = 8192
@@ -25,16 +25,16 @@ _SWITCHES = b"\nvoluntary_ctxt_switches:"
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One look at a process.
+    """One reading of a process.
 
     Attributes:
         cpu_ns: CPU time since its start, ended threads included.
         rss_bytes: Resident memory.
         threads: Number of threads.
         sockets: Open sockets.
-        files: Open descriptors that are no sockets.
-        context_switches: Since the start of its threads; never less than before, so the switches of
-            a thread that ended stay, apart from those since the look before its end.
+        files: Open descriptors that are not sockets.
+        context_switches: Since the start of its threads; never decreasing: the switches of an ended
+            thread stay, except those since the last reading before its end.
     """
 
     cpu_ns: int
@@ -51,17 +51,16 @@ class ProcessCounters(Protocol):
     def read(self) -> Counted:
         """Look at the process.
 
-        Raises:
-            OSError: It is gone, or another user's.
-            psutil.Error: It is gone, or belongs to another user.
+        Raises: OSError: It is gone, or another user's. psutil.Error: It is gone, or belongs to
+        another user.
         """
 
     def close(self) -> None:
-        """Let go of the files that are held open for it."""
+        """Close the files that are held open for it."""
 
 
 def process_counters(pid: int) -> ProcessCounters:
-    """Counters of a process, the way this system provides them."""
+    """Counters of a process, as this system provides them."""
     return LinuxCounters(pid) if LINUX else PortableCounters(pid)
 
 
@@ -79,7 +78,7 @@ def cpu_clock_ns(pid: int) -> int:
 
 
 class Increasing:
-    """The sum of counters that come and go: what ended ones counted stays in it."""
+    """The sum of counters that come and go: the counts of ended ones stay in it."""
 
     def __init__(self) -> None:
         self._last: dict[int, int] = {}
@@ -116,7 +115,7 @@ class LinuxCounters:
         self._switches = Increasing()
 
     def read(self) -> Counted:
-        """Look at the process; raises OSError when it is gone or another user's."""
+        """Read the process; raises OSError when it is gone or another user's."""
         cpu_ns = cpu_clock_ns(self._pid)
         resident = int(Path(f"{self._folder}/statm").read_bytes().split()[1])
         switches = self._count_switches()
@@ -181,13 +180,13 @@ class LinuxCounters:
 
 
 class PortableCounters:
-    """Reads what psutil knows elsewhere."""
+    """Reads psutil's counters on other systems."""
 
     def __init__(self, pid: int) -> None:
         self._process = psutil.Process(pid)
 
     def read(self) -> Counted:
-        """Look at the process; raises psutil.Error when it is gone or another user's."""
+        """Read the process; raises psutil.Error when it is gone or another user's."""
         process = self._process
         with process.oneshot():
             times = process.cpu_times()

@@ -1,4 +1,4 @@
-"""Looks at a target from outside while it is driven."""
+"""Reads a target's counters from outside during a round."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class TargetMonitor:
         )
 
     def close(self) -> None:
-        """Let go of what is held open; there are no readings afterwards."""
+        """Close open files; there are no readings afterwards."""
         for counters in self._counters.values():
             counters.close()
         self._counters.clear()
@@ -85,9 +85,9 @@ class TargetMonitor:
 
 
 def read_loop_lag(path: Path, start_ns: int, end_ns: int) -> tuple[tuple[int, int], ...]:
-    """The (monotonic ns, lag ns) pairs of a stretch; empty when the target writes none.
+    """The (monotonic ns, lag ns) pairs of an interval; empty when the target writes none.
 
-    The target writes a few times a second: the end of the stretch is awaited for a moment.
+    The target writes a few times a second, so this waits a moment for the end of the interval.
     """
     if not path.exists():
         return ()

@@ -1,5 +1,5 @@
-"""The `websocket` driver: virtual users that hear events, on asyncio and uvloop.
+"""The `websocket` driver: virtual users that receive events, on asyncio and uvloop.
 
-Connections are one protocol object each, read where the bytes arrive (`event_connection`), with the
-meaning of messages apart (`dialects`). Flows are stepped by `event_user`; fan-outs are `fan_out`.
+Each connection is one protocol object that reads bytes on arrival (`event_connection`); `dialects`
+decode messages. Flows are stepped by `event_user`; fan-outs are `fan_out`.
 """

@@ -1,4 +1,4 @@
-"""The driver's process; `job_loop` says how it is told what to drive."""
+"""The driver's process; `job_loop` describes how it receives its jobs."""
 
 from __future__ import annotations
 

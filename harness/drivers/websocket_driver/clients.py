@@ -1,4 +1,4 @@
-"""Clients of a fan-out: those that read, those that read now and then, and those that stopped."""
+"""Clients of a fan-out: active, slow and stalled ones."""
 
 from __future__ import annotations
 
@@ -22,22 +22,21 @@ from loopmark.harness.vocabulary.sample import (
 from loopmark.harness.vocabulary.scenario import Broadcast
 
 RECONNECT_PAUSE_S = 0.5
-"""Before a client whose connection broke connects again: a target that is gone is not asked without
-end by all of them."""
+"""Delay before a client reconnects, so that a dead target is not flooded by all of them."""
 
 DOZE_S = 1.0
 WAKE_S = 0.02
-"""A slow client reads for so long, once in so long."""
+"""Times for which a slow client reads, and between reads."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What is counted over all clients.
+    """Counts over all clients.
 
     Attributes:
         reconnects: Reconnects of active clients.
         closed: Connections of slow and stalled clients that the target closed.
-        last_received_ns: When a client which reads heard something last (CLOCK_MONOTONIC).
+        last_received_ns: When an active client last received something (CLOCK_MONOTONIC).
     """
 
     reconnects: int = 0
@@ -47,14 +46,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """What all clients of a round share.
+    """Values shared by all clients of a round.
 
     Attributes:
         address: Where they connect to.
-        timeouts: How long they wait for that.
-        broadcast: How the events are recognised that they listen to.
-        publications: What there is to hear.
-        recording: Where deliveries are written down.
+        timeouts: Time limits for connecting.
+        broadcast: How the events are recognised.
+        publications: The publications of the round.
+        recording: Where deliveries are recorded.
         tally: What is counted.
     """
 
@@ -67,20 +66,20 @@ class Listening:
 
 
 class Client:
-    """A client that reads at once, and connects again when its connection breaks.
+    """An active client, which reconnects when its connection breaks.
 
     Args:
         number: Its number, for its samples.
-        token: Whose it is.
-        shared: What all have in common.
-        frugal: Whether the two kernels are to hold as little as possible for it.
+        token: Its bearer token.
+        shared: The shared values.
+        frugal: Whether to keep kernel buffers of the connection small.
     """
 
     step = DELIVERY_STEP
-    """Under which its deliveries are recorded."""
+    """The step of its deliveries."""
 
     is_awaited = True
-    """Whether a round goes on for a while for what it has not heard yet."""
+    """Whether a round waits for its outstanding deliveries."""
 
     def __init__(self, number: int, token: str, shared: Listening, *, frugal: bool = False) -> None:
         self._number = number
@@ -95,17 +94,17 @@ class Client:
         self.hearer = Hearer(shared.publications)
 
     async def connect(self) -> bool:
-        """Connect for the first time; whether the target has greeted the client."""
+        """Connect for the first time; returns whether the target greeted the client."""
         self._connecting = asyncio.get_running_loop().create_future()
         self._line.open(self._token)
         return await self._connecting
 
     def check(self, now_ns: int) -> None:
-        """Give up a greeting that is overdue."""
+        """Fail an overdue greeting."""
         self._line.check(now_ns)
 
     async def close(self) -> None:
-        """Go away; a greeting that is awaited is recorded as abandoned."""
+        """Close; an awaited greeting is recorded as abandoned."""
         if self._again is not None:
             self._again.cancel()
         if self._line.is_opening:
@@ -113,7 +112,7 @@ class Client:
         self._line.close()
 
     def record_missing(self, now_ns: int) -> None:
-        """Record every publication that it should have heard until now, and has not."""
+        """Record every publication that it should have received until now, but has not."""
         add, due_ns = self._shared.recording.add, self._shared.publications.due_ns
         for number in self.hearer.missed():
             due = due_ns[number]
@@ -131,7 +130,7 @@ class Client:
     # What the line tells.
 
     def greeted(self, _greeting: Event, at_ns: int, size: int) -> None:
-        """From now on it hears everything."""
+        """From now on it receives everything."""
         self._again = None
         self._record_connection(at_ns, size, "")
         if self._connecting is not None and not self._connecting.done():
@@ -206,7 +205,7 @@ class Client:
 
 
 class _IdleClient(Client):
-    """One whose connection may break: nobody expects anything of it."""
+    """A slow or stalled client: its connection may break, and no delivery is due."""
 
     def __init__(self, number: int, token: str, shared: Listening) -> None:
         super().__init__(number, token, shared, frugal=True)
@@ -219,7 +218,7 @@ class _IdleClient(Client):
             self._shared.tally.closed += 1
 
     def look(self) -> None:
-        """Read what there is, for the end of the connection may be behind it."""
+        """Read pending data: the end of the connection may follow it."""
         self._line.resume()
 
 
@@ -230,12 +229,12 @@ class SlowClient(_IdleClient):
     is_awaited = False
 
     def greeted(self, greeting: Event, at_ns: int, size: int) -> None:
-        """Read no more until it wakes."""
+        """Stop reading until it wakes."""
         super().greeted(greeting, at_ns, size)
         self._line.pause()
 
     async def doze(self, share: float) -> None:
-        """Wake now and then, without end; the first time after this share of the pause."""
+        """Wake periodically, the first time after this share of the pause."""
         await asyncio.sleep(share * DOZE_S)
         while True:
             self._line.resume()
@@ -253,4 +252,4 @@ class StalledClient(_IdleClient):
         self._line.pause()
 
     def heard(self, event: Event, at_ns: int, size: int) -> None:
-        """Nothing: it was not heard in time."""
+        """Do nothing: it was not received in time."""

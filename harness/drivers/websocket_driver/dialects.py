@@ -1,7 +1,7 @@
-"""How events are told on a WebSocket: plainly, or in Socket.IO's packets. Messages in, values out.
+"""Decodes events on a WebSocket: plain JSON, or Socket.IO packets.
 
-Every client of a fan-out is sent the same bytes, so a message is taken apart once, and found again
-by its bytes: that costs a hash instead of two parsers, and is as right as they are.
+Messages in, values out. Every client of a fan-out receives the same bytes, so a message is parsed
+once and then looked up by its bytes: a hash instead of two parsers, with the same result.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from loopmark.harness.vocabulary.scenario import EventProtocol
 
 LONGEST_KEPT = 4096
 KEPT = 1024
-"""Messages that are remembered, and up to which size: at most 4 MiB."""
+"""Number and maximum size of cached messages: at most 4 MiB in all."""
 
 _EVENT_PREFIX = f"{engineio.MESSAGE}{socketio.EVENT}".encode()
 
 
 class NoEventError(ValueError):
-    """A message is not what the target must send."""
+    """A message is not valid for the target's protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the protocol itself wants to be answered: the text to send."""
+    """The reply that the protocol itself requires: the text to send."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The target ends it: an `ErrorKind`, and its reason."""
+    """The target ends the connection: an `ErrorKind`, and its reason."""
 
     kind: str
     message: str
 
 
 class Dialect(Protocol):
-    """What one connection is told, and what it tells.
+    """The dialect of one connection: its handshake, and the meaning of messages.
 
     Attributes:
         query: Of the address to connect to.
@@ -57,10 +57,10 @@ class Dialect(Protocol):
     headers: Mapping[str, str]
 
     def read(self, message: bytes) -> Event | Reply | Ending | None:
-        """What a message tells; None if nothing.
+        """The meaning of a message; None if it has none.
 
         Raises:
-            ValueError: It is not what the target must send.
+            ValueError: It is not valid for the protocol.
             RecursionError: It is nested too deeply.
         """
 
@@ -69,7 +69,7 @@ class PlainDialect:
     """JSON texts: `{"event": NAME, "data": {...}}`.
 
     Args:
-        token: Whose connection it is.
+        token: The user's bearer token.
     """
 
     __slots__ = ("headers",)
@@ -87,7 +87,7 @@ class SocketIoDialect:
     """Socket.IO's packets in those of Engine.IO 4, on its WebSocket transport from the start.
 
     Args:
-        token: Whose connection it is; it goes with the packet that asks to be connected.
+        token: The user's bearer token, sent with the CONNECT packet.
     """
 
     __slots__ = ("_token", "headers")
@@ -98,7 +98,7 @@ class SocketIoDialect:
         self.headers: Mapping[str, str] = {}
 
     def read(self, message: bytes) -> Event | Reply | Ending | None:
-        """The event that a message is, or what the two protocols want of a client."""
+        """The event of a message, or the reply that one of the protocols requires."""
         if message.startswith(_EVENT_PREFIX):
             short = len(message) <= LONGEST_KEPT
             return socketio_event(message) if short else _socketio_event(message)

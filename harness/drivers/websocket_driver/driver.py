@@ -1,4 +1,4 @@
-"""Which users and loads a job takes."""
+"""Runs a job with its kind of users and load."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
 
     Raises:
         OSError: The samples could not be written.
-        Exception: Whatever a flow raised that is not about an answer.
+        Exception: An exception of a flow that is not about an answer.
     """
     load, flow = job.load, scenario.flow
     address = event_address(job.base_url, scenario)
@@ -45,7 +45,7 @@ async def drive(job: LoadJob, scenario: Scenario) -> DriverReport:
 
 
 def event_address(base_url: str, scenario: Scenario) -> EventAddress:
-    """Where a target tells a scenario's users what happens."""
+    """The address of a scenario's events."""
     endpoint = scenario.events
     assert endpoint is not None, "no plan lets this driver drive plain flows"
     path = httpx.URL(base_url).path.rstrip("/") + endpoint.path
@@ -54,5 +54,5 @@ def event_address(base_url: str, scenario: Scenario) -> EventAddress:
 
 
 def drive_one(job: LoadJob, scenario: Scenario) -> DriverReport | None:
-    """Drive a job on an event loop of its own; SIGTERM ends it, and the samples are kept."""
+    """Drive a job on its own event loop; SIGTERM ends it, and the samples are kept."""
     return run_job(drive(job, scenario))

@@ -1,7 +1,7 @@
-"""One WebSocket on which events come, read where their bytes arrive.
+"""One WebSocket for events, read in the callback in which bytes arrive.
 
-The protocol is that of the websockets library, without its I/O. A whole text message, which is what
-nearly all data are, is found without it: with what is done then, that takes 4 instead of 11 us.
+It uses the protocol of the websockets library, without its I/O. Complete text messages, which are
+nearly all data, are found without it: with their handling, that takes 4 instead of 11 us.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from loopmark.harness.vocabulary.sample import ErrorKind
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_FRAGMENTS = 1024
-"""What one message may make the driver hold in memory."""
+"""Maximum size of one message in memory."""
 
 SWITCHING = 101
 
@@ -36,32 +36,32 @@ _LENGTH_IN_16_BITS = 126
 
 
 class Listener(Protocol):
-    """What a connection for events tells."""
+    """The listener of a connection for events."""
 
     def greeted(self, greeting: Event, at_ns: int, size: int) -> None:
-        """The target has greeted the client: from now on it hears everything."""
+        """The target has greeted the client, which now receives everything."""
 
     def heard(self, event: Event, at_ns: int, size: int) -> None:
-        """An event whose bytes arrived then; its message had so many."""
+        """An event was received at this time, in a message of this size."""
 
     def lost(self, failure: Failure) -> None:
-        """The connection could not be opened, or is no more; nobody is told when it is closed."""
+        """The connection failed or was lost; not called when it is closed here."""
 
 
 class EventConnection(asyncio.Protocol):
-    """Shakes hands, answers pings and takes messages apart.
+    """Performs the handshake, answers pings and decodes messages.
 
     Args:
-        uri: Where it leads.
+        uri: The address.
         dialect: What messages mean.
         greeting: Name of the event that comes first.
-        listener: Who is told.
+        listener: Receives the events.
 
     Attributes:
         status: The status that the handshake was answered with; 0 before.
-        connected_ns: When the connection was there (CLOCK_MONOTONIC); 0 before.
-        first_byte_ns: When the first byte of that answer came; 0 before.
-        is_closed: Whether it was closed, from here or from there.
+        connected_ns: When the connection was established (CLOCK_MONOTONIC); 0 before.
+        first_byte_ns: When the first byte of that answer was read; 0 before.
+        is_closed: Whether either side has closed it.
         is_greeted: Whether the target has greeted the client, and the connection is open.
     """
 
@@ -97,7 +97,7 @@ class EventConnection(asyncio.Protocol):
         self.is_greeted = False
 
     def pause(self) -> None:
-        """Read nothing: what comes waits in the kernel, and then with the target."""
+        """Stop reading: data waits in the kernel, and then at the target."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
@@ -107,7 +107,7 @@ class EventConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Say goodbye and close, without telling the listener."""
+        """Send a close frame and close, without calling the listener."""
         transport, protocol = self._transport, self._protocol
         self._forget()
         if transport is None or transport.is_closing():
@@ -120,7 +120,7 @@ class EventConnection(asyncio.Protocol):
             transport.abort()
 
     def fail(self, kind: str, message: str) -> None:
-        """Give it up: close, and tell the listener."""
+        """Fail the connection: close, and call the listener."""
         if self._transport is not None:
             self._transport.abort()
         self._give_up(kind, message)
@@ -141,7 +141,7 @@ class EventConnection(asyncio.Protocol):
         self._transport.writelines(self._protocol.data_to_send())
 
     def data_received(self, data: bytes) -> None:
-        """Take the time, and take apart what came."""
+        """Note the time, and decode received data."""
         now_ns = clock()
         if self.is_closed:
             return
@@ -151,7 +151,7 @@ class EventConnection(asyncio.Protocol):
             tell(problem)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The end, if nobody has closed it."""
+        """Report the end, unless it was closed here."""
         if self.is_closed:
             return
         if not self._switched:
@@ -187,7 +187,7 @@ class EventConnection(asyncio.Protocol):
             self._write()
 
     def _whole_messages(self, data: bytes, now_ns: int) -> bytes:
-        """Deal with the whole messages that data begin with; returns the rest."""
+        """Handle the complete messages at the start of the data; returns the rest."""
         at, end = 0, len(data)
         while at + 4 <= end and data[at] == _WHOLE_TEXT:
             length, start = data[at + 1], at + 2
@@ -204,7 +204,7 @@ class EventConnection(asyncio.Protocol):
         return data[at:]
 
     def _shake_hands(self) -> None:
-        """See whether the handshake was answered, and how."""
+        """Check the answer to the handshake."""
         protocol = self._protocol
         problem = protocol.handshake_exc
         events = protocol.events

@@ -1,4 +1,4 @@
-"""A virtual user's line for events: opened within limits of time, and perhaps read slowly."""
+"""A virtual user's connection for events: opened within time limits, possibly read slowly."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from loopmark.harness.vocabulary.sample import ErrorKind
 
 FRUGAL_SEGMENT_BYTES = 1400
 FRUGAL_BUFFER_BYTES = 1024
-"""Of the connection of a client that does not read, as it would be across a network to a small
-device. With the loopback's large segments and buffers the two kernels hold 4 MiB for it, which the
-target would take minutes to fill; so they hold 60 KiB."""
+"""Socket options for a client that does not read, as across a network to a small device. With the
+loopback's large segments and buffers the kernel would buffer 4 MiB, which the target would take
+minutes to fill; with these it buffers 60 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventAddress:
-    """Where events are heard, and in which dialect.
+    """The address of events, and their dialect.
 
     Attributes:
         origin: Where the target listens.
-        path: Of the whole address.
+        path: Path of the address.
         greeting: Name of the event that comes first on every connection.
         dialect: Makes the dialect of a connection for a token.
     """
@@ -50,13 +50,13 @@ class EventAddress:
 
 
 class EventLine:
-    """Opens one connection at a time, and tells its owner what comes on it.
+    """Opens one connection at a time, and passes its events to the owner.
 
     Args:
         address: Where to connect to.
-        timeouts: How long to wait for the greeting; `check` keeps the last two.
-        owner: Who is told.
-        frugal: Whether the two kernels are to hold as little as possible for it.
+        timeouts: Time limits for the greeting; `check` enforces the last two.
+        owner: Receives the events.
+        frugal: Whether to keep kernel buffers of the connection small.
 
     Attributes:
         began_ns: When connecting began (CLOCK_MONOTONIC).
@@ -85,7 +85,7 @@ class EventLine:
 
     @property
     def is_open(self) -> bool:
-        """Whether the target has greeted the client, and the connection is still there."""
+        """Whether the target has greeted the client, and the connection is still open."""
         return self._connection is not None and self._connection.is_greeted
 
     @property
@@ -98,27 +98,27 @@ class EventLine:
 
     @property
     def connected_ns(self) -> int:
-        """When the connection was there; 0 before."""
+        """When the connection was established; 0 before."""
         return self._connection.connected_ns if self._connection is not None else 0
 
     @property
     def status(self) -> int:
-        """What the handshake was answered with; 0 without an answer."""
+        """The status of the handshake; 0 without an answer."""
         return self._connection.status if self._connection is not None else 0
 
     @property
     def first_byte_ns(self) -> int:
-        """When the first byte of that answer came; 0 without one."""
+        """When the first byte of that answer was read; 0 without one."""
         return self._connection.first_byte_ns if self._connection is not None else 0
 
     def open(self, token: str) -> None:
-        """Connect anew; the owner is greeted or told of the failure, never within this call."""
+        """Connect anew; the owner gets the greeting or the failure, never within this call."""
         self.close()
         self.began_ns = clock()
         self._connecting = background_tasks.start(self._connect(token))
 
     def check(self, now_ns: int) -> None:
-        """Give up a greeting that is overdue at `now_ns`."""
+        """Fail a greeting that is overdue at `now_ns`."""
         connection = self._connection
         if connection is None or connection.is_greeted or self._connecting is not None:
             return  # Connecting has its own deadline.
@@ -132,7 +132,7 @@ class EventLine:
             connection.fail(ErrorKind.TIMEOUT, what)
 
     def pause(self) -> None:
-        """Read nothing."""
+        """Stop reading."""
         if self._connection is not None:
             self._connection.pause()
 
@@ -142,7 +142,7 @@ class EventLine:
             self._connection.resume()
 
     def close(self) -> None:
-        """Close without telling the owner."""
+        """Close without calling the owner."""
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None

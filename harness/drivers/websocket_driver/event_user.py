@@ -1,4 +1,4 @@
-"""A virtual user that steps a flow which hears events: a step is taken where the last one ended."""
+"""A virtual user that steps a flow of requests and events, in the callback of the last step."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from loopmark.harness.vocabulary.sample import CONNECT_STEP, ErrorKind, sample
 
 
 class EventUser(SteppingUser):
-    """A virtual user with its line to the target, and one for events.
+    """A virtual user with its connection to the target, and one for events.
 
     Args:
-        flow: What it does.
-        address: Where the target listens, and tells events.
-        timeouts: How long it waits.
-        recording: Where its steps are written down.
-        connects: Whether the flow opens the line for events itself; it is closed at its end then.
-            Else it is opened at the warm-up, and again before a flow that finds it closed; the user
-            stays the one whose it is, whoever is next where flows arrive.
+        flow: The flow.
+        address: Where the target listens, and sends events.
+        timeouts: Time limits.
+        recording: Where its steps are recorded.
+        connects: Whether the flow opens the connection for events itself; it is then closed at its
+            end. Otherwise it is opened at the warm-up, and again before a flow that finds it
+            closed; it keeps its user, even where flows arrive for other accounts.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class EventUser(SteppingUser):
         self._lost: Failure | None = None
 
     async def warm(self, request: Request, account: Account) -> bool:
-        """Open the connections; record it only if that fails, and say whether not."""
+        """Open the connections, recorded only on failure; returns whether they succeeded."""
         if self._connects:
             return await self._pass(account, request)
         self._own = account
@@ -70,7 +70,7 @@ class EventUser(SteppingUser):
         self._begin(self._flow, account)
 
     def go(self, due_ns: int) -> None:
-        """Take the first step, which was due then."""
+        """Take the first step, due at this time."""
         self._due_ns = due_ns
         self._under_way = True
         assert self._journey is not None
@@ -85,7 +85,7 @@ class EventUser(SteppingUser):
             self._open()
 
     def check(self, now_ns: int) -> None:
-        """Give up what is overdue."""
+        """Fail overdue steps."""
         self._line.check(now_ns)
         self._events.check(now_ns)
         listen = self._listening_to()
@@ -94,7 +94,7 @@ class EventUser(SteppingUser):
             self._fail(Failure(ErrorKind.TIMEOUT, what), now_ns)
 
     async def close(self) -> None:
-        """Close the connections; a step under way is recorded as abandoned."""
+        """Close the connections; a step in progress is recorded as abandoned."""
         self.on_end = nobody_waits
         if self._under_way:
             self._record_failure(clock(), ErrorKind.ABANDONED)
@@ -107,7 +107,7 @@ class EventUser(SteppingUser):
     # What the line for events tells.
 
     def greeted(self, greeting: Event, at_ns: int, size: int) -> None:
-        """Go on from where the connection was needed."""
+        """Continue the flow after connecting."""
         journey, events = self._journey, self._events
         assert journey is not None
         self._lost = None
@@ -124,7 +124,7 @@ class EventUser(SteppingUser):
             self._take()
 
     def heard(self, event: Event, at_ns: int, size: int) -> None:
-        """Keep it, or go on if it is what the flow listens to."""
+        """Keep the event, or continue if the flow listens for it."""
         if not self._under_way:
             return
         journey = self._journey
@@ -136,7 +136,7 @@ class EventUser(SteppingUser):
             self._take()
 
     def lost(self, failure: Failure) -> None:
-        """The step that needs the connection fails, be it now or later."""
+        """Fail the step that needs the connection, now or later."""
         if not self._under_way:
             return
         assert self._journey is not None
@@ -145,7 +145,7 @@ class EventUser(SteppingUser):
             self._fail(failure, clock())
 
     def _answered(self) -> None:
-        """Judge the answer, record it, and go on; without one the flow ends here."""
+        """Judge the answer, record it, and continue; without one the flow ends here."""
         journey, exchange = self._journey, self._line.exchange
         assert journey is not None
         asked = journey.step
@@ -173,7 +173,7 @@ class EventUser(SteppingUser):
             self._message = self._account.encoder.encoded(step)
 
     def _take(self) -> None:
-        """Take the step that the flow is at."""
+        """Take the flow's present step."""
         journey = self._journey
         assert journey is not None
         while isinstance(journey.step, Listen):
@@ -196,7 +196,7 @@ class EventUser(SteppingUser):
         self._request_sent_ns = self._events.began_ns
 
     def _listening_to(self) -> Listen | None:
-        """What is awaited now; None when no event is."""
+        """The event awaited now; None without one."""
         if not self._under_way or self._reopening:
             return None
         assert self._journey is not None
@@ -204,7 +204,7 @@ class EventUser(SteppingUser):
         return step if isinstance(step, Listen) else None
 
     def _listened(self, heard: ReceivedEvent) -> bool:
-        """Judge the event that was awaited and record it; whether the flow goes on."""
+        """Judge the awaited event and record it; returns whether the flow continues."""
         journey = self._journey
         assert journey is not None
         asked = journey.step
@@ -215,7 +215,7 @@ class EventUser(SteppingUser):
         return self._goes_on(heard.at_ns)
 
     def _goes_on(self, done_ns: int) -> bool:
-        """Whether there is a next step, now that one is done; else the flow has ended."""
+        """Whether there is a next step after this one; otherwise the flow has ended."""
         journey = self._journey
         assert journey is not None
         # An event may have come before the answer to the request that made it.
@@ -246,7 +246,7 @@ class EventUser(SteppingUser):
         size: int,
         judgement: Judgement,
     ) -> None:
-        """Record a step that came to its end, right or wrong."""
+        """Record a completed step, right or wrong."""
         if judgement.error:
             self._recording.explain(judgement.error, judgement.message)
         elif self._only_errors:
@@ -254,7 +254,7 @@ class EventUser(SteppingUser):
         self._add(step, due_ns, times, status, size, judgement.error)
 
     def _record_failure(self, now_ns: int, error: str) -> None:
-        """Record a step that nothing came of."""
+        """Record a step without a result."""
         assert self._journey is not None
         step, exchange, events = self._journey.step, self._line.exchange, self._events
         status, due_ns = 0, self._due_ns

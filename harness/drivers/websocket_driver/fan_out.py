@@ -1,4 +1,4 @@
-"""A fan-out: clients that hear, publishers at a constant rate, and others that ask meanwhile."""
+"""A fan-out: clients that receive, publishers at a constant rate, and HTTP users."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ EMITTER_TIMEOUT_S = 5.0
 
 QUIET_NS = 500_000_000
 PATIENCE_NS = 5_000_000_000
-"""After the load's own drain, late deliveries are awaited until there is such a pause in them, and
-at most so long."""
+"""After the load's own drain, late deliveries are awaited until such a pause, and at most for the
+second time."""
 
 LAST_LOOK_S = 0.5
-"""What clients that did not read have left unread is read for so long, to find whom the target has
-closed."""
+"""Time for reading the unread data of slow and stalled clients, to detect connections that the
+target has closed."""
 
 _COUNTS = TypeAdapter(EmitterCounts)
 
@@ -68,14 +68,14 @@ class Crowd:
 
     @property
     def everyone(self) -> list[Client]:
-        """All of them."""
+        """All clients."""
         return [*self.readers, *self.slow, *self.stalled]
 
 
 async def drive_fan_out(
     job: LoadJob, load: EventLoad, scenario: Scenario, address: EventAddress, recording: Recording
 ) -> DriverReport:
-    """Connect the clients, publish, and record what each of them hears.
+    """Connect the clients, publish, and record each client's deliveries.
 
     A target that fails when the connections are opened is not driven: the window is empty then.
 
@@ -91,7 +91,7 @@ async def drive_fan_out(
 
 
 class _FanOutRound:
-    """Clients, publishers and others, for one round."""
+    """Clients, publishers and HTTP users of one round."""
 
     def __init__(
         self,
@@ -129,11 +129,11 @@ class _FanOutRound:
 
     @property
     def everybody(self) -> list[Watched]:
-        """All who have connections."""
+        """All users with connections."""
         return [*self._publishers, *self._askers, *self._crowd.everyone]
 
     async def connect(self) -> bool:
-        """Open all connections, the clients' last; whether that went well."""
+        """Open all connections, the clients' last; returns whether that succeeded."""
         return (
             await warmed(self._publishers, self._of_publishers, self._warm)
             and await warmed(self._askers, self._of_askers, self._warm)
@@ -141,7 +141,7 @@ class _FanOutRound:
         )
 
     async def carry_out(self) -> DriverReport:
-        """Publish as the load says, and record what was heard until some time after."""
+        """Publish as the load requires, and record deliveries until the end of the drain."""
         crowd, window = self._crowd, self.window
         slow = crowd.slow
         dozing = [background_tasks.start(one.doze(n / len(slow))) for n, one in enumerate(slow)]
@@ -190,7 +190,7 @@ class _FanOutRound:
 async def emitter_counts(
     url: str, ssl_context: ssl.SSLContext | None = None
 ) -> EmitterCounts | None:
-    """What the target says of its emitter; None when it says nothing of use."""
+    """The target's emitter counts; None if it reports no valid ones."""
     try:
         async with httpx.AsyncClient(
             trust_env=False, timeout=EMITTER_TIMEOUT_S, verify=ssl_context or True
@@ -212,7 +212,7 @@ def _crowd(load: EventLoad, known: Sequence[Account], shared: Listening) -> Crow
 
 
 async def _drain(until_ns: int, tally: Tally) -> None:
-    """Wait until then, and on while deliveries still come."""
+    """Wait until this time, and longer while deliveries arrive."""
     began_ns = clock()  # The last acknowledgement may have come just now.
     at_most_ns = max(until_ns, began_ns) + PATIENCE_NS
     while True:

@@ -1,4 +1,4 @@
-"""What was published, and what each client has heard of it. Numbers alone: no clock, no I/O.
+"""Publications, and which of them each client has received. Only numbers: no clock, no I/O.
 
 A thousand clients at forty publications a second make four hundred thousand deliveries in ten
 seconds: hence arrays, and one byte for each pair of a client and a publication.
@@ -15,7 +15,7 @@ _GROWTH = 1024
 
 
 class Publications:
-    """Everything that was published in a round, numbered in the order in which it was begun.
+    """All publications of a round, numbered in the order in which they were started.
 
     Attributes:
         due_ns: By number: when it should have been sent.
@@ -30,7 +30,7 @@ class Publications:
         self.acknowledged_ns = array("q")
 
     def begin(self, key: str) -> int:
-        """Take up one that will be recognised by this key; returns its number."""
+        """Add one with this key; returns its number."""
         number = len(self.due_ns)
         self._numbers[key] = number
         for moments in (self.due_ns, self.sent_ns, self.acknowledged_ns):
@@ -42,7 +42,7 @@ class Publications:
         return self._numbers.get(key) if isinstance(key, str) else None
 
     def in_window(self, start_ns: int, end_ns: int) -> tuple[int, int]:
-        """How many were sent that were due in the window: acknowledged ones, and failed ones."""
+        """Number of publications due in the window that were sent: acknowledged, and failed."""
         acknowledged = failed = 0
         for due_ns, sent_ns, at_ns in zip(
             self.due_ns, self.sent_ns, self.acknowledged_ns, strict=True
@@ -54,14 +54,14 @@ class Publications:
 
 
 class Hearer:
-    """What one client has heard.
+    """The publications that one client has received.
 
     Two publications have an order when the first was acknowledged before the second was sent: then
     the target had emitted the first one before. Others overlap; threads of a target may emit them
-    in one order and say the other, and nobody is wrong.
+    in either order, which is not an error.
 
     Args:
-        publications: What there is to hear.
+        publications: The publications of the round.
     """
 
     __slots__ = ("_latest_sent_ns", "_publications", "_received")
@@ -72,7 +72,7 @@ class Hearer:
         self._latest_sent_ns = 0
 
     def hear(self, number: int) -> str:
-        """Note that a publication was heard; returns an `ErrorKind`, or nothing if all is well."""
+        """Note that a publication was received; returns an `ErrorKind`, or empty if correct."""
         heard, publications = self._received, self._publications
         if number >= len(heard):
             heard.extend(bytes(number + _GROWTH - len(heard)))
@@ -89,7 +89,7 @@ class Hearer:
         return ""
 
     def missed(self) -> Iterator[int]:
-        """The numbers of those that were acknowledged, and that it has not heard."""
+        """The numbers of acknowledged publications that it has not received."""
         heard, acknowledged_ns = self._received, self._publications.acknowledged_ns
         heard.extend(bytes(max(0, len(acknowledged_ns) - len(heard))))
         number = heard.find(0, 0, len(acknowledged_ns))
@@ -99,7 +99,7 @@ class Hearer:
             number = heard.find(0, number + 1, len(acknowledged_ns))
 
     def count_in(self, start_ns: int, end_ns: int) -> int:
-        """How many it has heard that were due in this time."""
+        """Number of received publications that were due in this time."""
         due_ns = self._publications.due_ns
         pairs = zip(due_ns, self._received, strict=False)
         return sum(heard for at_ns, heard in pairs if start_ns <= at_ns < end_ns)

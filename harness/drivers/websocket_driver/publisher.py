@@ -1,4 +1,4 @@
-"""A virtual user that publishes: each request is a publication that clients are to hear."""
+"""A virtual user that publishes: each request is a publication for all clients."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Publisher(FlowUser):
 
     Args:
         broadcast: What to publish.
-        publications: Where it is written down, before it is sent.
+        publications: Where it is noted before it is sent.
         origin: Where the target listens.
-        timeouts: How long it waits for the acknowledgement.
-        recording: Where its requests are written down.
+        timeouts: Time limits for the acknowledgement.
+        recording: Where its requests are recorded.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Publisher(FlowUser):
         self._number: int | None = None
 
     def go(self, due_ns: int) -> None:
-        """Send it, and note when: an event may come before the acknowledgement."""
+        """Send it, and note when: an event may arrive before the acknowledgement."""
         number = self._number
         if number is not None:  # Else it is the request that warms up.
             self._publications.due_ns[number] = due_ns
