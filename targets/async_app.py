@@ -169,7 +169,7 @@ async def process(
     sessions: Sessions,
     credentials: contract.Credentials,
 ) -> event_contract.Processed:
-    """Do the work step by step, and tell; the connection is back in the pool meanwhile."""
+    """Do the work step by step, emitting events; the connection is back in the pool meanwhile."""
     emitter: Emitter = request.state.emitter
     operation = Operation(await identified(sessions, credentials), job)
     emitter.emit(operation.started())

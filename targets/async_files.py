@@ -64,7 +64,7 @@ async def process_files(
 
 
 async def _gathered(awaited: Sequence[Coroutine[None, None, ReadFile]]) -> list[ReadFile]:
-    """Gather, and when one fails leave none of the others behind."""
+    """Gather, and if one fails, cancel and await the others."""
     tasks = [asyncio.create_task(one) for one in awaited]
     try:
         return await asyncio.gather(*tasks)
@@ -99,10 +99,10 @@ async def _process_file(
 
 
 class AsyncFile(Protocol):
-    """What the files of aiofiles and of anyio have in common."""
+    """The common interface of aiofiles' and anyio's files."""
 
     async def read(self, size: int, /) -> bytes:
-        """Read so many bytes, or what is left."""
+        """Read this many bytes, or the rest."""
 
 
 async def count(file: AsyncFile, analysis: TextAnalysis) -> None:
@@ -137,7 +137,7 @@ async def _by_anyio(folder: Path, name: str, analysis: Analysis) -> ReadFile:
 
 
 async def _blocking(folder: Path, name: str, analysis: Analysis) -> ReadFile:
-    """Read on the event loop: the documented mistake, for those who ask for it."""
+    """Read on the event loop: the documented mistake, on request."""
     return read_file(folder, name, analysis)
 
 

@@ -1,4 +1,4 @@
-"""How the async variant's handlers reach the database, and who asks: AsyncSession on asyncpg."""
+"""Database sessions and authentication of the async variant: AsyncSession on asyncpg."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,7 +37,7 @@ async def transaction(
     """Open the one transaction of a request; it begins with the authentication.
 
     Yields:
-        The session, and the id of the user who asks.
+        The session, and the id of the authenticated user.
     """
     async with sessions.begin() as session:
         yield session, await authenticate(session, credentials)

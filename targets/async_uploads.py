@@ -1,4 +1,4 @@
-"""Uploads of the async variant: streamed on the event loop, written by threads, analysed behind."""
+"""Uploads of the async variant: streamed on the event loop, written by threads, then analysed."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ async def upload(
     workplace: TheWorkplace,
     background: BackgroundTasks,
 ) -> file_contract.Uploaded:
-    """Ask who sends it, store it, answer, analyse it."""
+    """Authenticate, store the file, answer, analyse it."""
     # No connection is held while the file comes, which may take its time.
     user_id = await identified(sessions, credentials)
     try:
@@ -76,7 +76,7 @@ async def get_upload(
 
 
 async def _received(request: Request, workplace: Workplace) -> StoredFile:
-    """Take the file from the connection, a piece at a time: one is written before the next."""
+    """Read the file from the connection, a piece at a time: each is written before the next."""
     uploaded = UploadedFile(
         request.headers, workplace.uploads(), workplace.settings.max_upload_bytes
     )
@@ -101,7 +101,7 @@ async def analyse(
     workplace: Workplace,
     emitter: Emitter,
 ) -> None:
-    """Analyse an upload once, store what was found, and tell its user.
+    """Analyse an upload once, store the result, and emit an event to its user.
 
     The file is removed: the reference target keeps results, no files.
     """
@@ -143,7 +143,7 @@ async def _outcome(stored: StoredFile) -> upload_results.Outcome:
 async def opened(
     settings: Settings, sessions: async_sessionmaker[AsyncSession]
 ) -> AsyncIterator[Workplace]:
-    """Open the application's workplace, and leave it in order at the end."""
+    """Open the application's workplace, and clean up at the end."""
     workplace = Workplace(settings)
     try:
         yield workplace

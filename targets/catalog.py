@@ -10,7 +10,7 @@ class Variant:
     """One implementation of the contract.
 
     Attributes:
-        name: What plans, reports and the command line call it.
+        name: Its name in plans, reports and the command line.
         factory: `module:function`; the function takes Settings and returns the application.
         worker_threads: Size of the thread pool that runs `def` handlers.
         description: One sentence.

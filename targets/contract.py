@@ -1,4 +1,4 @@
-"""The documented contract: what every variant answers, whatever it runs on.
+"""The documented contract: the answers of every variant.
 
 A variant writes only its handlers. Paths, models, status codes, errors and the texts of the OpenAPI
 document come from here, so two variants cannot drift apart:
@@ -228,7 +228,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 def _responses(problems: tuple[Problem, ...]) -> dict[int | str, dict[str, Any]]:
-    """Describe the answers; those of one status share a description."""
+    """Describe the answers; answers with the same status share a description."""
     described: dict[int | str, dict[str, Any]] = {}
     for problem in problems:
         response = problem.response()

@@ -19,7 +19,7 @@ SIZES = MappingProxyType(
         "10m": (10 * MIB, 4),
     }
 )
-"""By the first part of a name: the bytes of such a file, and how many there are."""
+"""By the first part of a name: the size of such a file in bytes, and their number."""
 
 NAMES = tuple(f"{size}-{n:03}.txt" for size, (_, count) in SIZES.items() for n in range(count))
 
@@ -34,9 +34,9 @@ _SEED = 2025
 
 
 def make(folder: Path) -> None:
-    """Write the corpus, unless it is there already.
+    """Write the corpus, unless it already exists.
 
-    It is written beside its place and then renamed, so that it is there as a whole or not at all.
+    It is written beside its place and then renamed, so that it is complete or absent.
 
     Args:
         folder: Where; its parent must exist. One with anything in it is left as it is.

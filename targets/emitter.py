@@ -1,7 +1,7 @@
 """The emitter: from a handler, on the loop or on a thread, to a bounded mailbox for each client.
 
-Emitting waits for nobody. A client that does not keep up finds its mailbox full, and loses the
-oldest of what waits in it; the others never notice.
+Emitting never waits. If a client does not keep up, its mailbox is full and loses its oldest event;
+other clients are not affected.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from loopmark.targets.events import Event
 
 @dataclass(slots=True)
 class Totals:
-    """What an emitter has done since its start, over both protocols.
+    """An emitter's counts since its start, over both protocols.
 
     Attributes:
         emitted: Events emitted, each counted once.
         queued: Events put into mailboxes.
         delivered: Of these, those handed to the clients' connections.
-        dropped: Of these, those that a full mailbox lost.
+        dropped: Of these, those dropped from full mailboxes.
     """
 
     emitted: int = 0
@@ -32,12 +32,12 @@ class Totals:
 
 
 class Mailbox(ABC):
-    """What waits for one client: at most so many events, of which the oldest is lost first.
+    """The events that wait for one client: a bounded number, of which the oldest is dropped first.
 
     It belongs to the thread of the loop.
 
     Args:
-        emitter: Whose events these are, whose limit holds, and who counts.
+        emitter: The emitter of the events, with the limit and the counts.
     """
 
     def __init__(self, emitter: "Emitter") -> None:
@@ -46,7 +46,7 @@ class Mailbox(ABC):
         self._limit = emitter.limit
 
     def offer(self, event: Event) -> None:
-        """Let an event wait, in the place of the oldest one if need be."""
+        """Add an event, replacing the oldest one if full."""
         if len(self._events) == self._limit:
             self._totals.dropped += 1
         self._events.append(event)
@@ -54,7 +54,7 @@ class Mailbox(ABC):
 
     @abstractmethod
     def _deliver(self) -> None:
-        """Hand to the connection what it takes at this moment, and never wait for it."""
+        """Hand to the connection what it accepts now, without waiting."""
 
 
 class Emitter:
@@ -64,7 +64,7 @@ class Emitter:
     another one.
 
     Args:
-        limit: How many events may wait for one client.
+        limit: Maximum number of events that wait for one client.
     """
 
     def __init__(self, limit: int) -> None:
@@ -79,11 +79,11 @@ class Emitter:
 
     @property
     def clients(self) -> int:
-        """How many clients are connected."""
+        """Number of connected clients."""
         return len(self._rooms_of)
 
     def emit(self, event: Event) -> None:
-        """Put an event into the mailboxes of its room. It cannot fail, and waits for nobody."""
+        """Put an event into the mailboxes of its room. It cannot fail, and never waits."""
         totals = self.totals
         totals.emitted += 1
         if room := self._rooms.get(event.room):
@@ -110,24 +110,24 @@ class Emitter:
             self.emit(self._from_threads.popleft())
 
     def connect(self, mailbox: Mailbox, rooms: Iterable[str]) -> None:
-        """Take up a client, in these rooms."""
+        """Add a client, in these rooms."""
         self._rooms_of.setdefault(mailbox, set())
         for room in rooms:
             self.enter(mailbox, room)
 
     def disconnect(self, mailbox: Mailbox) -> None:
-        """Forget a client; it need not be there any more."""
+        """Remove a client; it may already be gone."""
         for room in list(self._rooms_of.get(mailbox, ())):
             self.leave(mailbox, room)
         self._rooms_of.pop(mailbox, None)
 
     def enter(self, mailbox: Mailbox, room: str) -> None:
-        """Let a connected client hear what is told in a room."""
+        """Add a connected client to a room."""
         self._rooms_of[mailbox].add(room)
         self._rooms.setdefault(room, {})[mailbox] = None
 
     def leave(self, mailbox: Mailbox, room: str) -> None:
-        """Let it hear no more of it; it need not have been there."""
+        """Remove it from the room; it may not have been there."""
         self._rooms_of[mailbox].discard(room)
         members = self._rooms.get(room, {})
         members.pop(mailbox, None)

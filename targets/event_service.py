@@ -1,4 +1,4 @@
-"""What a variant adds to its application so that clients can hear events."""
+"""Adds events to a variant's application."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,14 +14,14 @@ from loopmark.targets.settings import Settings
 
 @asynccontextmanager
 async def running(settings: Settings, identify: Identify) -> AsyncIterator[dict[str, object]]:
-    """Carry events to clients for as long as the context lasts.
+    """Deliver events to clients while the context lasts.
 
     Args:
-        settings: Bounds and times.
+        settings: Limits and times.
         identify: How the variant finds the user behind a token.
 
     Yields:
-        What the application's state must hold.
+        The state for the application.
     """
     emitter = Emitter(settings.event_queue)
     server = socketio_server.EventServer(
@@ -38,7 +38,7 @@ async def running(settings: Settings, identify: Identify) -> AsyncIterator[dict[
 
 
 def connect(app: FastAPI, settings: Settings) -> FastAPI:
-    """Add the endpoints on which clients hear events, and return the application."""
+    """Add the endpoints for events, and return the application."""
     app.router.routes.extend((websocket.ROUTE, socketio_server.ROUTE))
     if settings.allowed_origins:
         app.add_middleware(

@@ -1,7 +1,7 @@
-"""The documented events: what each tells, and which room hears it.
+"""The documented events: their data, and the room of each.
 
-An event is stamped when it is made, which is when the handler emits it, and encoded once for each
-protocol, however many clients hear it.
+An event is stamped when it is made, which is when the handler emits it, and encoded once per
+protocol, however many clients receive it.
 """
 
 import json
@@ -15,11 +15,11 @@ from engineio.packet import MESSAGE, Packet
 from loopmark.targets.websocket_protocol import text_frame
 
 RESOURCES: Final = "resources"
-"""The room of everybody."""
+"""The room of all clients."""
 
 
 def user_room(user_id: int) -> str:
-    """Return the room in which a user hears of what it asked for itself."""
+    """Return the room for events of a user's own requests."""
     return f"user:{user_id}"
 
 
@@ -29,8 +29,8 @@ class Event:
 
     Attributes:
         name: As documented.
-        data: What it is about, as a JSON object.
-        room: Who hears it.
+        data: Its fields, as a JSON object.
+        room: The room that receives it.
     """
 
     name: str
@@ -67,7 +67,7 @@ def _emitted(name: str, room: str, **data: object) -> Event:
 
 
 def resource_created(user_id: int, resource_id: str) -> Event:
-    """Say to everybody that a resource is there."""
+    """The event to all clients that a resource was created."""
     return _emitted("resource_created", RESOURCES, resource_id=resource_id, user_id=user_id)
 
 
@@ -77,7 +77,7 @@ def progress_update(
     progress: int,
     status: Literal["started", "running", "completed"],
 ) -> Event:
-    """Say to a user how far its operation is, in percent."""
+    """The event to a user on its operation's progress, in percent."""
     return _emitted(
         "progress_update",
         user_room(user_id),
@@ -88,7 +88,7 @@ def progress_update(
 
 
 def log_entry(user_id: int, result: dict[str, Any]) -> Event:
-    """Say to a user that the tool behind its operation has succeeded."""
+    """The event to a user that the tool behind its operation has succeeded."""
     return _emitted(
         "log_entry",
         user_room(user_id),
@@ -100,7 +100,7 @@ def log_entry(user_id: int, result: dict[str, Any]) -> Event:
 
 
 def operation_complete(user_id: int, operation_id: str, result: dict[str, Any]) -> Event:
-    """Say to a user that its operation is over."""
+    """The event to a user that its operation is complete."""
     return _emitted(
         "operation_complete", user_room(user_id), operation_id=operation_id, result=result
     )
@@ -113,7 +113,7 @@ def processing_complete(
     status: Literal["analysed", "failed"],
     result: dict[str, Any] | None,
 ) -> Event:
-    """Say to a user what became of its upload."""
+    """The event to a user with the outcome of its upload."""
     return _emitted(
         "processing_complete",
         user_room(user_id),

@@ -1,11 +1,11 @@
-"""Which names of files are acceptable from a client."""
+"""Checks names of files from clients."""
 
 import re
 import unicodedata
 from collections.abc import Callable
 
 MAX_NAME_BYTES = 255
-"""What Linux, macOS and Windows allow a name to have."""
+"""Maximum length of a name on Linux, macOS and Windows."""
 
 
 def _holds_controls(name: str) -> bool:
@@ -26,9 +26,9 @@ _FAULTS: tuple[tuple[Callable[[str], object], str], ...] = (
 
 
 def fault(name: str) -> str:
-    """Return what is wrong with a name, as the end of a sentence; empty when nothing is.
+    """Return the problem with a name, as the end of a sentence; empty if there is none.
 
     Neither a slash nor a backslash nor a drive is acceptable on any system: a name that is harmless
-    here may be none on the machine where it is used next.
+    here may not be on the machine where it is used next.
     """
     return next((words for is_faulty, words in _FAULTS if is_faulty(name)), "")

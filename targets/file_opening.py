@@ -1,4 +1,4 @@
-"""Opens what a client has named, if it is an ordinary file in the folder, and waits for nothing."""
+"""Opens a file that a client named, if it is an ordinary file in the folder, without blocking."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class NotAFileError(OSError):
-    """It is there, but no ordinary file. The message says what it is, as the end of a sentence."""
+    """The path is not an ordinary file. The message says what it is, as the end of a sentence."""
 
 
 def ordinary_file(path: str | Path, _flags: int = 0) -> int:
@@ -24,7 +24,7 @@ def ordinary_file(path: str | Path, _flags: int = 0) -> int:
 
     Raises:
         NotAFileError: It is a folder, a FIFO, a socket, a device or a symbolic link.
-        FileNotFoundError: It is not there.
+        FileNotFoundError: It does not exist.
         PermissionError: This process may not read it.
         OSError: The system cannot open it.
     """

@@ -1,4 +1,4 @@
-"""How late an event loop wakes a sleeper: the time for which something kept it from doing so."""
+"""Records event-loop lag: how late the loop wakes a sleeping task."""
 
 import asyncio
 import struct
@@ -10,10 +10,10 @@ from time import monotonic_ns
 
 PERIOD_NS = 20_000_000
 FLUSH_NS = 100_000_000
-"""How long a record may be kept back. Ten writes a second of 80 bytes cost nothing to speak of."""
+"""Maximum delay of a record. Ten writes of 80 bytes per second cost next to nothing."""
 
 RECORD = struct.Struct("<qq")
-"""One record of the file: when the sleeper woke (CLOCK_MONOTONIC) and how late, in nanoseconds."""
+"""One record of the file: when the task woke (CLOCK_MONOTONIC) and how late, in nanoseconds."""
 
 
 @asynccontextmanager

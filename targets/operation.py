@@ -1,4 +1,4 @@
-"""One operation on a job's data, without the waiting: what it tells, and its result."""
+"""One operation on a job's data, without the waiting: its events, and its result."""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -13,8 +13,8 @@ class Operation:
     """An operation that its caller drives from step to step.
 
     Args:
-        user_id: Who asks.
-        job: What for.
+        user_id: The user.
+        job: The job.
     """
 
     def __init__(self, user_id: int, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""What the variants need around them: usable settings, tables in a known state, and folders."""
+"""Prepares what variants need: valid settings, tables in a known state, and folders."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ __all__ = ["check", "create_tables", "make_folders", "reset"]
 
 
 def check(environment: Mapping[str, str]) -> None:
-    """Check what a variant will be told.
+    """Check a variant's environment.
 
     Raises:
         SettingsError: No variant could run with it.
@@ -26,7 +26,7 @@ def make_folders(folder: Path) -> dict[str, str]:
         folder: Where; it must exist.
 
     Returns:
-        What every variant needs in its environment to find them.
+        The environment variables with which variants find them.
     """
     uploads = folder / "uploads"
     uploads.mkdir()

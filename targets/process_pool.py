@@ -1,4 +1,4 @@
-"""Processes that compute, for a server whose own process must not: made when first asked for."""
+"""Worker processes for computations of a server, started on first use."""
 
 import os
 import signal
@@ -17,8 +17,8 @@ Result = TypeVar("Result")
 class ProcessPool:
     """As many processes as there are processors for this one. Thread-safe.
 
-    A process that dies takes all that was asked of its pool with it: each of those calls raises
-    BrokenProcessPool. The next call makes new processes.
+    If a process dies, all pending calls of its pool raise BrokenProcessPool. The next call starts
+    new processes.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class ProcessPool:
         *arguments: Arguments.args,
         **keywords: Arguments.kwargs,
     ) -> Future[Result]:
-        """Have a function called by one of the processes; the first call waits for their start.
+        """Call a function in one of the processes; the first call waits for their start.
 
         Raises:
             BrokenProcessPool: They cannot be started.
@@ -45,7 +45,7 @@ class ProcessPool:
             return self._executor.submit(function, *arguments, **keywords)
 
     def close(self) -> None:
-        """End the processes, once they have done what they are at; what waits is given up."""
+        """End the processes after their current calls; waiting calls are dropped."""
         with self._lock:
             executor, self._executor = self._executor, None
         if executor is not None:
@@ -62,7 +62,7 @@ def _executor() -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the server, and end with it, also when it is killed."""
+    """Ignore Ctrl-C, and end with the server, even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_server, daemon=True).start()
 

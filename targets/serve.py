@@ -19,7 +19,7 @@ def main() -> int:
     """Serve until a signal ends it; return the exit code.
 
     SIGTERM and SIGINT let requests in flight finish for two seconds. Python's own default action
-    ends the process then, so the exit status tells the signal.
+    ends the process then, so the exit status shows the signal.
     """
     arguments = _arguments()
     variant = VARIANTS.get(arguments.variant)

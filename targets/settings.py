@@ -1,4 +1,4 @@
-"""What a target is told by the environment of its process."""
+"""A target's settings, from the environment of its process."""
 
 import re
 from collections.abc import Mapping
@@ -38,16 +38,16 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a target reaches its database and how much it may do at once.
+    """A target's database, and its limits.
 
     Attributes:
         database_url: A libpq URL that psycopg and asyncpg read as it stands. Its `options` set the
             search path, and UTC as time zone so that both drivers return the same times.
-        instance: The word by which the starter of the process recognises it, and its sessions in
-            the database: they carry it as their `application_name`. One of its own where the
-            starter gave none: uploads tell by it whether their process still runs.
+        instance: Name that identifies the process, and its database sessions by their
+            `application_name`. Generated if not given: uploads use it to determine whether their
+            process still runs.
         worker_threads: Size of the thread pool that runs `def` handlers.
-        loop_lag_file: Where to write how late the event loop wakes; None: nowhere.
+        loop_lag_file: File for the event-loop lag; None: not recorded.
         pool_size: Connections kept open.
         max_overflow: Connections opened beyond those under pressure, and closed after use.
         pool_pre_ping: Whether a connection is tested each time it leaves the pool.
@@ -57,8 +57,8 @@ class Settings:
         uploads: Folder for uploaded files until they are analysed; None: there is none.
         max_upload_bytes: Size of the largest file that may be uploaded.
         event_queue: Events that may wait for one client; then the oldest is dropped.
-        ping_interval_s: How often a client that hears events is asked whether it is there.
-        ping_timeout_s: How long it may take to answer; then its connection is closed.
+        ping_interval_s: Interval of pings to clients that receive events.
+        ping_timeout_s: Time limit for the answer; then the connection is closed.
         allowed_origins: Pages of these origins may use this target, beside its own; "*" is any.
     """
 

@@ -1,9 +1,9 @@
-"""How the sync variant's handlers reach the database, and who asks: Session on psycopg.
+"""Database sessions and authentication of the sync variant: Session on psycopg.
 
-Everything that a request does with the database happens in its handler, on one thread and on one
-connection. A session opened by a dependency would be held from hop to hop into the thread pool: its
-request would wait for a thread while the threads wait for its connection, and with more threads
-than connections all of them would stand still.
+All database work of a request happens in its handler, on one thread and one connection. A session
+opened by a dependency would be held across hops into the thread pool: its request would wait for a
+thread while the threads wait for its connection, and with more threads than connections all of them
+would deadlock.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def transaction(
     """Open the one transaction of a request; it begins with the authentication.
 
     Yields:
-        The session, and the id of the user who asks.
+        The session, and the id of the authenticated user.
     """
     with sessions.begin() as session:
         yield session, authenticate(session, credentials)

@@ -1,4 +1,4 @@
-"""Uploads of the sync variant: a worker thread takes the file, and another one analyses it."""
+"""Uploads of the sync variant: a worker thread receives the file, and another one analyses it."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ def upload(
     workplace: TheWorkplace,
     background: BackgroundTasks,
 ) -> file_contract.Uploaded:
-    """Ask who sends it, store it, answer, analyse it. The thread is held while the file comes."""
+    """Authenticate, store the file, answer, analyse it. The thread is held during the upload."""
     # No connection is held while the file comes, which may take its time.
     user_id = identified(sessions, credentials)
     try:
@@ -74,7 +74,7 @@ def get_upload(
 
 
 def _received(request: Request, workplace: Workplace) -> StoredFile:
-    """Take the file from the connection, a piece at a time: one is written before the next."""
+    """Read the file from the connection, a piece at a time: each is written before the next."""
     uploaded = UploadedFile(
         request.headers, workplace.uploads(), workplace.settings.max_upload_bytes
     )
@@ -101,7 +101,7 @@ def analyse(
     workplace: Workplace,
     emitter: Emitter,
 ) -> None:
-    """Analyse an upload once, store what was found, and tell its user.
+    """Analyse an upload once, store the result, and emit an event to its user.
 
     The file is removed: the reference target keeps results, no files.
     """
@@ -140,7 +140,7 @@ def _outcome(stored: StoredFile) -> upload_results.Outcome:
 
 @asynccontextmanager
 async def opened(settings: Settings, sessions: sessionmaker[Session]) -> AsyncIterator[Workplace]:
-    """Open the application's workplace, and leave it in order at the end."""
+    """Open the application's workplace, and clean up at the end."""
     workplace = Workplace(settings)
 
     def tell_lost() -> None:

@@ -1,4 +1,4 @@
-"""What a file holds, counted piece by piece: however large it is, a piece of it is in memory."""
+"""Counts the content of a file piece by piece: only one piece is in memory."""
 
 import codecs
 import hashlib
@@ -17,14 +17,14 @@ Larger ones are not: a thousand of 10 MB at once would take 10 GB, and so they t
 others get their turn on an event loop between two pieces."""
 
 SLICE_CHARACTERS = 16 * 1024
-"""How much is split into words at once: they take some ten times as much memory as their text."""
+"""Size of text split into words at once: words take some ten times the memory of their text."""
 
 SERVICE_S = 0.005
-"""How long the slow service takes that an analysis of kind `io` asks about every file."""
+"""Duration of the slow service that an analysis of kind `io` calls for every file."""
 
 
 class Analysis(StrEnum):
-    """What is done with the text of a file."""
+    """The kinds of analysis of a file's text."""
 
     IO = "io"
     CPU = "cpu"
@@ -32,7 +32,7 @@ class Analysis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileCounts:
-    """What a file holds.
+    """The counts of a file.
 
     Attributes:
         bytes: Its size.
@@ -53,9 +53,9 @@ class ReadFile:
 
     Attributes:
         name: Its name.
-        counts: What it holds.
+        counts: Its counts.
         opened_ns: When it was open (CLOCK_MONOTONIC, which all processes of a machine share).
-        closed_ns: Until when.
+        closed_ns: When it was closed.
     """
 
     name: str
@@ -65,7 +65,7 @@ class ReadFile:
 
 
 class TextAnalysis:
-    """Counts a text as its pieces come.
+    """Counts a text piece by piece.
 
     Args:
         analysis: `cpu` also counts how often each character occurs, as one would to tell the
@@ -130,7 +130,7 @@ def read_file(folder: Path, name: str, analysis: Analysis) -> ReadFile:
 
 
 def most_at_once(stretches: Iterable[tuple[int, int]]) -> int:
-    """Return how many of these stretches of time overlap at most, and not merely touch.
+    """Return the maximum number of these intervals that overlap, not counting mere contact.
 
     Args:
         stretches: Beginning and end of each.

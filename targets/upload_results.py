@@ -1,4 +1,4 @@
-"""What became of an uploaded file: the outcome that is stored, and the event that tells of it."""
+"""Outcomes of uploaded files: the stored result, and its event."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,14 +11,14 @@ from loopmark.targets.upload_stream import StoredFile
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of one analysis; the reference target keeps it and lets go of the file."""
+    """The outcome of one analysis; the reference target keeps it and removes the file."""
 
     state: UploadState
     result: dict[str, object]
 
 
 def analysed(stored: StoredFile, counts: FileCounts) -> Outcome:
-    """Return the outcome of an analysis that came to its end."""
+    """Return the outcome of a completed analysis."""
     if counts.sha256 != stored.sha256:
         return Outcome(UploadState.FAILED, {"error": "The stored file is not the one that came."})
     found = {"bytes": counts.bytes, "lines": counts.lines, "words": counts.words}
@@ -33,7 +33,7 @@ def unanalysable(error: OSError | UnicodeDecodeError) -> Outcome:
 
 
 def event(stored: StoredFile, outcome: Outcome, user_id: int) -> Event:
-    """Return the event that tells the user of an outcome."""
+    """Return the event to the user with an outcome."""
     status: Literal["analysed", "failed"] = (
         "analysed" if outcome.state is UploadState.ANALYSED else "failed"
     )
@@ -43,5 +43,5 @@ def event(stored: StoredFile, outcome: Outcome, user_id: int) -> Event:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says, for a log of one line per event."""
+    """Return an error's message, for a log of one line per event."""
     return f"{type(error).__name__}: {error}".partition("\n")[0]

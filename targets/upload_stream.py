@@ -1,4 +1,4 @@
-"""An uploaded file on its way to the disk: parsed, hashed and written as it comes.
+"""Streams an uploaded file to disk: parsed, hashed and written as it arrives.
 
 The framework's own `UploadFile` is of no use here. Whatever needs it has the whole form parsed
 before any dependency runs, so before it is known who sends it, and spools it to a temporary file,
@@ -40,10 +40,10 @@ PIECE_BYTES = 1024**2
 kernel, and then at the client: a slow disk slows the client down and fills no memory."""
 
 PATIENCE_S = 30.0
-"""How long a client may send nothing."""
+"""Time limit for a client that sends nothing."""
 
 FRAMING_BYTES = 64 * 1024
-"""What the parts around the file may take: boundaries, headers, and an epilogue that is ignored."""
+"""Maximum size of the parts around the file: boundaries, headers, and an ignored epilogue."""
 
 log = logging.getLogger("targets")
 
@@ -79,7 +79,7 @@ class UploadedFile:
         max_bytes: Of the file.
 
     Raises:
-        RefusalError: The headers alone say that it cannot be taken.
+        RefusalError: The headers show that it cannot be accepted.
     """
 
     def __init__(self, headers: Headers, folder: Path, max_bytes: int) -> None:
@@ -116,7 +116,7 @@ class UploadedFile:
         """Take the next piece of the request's body.
 
         Raises:
-            RefusalError: The upload cannot be taken, for what has come of it.
+            RefusalError: The upload cannot be accepted, from the data so far.
         """
         with self._lock:
             if self._discarded:
@@ -135,7 +135,7 @@ class UploadedFile:
         """Give the file its final name, after the last piece.
 
         Raises:
-            RefusalError: The upload is not whole, or empty.
+            RefusalError: The upload is incomplete, or empty.
         """
         with self._lock:
             if not self._ended:
@@ -153,7 +153,7 @@ class UploadedFile:
         return StoredFile(self._upload_id, self._client_name, self._path, self._bytes, digest)
 
     def discard(self) -> None:
-        """Leave nothing behind, however far it has come."""
+        """Remove the file, complete or not."""
         with self._lock:
             self._discarded = True
             if self._file is not None:
@@ -212,8 +212,8 @@ class BodyPieces:
     """The body of a request in pieces of about a megabyte, so that few thread hops serve it all.
 
     Args:
-        stream: What the connection brings.
-        patience_s: How long nothing may come, in seconds.
+        stream: The connection's data.
+        patience_s: Time limit without data, in seconds.
     """
 
     def __init__(self, stream: AsyncIterator[bytes], patience_s: float = PATIENCE_S) -> None:
@@ -224,7 +224,7 @@ class BodyPieces:
         """Wait for the next piece; an empty one is the end.
 
         Raises:
-            RefusalError: Nothing came for too long.
+            RefusalError: No data arrived in time.
             ClientDisconnect: The connection is gone.
         """
         chunks: list[bytes] = []

@@ -20,7 +20,7 @@ UNSUPPORTED_DATA: Final = 1003
 POLICY_VIOLATION: Final = 1008
 
 CLIENT_LEFT: Final = frozenset({1000, 1001, 1005, 1006, 1012})
-"""Codes of a connection that ended without anybody having done wrong."""
+"""Close codes that are not errors."""
 
 ACTIONS: Final = {"subscribe": "subscribed", "unsubscribe": "unsubscribed"}
 
@@ -72,10 +72,10 @@ def bearer_token(websocket: WebSocket) -> str:
 
 
 class FrameQueue(Mailbox):
-    """What waits for one client of a plain WebSocket: nothing, as long as the client reads.
+    """The events that wait for one client of a plain WebSocket: none while the client reads.
 
     Args:
-        emitter: Whose events these are.
+        emitter: The emitter of the events.
         connection: Where they go.
     """
 
@@ -96,8 +96,8 @@ class Listener:
 
     Args:
         websocket: Its connection.
-        emitter: Whose events it hears.
-        user_id: Who it is.
+        emitter: The emitter of its events.
+        user_id: Its user.
     """
 
     def __init__(self, websocket: WebSocket, emitter: Emitter, user_id: int) -> None:
@@ -168,7 +168,7 @@ def peer(websocket: WebSocket) -> str:
 
 
 async def listen(websocket: WebSocket) -> None:
-    """Authenticate a client as HTTP does, and let it hear events."""
+    """Authenticate a client as HTTP does, and send it events."""
     identify: Identify = websocket.state.identify
     emitter: Emitter = websocket.state.emitter
     try:

@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket protocol, and what it leaves open with a client that no longer reads."""
+"""uvicorn's WebSocket protocol, extended for clients that no longer read."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 
 MAX_MESSAGE: Final = 64 * 1024
-"""Of a message from a client, in bytes."""
+"""Maximum size of a message from a client, in bytes."""
 
 SEND_BUFFER: Final = 64 * 1024
 """Of the socket, in bytes. The kernel would let it grow to some megabytes, and a client that does
@@ -30,7 +30,7 @@ def text_frame(text: str) -> bytes:
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Ends a connection also when its last bytes can not be sent, because nobody reads them.
+    """Ends a connection even if its last bytes cannot be sent because the client does not read.
 
     A transport that is closed sends what it holds first. When the client does not read, that takes
     for ever: after an unanswered ping, or a close that comes to nothing, it is aborted.

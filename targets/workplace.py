@@ -1,4 +1,4 @@
-"""Where an application processes files and keeps uploads, and what it must leave in order."""
+"""Folders of an application for files and uploads, and their cleanup."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,17 +10,17 @@ from loopmark.targets.settings import Settings
 from loopmark.targets.upload_stream import UploadedFile
 
 LAST_WORDS_S = 2.0
-"""How long the database may take at the end to hear which uploads are lost."""
+"""Time limit for storing the lost uploads in the database at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Of one application.
+    """The workplace of one application.
 
     Attributes:
         settings: Its folders, its limits and its instance.
         processes: Compute where the application's own process must not.
-        receiving: Uploads on their way.
+        receiving: Uploads in progress.
         unfinished: Uploads that were accepted and whose analysis is not done, and their files.
     """
 
@@ -50,7 +50,7 @@ class Workplace:
         return self.settings.uploads
 
     def close(self) -> tuple[UUID, ...]:
-        """End the processes, remove what is left of the files, and tell which uploads are lost."""
+        """End the processes, remove remaining files, and return the lost uploads."""
         self.processes.close()
         for uploaded in tuple(self.receiving):
             uploaded.discard()
