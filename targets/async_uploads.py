@@ -122,7 +122,7 @@ async def analyse(
         log.warning(
             "analysis of upload %s lost: %s", stored.upload_id, upload_results.first_line(error)
         )
-        # If even that fails, it is told at the end, with what else is unfinished.
+        # If even that fails, it is reported at the end, with other unfinished uploads.
         with suppress(SQLAlchemyError, OSError):
             async with sessions.begin() as session:
                 await session.execute(upload_queries.lose([stored.upload_id]))

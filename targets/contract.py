@@ -91,7 +91,7 @@ class UserData(_Request):
     full_name: FullName = ""
 
 
-# A TypedDict tells an absent field from a null one; a model would need a default that means absent.
+# In a TypedDict absent differs from null; a model would need a default that means absent.
 @with_config(ConfigDict(extra="forbid"))
 class UserChanges(TypedDict, total=False):
     """The fields of a user to change; the absent ones stay as they are."""

@@ -71,7 +71,7 @@ class Emitter:
         self.limit = limit
         self.totals = Totals()
         self._loop = asyncio.get_running_loop()
-        # Dictionaries keep the order in which clients came: the first to come hears first.
+        # Dictionaries keep the order in which clients came: the first to come receives first.
         self._rooms: dict[str, dict[Mailbox, None]] = {}
         self._rooms_of: dict[Mailbox, set[str]] = {}
         self._from_threads: deque[Event] = deque()

@@ -249,7 +249,7 @@ def _peer(scope: Scope) -> str:
 
 
 async def _disconnect(socket: Any, scope: Scope, code: int, reason: str) -> None:  # noqa: ANN401
-    """End a client's connection for what it did, and let it hear nothing more until then."""
+    """End a client's connection for what it did, and send it nothing more until then."""
     logger.warning("%s: %s: closed with %d: %s", PATH, _peer(scope), code, reason)
     socket.queue.refusal = (code, reason)
     await socket.close(wait=False, reason=reason)
@@ -346,7 +346,7 @@ class _EngineServer(engineio.AsyncServer):  # type: ignore[misc] # Engine.IO has
 
 
 class EventServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio has no types
-    """Lets clients hear the events of an emitter.
+    """Sends the events of an emitter to clients.
 
     Args:
         emitter: Whose events.
@@ -439,7 +439,7 @@ class EventServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio
         return {"status": "error", "detail": detail}
 
     async def _handle_connect(self, eio_sid: str, namespace: str | None, data: object) -> None:
-        """Let a client hear events once it was told that it is connected, and not before."""
+        """Send a client events only after its connection was acknowledged."""
         await super()._handle_connect(eio_sid, namespace, data)
         sid = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
         user_id = self._accepted.pop(sid, None)

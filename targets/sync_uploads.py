@@ -121,7 +121,7 @@ def analyse(
     except (SQLAlchemyError, OSError) as error:
         reason = upload_results.first_line(error)
         log.warning("analysis of upload %s lost: %s", stored.upload_id, reason)
-        # If even that fails, it is told at the end, with what else is unfinished.
+        # If even that fails, it is reported at the end, with other unfinished uploads.
         with suppress(SQLAlchemyError, OSError):
             with sessions.begin() as session:
                 session.execute(upload_queries.lose([stored.upload_id]))

@@ -76,7 +76,7 @@ def answers(right: pd.DataFrame) -> Answers:
         for name in ("due_ns", "sent_ns", "connected_ns", "first_byte_ns", "done_ns")
     )
     new = connected > 0
-    heard = first_byte > 0  # A client of a locustfile's own tells only when it was done.
+    heard = first_byte > 0  # A locustfile's own client reports only the end.
     codes, names = pd.factorize(right["step"])
     return Answers(
         response=(done - due) / 1e6,

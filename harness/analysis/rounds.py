@@ -94,7 +94,7 @@ def measured_round(
     counted = fan_out.deliveries(samples) if fans_out else samples
     inside = in_window(load, report, counted)
     good = right(inside)
-    # What is due in the window may be answered or heard after it, and that is no throughput.
+    # What is due in the window may be answered or received after it: that is no throughput.
     due = load.traits.counted == "due"
     answered = within(counted, "done_ns", start, end) if due else inside
     answers = latencies.answers(good)

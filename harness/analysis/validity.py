@@ -175,7 +175,7 @@ def _from_deliveries(load: Load, evidence: Evidence) -> Iterator[Objection]:
         yield Objection.of(ObjectionCode.DELIVERIES_DOUBLED, deliveries=doubled)
     if displaced := kinds.get(ErrorKind.OUT_OF_ORDER, 0):
         yield Objection.of(ObjectionCode.DELIVERIES_DISPLACED, deliveries=displaced)
-    # Where everybody heard all up to the knee, nobody was cut off before it.
+    # Where every client received all up to the knee, none was cut off before it.
     if fan_out and fan_out.reconnects and not evidence.knee_rps:
         yield Objection.of(ObjectionCode.CLIENTS_RECONNECTED, times=fan_out.reconnects)
 

@@ -185,7 +185,7 @@ def _in_schema(
         message = str(error).replace("DATABASE_URL", URL_VARIABLE)
         raise UserError(f"the targets cannot use {_shown(url)}: {message}") from None
     with _connected(url, embedded=embedded):
-        pass  # A server that cannot be used is told here, in words.
+        pass  # An unusable server is reported here.
     database = Database(url, schema, preparation, embedded=embedded)
     try:
         database._create()  # noqa: SLF001 - the life of the schema is this function's affair

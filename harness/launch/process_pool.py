@@ -47,7 +47,7 @@ class ProcessPool(Generic[P]):
         self._started += 1
         try:
             self._processes[name] = self._start(name, self._started)
-        except Exception as error:  # noqa: BLE001 - told when it is needed
+        except Exception as error:  # noqa: BLE001 - raised when it is needed
             self._failures[name] = error
 
     def ready(self, name: str) -> P:

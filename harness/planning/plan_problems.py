@@ -96,7 +96,7 @@ def worded(errors: Iterable[ErrorDetails], document: Mapping[str, Any]) -> Itera
         elif error["type"] == "unexpected_keyword_argument":
             unknown.setdefault(tuple(table), []).append(str(key))
         elif error["type"] != "too_short" or len(error["input"]) < error["ctx"]["min_length"]:
-            # Else there are enough, and each that is wrong has been told.
+            # Otherwise there are enough, and each wrong one has been reported.
             of_model = ("model",) if error["type"].startswith("union_tag_invalid") else ()
             yield Problem((*place, *of_model), _wrong(error), tuple(place))
     for of in dict.fromkeys((*lacking, *unknown)):
@@ -105,7 +105,7 @@ def worded(errors: Iterable[ErrorDetails], document: Mapping[str, Any]) -> Itera
             (_unknown_key(key, of, document), (*of, key)) for key in unknown.get(of, ())
         ]
         if needed:
-            # What lacks is likely what is misspelt: told with the first of these.
+            # A missing key is likely misspelt: reported with the first unknown one.
             first, line_of = keys.pop(0) if keys else ("", of)
             said = f"{_subject(of, document)}needs {needed}{'; ' if first else ''}{first}"
             keys.insert(0, (said, line_of))

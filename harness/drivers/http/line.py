@@ -82,7 +82,7 @@ class Line:
         self.exchange.awaits_answer = False
         self.drop()
 
-    # What the connection tells.
+    # Called by the connection.
 
     def connected(self, connection: _Connection) -> None:
         """Connected: send the waiting message."""
@@ -168,7 +168,7 @@ class _Connection(asyncio.Protocol):
             except BlockingIOError:
                 written = 0
             except OSError:
-                self._transport.abort()  # The line hears of it through connection_lost.
+                self._transport.abort()  # connection_lost reports it to the line.
                 return
             if written == len(message):
                 return
@@ -192,7 +192,7 @@ class _Connection(asyncio.Protocol):
         if line is None:
             return
         if not line.exchange.awaits_answer:
-            line.drop()  # An answer nobody asked for: this connection cannot be trusted.
+            line.drop()  # An unexpected answer: this connection cannot be trusted.
         elif line.exchange.receive(data, clock()):
             line.end()
 

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{problem}\n")
         return 1
     finally:
-        is_done = True  # To be told to end is no news any more.
+        is_done = True  # A further shutdown signal is ignored.
         if driver is not None:
             driver.close()
 

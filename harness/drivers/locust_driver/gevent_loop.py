@@ -49,7 +49,7 @@ class GeventLoop:
     def _run(self, call: Callable[[], object]) -> None:
         try:
             call()
-        except Exception as problem:  # noqa: BLE001 - told to whoever waits
+        except Exception as problem:  # noqa: BLE001 - passed to the waiting code
             self._on_problem(problem)
 
 

@@ -82,7 +82,7 @@ class ForkedProcess:
             if timeout is not None and not select([self._watcher], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout)
             code = self._line()
-            if not code:  # Its watcher was killed: nobody will know of this process any more.
+            if not code:  # Its watcher was killed: this process's exit code is lost.
                 self._signal(signal.SIGKILL)
             self.returncode = int(code or -signal.SIGKILL)
             self._watcher.close()

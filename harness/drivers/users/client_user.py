@@ -211,7 +211,7 @@ class ClientUser:
         except asyncio.CancelledError:
             if self._closing:
                 raise
-            # Of something that it awaited: nobody would hear of a cancelled journey.
+            # Of something that it awaited: a cancelled journey would go unnoticed.
             raise RuntimeError("the journey was cancelled by itself") from None
         except BaseException as error:
             problems = _leaves(error)

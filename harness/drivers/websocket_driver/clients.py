@@ -127,7 +127,7 @@ class Client:
                 )
             )
 
-    # What the line tells.
+    # Called by the line.
 
     def greeted(self, _greeting: Event, at_ns: int, size: int) -> None:
         """From now on it receives everything."""

@@ -104,7 +104,7 @@ class EventUser(SteppingUser):
         self._line.close()
         self._events.close()
 
-    # What the line for events tells.
+    # Called by the line for events.
 
     def greeted(self, greeting: Event, at_ns: int, size: int) -> None:
         """Continue the flow after connecting."""
@@ -220,7 +220,7 @@ class EventUser(SteppingUser):
         assert journey is not None
         # An event may have come before the answer to the request that made it.
         self._done_ns = max(self._done_ns, done_ns)
-        # What was asked for is heard to its end: its effects are counted after the round.
+        # The events of a request are awaited to the end: audits count its effects.
         is_over = self._done_ns >= self.stop_ns and not isinstance(journey.step, Listen)
         if journey.step is None or is_over:
             journey.abandon()

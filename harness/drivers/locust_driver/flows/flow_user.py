@@ -82,7 +82,7 @@ class GeventFlowUser(FastHttpUser):
                     self._do_flow(due_ns)
                     exchange = self._line.exchange
                     self.on_end(self, max(due_ns, exchange.done_ns), exchange.failure is not None)
-        except Exception as problem:  # noqa: BLE001 - told to whoever waits
+        except Exception as problem:  # noqa: BLE001 - passed to the waiting code
             self.round_context.on_problem(problem)
 
     def context(self) -> dict[str, Any]:

@@ -166,5 +166,5 @@ def _connected(origin: Origin) -> Any:  # noqa: ANN401 - gevent has no types
 
 
 def _write_all(connected: Any, message: memoryview) -> None:  # noqa: ANN401 - gevent has no types
-    with suppress(OSError):  # Whoever reads hears of it.
+    with suppress(OSError):  # The reader gets the error.
         connected.sendall(message)

@@ -127,7 +127,7 @@ class EventRecorder:
                     error=error,
                 )
             )
-        except Exception as problem:  # noqa: BLE001 - told to whoever waits
+        except Exception as problem:  # noqa: BLE001 - passed to the waiting code
             self._on_problem(problem)
 
     def _on_user_error(

@@ -177,7 +177,7 @@ class PopulationRound:
                 f"it was stopped after {passed_s:.1f}{planned} s, on its page or by itself"
             )
         self._close()
-        # A user that ends the test is itself killed by that, and then nobody fires `test_stop`.
+        # A user that ends the test is itself killed by that, and `test_stop` is never fired.
         if isinstance(stopper, gevent.Greenlet):
             stopper.link(lambda _: self._over.set())
 

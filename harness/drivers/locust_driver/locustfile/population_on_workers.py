@@ -77,7 +77,7 @@ class PopulationOnWorkers:
                     for part in self._deliveries.present():  # Who is gone is noticed.
                         if part.has_ended and not is_over():
                             part.lost = "its users stopped before the master said so"
-            except Exception as problem:  # noqa: BLE001 - told to whoever waits
+            except Exception as problem:  # noqa: BLE001 - passed to the waiting code
                 on_problem(problem)
 
         self._listener = gevent.spawn(take)

@@ -221,7 +221,7 @@ class Worker:
             yield rows, reports
         except EndedError:
             pass
-        except Exception as problem:  # noqa: BLE001 - told to the master, which ends the run by it
+        except Exception as problem:  # noqa: BLE001 - sent to the master, which ends the run
             if not isinstance(problem, UserError):
                 traceback.print_exc()
             what = str(problem) if isinstance(problem, UserError) else repr(problem)
@@ -342,7 +342,7 @@ def _leave(environment: Environment) -> None:
     runner = environment.runner
     if isinstance(runner, runners.WorkerRunner):
         events: Any = environment.events  # Its methods have no types.
-        with suppress(RPCError, ShutdownError):  # To be told to end is no news any more.
+        with suppress(RPCError, ShutdownError):  # A further signal is ignored.
             runner.send_message(messages.LEAVING)
             events.quitting.fire(environment=runner.environment, reverse=True)
             gevent.sleep(LEAVING_S)

@@ -225,7 +225,7 @@ class WorkerPool:
         self._is_closed = True
         for worker in self.present():
             self.send(worker, messages.BYE, again=again and not self._starts_them)
-        with suppress(ShutdownError):  # To be told to end is no news any more.
+        with suppress(ShutdownError):  # A further signal is ignored.
             gevent.sleep(BYE_S)
         for process in self._processes.values():
             process.terminate()
@@ -287,7 +287,7 @@ class WorkerPool:
             name = f"{socket.gethostname()}/{number}"
             if name in taken:
                 continue
-            # Standard input is that of nobody, and output goes where errors go, as here.
+            # No standard input, and output goes where errors go, as here.
             process = ForkedProcess(
                 self._fork_server, Worker.__module__, [*arguments, "--name", name], (0, 1, 2)
             )

@@ -91,7 +91,7 @@ class WorkerPopulation:
         set_up: Any = setup_logging  # Without types.
         set_up(loaded.options.loglevel)
         environment = loaded.environment()
-        # The master's shape tells how many there are.
+        # The master's shape decides their number.
         environment.shape_class = None
         take_over(environment, runner)
         return environment
