@@ -107,7 +107,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 def test_a_plan_is_measured_and_reported(
-    loopmark: Loopmark, plan: Callable[[str], str], tmp_path: Path
+    loopmark: Loopmark, invoke: Invoke, plan: Callable[[str], str], tmp_path: Path
 ) -> None:
     done = loopmark("run", plan(PLAN), environment=EMBEDDED)
     assert "Report: results/" in done.stdout
@@ -137,12 +137,12 @@ def test_a_plan_is_measured_and_reported(
     assert "<svg" in page
 
     # The same run, analysed again and shown otherwise.
-    csv = loopmark("report", "--format", "csv")
-    assert csv.returncode == 0
+    csv = invoke("report", "--format", "csv")
+    assert csv.exit_code == 0
     assert len(csv.stdout.splitlines()) == 8
-    again = json.loads(loopmark("report", run["run_id"], "--format", "json").stdout)
+    again = json.loads(invoke("report", run["run_id"], "--format", "json").stdout)
     assert again["cells"] == results["cells"]
-    assert loopmark("report", "results/latest", "--format", "md").stdout.startswith("#")
+    assert invoke("report", "results/latest", "--format", "md").stdout.startswith("#")
 
 
 def test_a_target_that_dies_costs_its_cell_and_not_the_run(
