@@ -110,6 +110,14 @@ def test_what_is_held_side_by_side(load: Load, metrics: set[str]) -> None:
     assert {one.metric for one in found} == metrics
 
 
+def test_figure_that_an_invalid_cell_may_have_had_is_told_as_inconclusive() -> None:
+    cells = [measured(NATIVE, 100.0), measured(LOCUST, 100.0)]
+    for invalid in (0, 1):
+        doubtful = replace(cells[invalid], validity=Validity(ValidityState.ERRORS))
+        found = along_driver([doubtful if n == invalid else cell for n, cell in enumerate(cells)])
+        assert of_metric(found, "latency_ms.p99").reasons == (f"{doubtful.driver}: errors",)
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -705,6 +705,12 @@ def test_failure_that_a_locustfile_reports_is_an_error() -> None:
     assert found.validity.state == "errors"
 
 
+def test_driver_of_a_round_without_figures_has_no_use() -> None:
+    died = record(0, report(), state="target-died")
+    found = summarise(cell(load=closed()), [died], frame(steady(10, 2.0, 20.0)), [])
+    assert found.driver_use == DriverUse()
+
+
 def test_an_interrupted_round_has_figures_if_there_is_no_other_and_its_driver_told_of_it() -> None:
     rows = steady(10, 2.0, 20.0, lead_ms=100)
     told = record(0, report(), state="interrupted")

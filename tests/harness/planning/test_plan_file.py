@@ -366,6 +366,14 @@ def test_what_moves_a_terminal_is_told_as_it_would_be_written() -> None:
     assert told.startswith("3: unknown key a\\x07b, known: name, ")
 
 
+def test_what_lacks_is_told_before_the_second_unknown_key_of_a_line() -> None:
+    told = refusals(one_load('model = "closed", usres = 1, duration = 1'))
+    assert [one.partition("unknown")[0] for one in told] == [
+        "7: measure[0].loads[0]: closed needs users and duration_s; ",
+        "7: measure[0].loads[0]: ",
+    ]
+
+
 def test_driver_that_does_not_exist_is_told_once() -> None:
     text = plan_text(drivers='["nativ"]')
     with pytest.raises(UserError) as caught:
