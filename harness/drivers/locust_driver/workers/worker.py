@@ -50,7 +50,9 @@ PATIENCE_FOR_NEXT_S = 60.0
 PROBE_S = 2.0
 BETWEEN_PROBES_S = 0.2
 LEAVING_S = 0.3
-MASTER_SILENCE_S = 10
+SILENCE_S = 10.0
+"""A master without a heartbeat for so long has stopped responding."""
+
 MASTER_IMPORTS_S = 60
 FLUSH_S = 0.5
 """Maximum time between batches with few samples: a worker that dies loses at most this much."""
@@ -65,7 +67,7 @@ class Departure(Enum):
 
     DONE = "the run is done"
     AGAIN = "the round is done; ready for the next"
-    LOST = f"not heard of for {MASTER_SILENCE_S} s; gone"
+    LOST = "the master stopped responding; leaving"
 
 
 class RefusedError(Exception):
@@ -88,15 +90,17 @@ class Worker:
         self._round: Any = None
         self._users: FlowRound | None = None
         self._is_ended = False
+        self._silence_s = runners.MASTER_HEARTBEAT_TIMEOUT
         self._start: AsyncResult[dict[str, Any]] = AsyncResult()
         for kind in messages.FROM_MASTER:
             self._runner.register_message(kind, self._told)
 
-    def introduce(self, name: str) -> None:
+    def introduce(self, name: str, patience_s: float) -> None:
         """Register with the master, and wait to be accepted.
 
         Args:
             name: For users.
+            patience_s: How long the answer may take.
 
         Raises:
             RefusedError: The master has another version, or is not one of ours.
@@ -109,7 +113,7 @@ class Worker:
             pid=os.getpid(),
         )
         try:
-            why = self._answer.get(timeout=PATIENCE_S)
+            why = self._answer.get(timeout=patience_s)
         except gevent.Timeout:
             raise RefusedError("it is a Locust master, but not of Loopmark") from None
         if why:
@@ -199,7 +203,7 @@ class Worker:
                 self._send(messages.STARTED, start_ns=clock())
                 self._send(messages.PREPARED, right=True)
                 finish.get()
-                runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_SILENCE_S
+                runners.MASTER_HEARTBEAT_TIMEOUT = self._silence_s
                 if self._is_ended:
                     self._runner.stop()
                 self._go_on()
@@ -269,10 +273,9 @@ def connected(master: Address, environment: Environment, patience_s: float) -> r
         why = _why_unreachable(master)
     if why:
         raise RefusedError(why)
-    # Locust itself would try for five minutes, and stay for one without a master.
+    # Locust itself would try for five minutes.
     runners.CONNECT_TIMEOUT = 1
     runners.CONNECT_RETRY_COUNT = max(2, round(deadline - time.monotonic())) - 1
-    runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_SILENCE_S
     try:
         return environment.create_worker_runner(master.host, master.port)
     except ConnectionError:
@@ -305,15 +308,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", required=True, type=int)
     parser.add_argument("--name", default=f"{socket.gethostname()}/{os.getpid()}")
     parser.add_argument("--patience", type=float, default=PATIENCE_S)
+    parser.add_argument("--silence", type=float, default=SILENCE_S)
     chosen = parser.parse_args(arguments)
     master = Address(chosen.master, chosen.port)
     end_on(signal.SIGTERM, signal.SIGINT)
+    runners.MASTER_HEARTBEAT_TIMEOUT = chosen.silence
     environment = connected_environment()
     departure = Departure.LOST
     try:
         runner = connected(master, environment, chosen.patience)
         worker = Worker(runner, partial(_say, master))
-        worker.introduce(chosen.name)
+        worker.introduce(chosen.name, min(chosen.patience, PATIENCE_S))
         _say(master, "connected; waiting for work, Ctrl-C ends it")
         departure = worker.serve()
         _say(master, departure.value)
