@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from loopmark.harness.commands.plan_texts import plan_text
-from loopmark.harness.commands.plans import parsed
+from loopmark.harness.commands.plans import parsed, request_for
+from loopmark.harness.vocabulary.job import Workers
 
 PLAN = """
 name = "own"
@@ -35,3 +36,16 @@ def test_folders_count_from_the_plan_and_our_variants_stay_where_the_run_is(
     folders = {name: target.folder for name, target in plan.targets.items()}
     # What a variant is told of its files may be relative to where the run was started.
     assert folders == {"async": "", "sync-100": "", "mine": str(tmp_path / "service")}
+
+
+def test_cells_that_locust_cannot_drive_are_skipped_and_told() -> None:
+    smoke = plan_text(None, "smoke")
+    request, skipped = request_for(smoke, ("locust",), "*/async/burst-10/*", Workers(2))
+    assert skipped == (
+        "--driver locust: 5 of 7 cells skipped: only websocket can drive connect-websocket, "
+        "connect-socketio, process-websocket, process-socketio, upload"
+    )
+    assert {(cell.scenario, cell.driver) for cell in request.cells} == {
+        ("wait-timer", "locust"),
+        ("wait-database", "locust"),
+    }
