@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from tests.conftest import Invoke, assert_refused
-
-Loopmark = Callable[..., "CompletedProcess[str]"]
 
 PLAN = """
 name = "events"
@@ -59,11 +55,10 @@ def results_of(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_events_files_and_uploads_are_measured(
-    loopmark: Loopmark, invoke: Invoke, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("database_url")
+def test_events_files_and_uploads_are_measured(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(PLAN)
-    done = loopmark("run", "plan.toml")
+    done = invoke("run", "plan.toml")
     assert "Report: results/" in done.stdout, done.stderr
     results = results_of(tmp_path)
     assert len(results["cells"]) == 2 * 4 + 3 * 2 + 2
