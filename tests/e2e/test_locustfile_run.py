@@ -113,15 +113,17 @@ def test_the_page_is_there_meanwhile_and_ctrl_c_keeps_what_was_measured(
     options += ["--class", "Shopper", "--exclude-tags", "never", "--", "--step", "x"]
     run = start_loopmark("run", "--locustfile", str(locustfile), *options)
 
-    def counted() -> int:
-        with httpx.Client(trust_env=False) as client:
+    # One client for all looks: each new one reads certificates first.
+    with httpx.Client(trust_env=False) as client:
+
+        def counted() -> int:
             try:
                 found = client.get(f"http://127.0.0.1:{port}/stats/requests").json()
             except httpx.TransportError:
                 return 0
-        return sum(one["num_requests"] for one in found["stats"] if one["name"] == "Aggregated")
+            return sum(one["num_requests"] for one in found["stats"] if one["name"] == "Aggregated")
 
-    wait_until(lambda: counted() > 20, "the page counts requests")
+        wait_until(lambda: counted() > 20, "the page counts requests")
     run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=HANG_S)
     assert run.returncode == 130, err
