@@ -62,7 +62,7 @@ scenarios = ["create-fresh"]
 targets = ["async"]
 loads = [
     { model = "closed", users = 5, duration_s = 0.5 },
-    { model = "closed", users = 6, duration_s = 60.0 },
+    { model = "closed", users = 6, think_s = 0.02, duration_s = 60.0 },
 ]
 rounds = 1
 """
@@ -167,7 +167,7 @@ def test_a_target_that_dies_costs_its_cell_and_not_the_run(
     out, _ = run.communicate(timeout=HANG_S * 2)
     assert run.returncode == 1
     cells = by_name(results_of(tmp_path))
-    died = cells["create-fresh/async/closed-6/native"]
+    died = cells["create-fresh/async/closed-6-think-0.02/native"]
     assert died["validity"]["state"] == "target-died"
     assert "[ended by signal 9]" in died["stderr_tail"]
     assert list((tmp_path / "results/latest/cells").glob("*async__closed-6*/round-0.parquet"))
@@ -192,8 +192,8 @@ def test_an_interrupted_run_keeps_what_it_has(
     out, err = run.communicate(timeout=HANG_S)
     assert run.returncode == 130, err
     assert "Traceback" not in err
-    cells = by_name(results_of(tmp_path))
-    assert cells["create-fresh/async/closed-6/native"]["validity"]["state"] == "interrupted"
+    longest = by_name(results_of(tmp_path))["create-fresh/async/closed-6-think-0.02/native"]
+    assert longest["validity"]["state"] == "interrupted"
     assert "interrupted" in out
     assert (tmp_path / "results/latest/report/index.html").exists()
     assert not started_by(tmp_path)
