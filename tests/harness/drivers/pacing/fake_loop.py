@@ -53,11 +53,11 @@ class FakeLoop:
 
     def add_reader(self, fd: int, call: Callable[[], object], /) -> object:
         """None of its file descriptors can be read."""
-        raise NotImplementedError
+        raise AssertionError(f"file descriptor {fd} cannot wake this loop for {call}")
 
     def remove_reader(self, fd: int, /) -> object:
         """None of its file descriptors can be read."""
-        raise NotImplementedError
+        raise AssertionError(f"file descriptor {fd} does not wake this loop")
 
     def run(self) -> None:
         """Make all calls, and those that they ask for."""
