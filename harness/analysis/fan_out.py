@@ -192,8 +192,6 @@ def stage_counts(
 
 def _spread_ms(made: pd.DataFrame) -> Latencies:
     """From the first to the last client, by publication: no two are due at the same moment."""
-    if made.empty:
-        return np.empty(0)
     times = made.groupby("due_ns", sort=False)["done_ns"].agg(["min", "max"])
     found: Latencies = (times["max"] - times["min"]).to_numpy(dtype=float) / 1e6
     return found
@@ -201,7 +199,7 @@ def _spread_ms(made: pd.DataFrame) -> Latencies:
 
 def _kib_per_connection(load: Load, record: RoundRecord, start_ns: int) -> float | None:
     """The driver connects between the first reading and the start of the window."""
-    if not record.target or record.target[0].at_ns >= start_ns:
+    if not record.target:
         return None
     before = record.target[0]
     after = min(record.target, key=lambda reading: abs(reading.at_ns - start_ns))

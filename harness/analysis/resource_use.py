@@ -153,7 +153,7 @@ def _rates(
         return found
     for record in records:
         readings = _within(record, record.database)
-        if record.driver is None or not readings:
+        if record.driver is None:
             continue
         start, end = record.driver.window_start_ns, record.driver.window_end_ns
         first = [one for one in readings if one.at_ns < start + COUNTERS_SETTLE_NS]

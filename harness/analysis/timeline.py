@@ -89,7 +89,7 @@ def _means(
     values = [gauge(one) for one in readings]
     found: list[float | None] = []
     for before, after in pairwise(edges):
-        first, beyond = np.searchsorted(times, (before, after), side="left")
+        first, beyond = np.searchsorted(times, (before, after))
         if first < beyond:
             found.append(_short(float(np.mean(values[first:beyond]))))
         else:

@@ -190,7 +190,7 @@ def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int]
             blocks[block].append((cell, round_number))
     for block_cells in blocks:
         random.shuffle(block_cells)
-    return tuple(tuple(block) for block in blocks if block)
+    return tuple(tuple(block) for block in blocks)
 
 
 def planned_seconds(cells: Iterable[Cell]) -> float:

@@ -151,3 +151,4 @@ def test_window_without_length_or_requests() -> None:
     assert closed_balance(closed().held, frame([]), START, START).deviation == 1
     assert open_balance(frame([]), START, END) == Balance(0.0, 0.0, 0.0)
     assert Balance(1.0, 0.0).deviation == float("inf")
+    assert Balance(0.0, 0.0).deviation == 0

@@ -75,11 +75,12 @@ def test_the_largest_of_all_rounds_counts_and_the_median_cost() -> None:
             ],
             loop_lag=[(START + number, number * 1_000_000), (START - 1, 10**12)],
         )
-        for number, cpu in enumerate((100, 300, 200))
+        for number, cpu in enumerate((100, 600, 200))
     ]
     use = target_use(closed(), records, {0: 100, 1: 100, 2: 100})
     assert (use.rss_mib, use.threads, use.sockets, use.files) == (20, 2, 100, 100)
     assert use.cpu_ms_per_request == pytest.approx(2.0, rel=0.01)
+    assert use.cpu_fraction == pytest.approx(0.2, rel=0.01)
     assert use.cpu_ms_per_request_ci is not None
     assert use.loop_lag_ms == LoopLag(1.0, 2.0, 2.0)
 
@@ -106,7 +107,7 @@ def test_open_files_are_the_most_seen_and_unknown_where_nobody_looked(
 
 def test_nothing_was_seen() -> None:
     assert target_use(closed(), [], {}) == TargetUse()
-    assert target_use(closed(), [record()], {}) == TargetUse()
+    assert target_use(closed(), [record(loop_lag=[(START, 5)])], {}) == TargetUse()
     assert database_use(closed(), [], {}) == DatabaseUse()
     assert database_use(closed(), [record(driver=report())], {0: 10}) == DatabaseUse()
 
@@ -192,14 +193,14 @@ def test_rates_are_between_the_means_of_the_first_and_the_last_second() -> None:
 def test_transactions_are_those_that_ended_either_way() -> None:
     readings = [
         database_reading(
-            at, commits=2 * at, rollbacks=at, blocks_hit=at // 100 * 99, blocks_read=at // 100
+            at, commits=2 * at, rollbacks=at, blocks_hit=at // 100, blocks_read=at // 100 * 3
         )
         for at in range(0, 4000, 100)
     ]
     use = database_use(closed(), [record(driver=report(4.0), database=readings)], {0: 1000})
     assert use.transactions_per_request == pytest.approx(12)
     assert use.rollbacks_per_request == pytest.approx(4)
-    assert use.cache_hits == pytest.approx(0.99)
+    assert use.cache_hits == pytest.approx(0.25)
 
 
 def test_counters_brought_up_to_date_once_a_second_say_nothing_of_a_burst() -> None:

@@ -64,6 +64,8 @@ def test_thresholds_are_those_that_are_given(load: Load, thresholds: Thresholds)
 def test_rates_are_per_second_and_none_without_a_window() -> None:
     (rate,) = objections(OPEN, [replace(KEPT, sent=150)], 1, None, SHIPPED)
     assert rate.values == {"sent_per_s": 75.0, "asked_per_s": 100.0, "what": "requests"}
+    late = replace(KEPT, late_ms=5.05)
+    assert [one.code for one in objections(OPEN, [late], 1, None, SHIPPED)] == [Code.SENT_LATE]
     (none,) = objections(OPEN, [replace(KEPT, sent=150, window_s=0.0)], 1, None, SHIPPED)
     assert (none.values["sent_per_s"], none.values["asked_per_s"]) == (0.0, 0.0)
 

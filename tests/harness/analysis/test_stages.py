@@ -5,11 +5,13 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.analysis import knee, stages, summaries
+from loopmark.harness.analysis.stages import StageCount
 from loopmark.harness.planning.pacing import arrival_times
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
 from loopmark.harness.vocabulary.figures import Figures, StageResult
@@ -173,5 +175,7 @@ def test_what_became_of_a_stage_is_counted_in_the_order_of_what_was_due() -> Non
     assert first.response.tolist() == [n + 1 for n in range(50)]
     assert (second.due, second.error_kinds) == (51, {"refused": 1})
     assert second.response.tolist() == [n + 1 for n in range(50, 100)]
+    (result,) = stages.results(load.stages[:1], [[StageCount(1000, np.arange(1.0, 1001))]], [True])
+    assert (result.p50_ms, result.p99_ms) == (500, 990)
     ended = stages.counts(load.stages, report(2.1), frame(rows))[1]
     assert (ended.due, ended.error_kinds) == (54, {"reset": 3, "refused": 1})

@@ -14,7 +14,7 @@ from loopmark.harness.analysis.steady_state import BINS, LEAST_KEPT, Change
 from loopmark.harness.vocabulary.thresholds import SHIPPED, Materiality
 
 MATERIALITY = Materiality(level=1.25, whole=1.1)
-levels = st.floats(10.0, 1e4)
+levels = st.floats(0.01, 1e4)
 
 
 def shifted(at: int, factor: float, level: float = 100.0) -> steady_state.Series:

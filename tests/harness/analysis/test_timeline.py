@@ -57,10 +57,10 @@ def test_what_happened_when() -> None:
 
 
 def test_gauges_hold_until_the_next_reading_and_are_unknown_before_the_first() -> None:
-    readings = [reading(at, 0, threads=at) for at in (100, 350)]
+    readings = [reading(at, 0, threads=at) for at in (100, 350, 500)]
     points = over_time([record(driver=report(0.5), target=readings)])
-    assert [one.threads for one in points] == [None, 100, 100, 350, None]
-    assert [one.cpu_fraction for one in points] == [None, 0, 0, None, None]
+    assert [one.threads for one in points] == [None, 100, 100, 350, 350]
+    assert [one.cpu_fraction for one in points] == [None, 0, 0, 0, 0]
 
 
 def test_nobody_looked() -> None:

@@ -443,7 +443,11 @@ def test_lag_of_a_fan_out_is_held_against_its_tail(lag_ms: float, *, valid: bool
 def test_a_knee_that_may_be_the_drivers(cost_us: float | None, *, valid: bool) -> None:
     """The second step asks for 40 publications to 10 clients: 400 deliveries a second."""
     asked = replace(GOOD_FAN_OUT, knee_rps=20.0, fan_out=replace(HEARD, driver_cpu_us=cost_us))
-    assert judge(FAN_OUT_STEPS, asked).is_valid is valid
+    verdict = judge(FAN_OUT_STEPS, asked)
+    assert verdict.is_valid is valid
+    assert [one.values for one in verdict.objections] == (
+        [] if valid else [{"rate": 40.0, "share": pytest.approx(0.88)}]
+    )
 
 
 @pytest.mark.parametrize("knee", [40.0, 50.0])
@@ -513,8 +517,11 @@ def test_no_evidence_is_not_valid(load: Load, rounds: int) -> None:
     assert not judge(load, nothing_known(["measured"] * rounds)).is_valid
 
 
-def test_unknown_steadiness_is_unsteady() -> None:
-    assert judge(CLOSED, replace(GOOD, halves=changes())).state == "unsteady"
+@pytest.mark.parametrize("silent", [1, 3])
+def test_unknown_steadiness_is_unsteady(silent: int) -> None:
+    verdict = judge(CLOSED, replace(GOOD, halves=changes(*[1.0] * (3 - silent))))
+    assert verdict.state == "unsteady"
+    assert verdict.objections[0] == Objection.of(ObjectionCode.ROUNDS_SILENT, rounds=silent)
 
 
 def test_unknown_number_of_users_breaks_littles_law() -> None:
@@ -552,6 +559,7 @@ def test_a_task_that_raised_is_an_error_although_no_request_failed() -> None:
     assert sentences(judge(CROWD, once)) == ("tasks raised an exception once",)
     listener = replace(GOOD_CROWD, remarks=("an exception in a listener",))
     assert judge(CROWD, listener).state == "errors"
+    assert "an exception in a listener" in sentences(judge(CROWD, listener))[0]
 
 
 def test_a_locustfile_that_did_not_run_to_its_end_is_interrupted() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from loopmark.harness.errors import UserError
 from loopmark.harness.planning.plan import cells_of
 from loopmark.harness.planning.plan_file import parse_plan
+from loopmark.harness.planning.plan_problems import shown as abbreviated
 from loopmark.harness.planning.toml_lines import line_numbers
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Timeouts
@@ -372,6 +373,22 @@ def test_what_lacks_is_told_before_the_second_unknown_key_of_a_line() -> None:
         "7: measure[0].loads[0]: closed needs users and duration_s; ",
         "7: measure[0].loads[0]: ",
     ]
+
+
+def test_values_are_shortened_to_sixty_characters() -> None:
+    assert abbreviated("a" * 58) == f'"{"a" * 58}"'
+    assert abbreviated("a" * 59) == f'"{"a" * 58}…'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        plan_text(head='first_byte_timeout_s = 5\nrequest_timeout_s = "x"'),
+        plan_text(tail='\n[targets.a]\nvariant = ""'),
+    ],
+)
+def test_one_mistake_is_told_once(text: str) -> None:
+    assert len(refusals(text)) == 1
 
 
 def test_driver_that_does_not_exist_is_told_once() -> None:
