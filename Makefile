@@ -56,9 +56,9 @@ bench-events: $(STAMP) ## Events to many, and files at once (25 minutes), into d
 bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 minutes), into docs/uploads.md
 	$(BIN)/python -m tests.bench.uploads
 
-# Two processes, whatever the machine has: most tests start some of their own.
+# More processes than a small machine has processors: many tests wait for what they have started.
 test: $(STAMP) ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Of pyenv or on the PATH; each gets an environment of its own. Tests that start no servers.
 PYTHONS ?= $(foreach version,3.11 3.12 3.13 3.14,$(or \

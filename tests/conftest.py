@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,10 @@ from loopmark.harness.cli import main
 from loopmark.harness.launch.database import URL_VARIABLE
 from loopmark.harness.launch.process_reaper import MARK
 from tests import postgres
+from tests.forked import CommandLine
 
 Invoke = Callable[..., Result]
-Loopmark = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., CommandLine]
 
 # On a slow or busy machine an example may take long, and that says nothing about the code. Examples
 # are the same in every run, so that a failure has to do with the change and comes again.
@@ -96,29 +96,19 @@ def database_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def start_loopmark(tmp_path: Path, database_url: str) -> Loopmark:
+def start_loopmark(tmp_path: Path, database_url: str) -> Start:
     """Start the command line in an empty folder, as a user would; returns the process."""
 
-    def start(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        command = [str(Path(sys.executable).with_name("loopmark")), *arguments]
-        return subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env={k: v for k, v in os.environ.items() if k != MARK}
-            | {TEST: str(tmp_path), URL_VARIABLE: database_url}
-            | (environment or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def start(*arguments: str, environment: dict[str, str] | None = None) -> CommandLine:
+        given = {k: v for k, v in os.environ.items() if k != MARK}
+        given |= {TEST: str(tmp_path), URL_VARIABLE: database_url}
+        return CommandLine(*arguments, folder=tmp_path, environment=given | (environment or {}))
 
     return start
 
 
 @pytest.fixture
-def loopmark(start_loopmark: Loopmark) -> Callable[..., subprocess.CompletedProcess[str]]:
+def loopmark(start_loopmark: Start) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line to its end in an empty folder."""
 
     def run(
@@ -129,8 +119,8 @@ def loopmark(start_loopmark: Loopmark) -> Callable[..., subprocess.CompletedProc
                 out, err = process.communicate(timeout=timeout_s)
             finally:
                 process.kill()
-        given: Sequence[str] = process.args if isinstance(process.args, list) else []
-        return subprocess.CompletedProcess(given, process.returncode, out, err)
+        assert process.returncode is not None
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     return run
 

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from loopmark.harness.launch.ports import free_port
+from tests.conftest import Start
 from tests.e2e.test_run import results_of, started_by, wait_until
 from tests.hang_limit import HANG_S
 from tests.harness.drivers.locustfile_target import CountingTarget
 
 Loopmark = Callable[..., subprocess.CompletedProcess[str]]
-Start = Callable[..., "subprocess.Popen[str]"]
 
 
 LOCUSTFILE = """

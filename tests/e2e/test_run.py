@@ -19,11 +19,10 @@ import pytest
 from loopmark.harness.launch.process_reaper import MARK
 from loopmark.scenarios.catalog import SCENARIOS
 from loopmark.scenarios.file_scenarios import FILE_SCENARIOS
-from tests.conftest import Invoke, assert_refused
+from tests.conftest import Invoke, Start, assert_refused
 from tests.hang_limit import HANG_S
 
 Loopmark = Callable[..., subprocess.CompletedProcess[str]]
-Start = Callable[..., "subprocess.Popen[str]"]
 
 EMBEDDED = {"LOOPMARK_DATABASE_URL": ""}
 """A PostgreSQL of the run's own, as users get it; other runs share the one of the tests."""
@@ -224,7 +223,6 @@ def test_serve_says_how_to_try_it_and_its_example_works(
     start_loopmark: Start, tmp_path: Path
 ) -> None:
     served = start_loopmark("serve", "async")
-    assert served.stdout is not None
     lines: list[str] = []
     while not any("curl" in line for line in lines):
         lines.append(served.stdout.readline())

@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from loopmark.harness.launch.ports import free_port
-from tests.conftest import Invoke, assert_refused
+from tests.conftest import Invoke, Start, assert_refused
+from tests.forked import CommandLine
 from tests.hang_limit import HANG_S
 from tests.harness.drivers.locustfile_target import CountingTarget
 from tests.network_namespaces import Host, hosts, why_not
 
 Loopmark = Callable[..., subprocess.CompletedProcess[str]]
-Start = Callable[..., "subprocess.Popen[str]"]
 COMMAND = str(Path(sys.executable).with_name("loopmark"))
 
 PLAN = """
@@ -119,7 +119,7 @@ def awaiting(run: subprocess.Popen[str]) -> str:
     return said
 
 
-def killed(processes: Sequence[subprocess.Popen[str]]) -> None:
+def killed(processes: Sequence[subprocess.Popen[str] | CommandLine]) -> None:
     for process in processes:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -261,9 +261,8 @@ def test_workers_from_elsewhere_get_the_locustfile_and_begin_every_round_anew(
     options = ["--host", target.url, "--users", "4", "--spawn-rate", "10", "--run-time", "1s"]
     command = ["run", "--locustfile", "shop.py", *options, "--rounds", "2", "--workers", "2"]
     run = start_loopmark(*command, "--listen", listen)
-    workers: list[subprocess.Popen[str]] = []
+    workers: list[CommandLine] = []
     try:
-        assert run.stderr is not None
         while "loopmark worker --master" not in (line := run.stderr.readline()):
             assert line, "it does not wait for workers"
         workers += [start_loopmark("worker", "--master", listen) for _ in range(2)]
@@ -293,9 +292,8 @@ def test_a_locustfile_that_a_worker_cannot_import_is_told(
     listen = f"127.0.0.1:{free_port()}"
     options = ["--host", target.url, "--run-time", "2s", "--workers", "1", "--listen", listen]
     run = start_loopmark("run", "--locustfile", str(here / "shop.py"), *options)
-    workers: list[subprocess.Popen[str]] = []
+    workers: list[CommandLine] = []
     try:
-        assert run.stderr is not None
         while "loopmark worker --master" not in (line := run.stderr.readline()):
             assert line, "it does not wait for workers"
         workers.append(start_loopmark("worker", "--master", listen))

@@ -10,19 +10,21 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
-from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from tempfile import NamedTemporaryFile
+from typing import Any, BinaryIO, TypeVar, cast
 
 import httpx
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from loopmark.harness.drivers.process.forked_process import PipedProcess
 from loopmark.targets import corpus, schema
 from loopmark.targets.catalog import VARIANTS
 from loopmark.targets.settings import Settings
+from tests import forked_start
+from tests.forked import TARGETS, fork_server, start
 from tests.hang_limit import HANG_S
-from tests.targets.fork_server import ForkedProcess
 
 TOKENS = tuple(f"token-{n}" for n in range(1, 4))
 SEEDS = 3
@@ -79,13 +81,35 @@ class LocalTarget(Target):
         return local_client(self.application, self.auth(user) if user else {})
 
 
+@dataclass(frozen=True)
+class ServedProcess:
+    """`loopmark.targets.serve` in a process of its own.
+
+    Attributes:
+        url: Where it will listen.
+        running: The process.
+        stderr: The file of its log.
+    """
+
+    url: str
+    running: PipedProcess
+    stderr: Path
+
+    @property
+    def pid(self) -> int:
+        return self.running.pid
+
+    def log(self) -> str:
+        return self.stderr.read_text()
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServedTarget(Target):
     """One in a process of its own, where the socket or the process is the point."""
 
     url: str
     loop_lag_file: Path
-    process: ForkedProcess
+    process: ServedProcess
 
     def client(self) -> httpx.AsyncClient:
         """A client that speaks as user 1."""
@@ -99,35 +123,34 @@ AnyTarget = TypeVar("AnyTarget", bound=Target)
 @contextmanager
 def serving(
     variant: str, environment: Mapping[str, str], *, heeds_permissions: bool = False
-) -> Iterator[ForkedProcess]:
+) -> Iterator[ServedProcess]:
     """Start a process; it need not be ready yet when the context begins."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with TemporaryDirectory(prefix="loopmark-log-") as folder:
-        process = ForkedProcess(
-            f"http://127.0.0.1:{port}",
-            [variant, "--port", str(port)],
-            {**INHERITED, **environment},
-            Path(folder) / "stderr",
-            heeds_permissions=heeds_permissions,
-        )
-        try:
-            yield process
-        finally:
-            process.terminate()
+    around = forked_start.Surroundings(
+        TARGETS[0], str(Path.cwd()), {**INHERITED, **environment}, heeds_permissions
+    )
+    with NamedTemporaryFile(prefix="loopmark-log-") as log:
+        server = fork_server(*TARGETS)
+        running = start(server, around, variant, "--port", str(port), stderr=cast("BinaryIO", log))
+        with running.stdout:
             try:
-                process.wait(HANG_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
+                yield ServedProcess(f"http://127.0.0.1:{port}", running, Path(log.name))
+            finally:
+                running.terminate()
+                try:
+                    running.wait(HANG_S)
+                except subprocess.TimeoutExpired:
+                    running.kill()
+                    raise
 
 
-def first_answer(process: ForkedProcess) -> httpx.Response:
+def first_answer(process: ServedProcess) -> httpx.Response:
     """Poll until the process says whether it is ready."""
     deadline = time.monotonic() + HANG_S
     while time.monotonic() < deadline:
-        assert process.poll() is None, process.log()
+        assert process.running.poll() is None, process.log()
         try:
             return httpx.get(f"{process.url}/ready", timeout=HANG_S, verify=False)
         except httpx.ConnectError:
@@ -301,7 +324,7 @@ def blocking_client(served: ServedTarget) -> Iterator[httpx.Client]:
 class OwnTarget:
     """A variant started for one test, whose log is to be read."""
 
-    process: ForkedProcess
+    process: ServedProcess
 
     @property
     def url(self) -> str:
@@ -309,8 +332,8 @@ class OwnTarget:
 
     def ended(self) -> list[str]:
         """End it and return the lines of its log."""
-        self.process.terminate()
-        self.process.wait(HANG_S)
+        self.process.running.terminate()
+        self.process.running.wait(HANG_S)
         return self.process.log().splitlines()
 
 

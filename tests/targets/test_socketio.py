@@ -506,8 +506,8 @@ def test_without_its_database_a_target_refuses_and_keeps_nobody(variant: str) ->
         answer = client.get(session).text
         assert answer.startswith("44")
         assert "could not be looked up" in answer
-        process.terminate()
-        process.wait(HANG_S)
+        process.running.terminate()
+        process.running.wait(HANG_S)
         log = process.log()
         assert "Traceback" not in log
         assert "nobody could be identified" in log

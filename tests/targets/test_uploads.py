@@ -34,13 +34,13 @@ from tests.targets.conftest import (
     SEEDS,
     TOKENS,
     LocalTarget,
+    ServedProcess,
     ServedTarget,
     first_answer,
     served_client,
     serving,
     tables,
 )
-from tests.targets.fork_server import ForkedProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -391,7 +391,7 @@ class Place:
     uploads: Path
 
     @asynccontextmanager
-    async def served(self) -> AsyncIterator[tuple[ForkedProcess, httpx.AsyncClient]]:
+    async def served(self) -> AsyncIterator[tuple[ServedProcess, httpx.AsyncClient]]:
         environment = {
             "DATABASE_URL": self.database_url,
             "DATABASE_SCHEMA": self.schema_name,
@@ -448,8 +448,8 @@ async def test_an_upload_of_a_process_that_was_killed_is_reported_lost(
         await until(lambda: place.rows(f"state = '{state}'") > 0)
         status = (await client.get(f"/api/v2/uploads/{upload_id}")).json()
         assert status["state"] == state
-        process.kill()
-        process.wait(HANG_S)
+        process.running.kill()
+        process.running.wait(HANG_S)
     async with place.served() as (_, client):
         status = (await client.get(f"/api/v2/uploads/{upload_id}")).json()
         assert (status["state"], status["result"]) == ("lost", None)
@@ -467,8 +467,8 @@ async def test_a_process_that_is_asked_to_end_says_which_uploads_are_lost(place:
         wire.answer()
         wire.socket.sendall(part(b"x" * 3 * 1024**2)[:-2])
         await until(lambda: any(place.uploads.glob("*.part")))
-        process.terminate()
-        process.wait(HANG_S)
+        process.running.terminate()
+        process.running.wait(HANG_S)
         wire.socket.close()
         states = {state: place.rows(f"state = '{state}'") for state in ("lost", "analysed")}
         assert sum(states.values()) == 1, "lost, unless it was fast enough"
@@ -488,8 +488,8 @@ async def test_each_refusal_is_one_line_and_disturbs_no_other(place: Place) -> N
         wire.socket.close()
         answer = await client.post(UPLOAD, files={"file": ("a.txt", CONTENT)})
         assert (await finished(client, answer.json()["upload_id"]))["state"] == "analysed"
-        process.terminate()
-        process.wait(HANG_S)
+        process.running.terminate()
+        process.running.wait(HANG_S)
         lines = process.log().splitlines()
     assert len(lines) == 6, lines
     assert all(re.match(r"upload of user 1 refused \(\d{3}\): \S", line) for line in lines)

@@ -342,7 +342,7 @@ def test_a_signal_ends_the_target_in_spite_of_its_clients(start_target: StartTar
             client.post(PROCESS, json={"data": "x" * 1000, "steps": 100, "step_s": 0})
             for _ in range(103):
                 heard(connection)
-        target.process.terminate()
+        target.process.running.terminate()
         assert end(connection).code == 1012
         log = target.ended()
     assert not [line for line in log if "Traceback" in line], log
