@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 
-from loopmark.harness.analysis.comparison import compare, series_of
+from loopmark.harness.analysis.comparison import candidates, concluded
+from loopmark.harness.analysis.questions import answered, asked
+from loopmark.harness.analysis.series import series_of
 from loopmark.harness.analysis.summaries import summarise
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
-from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END, SCHEMA_VERSION, RunRecord
+from loopmark.harness.vocabulary.question import QuestionResult
+from loopmark.harness.vocabulary.record import (
+    RAN_TO_THEIR_END,
+    SCHEMA_VERSION,
+    RoundRecord,
+    RunRecord,
+)
 from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.harness.vocabulary.sample import SUMMARISED
 
@@ -22,15 +33,46 @@ def analyse(folder: RunFolder) -> RunResults:
     run = folder.read_run()
     cells = tuple(_summary(folder, cell, run) for cell in run.cells)
     series = series_of(cells, run.scenarios)
+    found, questions = candidates(cells), asked(run.questions, cells)
+    # Together, as like comparisons know more of their scatter.
+    comparisons = concluded([*found, *questions], run.first_rounds)
+    of_series = (one for among in series for one in among.comparisons.values())
     results = RunResults(
         schema_version=SCHEMA_VERSION,
         run=run,
         cells=cells,
-        comparisons=compare(cells, series),
+        comparisons=(*comparisons[: len(found)], *of_series),
         series=tuple(one.result for one in series),
+        questions=answered(run.questions, comparisons[len(found) :], round_seconds(folder, run)),
     )
     folder.write_results(results)
     return results
+
+
+def answers_so_far(folder: RunFolder) -> tuple[QuestionResult, ...]:
+    """The questions of a run that is under way; only their cells are summarised.
+
+    Raises:
+        UserError: A file of the run is broken.
+    """
+    run = folder.read_run()
+    names = {name for one in run.questions for name in (one.base, one.other)}
+    cells = [_summary(folder, cell, run) for cell in run.cells if cell.name in names]
+    comparisons = concluded(asked(run.questions, cells), run.first_rounds)
+    return answered(run.questions, comparisons, round_seconds(folder, run))
+
+
+def round_seconds(folder: RunFolder, run: RunRecord) -> dict[str, float]:
+    """By cell: seconds that a round took, connecting and warming up included; the median."""
+    return {
+        cell.name: float(np.median(walls))
+        for cell in run.cells
+        if (walls := _walls(folder.read_rounds(cell)))
+    }
+
+
+def _walls(records: Sequence[RoundRecord]) -> list[float]:
+    return [one.wall_s for one in records if one.state in RAN_TO_THEIR_END]
 
 
 def _summary(folder: RunFolder, cell: Cell, run: RunRecord) -> CellResult:

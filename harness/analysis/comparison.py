@@ -1,19 +1,22 @@
-"""Cells that differ in one thing: the ratios of their rounds, and the conclusions of series."""
+"""Cells that differ in one thing: the ratios of their rounds.
+
+Their intervals are individual: of twenty figures that do not differ, one is expected to be found
+different. Only the places of a series hold simultaneously.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeAlias
 
-from loopmark.harness.analysis.paired_rounds import paired_ratio
-from loopmark.harness.vocabulary.comparison import Axis, Comparison, SeriesResult, Side
+from loopmark.harness.analysis.moderation import Scatter, moderated
+from loopmark.harness.analysis.paired_rounds import PairedRounds, paired_rounds
+from loopmark.harness.vocabulary.comparison import Axis, Comparison, Side
 from loopmark.harness.vocabulary.metrics import METRICS
 from loopmark.harness.vocabulary.result import CellResult, Invalid
-from loopmark.harness.vocabulary.scenario import ScenarioFacts
-
-_FEW = 2
-"""A series needs at least two values to compare."""
 
 _LABELS: Mapping[Axis, Callable[[CellResult], str]] = {
     "target": lambda cell: cell.target,
@@ -31,120 +34,102 @@ _SHARED: Mapping[Axis, Callable[[CellResult], tuple[object, ...]]] = {
 }
 """What must be the same in two cells for a comparison along an axis."""
 
+Like: TypeAlias = tuple[str, str, int]
+"""Comparisons that scatter alike: of one metric, under one model of load, of rounds that last
+about as long (within a factor of four)."""
+
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """The cells of a series, of one target, driver and load, in ascending order of its number."""
+class Candidate:
+    """One metric of two cells, paired round by round.
 
-    name: str
-    cells: Mapping[float, CellResult]
+    Attributes:
+        axis: The one thing in which they differ.
+        metric: Key of the metric.
+        base: The denominator.
+        other: The numerator.
+        family: Number of comparisons whose intervals are to hold simultaneously.
+    """
 
-    @property
-    def metric(self) -> str:
-        """Key of the compared metric."""
-        return self._first.load.traits.main
-
-    @property
-    def figures(self) -> Mapping[float, float]:
-        """The figure of each valid cell that has one."""
-        return {
-            at: figure
-            for at, cell in self.cells.items()
-            if (figure := _figure(cell, self.metric)) is not None
-        }
+    axis: Axis
+    metric: str
+    base: CellResult
+    other: CellResult
+    family: int = 1
 
     @property
-    def best_at(self) -> float | None:
-        """The number with the best figure; None if too few have one."""
-        known = self.figures
-        pick = max if METRICS[self.metric].better == "more" else min
-        return None if len(known) < _FEW else pick(known, key=lambda at: known[at])
+    def paired(self) -> PairedRounds:
+        """Its pairs of rounds."""
+        return paired_rounds(self.base, self.other, METRICS[self.metric], _LABELS[self.axis])
 
     @property
-    def comparisons(self) -> Mapping[float, Comparison]:
-        """Each number compared with the best one."""
-        best = self.best_at
-        if best is None:
-            return {}
-        return {
-            at: _compared("place", self.cells[best], self.cells[at], self.metric)
-            for at in self.figures
-            if at != best
-        }
+    def identity(self) -> tuple[str, str, str]:
+        """What two candidates about the same share."""
+        return (self.metric, *self.cells)
 
     @property
-    def result(self) -> SeriesResult:
-        """The conclusion of the series.
+    def cells(self) -> tuple[str, str]:
+        """The names of both cells."""
+        return self.base.name, self.other.name
 
-        Two numbers without a significant difference in these rounds may still differ.
+    @property
+    def like(self) -> Like:
+        """The group that it belongs to.
+
+        A round that takes longer scatters less, and the shorter of two decides.
         """
-        known, best, comparisons = self.figures, self.best_at, self.comparisons
-        enough_at = worse_from = None
-        if best is not None:
-            worse = [at for at, one in comparisons.items() if _is_worse(one)]
-            below = max((at for at in worse if at < best), default=float("-inf"))
-            enough_at = min(at for at in known if at > below)
-            worse_from = min((at for at in worse if at > best), default=None)
-        return SeriesResult(
-            series=self.name,
-            target=self._first.target,
-            driver=self._first.driver,
-            load=self._first.load,
-            metric=self.metric,
-            best_at=best,
-            enough_at=enough_at,
-            worse_from=worse_from,
-            rounds=min((one.rounds for one in comparisons.values()), default=0),
-            left_out=tuple(at for at in self.cells if at not in known),
-        )
-
-    @property
-    def _first(self) -> CellResult:
-        return next(iter(self.cells.values()))
+        shortest_s = min(self.base.load.planned_s, self.other.load.planned_s)
+        return self.metric, self.other.load.model, round(math.log(shortest_s, 4))
 
 
-def compare(cells: Sequence[CellResult], series: Iterable[Series] = ()) -> tuple[Comparison, ...]:
-    """Compare all cells that differ along one axis.
+def candidates(cells: Sequence[CellResult]) -> tuple[Candidate, ...]:
+    """All comparisons of cells that differ along one axis.
 
     A figure that neither of two drivers has is omitted.
 
     Args:
         cells: In the plan's order.
-        series: The series among them.
     """
-    found = [
-        _compared(axis, base, other, metric)
+    return tuple(
+        Candidate(axis, metric, base, other)
         for axis in _SHARED
         for base, other in _pairs(axis, cells)
         for metric in _metrics(axis, base)
         if axis != "driver" or not _neither_has(base, other, metric)
-    ]
-    return (*found, *(one for of_one in series for one in of_one.comparisons.values()))
+    )
 
 
-def series_of(
-    cells: Sequence[CellResult], scenarios: Sequence[ScenarioFacts]
-) -> tuple[Series, ...]:
-    """Every measured series, by target, driver and load.
-
-    Loads with rising rates have no single main figure, and form no series.
+def concluded(
+    found: Sequence[Candidate], first: Mapping[str, int] | None = None
+) -> tuple[Comparison, ...]:
+    """Their ratios, with intervals from the scatter of each and of its like.
 
     Args:
-        cells: In the plan's order.
-        scenarios: Of these cells; those in no series are ignored.
+        found: All comparisons of a run, because like ones know more together.
+        first: By cell: the number of its first rounds, where their scatter decided how many follow.
     """
-    places = {one.name: one.sweep for one in scenarios if one.sweep is not None}
-    found: dict[tuple[object, ...], dict[float, CellResult]] = {}
-    for cell in cells:
-        place = places.get(cell.scenario)
-        if place is not None and cell.load.traits.main:
-            key = place.series, cell.target, cell.driver, cell.load.comparable
-            found.setdefault(key, {})[place.at] = cell
+    told = first or {}
+    paired = [one.paired for one in found]
+    groups: dict[Like, dict[tuple[str, str, str], Scatter | None]] = {}
+    for one, rounds in zip(found, paired, strict=True):
+        if rounds.logs:
+            groups.setdefault(one.like, {})[one.identity] = rounds.scatter(
+                min((told[name] for name in one.cells if name in told), default=None)
+            )
+    scatters = {
+        (like, identity): scatter
+        for like, members in groups.items()
+        for identity, scatter in zip(members, moderated(list(members.values())), strict=True)
+    }
     return tuple(
-        Series(str(key[0]), dict(sorted(members.items())))
-        for key, members in found.items()
-        if len(members) >= _FEW
+        _comparison(one, rounds, scatters.get((one.like, one.identity)))
+        for one, rounds in zip(found, paired, strict=True)
     )
+
+
+def compare(cells: Sequence[CellResult]) -> tuple[Comparison, ...]:
+    """Compare all cells that differ along one axis."""
+    return concluded(candidates(cells))
 
 
 def _pairs(axis: Axis, cells: Sequence[CellResult]) -> Iterator[tuple[CellResult, CellResult]]:
@@ -169,39 +154,31 @@ def _metrics(axis: Axis, cell: CellResult) -> tuple[str, ...]:
 def _neither_has(base: CellResult, other: CellResult, metric: str) -> bool:
     """Whether both are valid and neither has the figure: then there is nothing to compare."""
     valid = base.validity.is_valid and other.validity.is_valid
-    return valid and _figure(base, metric) is None and _figure(other, metric) is None
+    return valid and figure_of(base, metric) is None and figure_of(other, metric) is None
 
 
-def _compared(axis: Axis, base: CellResult, other: CellResult, metric: str) -> Comparison:
-    label = _LABELS[axis]
-    found = paired_ratio(base, other, METRICS[metric], label)
+def _comparison(of: Candidate, paired: PairedRounds, scatter: Scatter | None) -> Comparison:
+    label, base, other = _LABELS[of.axis], of.base, of.other
     return Comparison(
-        axis=axis,
-        metric=metric,
-        base=Side(label(base), _figure(base, metric)),
-        other=Side(label(other), _figure(other, metric)),
+        axis=of.axis,
+        metric=of.metric,
+        base=Side(label(base), figure_of(base, of.metric)),
+        other=Side(label(other), figure_of(other, of.metric)),
         scenario=other.scenario,
         target=other.target,
         load=other.load,
         driver=other.driver,
-        ratio=found.ratio,
-        ratio_ci=found.interval,
-        rounds=found.rounds,
-        reasons=found.reasons,
+        ratio=paired.ratio,
+        ratio_ci=paired.interval(scatter, of.family),
+        rounds=len(paired.logs),
+        reasons=paired.reasons,
     )
 
 
-def _figure(cell: CellResult, metric: str) -> float | None:
+def figure_of(cell: CellResult, metric: str) -> float | None:
+    """A figure over all rounds; None where the cell is invalid or has none."""
     figures = cell.figures
     if isinstance(figures, Invalid):
         return None
     figure: float | None = METRICS[metric].of(figures)
     return figure
-
-
-def _is_worse(comparison: Comparison) -> bool:
-    """Whether the numerator is significantly worse: the interval of the ratio excludes 1."""
-    if comparison.ratio_ci is None:
-        return False
-    low, high = comparison.ratio_ci
-    return high < 1 if METRICS[comparison.metric].better == "more" else low > 1

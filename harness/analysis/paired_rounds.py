@@ -1,37 +1,67 @@
-"""Two cells under the same load, round by round: the ratio of a metric, or why there is none."""
+"""Two cells under the same load, round by round: the ratios of a metric, or why there are none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from loopmark.harness.analysis import statistics
+from loopmark.harness.analysis import moderation
+from loopmark.harness.analysis.moderation import Scatter
+from loopmark.harness.analysis.statistics import CONFIDENCE
 from loopmark.harness.vocabulary.figures import Figures, Interval
 from loopmark.harness.vocabulary.metrics import Metric
 from loopmark.harness.vocabulary.result import CellResult, Invalid
 
 
 @dataclass(frozen=True, slots=True)
-class PairedRatio:
+class PairedRounds:
     """One metric of two cells.
 
     Attributes:
-        ratio: Geometric mean over the pairs of other / base; None when inconclusive.
-        interval: Its 95% interval; None with a single pair.
-        rounds: Pairs of rounds.
-        reasons: Why there is no ratio.
+        logs: By pair of rounds, in the order of their blocks: the logarithm of other / base.
+        reasons: Why there are none.
     """
 
-    ratio: float | None
-    interval: Interval | None
-    rounds: int
-    reasons: tuple[str, ...]
+    logs: tuple[float, ...]
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def ratio(self) -> float | None:
+        """Geometric mean over the pairs of other / base; None without any."""
+        return math.exp(self._mean) if self.logs else None
+
+    def scatter(self, first: int | None = None) -> Scatter | None:
+        """The variance of the logarithms.
+
+        Args:
+            first: Only that of so many pairs. Where it decided on the number of the others, theirs
+                must not be mixed in (Stein 1945, doi 10.1214/aoms/1177731088).
+        """
+        return moderation.scatter_of(self.logs[:first])
+
+    def interval(self, scatter: Scatter | None, family: int = 1) -> Interval | None:
+        """The 95% interval of the ratio.
+
+        Args:
+            scatter: Of the logarithms.
+            family: Number of intervals that hold simultaneously (Bonferroni).
+        """
+        if scatter is None or not self.logs:
+            return None
+        confidence = 1 - (1 - CONFIDENCE) / family
+        half = moderation.half_width(scatter, len(self.logs), confidence)
+        return math.exp(self._mean - half), math.exp(self._mean + half)
+
+    @property
+    def _mean(self) -> float:
+        return math.fsum(self.logs) / len(self.logs)
 
 
-def paired_ratio(
+def paired_rounds(
     base: CellResult, other: CellResult, metric: Metric, name: Callable[[CellResult], str]
-) -> PairedRatio:
-    """The ratio of other to base, the rounds paired by block, and only where both are valid.
+) -> PairedRounds:
+    """Pair the rounds of two valid cells by block.
 
     Args:
         base: The denominator.
@@ -46,13 +76,16 @@ def paired_ratio(
             for cell in (base, other)
             if not cell.validity.is_valid
         )
-        return PairedRatio(None, None, 0, reasons)
+        return PairedRounds((), reasons)
     bases, others = _by_block(of_base, metric), _by_block(of_other, metric)
-    both = [(bases[block], others[block]) for block in bases if block in others]
-    found = statistics.ratio_over_rounds([o for _, o in both], [b for b, _ in both])
-    if found is None:
-        return PairedRatio(None, None, len(both), (f"no rounds with {metric.key} in both",))
-    return PairedRatio(*found, len(both), ())
+    both = [(bases[block], others[block]) for block in sorted(bases) if block in others]
+    if not both or any(one <= 0 for pair in both for one in pair):
+        return PairedRounds((), (f"no rounds with {metric.key} in both",))
+    return PairedRounds(_logs(both))
+
+
+def _logs(pairs: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+    return tuple(math.log(other / base) for base, other in pairs)
 
 
 def _by_block(figures: Figures, metric: Metric) -> dict[int, float]:

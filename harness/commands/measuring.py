@@ -9,16 +9,20 @@ from typing import NoReturn
 
 from rich.text import Text
 
+from loopmark.harness.analysis.analyse import answers_so_far, round_seconds
 from loopmark.harness.commands.conclusion import conclude
 from loopmark.harness.commands.console import err, out
 from loopmark.harness.commands.exits import ExitCode
 from loopmark.harness.drivers.catalog import WITH_EVENTS
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.processors import assign, available
+from loopmark.harness.planning.allocation import Known, further_blocks
+from loopmark.harness.planning.plan import BLOCK_S
 from loopmark.harness.run.measure import carry_out
 from loopmark.harness.run.preflight import require_open_files, require_targets, require_writable
 from loopmark.harness.run.progress import ProgressBar
 from loopmark.harness.run.request import RunRequest
+from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Workers
 from loopmark.harness.vocabulary.loads.model import REQUEST
@@ -37,7 +41,7 @@ def measure(request: RunRequest, out_folder: Path) -> NoReturn:
     bar = ProgressBar(err, request.cells)
     try:
         with bar:
-            carry_out(request, out_folder, bar)
+            carry_out(request, out_folder, bar, further_rounds)
     except KeyboardInterrupt:
         if bar.folder is None:
             err.print("interrupted before anything was measured")
@@ -60,6 +64,28 @@ def measure(request: RunRequest, out_folder: Path) -> NoReturn:
     if trouble is not None:
         raise trouble
     _exit_as(results)
+
+
+def further_rounds(
+    folder: RunFolder, deadline: float, overhead_s: float
+) -> tuple[tuple[Cell, ...], ...]:
+    """The rounds that follow the first ones, from what these say; see `Allocation`."""
+    with err.status("deciding which rounds follow", spinner="dots"):
+        run = folder.read_run()
+        known = [
+            Known(one.question, one.comparison.rounds, one.comparison.half_width)
+            for one in answers_so_far(folder)
+            if not one.comparison.reasons
+        ]
+        round_s = {
+            name: seconds + overhead_s for name, seconds in round_seconds(folder, run).items()
+        }
+        left_s = deadline - time.monotonic()
+        cells = {cell.name: cell for cell in run.cells}
+        return tuple(
+            tuple(cells[name] for name in block)
+            for block in further_blocks(known, round_s, left_s, BLOCK_S)
+        )
 
 
 def _connections(cell: Cell) -> int:

@@ -17,10 +17,12 @@ from loopmark.harness.planning.plan import (
     cells_of,
     drivable,
     driven_by,
+    expected_seconds,
     planned_seconds,
     select,
 )
 from loopmark.harness.planning.plan_file import KnownNames, parse_plan
+from loopmark.harness.planning.questions import questions_of
 from loopmark.harness.run.request import RunRequest, new_run_id
 from loopmark.harness.vocabulary.address import parse_address
 from loopmark.harness.vocabulary.cell import Cell
@@ -42,7 +44,11 @@ def parsed(plan: PlanText) -> Plan:
 
 
 def request_for(
-    text: PlanText, drivers: Sequence[str], only: str | None, workers: Workers | None
+    text: PlanText,
+    drivers: Sequence[str],
+    only: str | None,
+    workers: Workers | None,
+    budget_s: float | None = None,
 ) -> tuple[RunRequest, str]:
     """Build the request for a run of a plan.
 
@@ -51,6 +57,7 @@ def request_for(
         drivers: Drivers instead of the plan's; empty keeps the plan's.
         only: Pattern for names of cells; None selects all.
         workers: Processes that share the load; None for one process per driver.
+        budget_s: Seconds for a plan with questions; None for what the plan says.
 
     Returns:
         The request, and a line on cells that their driver cannot drive (empty without any).
@@ -70,6 +77,10 @@ def request_for(
                 f"--workers: the {cell.driver} driver of {cell.name} is one process; add "
                 "--driver locust, which skips what it cannot drive"
             )
+    questions = questions_of(plan, cells, _places())
+    if budget_s is not None and not questions:
+        raise UserError("--time: only for questions, and this plan has fixed rounds")
+    budget_s = _budget(plan, cells, budget_s) if questions else None
     listen = workers.listen if workers else ""
     request = RunRequest(
         new_run_id(plan.name),
@@ -80,8 +91,29 @@ def request_for(
         documented_points(),
         workers,
         parse_address(listen, "--listen").host if listen else HOST,
+        questions=questions,
+        budget_s=budget_s,
     )
     return request, skipped
+
+
+def _places() -> dict[str, float]:
+    return {name: one.sweep.at for name, one in SCENARIOS.items() if one.sweep is not None}
+
+
+def _budget(plan: Plan, cells: Sequence[Cell], asked_s: float | None) -> float:
+    """Seconds for a run with questions.
+
+    Raises:
+        UserError: Their first rounds take longer.
+    """
+    needed_s = expected_seconds(cells)
+    if asked_s is not None and asked_s < needed_s:
+        raise UserError(
+            f"--time: the first rounds of every question take about {needed_s / 60:.1f} minutes; "
+            f"give as much, or choose fewer cells with --only"
+        )
+    return asked_s or max(plan.budget_s or 0.0, needed_s)
 
 
 def _in_folder(folder: Path, plan: Plan) -> Plan:
@@ -118,6 +150,7 @@ def known_names() -> KnownNames:
         DRIVERS.keys(),
         drivable_by={name: drivers_for(one) for name, one in SCENARIOS.items()},
         broadcasting=[name for name, one in SCENARIOS.items() if one.broadcast is not None],
+        series={name: one.sweep.series for name, one in SCENARIOS.items() if one.sweep},
     )
 
 

@@ -15,6 +15,7 @@ from loopmark.harness.commands.locustfile_options import (
     locustfile_run,
 )
 from loopmark.harness.commands.plan_texts import PlanText, plan_text
+from loopmark.harness.commands.run_time import seconds
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.ports import require_free
 from loopmark.harness.vocabulary.address import parse_address
@@ -60,6 +61,13 @@ MAX_WORKERS = 256
     "connect to this address, instead of starting workers here.",
 )
 @click.option(
+    "--time",
+    "budget",
+    metavar="TIME",
+    help="How long a plan with questions may take in all, such as 6m or 10m30s; questions whose "
+    "ratios are known least get the rounds that fit.",
+)
+@click.option(
     "--out",
     "out_folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -78,6 +86,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     drivers: tuple[str, ...],
     workers: int | None,
     listen: str | None,
+    budget: str | None,
     out_folder: Path,
     **_: object,
 ) -> None:
@@ -93,12 +102,14 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     """
     of_a_plan: dict[str, object] = {"a plan": plan, "a --profile": profile, "--only": only}
     of_a_plan["--driver"] = drivers
+    of_a_plan["--time"] = budget
     locustfile = locustfile_run(ctx, of_a_plan)
     shared = _workers(workers, listen)
     if locustfile is not None:
         request = _locustfile_request(locustfile, shared)
     else:
-        request = _plan_request(plan_text(plan, profile), drivers, only, shared)
+        budget_s = None if budget is None else seconds(budget, "--time")
+        request = _plan_request(plan_text(plan, profile), drivers, only, shared, budget_s)
     # What can be wrong with the arguments has been found without the slow imports.
     from loopmark.harness.commands.measuring import measure  # noqa: PLC0415
 
@@ -106,11 +117,15 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
 
 
 def _plan_request(
-    text: PlanText, drivers: Sequence[str], only: str | None, workers: Workers | None
+    text: PlanText,
+    drivers: Sequence[str],
+    only: str | None,
+    workers: Workers | None,
+    budget_s: float | None,
 ) -> RunRequest:
     from loopmark.harness.commands.plans import request_for  # noqa: PLC0415 - not for --help
 
-    request, skipped = request_for(text, drivers, only, workers)
+    request, skipped = request_for(text, drivers, only, workers, budget_s)
     if skipped:
         click.echo(skipped, err=True)
     return request

@@ -1,4 +1,4 @@
-"""The run time of a locustfile, in Locust's notation."""
+"""Times on the command line, in Locust's notation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ _UNITS = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII)
 _SECONDS = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, option: str = "--run-time") -> float:
     """Seconds of a time such as "90", "30s", "1m30s" or "1h".
+
+    Args:
+        text: The time.
+        option: Whose it is, for the message.
 
     Raises:
         UserError: The text is not a time, or the time is zero or too long.
@@ -24,7 +28,7 @@ def seconds(text: str) -> float:
         hours, minutes, rest = (float(part or 0) for part in parts.groups())
         found = 3600 * hours + 60 * minutes + rest
     if not found:
-        raise UserError(f"--run-time {text!r} is not a time; for example 30s, 1m30s or 90")
+        raise UserError(f"{option} {text!r} is not a time; for example 30s, 1m30s or 90")
     if found > MAX_SECONDS:
-        raise UserError(f"--run-time {text}: at most {MAX_SECONDS} s")
+        raise UserError(f"{option} {text}: at most {MAX_SECONDS} s")
     return found

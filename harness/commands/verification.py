@@ -97,6 +97,9 @@ class _Observer:
     def workers_awaited(self, workers: Workers) -> None:
         """Verification has no workers."""
 
+    def rounds_added(self, cells: Sequence[Cell]) -> None:
+        """One round of each suffices."""
+
     def round_begins(self, cell: Cell, round_number: int) -> None:  # noqa: ARG002 - the only one
         """Show the cell."""
         self._status.update(f"{cell.target} {cell.scenario}")

@@ -1,4 +1,4 @@
-"""Plans, their cells, and the order of the rounds."""
+"""Plans: their cells, their questions, and the order of the rounds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from random import Random
-from typing import Annotated
+from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import ConfigDict, Field, PositiveInt
 
@@ -15,10 +15,17 @@ from loopmark.harness.errors import UserError
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.load import PlanLoad
-from loopmark.harness.vocabulary.loads.bounds import MAX_ROUNDS
+from loopmark.harness.vocabulary.loads.bounds import MAX_ROUNDS, PositiveSeconds
+from loopmark.harness.vocabulary.question import PAIRS, WITHIN
 from loopmark.harness.vocabulary.target import Target
 
 REQUEST_TIMEOUT_S = 120.0
+
+ENDS_S = 15.0
+BLOCK_S = 5.0
+ROUND_S = 0.5
+"""Seconds that a run takes beside what it drives, on two processors: at its start and end, for each
+block, whose targets are started, and for each round."""
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 TimeoutSeconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -35,6 +42,60 @@ class Measure:
     rounds: Annotated[PositiveInt, Field(le=MAX_ROUNDS)]
     drivers: Names = ("native",)
 
+    is_shared: ClassVar[bool] = False
+    """Whether another block may have the same cells."""
+
+    @staticmethod
+    def load_of(_target: str, load: PlanLoad) -> PlanLoad:
+        """A load as this target is expected to take it."""
+        return load
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Questions of one kind: every scenario and load is one, asked of each target.
+
+    Each target is compared with the first; of a series each scenario with the one before it.
+
+    Attributes:
+        metrics: Keys of the metrics to settle; empty for the load's main one.
+        series: Whether the scenarios differ by one number, and the question is which is best.
+        thresholds: Ratios that matter beside 1: what somebody claims.
+        pairs: Pairs of rounds that each question gets before it is decided which get more.
+        within: A ratio known to within this share either way needs no more rounds.
+        planned_s: By target: expected seconds of a burst, where targets differ much.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    scenarios: Names
+    targets: Names
+    loads: Annotated[tuple[PlanLoad, ...], Field(min_length=1)]
+    drivers: Names = ("native",)
+    metrics: tuple[str, ...] = ()
+    series: bool = False
+    thresholds: tuple[Annotated[float, Field(gt=0, le=1e6)], ...] = ()
+    pairs: Annotated[PositiveInt, Field(le=MAX_ROUNDS)] = PAIRS
+    within: Annotated[float, Field(gt=0, le=1)] = WITHIN
+    planned_s: Mapping[str, PositiveSeconds] = field(default_factory=dict)
+
+    is_shared: ClassVar[bool] = True
+    """Whether another block may have the same cells."""
+
+    def load_of(self, target: str, load: PlanLoad) -> PlanLoad:
+        """A load as this target is expected to take it."""
+        planned_s = self.planned_s.get(target)
+        return load if planned_s is None else load.expected_to_take(planned_s)
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of each of its cells at first."""
+        return self.pairs
+
+
+Block: TypeAlias = Measure | Ask
+"""What stands in a plan: a table of cells with fixed rounds, or of questions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -43,9 +104,11 @@ class Plan:
     Attributes:
         name: Short, for the run's folder and the report.
         title: What the plan answers.
-        measure: The blocks.
+        measure: Cells with a fixed number of rounds.
+        question: Comparisons that get the rounds they need.
+        budget_s: Seconds that a run with questions may take; None for as long as the first pairs.
         targets: By name: those that the blocks use, and the plan's own.
-        seed: Of the order of the rounds and of the virtual users' choices.
+        seed: Of the virtual users' choices.
         connect_timeout_s: Seconds that opening a connection may take.
         first_byte_timeout_s: Seconds from sending until an answer must begin; None means
             `request_timeout_s`.
@@ -56,12 +119,19 @@ class Plan:
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,29}$")]
     title: str
-    measure: Annotated[tuple[Measure, ...], Field(min_length=1)]
+    measure: tuple[Measure, ...] = ()
+    question: tuple[Ask, ...] = ()
+    budget_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     targets: Mapping[str, Target] = field(default_factory=dict)
     seed: int = 1
     connect_timeout_s: TimeoutSeconds = 10.0
     first_byte_timeout_s: TimeoutSeconds | None = None
     request_timeout_s: TimeoutSeconds = REQUEST_TIMEOUT_S
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """All of its blocks."""
+        return (*self.measure, *self.question)
 
     @property
     def timeouts(self) -> Timeouts:
@@ -81,9 +151,10 @@ def driven_by(drivers: tuple[str, ...], plan: Plan) -> Plan:
         UserError: Two of its blocks then have the same cells.
     """
     blocks = tuple(replace(block, drivers=drivers) for block in plan.measure)
-    if repeated := planned_twice(blocks):
+    asks = tuple(replace(block, drivers=drivers) for block in plan.question)
+    if repeated := planned_twice((*blocks, *asks)):
         raise UserError(f"{plan.name} with --driver: {next(iter(repeated.values()))}")
-    return replace(plan, measure=blocks)
+    return replace(plan, measure=blocks, question=asks)
 
 
 def drivable(
@@ -122,26 +193,48 @@ def _is_drivable(cell: Cell, drivable_by: Mapping[str, Collection[str]]) -> bool
     return cell.driver in drivable_by.get(cell.scenario, (cell.driver,))
 
 
-def planned_twice(blocks: Iterable[Measure]) -> dict[int, str]:
-    """By block that has a cell of it or of an earlier one again: the first such cell, in words."""
-    seen: set[str] = set()
+def planned_twice(blocks: Sequence[Block]) -> dict[int, str]:
+    """By block that has a cell of it or of an earlier one again: the first such cell, in words.
+
+    Questions may share a cell, if all of them have it under the same load.
+    """
+    seen: dict[str, tuple[Cell, bool]] = {}
     repeated: dict[int, str] = {}
     for index, block in enumerate(blocks):
+        again = []
         for cell in _cells(block):
-            if cell.name in seen:
-                repeated.setdefault(index, f"the cell '{cell.name}' is planned twice; remove one")
-            seen.add(cell.name)
+            before, may_share = seen.get(cell.name, (cell, block.is_shared))
+            if cell.name in seen and not (may_share and block.is_shared):
+                again.append(f"the cell '{cell.name}' is planned twice; remove one")
+            elif before.load.comparable != cell.load.comparable:
+                again.append(f"the cell '{cell.name}' has another load in an earlier question")
+            seen[cell.name] = cell, block.is_shared
+        if again:
+            repeated[index] = again[0]
     return repeated
 
 
 def cells_of(plan: Plan) -> tuple[Cell, ...]:
-    """Every cell of the plan, in the plan's own order."""
-    return tuple(cell for block in plan.measure for cell in _cells(block))
+    """Every cell of the plan, in the plan's own order.
+
+    What several questions share is one cell, with the most rounds that any of them needs.
+    """
+    found: dict[str, Cell] = {}
+    for block in plan.blocks:
+        for cell in _cells(block):
+            found[cell.name] = _merged(found.get(cell.name, cell), cell)
+    return tuple(found.values())
 
 
-def _cells(block: Measure) -> tuple[Cell, ...]:
+def _merged(one: Cell, other: Cell) -> Cell:
+    """The cell of both; loads that are alike may be expected to take more or less time."""
+    shortest = min(one, other, key=lambda cell: cell.load.planned_s)
+    return replace(shortest, rounds=max(one.rounds, other.rounds))
+
+
+def _cells(block: Block) -> tuple[Cell, ...]:
     return tuple(
-        Cell(scenario=scenario, target=target, load=load, driver=driver, rounds=block.rounds)
+        Cell(scenario, target, block.load_of(target, load), driver, block.rounds)
         for scenario in block.scenarios
         for load in block.loads
         for target in block.targets
@@ -196,3 +289,11 @@ def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int]
 def planned_seconds(cells: Iterable[Cell]) -> float:
     """Planned seconds of driving, over all rounds of the cells."""
     return sum(cell.load.planned_s * cell.rounds for cell in cells)
+
+
+def expected_seconds(cells: Sequence[Cell]) -> float:
+    """Seconds that a run of these cells is expected to take in all."""
+    rounds = [cell.rounds for cell in cells]
+    return (
+        ENDS_S + planned_seconds(cells) + ROUND_S * sum(rounds) + BLOCK_S * max(rounds, default=0)
+    )

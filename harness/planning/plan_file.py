@@ -12,14 +12,25 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from loopmark.harness.errors import UserError, unknown_name
-from loopmark.harness.planning.plan import REQUEST_TIMEOUT_S, Measure, Plan, planned_twice
+from loopmark.harness.planning.plan import (
+    REQUEST_TIMEOUT_S,
+    Ask,
+    Block,
+    Measure,
+    Plan,
+    planned_twice,
+)
 from loopmark.harness.planning.plan_problems import NOT_FOR_PLANS, Problem, told, worded
 from loopmark.harness.planning.toml_lines import Place
 from loopmark.harness.vocabulary.loads.model import DELIVERY
 from loopmark.harness.vocabulary.target import WAYS, Target
 
 _PLAN = TypeAdapter(Plan)
-_MEASURE = TypeAdapter(Measure)
+_BLOCKS: Mapping[str, TypeAdapter[Any]] = {
+    "measure": TypeAdapter(Measure),
+    "question": TypeAdapter(Ask),
+}
+"""By key of the plan: the blocks that stand there."""
 
 _TARGET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,29}")
 _FORMS = {
@@ -44,6 +55,7 @@ class KnownNames:
         drivers: All there are.
         drivable_by: By scenario that not every driver can drive: the drivers that can.
         broadcasting: The scenarios that publish events, so that fan-out loads apply.
+        series: By scenario of a series: the name of the series.
     """
 
     scenarios: Collection[str]
@@ -51,6 +63,7 @@ class KnownNames:
     drivers: Collection[str]
     drivable_by: Mapping[str, Collection[str]] = field(default_factory=dict)
     broadcasting: Collection[str] = ()
+    series: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
@@ -80,7 +93,7 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
     if problems := [*invalid, *_problems(document, known)]:
         raise UserError(told(problems, text, source))
     own = {name: _own_target(target, known) for name, target in plan.targets.items()}
-    named = {name for block in plan.measure for name in block.targets}
+    named = {name for block in plan.blocks for name in block.targets}
     return replace(
         plan, targets={name: row for name, row in known.targets.items() if name in named} | own
     )
@@ -122,54 +135,80 @@ def _problems(document: Mapping[str, Any], known: KnownNames) -> Iterator[Proble
     own = tables if isinstance(tables, dict) else {}
     for name, table in own.items():
         yield from _target_problems(name, table, known)
-    blocks: dict[int, Measure] = {}
-    given = document.get("measure")
-    for index, table in enumerate(given if isinstance(given, list) else ()):
-        if isinstance(table, dict):
-            yield from _unknown_names(index, table, known, {*known.targets, *own})
-        try:
-            text = json.dumps(table, default=str)
-            blocks[index] = _MEASURE.validate_json(text, strict=True)
-        except ValidationError:
-            continue
-        yield from _unfit(index, blocks[index], known)
-    for number, what in planned_twice(blocks.values()).items():
-        yield Problem(("measure", list(blocks)[number]), what)
+    if not any(document.get(kind) for kind in _BLOCKS):
+        yield Problem((), "a [[measure]] or a [[question]] is needed")
+    blocks: dict[Place, Block] = {}
+    for kind, adapter in _BLOCKS.items():
+        given = document.get(kind)
+        for index, table in enumerate(given if isinstance(given, list) else ()):
+            place = (kind, index)
+            if isinstance(table, dict):
+                yield from _unknown_names(place, table, known, {*known.targets, *own})
+            try:
+                text = json.dumps(table, default=str)
+                blocks[place] = adapter.validate_json(text, strict=True)
+            except ValidationError:
+                continue
+            yield from _unfit(place, blocks[place], known)
+    for number, what in planned_twice(list(blocks.values())).items():
+        yield Problem(list(blocks)[number], what)
 
 
 def _unknown_names(
-    index: int, table: Mapping[str, Any], known: KnownNames, targets: Collection[str]
+    block: Place, table: Mapping[str, Any], known: KnownNames, targets: Collection[str]
 ) -> Iterator[Problem]:
     valid = {"scenario": known.scenarios, "target": targets, "driver": known.drivers}
     for kind, names in valid.items():
         given = table.get(f"{kind}s")
         for number, name in enumerate(given if isinstance(given, list) else ()):
             if isinstance(name, str) and name not in names:
-                place: Place = ("measure", index, f"{kind}s")
+                place: Place = (*block, f"{kind}s")
                 yield Problem(place, unknown_name(kind, name, names), (*place, number))
 
 
-def _unfit(index: int, block: Measure, known: KnownNames) -> Iterator[Problem]:
+def _unfit(place: Place, block: Block, known: KnownNames) -> Iterator[Problem]:
     """Combinations in a block that its drivers or scenarios do not support."""
     for scenario in block.scenarios:
         able = sorted(known.drivable_by.get(scenario, block.drivers))
         for driver in block.drivers:
             if driver in known.drivers and driver not in able:
                 yield Problem(
-                    ("measure", index, "drivers"),
+                    (*place, "drivers"),
                     f"'{driver}' cannot drive the scenario '{scenario}', only "
-                    f"{' and '.join(able)} can; give '{scenario}' a [[measure]] of its own "
+                    f"{' and '.join(able)} can; give '{scenario}' a [[{place[0]}]] of its own "
                     f"with drivers = {json.dumps(able)}",
                 )
         for number, load in enumerate(block.loads):
             if load.traits.unit is DELIVERY and scenario not in known.broadcasting:
                 publishing = " and ".join(sorted(known.broadcasting)) or "no scenario"
                 yield Problem(
-                    ("measure", index, "loads", number),
+                    (*place, "loads", number),
                     f"'{load.model}' needs something to publish, and the scenario '{scenario}' "
-                    f"publishes nothing, only {publishing}; give '{scenario}' a [[measure]] of "
+                    f"publishes nothing, only {publishing}; give '{scenario}' a [[{place[0]}]] of "
                     "its own with other loads",
                 )
+    if isinstance(block, Ask):
+        yield from _unanswerable(place, block, known)
+
+
+def _unanswerable(place: Place, ask: Ask, known: KnownNames) -> Iterator[Problem]:
+    """What cannot be asked: nothing to compare with, or a figure that the load does not have."""
+    series = {known.series.get(scenario, "") for scenario in ask.scenarios}
+    if ask.series and (len(series) > 1 or "" in series or len(ask.scenarios) == 1):
+        yield Problem((*place, "scenarios"), "two or more scenarios of one series are needed")
+    elif not ask.series and len(ask.targets) == 1:
+        yield Problem((*place, "targets"), "two or more are needed: the first is compared with")
+    for number, load in enumerate(ask.loads):
+        comparable = load.traits.compared
+        if not ask.metrics and not load.traits.main:
+            which = f"{' or '.join(comparable)} is" if comparable else "no metric is"
+            yield Problem(
+                (*place, "loads", number),
+                f"'{load.model}' has no main metric; {which} compared under it",
+            )
+        for metric in ask.metrics:
+            if metric not in comparable:
+                yield Problem((*place, "metrics"), unknown_name("metric", metric, comparable))
 
 
 def _target_problems(name: str, table: Any, known: KnownNames) -> Iterator[Problem]:  # noqa: ANN401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -23,6 +24,9 @@ class Observer(Protocol):
 
     def workers_awaited(self, workers: Workers) -> None:
         """The run waits for this number of workers from other machines."""
+
+    def rounds_added(self, cells: Sequence[Cell]) -> None:
+        """These cells will be measured once more; a cell may be among them several times."""
 
     def round_begins(self, cell: Cell, round_number: int) -> None:
         """A round is about to start."""

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from random import Random
+from secrets import randbits
+from typing import Protocol
 
 from loopmark.harness.drivers.catalog import DRIVERS
 from loopmark.harness.drivers.process.forked_process import ForkServer
@@ -39,9 +42,29 @@ from loopmark.harness.watch.database_monitor import database_readings
 from loopmark.harness.watch.target_monitor import read_loop_lag
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 
+CLOSING_S = 8.0
+"""Seconds of a run's time that are left for stopping processes, the analysis and the report."""
 
-def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
-    """Measure every round of every cell into a new folder of `out`.
+
+class Allocation(Protocol):
+    """Decides on the rounds that follow the planned ones."""
+
+    def __call__(
+        self, folder: RunFolder, deadline: float, overhead_s: float
+    ) -> Sequence[Sequence[Cell]]:
+        """Blocks of cells.
+
+        Args:
+            folder: Of the run.
+            deadline: When measuring is to end (`time.monotonic`).
+            overhead_s: Seconds that pass beside each round, in the mean.
+        """
+
+
+def carry_out(
+    request: RunRequest, out: Path, observer: Observer, allocation: Allocation | None = None
+) -> None:
+    """Measure every round of every cell into a new folder of `out`, then those of `allocation`.
 
     A target or driver that fails costs its round, not the run. On KeyboardInterrupt the current
     round is recorded as interrupted and the run ends cleanly; an interrupt before the first round
@@ -71,7 +94,7 @@ def carry_out(request: RunRequest, out: Path, observer: Observer) -> None:
             measuring = _Measuring(request, journal, provided, servers)
             # What reads the target must not take the driver's processor from it.
             with staying_on(pinning.target):
-                measuring.all_blocks()
+                measuring.all_blocks(started, allocation)
 
 
 def _fork_servers(request: RunRequest) -> ProcessPool[ForkServer]:
@@ -97,24 +120,57 @@ class _Measuring:
         self._folder = journal.folder
         self._provided = provided
         self._servers = servers
+        self._block = 0
+        self._round_wall_s = 0.0
         largest = max(cell.load.concurrency for cell in request.cells)
         count = max(largest, SEEDED_ACCOUNTS) if request.locustfile is None else 0
         self._tokens = _bearer_tokens(request.run_id, count)
 
-    def all_blocks(self) -> None:
+    def all_blocks(self, started: float, allocation: Allocation | None) -> None:
         """Measure block by block; every block starts its own targets.
 
         Fresh processes in every block turn the effects of a process's memory layout, hash seed and
         age into scatter between rounds instead of a bias of the whole run.
         """
-        blocks = planning.interleave(self._request.cells, self._request.plan.seed)
+        seed = self._journal.record.order_seed
+        blocks = planning.interleave(self._request.cells, seed)
+        began = time.monotonic()
         with ExitStack() as stack:
             lasting = self._with_workers_elsewhere(stack)
-            for number, block in enumerate(blocks):
-                with nullcontext(lasting) if lasting else self._drivers(number) as drivers:
-                    self._one_block(number, block, drivers)
-                if self._journal.interrupted:
+            if not self._measure(blocks, lasting) or allocation is None:
+                return
+            budget_s = self._request.budget_s
+            if budget_s is None:
+                return
+            overhead_s = (time.monotonic() - began - self._round_wall_s) / sum(map(len, blocks))
+            deadline = started + budget_s - CLOSING_S
+            more = allocation(self._folder, deadline, overhead_s)
+            self._journal.observer.rounds_added([cell for block in more for cell in block])
+            random = Random(seed)  # noqa: S311 - an order, not a secret
+            for cells in more:
+                block = self._numbered(random.sample(cells, len(cells)))
+                if not self._measure([block], lasting) or time.monotonic() > deadline:
                     return
+
+    def _measure(
+        self,
+        blocks: Sequence[Sequence[tuple[Cell, int]]],
+        lasting: ProcessPool[DriverProcess] | None,
+    ) -> bool:
+        """Measure these blocks; returns whether the run may go on."""
+        for block in blocks:
+            number = self._block
+            self._block += 1
+            with nullcontext(lasting) if lasting else self._drivers(number) as drivers:
+                self._one_block(number, block, drivers)
+            if self._journal.interrupted:
+                return False
+        return True
+
+    def _numbered(self, cells: Sequence[Cell]) -> tuple[tuple[Cell, int], ...]:
+        """Each cell with the number of its next round."""
+        states = self._journal.record.round_states
+        return tuple((cell, len(states[cell.name])) for cell in cells)
 
     def _with_workers_elsewhere(self, stack: ExitStack) -> ProcessPool[DriverProcess] | None:
         """Drivers that live for the whole run: those with workers on other machines.
@@ -181,6 +237,7 @@ class _Measuring:
             for cell, round_number in block:
                 self._journal.observer.round_begins(cell, round_number)
                 record = self._one_round(cell, round_number, number, targets, drivers)
+                self._round_wall_s += record.wall_s
                 self._journal.keep(cell, record)
                 if self._journal.interrupted:
                     return
@@ -322,6 +379,9 @@ def _begun(request: RunRequest, provided: Provision | None, pinning: Pinning) ->
         thresholds=SHIPPED,
         documented=() if provided is None else request.documented,
         workers=request.workers.count if request.workers else 0,
+        questions=request.questions,
+        budget_s=request.budget_s,
+        order_seed=randbits(32),
     )
 
 

@@ -39,7 +39,7 @@ class ProgressBar:
         # Which ends when it likes.
         self._is_shape = any(cell.load.traits.is_at_most for cell in cells)
         self._rounds_left = sum(cell.rounds for cell in cells)
-        self._planned_left_s = planned_seconds(cells)
+        self._planned_s = self._planned_left_s = planned_seconds(cells)
         self._overheads_s: list[float] = []
         self._began = 0.0
         self._bar = Progress(
@@ -78,6 +78,18 @@ class ProgressBar:
         command = f"loopmark worker --master {workers.listen}"
         line = f"waiting for {workers.count} workers; run on each machine: {command}"
         self._console.print(Text(line), soft_wrap=True)
+
+    def rounds_added(self, cells: Sequence[Cell]) -> None:
+        """Print how many rounds follow, and extend the bar."""
+        more_s = sum(cell.load.planned_s for cell in cells)
+        self._rounds_left += len(cells)
+        self._planned_left_s += more_s
+        self._planned_s += more_s
+        self._bar.update(self._task, total=self._planned_s)
+        if cells:
+            rounds = _many(len(cells), "more round")
+            line = f"{rounds} where ratios are known least, {more_s:.0f} seconds of measuring"
+            self._console.print(Text(line), soft_wrap=True)
 
     def round_begins(self, cell: Cell, round_number: int) -> None:
         """Show the round and the time left."""

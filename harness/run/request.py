@@ -10,6 +10,7 @@ from loopmark.harness.launch.ports import HOST
 from loopmark.harness.planning.plan import Plan
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import LocustfilePart, Workers
+from loopmark.harness.vocabulary.question import Question
 from loopmark.harness.vocabulary.record import DocumentedPoint
 from loopmark.harness.vocabulary.scenario import ScenarioFacts
 from loopmark.harness.vocabulary.target import Target
@@ -29,6 +30,8 @@ class RunRequest:
         workers: The workers of a distributed driver; None when each driver is one process.
         host: Address on which the targets listen.
         locustfile: Replaces the scenario's flow; None where there is one.
+        questions: What the run is to settle; empty for fixed rounds.
+        budget_s: Seconds within which; None for no longer than the first rounds.
     """
 
     run_id: str
@@ -40,6 +43,8 @@ class RunRequest:
     workers: Workers | None = None
     host: str = HOST
     locustfile: LocustfilePart | None = None
+    questions: tuple[Question, ...] = ()
+    budget_s: float | None = None
 
     @property
     def targets(self) -> tuple[Target, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -58,6 +59,14 @@ class Comparison:
     ratio_ci: Interval | None
     rounds: int
     reasons: tuple[str, ...] = ()
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the interval, as a logarithm of the ratio."""
+        if self.ratio_ci is None:
+            return None
+        low, high = self.ratio_ci
+        return math.log(high / low) / 2
 
     @property
     def is_clear(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import DriverReport
+from loopmark.harness.vocabulary.question import Question
 from loopmark.harness.vocabulary.scenario import Audit, LocustfileFacts, ScenarioFacts
 from loopmark.harness.vocabulary.target import Target
 from loopmark.harness.vocabulary.thresholds import Thresholds
@@ -179,7 +180,7 @@ class RunRecord:
         plan: Name of the plan.
         title: What the plan answers.
         plan_toml: The plan's own text; empty where the command line took its place.
-        seed: Of the order of the rounds and of the virtual users.
+        seed: Of the choices of the virtual users.
         planned_s: Seconds of measuring that the plan provides for.
         wall_s: Seconds the run took; None while it runs.
         interrupted: Whether it was ended before its plan was done.
@@ -194,6 +195,9 @@ class RunRecord:
         documented: The timing table that our own variants are compared with; empty without any of
             them.
         workers: Workers requested; 0 when the driver was not distributed.
+        questions: What the run is to settle; empty for a plan of fixed rounds.
+        budget_s: Seconds within which; None without questions.
+        order_seed: Of the order of the rounds; each run has another.
     """
 
     schema_version: int
@@ -217,6 +221,15 @@ class RunRecord:
     thresholds: Thresholds
     documented: tuple[DocumentedPoint, ...] = ()
     workers: int = 0
+    questions: tuple[Question, ...] = ()
+    budget_s: float | None = None
+    order_seed: int = 0
+
+    @property
+    def first_rounds(self) -> dict[str, int]:
+        """By cell about which something is asked: its rounds before it was decided on more."""
+        named = {name for one in self.questions for name in (one.base, one.other)}
+        return {cell.name: cell.rounds for cell in self.cells if cell.name in named}
 
     @property
     def locustfiles(self) -> tuple[LocustfileFacts, ...]:

@@ -12,6 +12,7 @@ from loopmark.harness.vocabulary.cell import Validity
 from loopmark.harness.vocabulary.comparison import Axis, Comparison, SeriesResult
 from loopmark.harness.vocabulary.figures import AuditResult, Figures
 from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.question import QuestionResult
 from loopmark.harness.vocabulary.record import RunRecord
 
 
@@ -101,6 +102,7 @@ class RunResults:
     cells: tuple[CellResult, ...]
     comparisons: tuple[Comparison, ...]
     series: tuple[SeriesResult, ...] = ()
+    questions: tuple[QuestionResult, ...] = ()
 
     def along(self, axis: Axis) -> tuple[Comparison, ...]:
         """The comparisons of cells that differ in one thing."""

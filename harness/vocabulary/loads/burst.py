@@ -67,3 +67,7 @@ class Burst(LoadModel):
     def comparable(self) -> Burst:
         """The same load without its expected duration."""
         return replace(self, planned_s=1.0)
+
+    def expected_to_take(self, planned_s: float) -> Burst:
+        """The same load with this expected duration, in seconds."""
+        return replace(self, planned_s=planned_s)

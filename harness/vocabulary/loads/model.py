@@ -241,6 +241,10 @@ class LoadModel(ABC):
         """The same load without its expected duration, which may differ between two cells."""
         return self
 
+    def expected_to_take(self, _planned_s: float) -> Self:
+        """The same load with this expected duration, in seconds, where its times do not set it."""
+        return self
+
     @property
     def undisturbed(self) -> Self:
         """The same load with all clients active and no HTTP users."""

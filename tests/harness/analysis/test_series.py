@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.analysis.comparison import compare, series_of
+from loopmark.harness.analysis.series import series_of
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
 from loopmark.harness.vocabulary.comparison import SeriesResult
 from loopmark.harness.vocabulary.load import Load
@@ -72,7 +72,8 @@ def test_best_and_from_where_more_did_not_help() -> None:
 
 def test_each_number_is_compared_with_the_best_one() -> None:
     cells = [of_throughput(1, 98, 100, 102), of_throughput(4, 300, 310, 290)]
-    (found,) = compare(cells, series_of(cells, facts(1, 4)))
+    (series,) = series_of(cells, facts(1, 4))
+    (found,) = series.comparisons.values()
     assert (found.axis, found.base.label, found.other.label) == ("place", "files-4", "files-1")
     assert (found.base.figure, found.other.figure, found.rounds) == (300, 100, 3)
     assert found.ratio == pytest.approx(1 / 3, rel=0.05)

@@ -116,13 +116,19 @@ def test_text_that_toml_cannot_read_is_the_users_error(text: str) -> None:
     assert "not valid TOML" in refusal(text)
 
 
+def test_nothing_is_a_plan_without_anything() -> None:
+    assert refusals("") == [
+        "1: a plan needs name and title",
+        "1: a [[measure]] or a [[question]] is needed",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "1: a plan needs name and title and measure"),
         (plan_text(rounds=""), "4: measure[0]: needs rounds"),
         (plan_text(targets="", rounds=""), "4: measure[0]: needs targets and rounds"),
-        ('name = "test"\ntitle = "t"', "1: a plan needs measure"),
+        ('name = "test"\ntitle = "t"', "1: a [[measure]] or a [[question]] is needed"),
         (
             one_load('model = "closed", usres = 1, duration_s = 1'),
             "7: measure[0].loads[0]: closed needs users; unknown key usres, did you mean users?",
