@@ -34,9 +34,9 @@ _SHARED: Mapping[Axis, Callable[[CellResult], tuple[object, ...]]] = {
 }
 """What must be the same in two cells for a comparison along an axis."""
 
-Like: TypeAlias = tuple[str, str, int]
-"""Comparisons that scatter alike: of one metric, under one model of load, of rounds that last
-about as long (within a factor of four)."""
+Like: TypeAlias = tuple[str, str, int, int]
+"""Comparisons that scatter alike: of one metric, under one model of load with about as many users
+(within a factor of ten), of rounds that last about as long (of four)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,13 @@ class Candidate:
         A round that takes longer scatters less, and the shorter of two decides.
         """
         shortest_s = min(self.base.load.planned_s, self.other.load.planned_s)
-        return self.metric, self.other.load.model, round(math.log(shortest_s, 4))
+        load = self.other.load
+        return (
+            self.metric,
+            load.model,
+            round(math.log10(load.concurrency)),
+            round(math.log(shortest_s, 4)),
+        )
 
 
 def candidates(cells: Sequence[CellResult]) -> tuple[Candidate, ...]:

@@ -43,7 +43,9 @@ class Known:
 def further_blocks(
     known: Sequence[Known], round_s: Mapping[str, float], left_s: float, block_s: float = 0.0
 ) -> tuple[tuple[str, ...], ...]:
-    """Spend the time that is left where intervals are widest against what is aimed at.
+    """Spend the time that is left: what takes least to be known well enough comes first.
+
+    What then remains goes where intervals are widest against what is aimed at.
 
     Args:
         known: The questions.
@@ -54,43 +56,67 @@ def further_blocks(
     Returns:
         Blocks of names of cells, each at most once in a block.
     """
-    blocks: list[dict[str, None]] = []
-    while True:
-        lacks = [one.lack(_shared(one, blocks)) for one in known]
-        for index in sorted(range(len(known)), key=lambda n: -lacks[n]):
-            if lacks[index] <= 1:
-                return tuple(tuple(block) for block in blocks)
-            block, cost_s = _cheapest(known[index].question, blocks, round_s, block_s)
-            if cost_s <= left_s:
-                left_s -= cost_s
-                if block == len(blocks):
-                    blocks.append({})
-                blocks[block] |= dict.fromkeys(_cells(known[index].question))
-                break
+    spent = _Blocks((), 0.0)
+    open_ = [one for one in known if one.question.is_extended and one.lack(0) > 1]
+    while open_:
+        ways = [_until_known(one, spent, round_s, block_s, left_s) for one in open_]
+        cost_s, way = min(
+            ((way.cost_s, way) for way in ways if way is not None),
+            key=lambda one: one[0],
+            default=(math.inf, None),
+        )
+        if way is None or cost_s > left_s:
+            break
+        spent = way
+        open_ = [one for one in open_ if one.lack(spent.pairs_of(one)) > 1]
+    while open_:
+        widest = max(open_, key=lambda one: one.lack(spent.pairs_of(one)))
+        way = spent.with_pair(widest.question, round_s, block_s)
+        if way.cost_s > left_s:
+            open_.remove(widest)
         else:
-            return tuple(tuple(block) for block in blocks)
+            spent = way
+            open_ = [one for one in open_ if one.lack(spent.pairs_of(one)) > 1]
+    return spent.blocks
 
 
-def _cheapest(
-    question: Question,
-    blocks: Sequence[Mapping[str, None]],
-    round_s: Mapping[str, float],
-    block_s: float,
-) -> tuple[int, float]:
-    """The block in which one more pair costs least, perhaps a new one, and what it costs there."""
-    costs = [
-        (sum(round_s[cell] for cell in _cells(question) if cell not in block), number)
-        for number, block in enumerate(blocks)
-        if not all(cell in block for cell in _cells(question))
-    ]
-    new = sum(round_s[cell] for cell in _cells(question)) + block_s, len(blocks)
-    cost_s, number = min([*costs, new])
-    return number, cost_s
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Blocks of cells, and the seconds they take."""
+
+    blocks: tuple[tuple[str, ...], ...]
+    cost_s: float
+
+    def pairs_of(self, one: Known) -> int:
+        """Pairs that a question gets in these blocks."""
+        return sum(all(cell in block for cell in _cells(one.question)) for block in self.blocks)
+
+    def with_pair(
+        self, question: Question, round_s: Mapping[str, float], block_s: float
+    ) -> _Blocks:
+        """The same with one more pair of a question, where that costs least."""
+        needed = _cells(question)
+        options = [
+            (sum(round_s[cell] for cell in needed if cell not in block), number)
+            for number, block in enumerate(self.blocks)
+            if not all(cell in block for cell in needed)
+        ]
+        alone_s = sum(round_s[cell] for cell in needed) + block_s
+        cost_s, number = min([*options, (alone_s, len(self.blocks))])
+        blocks = [*self.blocks, *([()] if number == len(self.blocks) else [])]
+        blocks[number] = tuple(dict.fromkeys([*blocks[number], *needed]))
+        return _Blocks(tuple(blocks), self.cost_s + cost_s)
 
 
-def _shared(one: Known, blocks: Sequence[Mapping[str, None]]) -> int:
-    """Pairs that a question gets in these blocks."""
-    return sum(all(cell in block for cell in _cells(one.question)) for block in blocks)
+def _until_known(
+    one: Known, spent: _Blocks, round_s: Mapping[str, float], block_s: float, left_s: float
+) -> _Blocks | None:
+    """The blocks after which a question is known well enough; None if that takes too long."""
+    while one.lack(spent.pairs_of(one)) > 1:
+        spent = spent.with_pair(one.question, round_s, block_s)
+        if spent.cost_s > left_s:
+            return None
+    return spent
 
 
 def _cells(question: Question) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Plans: their cells, their questions, and the order of the rounds."""
+"""Plans, and the cells that they measure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from random import Random
 from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import ConfigDict, Field, PositiveInt
@@ -259,31 +258,6 @@ def select(cells: Sequence[Cell], pattern: str | None) -> tuple[Cell, ...]:
         nearest = get_close_matches(pattern, sorted(parts), cutoff=0)
         raise UserError(f"--only: no cell is '{pattern}'; the nearest: {', '.join(nearest)}")
     return chosen
-
-
-def interleave(cells: Sequence[Cell], seed: int) -> tuple[tuple[tuple[Cell, int], ...], ...]:
-    """Order the rounds: blocks that hold each cell at most once, shuffled with the seed.
-
-    A cell with fewer rounds than the most is measured in a random choice of the blocks, so that
-    drift of the machine falls on all cells alike. Cells that will be compared (same scenario and
-    load, any target and driver) share that choice as far as their rounds go: their rounds are
-    pairs.
-
-    Returns:
-        Blocks of (cell, 0-based round of that cell).
-    """
-    random = Random(seed)  # noqa: S311 - an order, not a secret
-    count = max((cell.rounds for cell in cells), default=0)
-    blocks: list[list[tuple[Cell, int]]] = [[] for _ in range(count)]
-    orders: dict[tuple[str, str], list[int]] = {}
-    for cell in cells:
-        alike = (cell.scenario, cell.load.label)
-        order = orders.setdefault(alike, random.sample(range(count), count))
-        for round_number, block in enumerate(sorted(order[: cell.rounds])):
-            blocks[block].append((cell, round_number))
-    for block_cells in blocks:
-        random.shuffle(block_cells)
-    return tuple(tuple(block) for block in blocks)
 
 
 def planned_seconds(cells: Iterable[Cell]) -> float:

@@ -20,7 +20,8 @@ from loopmark.harness.launch.process_reaper import reaped
 from loopmark.harness.launch.processors import assign, available, staying_on
 from loopmark.harness.launch.provision import Provision, provision
 from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
-from loopmark.harness.planning import plan as planning
+from loopmark.harness.planning.order import compared, interleave, shuffled
+from loopmark.harness.planning.plan import planned_seconds
 from loopmark.harness.run.driver_process import DriverProcess
 from loopmark.harness.run.journal import Observer, RunJournal, now
 from loopmark.harness.run.machine import fingerprint
@@ -132,8 +133,9 @@ class _Measuring:
         Fresh processes in every block turn the effects of a process's memory layout, hash seed and
         age into scatter between rounds instead of a bias of the whole run.
         """
-        seed = self._journal.record.order_seed
-        blocks = planning.interleave(self._request.cells, seed)
+        random = Random(self._journal.record.order_seed)  # noqa: S311 - an order, not a secret
+        questions = self._request.questions
+        blocks = interleave(self._request.cells, questions, random)
         began = time.monotonic()
         with ExitStack() as stack:
             lasting = self._with_workers_elsewhere(stack)
@@ -146,9 +148,8 @@ class _Measuring:
             deadline = started + budget_s - CLOSING_S
             more = allocation(self._folder, deadline, overhead_s)
             self._journal.observer.rounds_added([cell for block in more for cell in block])
-            random = Random(seed)  # noqa: S311 - an order, not a secret
             for cells in more:
-                block = self._numbered(random.sample(cells, len(cells)))
+                block = self._numbered(shuffled(compared(cells, questions), random))
                 if not self._measure([block], lasting) or time.monotonic() > deadline:
                     return
 
@@ -366,7 +367,7 @@ def _begun(request: RunRequest, provided: Provision | None, pinning: Pinning) ->
         title=request.plan.title,
         plan_toml=request.plan_toml,
         seed=request.plan.seed,
-        planned_s=planning.planned_seconds(request.cells),
+        planned_s=planned_seconds(request.cells),
         wall_s=None,
         interrupted=False,
         machine=fingerprint(),

@@ -29,7 +29,7 @@ class Question:
         other: Name of the cell that is the numerator.
         axis: The one thing in which they differ.
         thresholds: Ratios that matter: 1, and those that somebody claims.
-        pairs: Pairs of rounds that it gets first.
+        pairs: Pairs of rounds that it gets first; a single one is all it gets.
         within: The share either way within which the ratio is to be known; fixed beforehand.
         family: Number of questions that are answered together, as places of one series are: their
             intervals hold simultaneously.
@@ -43,6 +43,11 @@ class Question:
     pairs: int = PAIRS
     within: float = WITHIN
     family: int = 1
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether it may get more pairs than its first."""
+        return self.pairs > 1
 
     @property
     def half_width(self) -> float:

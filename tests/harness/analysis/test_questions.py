@@ -112,9 +112,9 @@ def test_a_single_pair_is_judged_by_the_scatter_of_its_like() -> None:
                 round_result(number, makespan_s=seconds * scatter)
                 for number, scatter in enumerate((0.99, 1.0, 1.01 + n / 1000))
             ]
-            like.append(cell_result(cell(target, burst(n + 2)), rounds))
+            like.append(cell_result(cell(target, burst(n + 98)), rounds))
     single = [
-        cell_result(cell(target, burst(100)), [round_result(0, makespan_s=seconds)])
+        cell_result(cell(target, burst(101)), [round_result(0, makespan_s=seconds)])
         for target, seconds in (("sync", 50.0), ("async", 0.6))
     ]
     everything = [*like, *single]

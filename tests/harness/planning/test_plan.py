@@ -1,13 +1,10 @@
-"""Plans: which cells they make, and in which order these are measured."""
+"""Plans: which cells they make."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from loopmark.harness.drivers.catalog import DRIVERS, drivers_for
 from loopmark.harness.errors import UserError
@@ -15,13 +12,11 @@ from loopmark.harness.planning.plan import (
     cells_of,
     drivable,
     driven_by,
-    interleave,
     planned_seconds,
     select,
 )
 from loopmark.harness.planning.plan_file import parse_plan
 from loopmark.harness.vocabulary.cell import Cell
-from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.scenarios.catalog import SCENARIOS
 from tests.harness.builders import burst, cell, closed
@@ -81,65 +76,6 @@ def test_glob_must_match_the_whole_name() -> None:
         select(CELLS, "wait-*/sync")
 
 
-# ---- interleave ----
-
-plans = st.lists(st.integers(1, 8), min_size=1, max_size=8).map(
-    lambda rounds: tuple(cell(f"t{n}", rounds=count) for n, count in enumerate(rounds))
-)
-
-
-@given(plans, st.integers())
-def test_interleaving_measures_every_round_of_every_cell_once(
-    cells: tuple[Cell, ...], seed: int
-) -> None:
-    blocks = interleave(cells, seed)
-    measured = Counter(pair for block in blocks for pair in block)
-    assert measured == Counter((one, n) for one in cells for n in range(one.rounds))
-
-
-@given(plans, st.integers())
-def test_a_block_holds_a_cell_at_most_once_and_rounds_keep_their_order(
-    cells: tuple[Cell, ...], seed: int
-) -> None:
-    blocks = interleave(cells, seed)
-    assert len(blocks) == max(one.rounds for one in cells)
-    for block in blocks:
-        assert len({one for one, _ in block}) == len(block) > 0
-    for one in cells:
-        numbers = [number for block in blocks for other, number in block if other == one]
-        assert numbers == list(range(one.rounds))
-
-
-@given(plans, st.integers())
-def test_the_same_seed_gives_the_same_order(cells: tuple[Cell, ...], seed: int) -> None:
-    assert interleave(cells, seed) == interleave(cells, seed)
-
-
-def test_another_seed_gives_another_order() -> None:
-    cells = tuple(cell(f"t{n}", rounds=3) for n in range(6))
-    orders = {interleave(cells, seed) for seed in range(20)}
-    assert len(orders) == 20
-
-
-def test_every_cell_takes_every_place_in_a_block() -> None:
-    cells = tuple(cell(f"t{n}", rounds=100) for n in range(3))
-    firsts = Counter(block[0][0].target for block in interleave(cells, 1))
-    assert min(firsts[one.target] for one in cells) > 20
-
-
-def test_a_cell_with_fewer_rounds_falls_into_any_block() -> None:
-    cells = (cell("many", rounds=4), cell("once", rounds=1))
-    places = {
-        next(n for n, block in enumerate(interleave(cells, seed)) if len(block) == 2)
-        for seed in range(60)
-    }
-    assert places == {0, 1, 2, 3}
-
-
-def test_nothing_to_measure_makes_no_blocks() -> None:
-    assert interleave((), 1) == ()
-
-
 # ---- planned time ----
 
 
@@ -150,36 +86,6 @@ def test_planned_seconds_are_the_loads_times_the_rounds() -> None:
     )
     assert planned_seconds(cells) == pytest.approx(3 * 0.5 + 2 * 2.25)
     assert planned_seconds(()) == 0
-
-
-def test_cells_under_comparison_share_their_blocks() -> None:
-    few = Cell("wait", "sync", Burst(10, planned_s=5.0), "native", 2)
-    many = Cell("wait", "async", Burst(10, planned_s=0.6), "native", 5)
-    for seed in range(20):
-        blocks = interleave((few, many), seed)
-        of_few = {
-            number for number, block in enumerate(blocks) if (few, 0) in block or (few, 1) in block
-        }
-        of_many = {
-            number for number, block in enumerate(blocks) for cell, _ in block if cell is many
-        }
-        assert len(of_few) == 2
-        assert of_few <= of_many
-
-
-def test_cells_of_both_drivers_share_their_blocks() -> None:
-    cells = tuple(
-        Cell("wait", target, Burst(10), driver, rounds)
-        for target in ("sync", "async")
-        for driver, rounds in (("native", 5), ("locust", 2))
-    )
-    for seed in range(20):
-        places = [
-            {number for number, block in enumerate(interleave(cells, seed)) if one in dict(block)}
-            for one in cells
-        ]
-        assert places[1] == places[3]
-        assert places[1] < places[0] == places[2]
 
 
 # ---- what a driver cannot drive ----
