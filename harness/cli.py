@@ -91,8 +91,9 @@ def main() -> None:
 
     Set LOOPMARK_DATABASE_URL to use your own PostgreSQL instead of the embedded one.
 
-    Exit codes: 0 success; 1 an invalid cell (run), a wrong response (verify) or a missing
-    requirement (doctor); 2 invalid arguments, or an unusable file or database; 130 interrupted.
+    Exit codes: 0 success; 1 wrong responses, errors or a dead target (run, verify), with --strict
+    also an invalid cell, or a missing requirement (doctor); 2 invalid arguments, or an unusable
+    file or database; 130 interrupted.
     """
     # SIGTERM must clean up like Ctrl-C.
     signal.signal(signal.SIGTERM, _as_interrupt)

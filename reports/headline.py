@@ -234,7 +234,7 @@ def _target_sentence(
     else:
         parts.append(f"no valid result of {_SUBJECTS[target]}")
     states = [
-        f"at {formatting.count(cell.load.concurrency)} invalid: {cell.validity.state}"
+        f"at {formatting.count(cell.load.concurrency)} invalid: {wording.states(cell.validity)}"
         for cell in of_target
         if cell.load.concurrency not in valid
     ]
@@ -400,7 +400,7 @@ def _short_measured(results: RunResults) -> str:
 def _short_time(cell: CellResult) -> str:
     figures = cell.figures
     if isinstance(figures, Invalid):
-        return str(figures.validity.state)
+        return wording.states(figures.validity)
     return formatting.seconds(figures.makespan_s)
 
 

@@ -58,7 +58,10 @@ def _warnings(results: RunResults) -> list[str]:
         blocks.append(
             _bullets(
                 "; ".join(
-                    [f"{cell.name}: {cell.validity.state}", *objections.sentences(cell.validity)]
+                    [
+                        f"{cell.name}: {wording.states(cell.validity)}",
+                        *objections.sentences(cell.validity),
+                    ]
                 )
                 for cell in cells
             )

@@ -158,7 +158,7 @@ def _doubt(section: Section, cell: CellResult, *, several_drivers: bool) -> Rend
     at = section.at(cell)
     swept = "" if at is None else f"{section.swept} = {formatting.level(at)}, "
     text = Text(f"{cell.target} at {swept}{_size(cell.load)}{driver}: ")
-    text.append(str(cell.validity.state), style="bold yellow")
+    text.append(wording.states(cell.validity), style="bold yellow")
     if reasons := objections.sentences(cell.validity):
         text.append(f", {reasons[0]}")
         if more := len(reasons) - 1:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from loopmark.harness.vocabulary import metrics
-from loopmark.harness.vocabulary.cell import ValidityState
+from loopmark.harness.vocabulary.cell import Validity, ValidityState
 from loopmark.harness.vocabulary.comparison import Comparison, SeriesResult
 from loopmark.harness.vocabulary.figures import Figures, StageResult
 from loopmark.harness.vocabulary.load import Load
@@ -105,7 +105,7 @@ def knee_sentence(cell: CellResult) -> str:
     figures = cell.figures
     if isinstance(figures, Invalid):
         return (
-            f"{cell.target}, {at_once(cell.load)}: invalid ({figures.validity.state}), no limit "
+            f"{cell.target}, {at_once(cell.load)}: invalid ({states(figures.validity)}), no limit "
             "reported"
         )
     who = f"{cell.target}, {at_once(cell.load)}:"
@@ -219,7 +219,12 @@ def subject(metric: str, load: Load) -> str:
 def state(cell: CellResult) -> str:
     """`valid`, or `invalid: ` and why."""
     found = cell.validity
-    return "valid" if found.is_valid else f"invalid: {found.state}"
+    return "valid" if found.is_valid else f"invalid: {states(found)}"
+
+
+def states(validity: Validity) -> str:
+    """All states of a cell, most serious first: `driver-limited, errors`."""
+    return ", ".join(validity.states)
 
 
 def cell_label(cell: CellResult, *, driver: bool = False) -> str:

@@ -36,8 +36,6 @@ rounds = 1
 """
 SMOKE = "LOOPMARK_TEST_SMOKE"
 """Environment variable: where it is set, the smoke profile is run whole in place of the plan."""
-GRAVE = {"interrupted", "target-died", "wrong-answers", "errors"}
-"""What a busy machine does not explain."""
 TIMEOUT_S = 600
 
 
@@ -133,8 +131,7 @@ def test_it_measures_and_reports_beside_packages_of_the_same_names(
     loopmark = (python, "-m", "loopmark")
     (tmp_path / "plan.toml").write_text(PLAN)
     plan = ("--profile", "smoke") if SMOKE in os.environ else ("plan.toml",)
-    call(*loopmark, "run", *plan, folder=tmp_path, may_say_no=True)
+    call(*loopmark, "run", *plan, folder=tmp_path)  # No errors, though single cells may be invalid.
     cells = json.loads((tmp_path / "results/latest/results.json").read_text())["cells"]
     assert {cell["driver"] for cell in cells} >= {"native", "websocket"}
-    assert not [cell for cell in cells if cell["validity"]["state"] in GRAVE]
     assert (tmp_path / "results/latest/report/index.html").exists()

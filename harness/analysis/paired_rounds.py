@@ -72,7 +72,7 @@ def paired_rounds(
     of_base, of_other = base.figures, other.figures
     if isinstance(of_base, Invalid) or isinstance(of_other, Invalid):
         reasons = tuple(
-            f"{name(cell)}: {cell.validity.state}"
+            f"{name(cell)}: {', '.join(cell.validity.states)}"
             for cell in (base, other)
             if not cell.validity.is_valid
         )

@@ -30,4 +30,4 @@ def doctor() -> None:
         out.print(f"{marks[finding.level]}{escape(finding.what)}", soft_wrap=True)
         if finding.advice:
             out.print(f"        -> {escape(finding.advice)}", soft_wrap=True)
-    sys.exit(ExitCode.INVALID if problems else ExitCode.OK)
+    sys.exit(ExitCode.FAILED if problems else ExitCode.OK)

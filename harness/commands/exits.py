@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
     """Exit codes of commands."""
 
     OK = 0
-    INVALID = 1
+    FAILED = 1
     USAGE = 2
     INTERRUPTED = 130
 

@@ -13,6 +13,7 @@ from loopmark.harness.analysis.analyse import answers_so_far, round_seconds
 from loopmark.harness.commands.conclusion import conclude
 from loopmark.harness.commands.console import err, out
 from loopmark.harness.commands.exits import ExitCode
+from loopmark.harness.commands.outcome import exit_code, failures
 from loopmark.harness.drivers.catalog import WITH_EVENTS
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.processors import assign, available
@@ -26,11 +27,16 @@ from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Workers
 from loopmark.harness.vocabulary.loads.model import REQUEST
-from loopmark.harness.vocabulary.result import RunResults
 
 
-def measure(request: RunRequest, out_folder: Path) -> NoReturn:
-    """Measure, report the results, even of an interrupted run, and exit."""
+def measure(request: RunRequest, out_folder: Path, *, strict: bool = False) -> NoReturn:
+    """Measure, report the results, even of an interrupted run, and exit.
+
+    Args:
+        request: What to measure.
+        out_folder: Folder for run folders.
+        strict: Whether an invalid cell is an error.
+    """
     require_writable(out_folder)
     require_open_files(max(_connections(cell) for cell in request.cells))
     require_targets(request.targets)
@@ -63,7 +69,9 @@ def measure(request: RunRequest, out_folder: Path) -> NoReturn:
     out.print(Text(f"Took {took:.0f} s, of which {most}{planned:.0f} s of measuring were planned."))
     if trouble is not None:
         raise trouble
-    _exit_as(results)
+    for line in failures(results):
+        err.print(Text(line), soft_wrap=True)
+    sys.exit(exit_code(results, strict=strict))
 
 
 def further_rounds(
@@ -104,10 +112,3 @@ def _warn_of_crowding(workers: Workers) -> None:
             ),
             soft_wrap=True,
         )
-
-
-def _exit_as(results: RunResults) -> NoReturn:
-    if results.run.interrupted:
-        sys.exit(ExitCode.INTERRUPTED)
-    invalid = any(not cell.validity.is_valid for cell in results.cells)
-    sys.exit(ExitCode.INVALID if invalid else ExitCode.OK)

@@ -75,6 +75,11 @@ MAX_WORKERS = 256
     show_default=True,
     help="Folder for run folders.",
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 if any cell is invalid, not only if requests, responses or targets failed.",
+)
 @locustfile_options
 @click.pass_context
 def run(  # noqa: PLR0913, PLR0917 - one for each option
@@ -88,12 +93,17 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     listen: str | None,
     budget: str | None,
     out_folder: Path,
+    *,
+    strict: bool,
     **_: object,
 ) -> None:
     """Measure a PLAN (a TOML file) or a shipped profile, and write a report.
 
     The run folder is OUT/<run-id>; OUT/latest points to the newest. Names of cells are
     scenario/target/load/driver: see `loopmark list --cells`.
+
+    Exit code 0: the run is complete and every response was right, even if single cells are invalid;
+    1: wrong responses, errors, failed audits or a dead target.
 
     With --locustfile a locustfile of your own takes the place of the plan, as it is. What follows
     -- is for options that the file itself adds to Locust's command line:
@@ -113,7 +123,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     # What can be wrong with the arguments has been found without the slow imports.
     from loopmark.harness.commands.measuring import measure  # noqa: PLC0415
 
-    measure(request, out_folder)
+    measure(request, out_folder, strict=strict)
 
 
 def _plan_request(

@@ -41,9 +41,9 @@ def serve(variant: str, port: int | None) -> None:
             while target.is_alive:
                 time.sleep(0.2)
             err.print(Text(f"{variant} exited:\n{target.stderr_tail}", "red"))
-            sys.exit(ExitCode.INVALID)
+            sys.exit(ExitCode.FAILED)
     except TargetFailedError as error:
         err.print(Text(f"{error}\n{error.stderr_tail}", "red"))
-        sys.exit(ExitCode.INVALID)
+        sys.exit(ExitCode.FAILED)
     except KeyboardInterrupt:
         err.print("stopped")

@@ -59,7 +59,7 @@ def check(targets: Sequence[str], scenarios: Sequence[str]) -> NoReturn:
             out.print(f"{mark}  {target:<16} {scenario}")
             if wrong:
                 out.print(Text(wrong, "red"), soft_wrap=True)
-    sys.exit(ExitCode.INVALID if any(problems.values()) else ExitCode.OK)
+    sys.exit(ExitCode.FAILED if any(problems.values()) else ExitCode.OK)
 
 
 def problem(cell: CellResult) -> str:

@@ -52,6 +52,22 @@ class ValidityState(StrEnum):
     TOO_FEW_SAMPLES = "too-few-samples"
     VALID = "valid"
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether something failed; otherwise the figures are not good enough to be compared."""
+        return self in _FAILURES
+
+
+_FAILURES = frozenset(
+    {
+        ValidityState.INTERRUPTED,
+        ValidityState.TARGET_DIED,
+        ValidityState.WRONG_ANSWERS,
+        ValidityState.ERRORS,
+    }
+)
+"""What a busy machine does not explain: a round that did not end, a response that was not right."""
+
 
 Value: TypeAlias = int | float | str | None
 
@@ -135,3 +151,13 @@ class Validity:
     def is_valid(self) -> bool:
         """Whether the cell may be compared."""
         return self.state is ValidityState.VALID
+
+    @property
+    def states(self) -> tuple[ValidityState, ...]:
+        """The states of all reasons, most serious first: none hides another."""
+        return tuple(dict.fromkeys([self.state, *(one.code.state for one in self.objections)]))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether any of the reasons is a failure."""
+        return any(state.is_failure for state in self.states)

@@ -75,8 +75,8 @@ def test_a_locustfile_is_measured_and_reported(
     done = loopmark("run", "--locustfile", locustfile.name, *options, "--", "--step", "in ")
     results = results_of(tmp_path)
     (cell,) = results["cells"]
-    # A machine that is busy with others makes a run that is not to be believed, and says so.
-    assert done.returncode == (0 if cell["validity"]["state"] == "valid" else 1), done.stderr
+    # On a busy machine the cell may be invalid; that is no error.
+    assert done.returncode == 0, done.stderr
     place = target.url.removeprefix("http://")
     assert cell["name"] == f"my-shop/{place}/users-3/locust"
     assert cell["rounds"] == 2

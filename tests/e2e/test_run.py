@@ -163,7 +163,7 @@ def test_a_target_that_dies_costs_its_cell_and_not_the_run(
     time.sleep(1.0)  # Into the round, so that there are samples to keep.
     for process in measuring():
         process.kill()
-    out, _ = run.communicate(timeout=HANG_S * 2)
+    out, err = run.communicate(timeout=HANG_S * 2)
     assert run.returncode == 1
     cells = by_name(results_of(tmp_path))
     died = cells["create-fresh/async/closed-6-think-0.02/native"]
@@ -171,6 +171,7 @@ def test_a_target_that_dies_costs_its_cell_and_not_the_run(
     assert "[ended by signal 9]" in died["stderr_tail"]
     assert list((tmp_path / "results/latest/cells").glob("*async__closed-6*/round-0.parquet"))
     assert "target-died" in out
+    assert "failed: create-fresh/async/closed-6-think-0.02/native: the target exited" in err
     others = [cell for name, cell in cells.items() if cell is not died]
     assert len(others) == 3
     assert all(cell["requests"] > 0 for cell in others), "the run went on"

@@ -72,7 +72,7 @@ def test_workers_of_this_machine_share_a_plan(
     with Path(plan(0.6)).open("a") as file:
         file.write(NOT_FOR_LOCUST)
     done = loopmark("run", file.name, "--driver", "locust", "--workers", "2")
-    assert done.returncode in {0, 1}, done.stderr
+    assert done.returncode == 0, done.stderr
     skipped = "--driver locust: 1 of 2 cells skipped: only websocket can drive upload\n"
     assert skipped in done.stderr
     cell = only_cell(tmp_path)
@@ -136,7 +136,7 @@ def test_workers_of_other_hosts_drive_a_target_that_they_reach(
         assert f"loopmark worker --master {here.address}:5557" in awaiting(run)
         workers += [started(one, tmp_path, "worker", "--master", here.address) for one in others]
         out, _ = run.communicate(timeout=HANG_S)
-        assert run.returncode in {0, 1}, out
+        assert run.returncode == 0, out
         said = [one.communicate(timeout=HANG_S)[0] for one in workers]
         assert [one.returncode for one in workers] == [0, 0], said
         cell = only_cell(tmp_path)
@@ -225,7 +225,7 @@ def test_a_locustfile_runs_on_workers_of_this_machine(
     options = ["--host", target.url, "--users", "5", "--spawn-rate", "10", "--run-time", "1s"]
     command = ["run", "--locustfile", "shop.py", *options, "--workers", "2"]
     done = loopmark(*command, "--", "--stop-timeout", "5")
-    assert done.returncode in {0, 1}, done.stderr
+    assert done.returncode == 0, done.stderr
     cell = only_cell(tmp_path)
     assert cell["error_kinds"] == {}
     samples = samples_of(tmp_path)
@@ -267,7 +267,7 @@ def test_workers_from_elsewhere_get_the_locustfile_and_begin_every_round_anew(
             assert line, "it does not wait for workers"
         workers += [start_loopmark("worker", "--master", listen) for _ in range(2)]
         _, said = run.communicate(timeout=HANG_S)
-        assert run.returncode in {0, 1}, said
+        assert run.returncode == 0, said
         told = [one.communicate(timeout=HANG_S)[1] for one in workers]
         assert [one.returncode for one in workers] == [0, 0], told
     finally:

@@ -1,0 +1,34 @@
+"""What the exit code of a run says: whether it is complete, and every response was right."""
+
+from __future__ import annotations
+
+from loopmark.harness.commands.exits import ExitCode
+from loopmark.harness.vocabulary.result import RunResults
+from loopmark.reports import objections
+
+
+def exit_code(results: RunResults, *, strict: bool = False) -> ExitCode:
+    """The exit code of a run.
+
+    A cell with no other fault than that its figures are not good enough to be compared, because
+    the driver was limited, say, or its throughput unsteady, is said, and is no error.
+
+    Args:
+        results: Of the run.
+        strict: Whether any invalid cell is an error.
+    """
+    if results.run.interrupted:
+        return ExitCode.INTERRUPTED
+    validities = [cell.validity for cell in results.cells]
+    if any(one.has_failed or (strict and not one.is_valid) for one in validities):
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+def failures(results: RunResults) -> tuple[str, ...]:
+    """What failed, in a line for each cell, whatever else is said against it."""
+    return tuple(
+        f"failed: {cell.name}: {'; '.join(map(objections.sentence, failed))}"
+        for cell in results.cells
+        if (failed := [one for one in cell.validity.objections if one.code.state.is_failure])
+    )

@@ -1,0 +1,77 @@
+"""The exit code of a run says whether it is complete and every response was right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from loopmark.harness.commands.exits import ExitCode
+from loopmark.harness.commands.outcome import exit_code, failures
+from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, Validity, ValidityState
+from loopmark.harness.vocabulary.loads.burst import Burst
+from loopmark.harness.vocabulary.result import RunResults
+from tests.reports.conftest import VALID, against, cell_result, run_results
+
+FAILED_STATES = {"interrupted", "target-died", "wrong-answers", "errors"}
+LIMITED = Objection.of(ObjectionCode.DRIVER_BUSY, share=0.99)
+
+
+def results(*validities: Validity, interrupted: bool = False) -> RunResults:
+    cells = [
+        cell_result(f"scenario-{number}", "async", Burst(10, 1.0), figure=1.0, validity=one)
+        for number, one in enumerate(validities)
+    ]
+    found = run_results(cells, [])
+    return replace(found, run=replace(found.run, interrupted=interrupted))
+
+
+def test_a_complete_run_with_right_responses_is_ok() -> None:
+    assert exit_code(results(VALID, VALID), strict=True) == ExitCode.OK
+
+
+@pytest.mark.parametrize("code", ObjectionCode)
+def test_only_a_failure_is_an_error_and_every_invalid_cell_a_strict_one(
+    code: ObjectionCode,
+) -> None:
+    found = results(VALID, against(Objection(code)))
+    failed = code.state in FAILED_STATES
+    assert exit_code(found) == (ExitCode.FAILED if failed else ExitCode.OK)
+    assert exit_code(found, strict=True) == ExitCode.FAILED
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        Objection.of(ObjectionCode.REQUESTS_FAILED, failed=3, requests=10),
+        Objection.of(ObjectionCode.ROWS_DIFFER, what="rows", acknowledged=2, found=1),
+    ],
+)
+def test_a_limited_driver_hides_no_failure(behind: Objection) -> None:
+    found = results(against(LIMITED, behind), against(LIMITED))
+    assert exit_code(found) == ExitCode.FAILED
+    (line,) = failures(found)
+    assert line.startswith("failed: scenario-0/async/")
+    assert "of a CPU core" not in line, "the driver is no failure"
+
+
+def test_an_interrupted_run_is_interrupted_whatever_else_it_is() -> None:
+    died = against(Objection(ObjectionCode.TARGET_DIED, {"why": ""}))
+    assert exit_code(results(died, interrupted=True), strict=True) == ExitCode.INTERRUPTED
+
+
+def test_states_are_each_said_once_and_the_most_serious_first() -> None:
+    many = Validity(
+        ValidityState.DRIVER_LIMITED,
+        tuple(
+            Objection(code)
+            for code in (
+                ObjectionCode.DRIVER_BUSY,
+                ObjectionCode.LOOP_LAGGED,
+                ObjectionCode.REQUESTS_FAILED,
+            )
+        ),
+    )
+    assert many.states == (ValidityState.DRIVER_LIMITED, ValidityState.ERRORS)
+    assert VALID.states == (ValidityState.VALID,)
+    assert not VALID.has_failed
