@@ -55,26 +55,6 @@ def has_enough_beyond(count: int, p: float) -> bool:
     return count * (1 - p) >= MIN_SAMPLES_BEYOND - 1e-9
 
 
-def percentile_interval(values: Numbers, p: float) -> Interval | None:
-    """The distribution-free 95% interval of a percentile, from order statistics.
-
-    The number of samples below the percentile is binomial: the interval reaches from the sample of
-    that distribution's 2.5th percentile to the one after its 97.5th (Conover, 1999, 3.2). It treats
-    samples as independent, but requests share a queue: use it only for a single round.
-
-    Returns:
-        None if the sample is too small to bound the percentile on both sides.
-    """
-    from scipy import special  # noqa: PLC0415 - heavy, and drivers need no intervals
-
-    ordered = np.sort(np.asarray(values, dtype=float))
-    count, tail = ordered.size, (1 - CONFIDENCE) / 2
-    if (1 - p) ** count >= tail or p**count > tail:
-        return None
-    low = math.ceil(special.bdtrik(tail, count, p)) - 1
-    return float(ordered[low]), float(ordered[math.ceil(special.bdtrik(1 - tail, count, p))])
-
-
 def interval_over_rounds(estimate: float, per_round: Sequence[float]) -> Interval | None:
     """The 95% interval of a positive figure from its scatter over the rounds.
 

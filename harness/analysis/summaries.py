@@ -208,10 +208,9 @@ def _figures(
     counted = [one.answers for one in rounds]
     response = latencies.percentiles(latencies.joined([one.response for one in counted]))
     service = latencies.percentiles(latencies.joined([one.service for one in counted]))
-    latency = response if load.traits.latency_from == "due" else service
-    intervals, intervals_from = latencies.percentile_intervals(
-        latency, [one.latency(load) for one in counted]
-    )
+    per_round = [one.latency(load) for one in counted]
+    latency = latencies.percentiles(latencies.joined(per_round))
+    intervals, intervals_from = latencies.percentile_intervals(latency, per_round)
     arrivals = [one.arrivals for one in rounds if one.arrivals is not None]
     offered_s = sum(one.window_s for one in arrivals)
     requests = {one.result.round: one.served for one in rounds}

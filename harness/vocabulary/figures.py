@@ -337,11 +337,10 @@ class Figures:
         makespan_s_ci: Its interval.
         throughput_rps: Right answers per second within the windows.
         throughput_rps_ci: Its interval.
-        latency_ms: Over the samples of all rounds: the response time under an open load, else the
-            service time.
+        latency_ms: Over the samples of all rounds: the response time under an open load and of a
+            burst, else the service time.
         latency_ms_ci: Their intervals.
-        latency_ci_from: What the intervals are computed from: `rounds` or `samples` (one round
-            only).
+        latency_ci_from: What the intervals are computed from: `rounds`; None without any.
         target_use: The target's resource use.
         driver_use: The driver's resource use.
         steps: By step of the flow.

@@ -97,8 +97,8 @@ def cell_result(  # noqa: PLR0913 - a cell has that many coordinates
         throughput_rps=rps,
         throughput_rps_ci=around(rps, 0.12) if several else None,
         latency_ms=latency,
-        latency_ms_ci=PercentileIntervals(p50=around(p50, 0.1)),
-        latency_ci_from="rounds" if several else "samples",
+        latency_ms_ci=PercentileIntervals(p50=around(p50, 0.1) if several else None),
+        latency_ci_from="rounds" if several else None,
         target_use=TargetUse(
             cpu_ms_per_request=2.5,
             cpu_ms_per_request_ci=around(2.5, 0.04) if several else None,

@@ -28,7 +28,7 @@ class Burst(LoadModel):
 
     traits: ClassVar[Traits] = Traits(
         counted="all",
-        latency_from="sent",
+        latency_from="due",
         ends_with_last_answer=True,
         main="makespan_s",
         headline="makespan_s",

@@ -34,7 +34,7 @@ Counted: TypeAlias = Literal["all", "answered", "due"]
 in it, whenever they were answered."""
 
 LatencyBasis: TypeAlias = Literal["due", "sent"]
-"""The moment from which latency counts."""
+"""The moment from which latency counts; applied in `analysis.latencies` alone."""
 
 Series: TypeAlias = Literal["answers", "responses"]
 """What must be steady through the window: answers per bin, or mean response times."""

@@ -6,20 +6,17 @@ import math
 import statistics
 from fractions import Fraction
 from random import Random
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy import stats
 
 from loopmark.harness.analysis.statistics import (
     has_enough_beyond,
     interpolated,
     interval_over_rounds,
     percentile,
-    percentile_interval,
     ratio_over_rounds,
 )
 
@@ -88,44 +85,6 @@ def test_percentile_outside_of_zero_to_one_is_refused(p: float) -> None:
 def test_percentile_needs_ten_samples_beyond_it(p: float, fewest: int) -> None:
     assert has_enough_beyond(fewest, p)
     assert not has_enough_beyond(fewest - 1, p)
-
-
-# ---- percentile_interval ----
-
-
-@pytest.mark.parametrize("p", [0.5, 0.9, 0.99])
-def test_interval_of_a_percentile_is_that_of_scipy(p: float) -> None:
-    for count in (1, 5, 6, 19, 20, 29, 30, 36, 100, 367, 368, 369, 1000, 12_345):
-        ranks = np.arange(count, dtype=float)
-        expected: Any = stats.quantile_test(ranks, p=p).confidence_interval(0.95)
-        interval = percentile_interval(ranks[::-1], p)
-        if interval is None:
-            assert math.isnan(expected.low) or math.isnan(expected.high)
-        else:
-            assert interval == (expected.low, expected.high)
-
-
-@pytest.mark.parametrize(("p", "fewest"), [(0.1, 36), (0.5, 6), (0.9, 36), (0.99, 368)])
-def test_interval_of_a_percentile_covers_the_truth(p: float, fewest: int) -> None:
-    for count in (fewest, fewest + 1, 1000):
-        interval = percentile_interval(range(count), p)
-        assert interval is not None
-        # So many samples are below the truth if these two are on its sides: a binomial number.
-        least, most = interval[0] + 1, interval[1]
-        assert stats.binom.cdf(most, count, p) - stats.binom.cdf(least - 1, count, p) >= 0.95
-    assert percentile_interval(range(fewest - 1), p) is None
-
-
-@given(st.lists(finite, min_size=20, max_size=60))
-def test_interval_of_a_percentile_is_about_it_and_made_of_samples(values: list[float]) -> None:
-    interval = percentile_interval(values, 0.5)
-    assert interval is not None
-    assert set(interval) <= set(values)
-    assert interval[0] <= percentile(values, 0.5) <= interval[1]
-
-
-def test_nothing_does_not_bound_a_percentile() -> None:
-    assert percentile_interval([], 0.5) is None
 
 
 # ---- interval_over_rounds ----

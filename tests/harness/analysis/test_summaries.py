@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 
 from loopmark.harness.analysis import audits, latencies, rounds, summaries
 from loopmark.harness.vocabulary.cell import Cell
-from loopmark.harness.vocabulary.figures import AuditResult, DriverUse, Figures, Percentiles
+from loopmark.harness.vocabulary.figures import (
+    AuditResult,
+    DriverUse,
+    Figures,
+    PercentileIntervals,
+    Percentiles,
+)
 from loopmark.harness.vocabulary.job import DriverReport, WorkerReport
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.closed import Closed
@@ -98,7 +104,7 @@ def test_makespan_of_a_burst_counts_from_the_common_due_moment() -> None:
     found = summarise(cell(load=burst(10)), [record(0, report(0.509))], frame(rows), ())
     assert found.makespan_s == pytest.approx(0.509)
     assert found.throughput_rps == pytest.approx(10 / 0.509)
-    assert found.latency_ms.max == pytest.approx(500)
+    assert found.latency_ms.max == pytest.approx(509)
     assert found.driver_use.send_spread_ms == pytest.approx(9)
     assert found.driver_use.late_sends == pytest.approx(0.8)
     assert (found.requests, found.errors, found.rounds) == (10, 0, 1)
@@ -246,6 +252,35 @@ def test_steady_open_load_is_valid() -> None:
     assert found.offered_rps == pytest.approx(100, rel=0.01)
     assert found.latency_ms.p50 == found.response_ms.p50 == pytest.approx(21)
     assert found.service_ms.p50 == pytest.approx(20)
+
+
+WAITED = [sample(sent_ms=5 + n, took_ms=20, waited_ms=5, step="write") for n in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("load", "latency_ms"),
+    [(burst(20), 25.0), (open_(10.0), 25.0), (closed(), 20.0), (population(), 20.0)],
+)
+def test_latency_counts_from_the_same_moment_wherever_it_is_shown(
+    load: Load, latency_ms: float
+) -> None:
+    """From due, also of a burst, whose users all arrive at its start; else from sent."""
+    figures = summarise(cell(load=load), [record(0, report())], frame(WAITED), ())
+    everywhere = [figures.latency_ms, figures.steps[0].latency_ms, figures.per_round[0].latency_ms]
+    assert [one.p50 for one in everywhere] == pytest.approx([latency_ms] * 3)
+    assert (figures.response_ms.p50, figures.service_ms.p50) == pytest.approx((25.0, 20.0))
+
+
+def test_interval_of_latency_counts_from_the_moment_of_the_latency() -> None:
+    rows = [
+        sample(sent_ms=10, took_ms=10, waited_ms=wait, round_number=n)
+        for n, wait in enumerate((0, 10, 20))
+        for _ in range(20)
+    ]
+    records = [record(n, report()) for n in range(3)]
+    found = summarise(cell(load=burst(20), rounds=3), records, frame(rows), ())
+    low, high = found.latency_ms_ci.p50 or (0.0, 0.0)
+    assert high / low > 2
 
 
 def test_latency_of_a_closed_load_is_the_service_time() -> None:
@@ -453,12 +488,11 @@ def test_interval_of_a_percentile_rests_on_the_rounds_where_there_are_several() 
     assert found.latency_ms_ci.p99 is None
 
 
-def test_interval_of_a_percentile_of_one_round_rests_on_its_samples() -> None:
+def test_percentile_of_a_single_round_has_no_interval() -> None:
     found = burst_cell(list(range(1, 41)))
-    assert found.latency_ci_from == "samples"
-    interval = found.latency_ms_ci.p50
-    assert interval is not None
-    assert 10 < interval[0] < 20 < interval[1] < 31
+    assert found.latency_ms.p50 == pytest.approx(20)
+    assert found.latency_ci_from is None
+    assert found.latency_ms_ci == PercentileIntervals()
 
 
 def test_no_percentile_has_no_interval() -> None:

@@ -1,7 +1,11 @@
 """Runs that version 1 of the format has left: analysed now, they say what they said then.
 
 `data/version_1` holds two runs, and beside each the figures, states and ratios that the code of
-that version found in it. What the drivers say of themselves is not as measured: it is that of an
+that version found in it, but for what was changed on purpose since:
+
+- latency of a burst counts from its start, not from when each request was sent.
+
+What the drivers say of themselves is not as measured: it is that of an
 idle machine, so that most cells are valid.
 """
 
