@@ -16,7 +16,7 @@ from loopmark.harness.drivers.catalog import DRIVERS
 from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.process_pool import ProcessPool
-from loopmark.harness.launch.process_reaper import reaped
+from loopmark.harness.launch.process_reaper import MARK, reaped
 from loopmark.harness.launch.processors import assign, available, staying_on
 from loopmark.harness.launch.provision import Provision, provision
 from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
@@ -40,6 +40,7 @@ from loopmark.harness.vocabulary.record import (
 from loopmark.harness.vocabulary.scenario import Audit
 from loopmark.harness.vocabulary.thresholds import SHIPPED
 from loopmark.harness.watch.database_monitor import database_readings
+from loopmark.harness.watch.machine_reader import MachineReader, conditions_between
 from loopmark.harness.watch.target_monitor import read_loop_lag
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 
@@ -92,10 +93,19 @@ def carry_out(
         folder = RunFolder.create(out, request.run_id)
         record = _begun(request, provided, pinning)
         with RunJournal(folder, record, observer, started) as journal:
-            measuring = _Measuring(request, journal, provided, servers)
+            machine = MachineReader(_mark(request, provided, token))
+            measuring = _Measuring(request, journal, provided, servers, machine)
             # What reads the target must not take the driver's processor from it.
             with staying_on(pinning.target):
                 measuring.all_blocks(started, allocation)
+
+
+def _mark(request: RunRequest, provided: Provision | None, token: str) -> str | None:
+    """What marks the processes of the run; None where not all that is measured is among them."""
+    external = provided is not None and not provided.database.facts.embedded
+    if external or not all(target.is_launched for target in request.targets):
+        return None
+    return f"{MARK}={token}"
 
 
 def _fork_servers(request: RunRequest) -> ProcessPool[ForkServer]:
@@ -115,12 +125,15 @@ class _Measuring:
         journal: RunJournal,
         provided: Provision | None,
         servers: ProcessPool[ForkServer],
+        machine: MachineReader,
     ) -> None:
         self._request = request
         self._journal = journal
         self._folder = journal.folder
         self._provided = provided
         self._servers = servers
+        self._machine = machine
+        self._processors = journal.record.pinning.sides or (available(),)
         self._block = 0
         self._round_wall_s = 0.0
         largest = max(cell.load.concurrency for cell in request.cells)
@@ -273,8 +286,11 @@ class _Measuring:
             locustfile=self._locustfile(cell, round_number, target),
         )
         driver = drivers.ready(cell.driver)
+        pid = None if target.process is None else target.process.pid
         with self._database_readings(target) as database:
+            began = self._machine.read(pid)
             driven = driver.drive(job, target.process)
+            ended = self._machine.read(pid)
         after = self._counts(audits)
         lag: tuple[tuple[int, int], ...] = ()
         stderr_tail = driven.stderr_tail
@@ -302,6 +318,7 @@ class _Measuring:
                 for audit, b, a in zip(audits, before, after, strict=True)
             ),
             stderr_tail=stderr_tail,
+            conditions=conditions_between(began, ended, self._processors),
         )
 
     def _locustfile(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.conditions import Conditions
 from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.question import Question
 from loopmark.harness.vocabulary.scenario import Audit, LocustfileFacts, ScenarioFacts
@@ -107,6 +108,8 @@ class RoundRecord:
             target does not report any.
         audits: Counts before and after, in the scenario's order.
         stderr_tail: The last lines of a dead target's or driver's stderr.
+        conditions: Under which it was measured; None for one that was not driven, and of runs that
+            did not record them.
     """
 
     round: int
@@ -119,6 +122,7 @@ class RoundRecord:
     loop_lag: tuple[tuple[int, int], ...]
     audits: tuple[AuditCount, ...]
     stderr_tail: str = ""
+    conditions: Conditions | None = None
 
     @property
     def has_figures(self) -> bool:
@@ -133,6 +137,11 @@ class Pinning:
     target: tuple[int, ...]
     driver: tuple[int, ...]
     database: tuple[int, ...]
+
+    @property
+    def sides(self) -> tuple[tuple[int, ...], ...]:
+        """The groups of processors that are kept apart; empty where nothing was pinned."""
+        return tuple(dict.fromkeys(one for one in (self.target, self.driver, self.database) if one))
 
 
 @dataclass(frozen=True, slots=True)

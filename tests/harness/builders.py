@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from loopmark.harness.vocabulary.cell import Cell, Validity, ValidityState
+from loopmark.harness.vocabulary.conditions import Conditions, Pressure, Taken
 from loopmark.harness.vocabulary.figures import (
     DriverUse,
     Figures,
@@ -358,6 +359,7 @@ def record(  # noqa: PLR0913 - the fields of a record
     loop_lag: Sequence[tuple[int, int]] = (),
     audits: Sequence[AuditCount] = (),
     stderr_tail: str = "",
+    conditions: Conditions | None = None,
 ) -> RoundRecord:
     return RoundRecord(
         round=number,
@@ -370,6 +372,26 @@ def record(  # noqa: PLR0913 - the fields of a record
         loop_lag=tuple(loop_lag),
         audits=tuple(audits),
         stderr_tail=stderr_tail,
+        conditions=conditions,
+    )
+
+
+def conditions(  # noqa: PLR0913 - what a test varies
+    seconds: float = 3.0,
+    *,
+    steal_s: float | None = 0.0,
+    outside_s: float | None = 0.0,
+    on_driver_s: float = 0.0,
+    throttled_s: float | None = 0.0,
+    target_waited_s: float | None = 0.0,
+) -> Conditions:
+    """Two processors, the target's and the driver's; all but `on_driver_s` is the target's."""
+    return Conditions(
+        seconds=seconds,
+        taken=(Taken((0,), steal_s, outside_s), Taken((1,), 0.0, on_driver_s)),
+        pressure=Pressure(0.0, 0.0, 0.0),
+        throttled_s=throttled_s,
+        target_waited_s=target_waited_s,
     )
 
 
