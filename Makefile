@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-driver-against bench-workers bench-events bench-uploads test test-pythons fuzz mutants check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-steady-state bench-driver bench-driver-against bench-workers bench-events bench-uploads bench-conclusions bench-same test test-pythons fuzz mutants check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -55,6 +55,12 @@ bench-events: $(STAMP) ## Events to many, and files at once (25 minutes), into d
 
 bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 minutes), into docs/uploads.md
 	$(BIN)/python -m tests.bench.uploads
+
+bench-conclusions: $(STAMP) ## What `make bench` concludes quiet and beside busy neighbours (20 minutes), into docs/conclusions.md
+	$(BIN)/python -m tests.bench.conclusions profiles
+
+bench-same: $(STAMP) ## How often async is found different from itself (20 minutes), into docs/same-against-same.md
+	$(BIN)/python -m tests.bench.conclusions same --runs 12
 
 # More processes than a small machine has processors: many tests wait for what they have started.
 test: $(STAMP) ## Run all tests
