@@ -178,6 +178,7 @@ def _comparison(of: Candidate, paired: PairedRounds, scatter: Scatter | None) ->
         ratio_ci=paired.interval(scatter, of.family),
         rounds=len(paired.logs),
         reasons=paired.reasons,
+        delay=math.expm1(max(paired.delay)),
     )
 
 

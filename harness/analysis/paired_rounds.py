@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from loopmark.harness.analysis import moderation
@@ -21,10 +21,13 @@ class PairedRounds:
     Attributes:
         logs: By pair of rounds, in the order of their blocks: the logarithm of other / base.
         reasons: Why there are none.
+        delay: What the driver's own delay can have added to the logarithm at most, in the mean:
+            less than it is, and more.
     """
 
     logs: tuple[float, ...]
     reasons: tuple[str, ...] = ()
+    delay: tuple[float, float] = (0.0, 0.0)
 
     @property
     def ratio(self) -> float | None:
@@ -41,7 +44,7 @@ class PairedRounds:
         return moderation.scatter_of(self.logs[:first])
 
     def interval(self, scatter: Scatter | None, family: int = 1) -> Interval | None:
-        """The 95% interval of the ratio.
+        """The 95% interval of the ratio, widened by what delay can have done.
 
         Args:
             scatter: Of the logarithms.
@@ -51,7 +54,8 @@ class PairedRounds:
             return None
         confidence = 1 - (1 - CONFIDENCE) / family
         half = moderation.half_width(scatter, len(self.logs), confidence)
-        return math.exp(self._mean - half), math.exp(self._mean + half)
+        less, more = self.delay
+        return math.exp(self._mean - half - less), math.exp(self._mean + half + more)
 
     @property
     def _mean(self) -> float:
@@ -78,17 +82,37 @@ def paired_rounds(
         )
         return PairedRounds((), reasons)
     bases, others = _by_block(of_base, metric), _by_block(of_other, metric)
-    both = [(bases[block], others[block]) for block in sorted(bases) if block in others]
-    if not both or any(one <= 0 for pair in both for one in pair):
+    pairs = [(bases[block], others[block]) for block in sorted(bases) if block in others]
+    if not pairs or any(one.least <= 0 for pair in pairs for one in pair):
         return PairedRounds((), (f"no rounds with {metric.key} in both",))
-    return PairedRounds(_logs(both))
+    logs = tuple(math.log(other.measured / base.measured) for base, other in pairs)
+    lows = [math.log(other.least / base.most) for base, other in pairs]
+    highs = [math.log(other.most / base.least) for base, other in pairs]
+    return PairedRounds(
+        logs,
+        delay=(
+            math.fsum(logs) / len(logs) - math.fsum(lows) / len(lows),
+            math.fsum(highs) / len(highs) - math.fsum(logs) / len(logs),
+        ),
+    )
 
 
-def _logs(pairs: Sequence[tuple[float, float]]) -> tuple[float, ...]:
-    return tuple(math.log(other / base) for base, other in pairs)
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """A figure of one round, as measured, and the least and most that it can truly be."""
+
+    measured: float
+    least: float
+    most: float
 
 
-def _by_block(figures: Figures, metric: Metric) -> dict[int, float]:
+def _by_block(figures: Figures, metric: Metric) -> dict[int, _Figure]:
     assert metric.of_round is not None
-    found = {one.block: metric.of_round(one) for one in figures.per_round}
-    return {block: figure for block, figure in found.items() if figure is not None}
+    found = {}
+    for one in figures.per_round:
+        measured = metric.of_round(one)
+        undelayed = None if one.undelayed is None else metric.of_round(one.undelayed)
+        if measured is not None:
+            either = (measured, measured if undelayed is None else undelayed)
+            found[one.block] = _Figure(measured, min(either), max(either))
+    return found

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from loopmark.harness.analysis import (
+    delays,
     fan_out,
     latencies,
     littles_law,
@@ -117,9 +118,10 @@ def measured_round(
         latency_ms=latencies.percentiles(answers.latency(load)),
         cpu_ms_per_request=cpu_ms / served if cpu_ms is not None and served else None,
     )
+    latency_ms, waited_s = answers.latency(load), report.waited_s
     series = _series(load, good, answers, start, end)
     return Round(
-        result=result,
+        result=replace(result, undelayed=delays.undelayed(load, result, latency_ms, waited_s)),
         answers=answers,
         requests_by_step=Counter(
             {

@@ -42,9 +42,11 @@ class Comparison:
         load: Its load.
         driver: Its driver.
         ratio: Geometric mean over the pairs of other / base; None when inconclusive.
-        ratio_ci: Its interval, from the rounds as pairs; None with a single pair.
+        ratio_ci: Its interval: from the scatter of the pairs and of comparisons like it, widened
+            by what the driver's delay can have done; None where nothing is known of either.
         rounds: Pairs of rounds.
         reasons: Why there is no ratio.
+        delay: By which share the driver's delay widens it at most.
     """
 
     axis: Axis
@@ -59,6 +61,7 @@ class Comparison:
     ratio_ci: Interval | None
     rounds: int
     reasons: tuple[str, ...] = ()
+    delay: float = 0.0
 
     @property
     def half_width(self) -> float | None:

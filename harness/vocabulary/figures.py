@@ -212,6 +212,10 @@ class RoundResult:
     """The figures of one round, to show the scatter.
 
     Rounds of different cells with the same `block` ran within minutes of each other.
+
+    Attributes:
+        undelayed: The figures as they would be at most without the driver's own delay; None where
+            that is unknown.
     """
 
     round: int
@@ -223,6 +227,7 @@ class RoundResult:
     throughput_rps: float
     latency_ms: Percentiles
     cpu_ms_per_request: float | None
+    undelayed: RoundResult | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,9 @@ class Thresholds:
     Attributes:
         max_driver_cpu: A single-threaded driver that is busier than this adds latency itself:
             queueing grows as 1 / (1 - utilisation).
-        max_waited_share: Share of the time in which the driver was ready to run that it may not
-            have been scheduled. With a processor of its own the share is 0 to 13%, beside a busy
-            loop 18 to 71% (`make bench-starved`).
-        waited_allowance: This part of the window is always allowed.
-        max_burst_waited: In a burst, the wait for the processor extends the time to the last
-            response by at most this share, which is less than the scatter of the rounds, however
-            little the driver had to do.
+        max_waited: Share of the window in which the driver may have been ready to run and another
+            process have had its processor. Intervals are widened by what that can have done, and
+            beyond this they would say little.
         lag_allowance_ms: The driver's loop lag, and its lateness, may always be a few milliseconds,
             which a scheduler takes.
         max_lag_share: Plus this share of the latency, to which they add. Deliveries of a fan-out
@@ -74,9 +70,7 @@ class Thresholds:
     """
 
     max_driver_cpu: float = 0.85
-    max_waited_share: float = 0.15
-    waited_allowance: float = 0.003
-    max_burst_waited: float = 0.02
+    max_waited: float = 0.25
     lag_allowance_ms: float = 5.0
     max_lag_share: float = 0.1
     spread_allowance_ms: float = 10.0

@@ -25,7 +25,7 @@ def test_every_code_has_a_sentence() -> None:
         (
             Code.DRIVER_NOT_SCHEDULED,
             {"share": 0.124},
-            "the driver was runnable but not scheduled for 12% of its runnable time",
+            "the driver was runnable but not scheduled for 12% of the time",
         ),
         (
             Code.RATE_NOT_REACHED,
