@@ -133,6 +133,7 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         scale=_scale(ratios),
         claim=headline.CLAIM,
         doubtful=sections.doubtful(results),
+        with_bad_rounds=sections.with_bad_rounds(results),
         fans_out=any(cell.load.traits.unit == DELIVERY for cell in results.cells),
         views=tuple(_view(section, styles) for section in sections.sections(results)),
         several_drivers=sections.several_drivers(results),

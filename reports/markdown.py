@@ -15,7 +15,13 @@ from loopmark.reports import (
     objections,
     wording,
 )
-from loopmark.reports.sections import Section, doubtful, sections, several_drivers
+from loopmark.reports.sections import (
+    Section,
+    doubtful,
+    sections,
+    several_drivers,
+    with_bad_rounds,
+)
 
 _COSTS = ("cpu_ms_per_request", "database_cpu_ms_per_request", "database_connections")
 _COSTS_OF_SERIES = (*_COSTS, "target_files", "target_threads", "target_loop_lag_p99_ms")
@@ -64,6 +70,13 @@ def _warnings(results: RunResults) -> list[str]:
                     ]
                 )
                 for cell in cells
+            )
+        )
+    if cells := with_bad_rounds(results):
+        blocks.append(f"{wording.bad_rounds(cells)}:")
+        blocks.append(
+            _bullets(
+                f"{cell.name}: {'; '.join(objections.of_rounds(cell.validity))}" for cell in cells
             )
         )
     return blocks

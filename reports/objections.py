@@ -86,6 +86,14 @@ def sentences(validity: Validity) -> tuple[str, ...]:
     return tuple(sentence(one) for one in validity.objections)
 
 
+def of_rounds(validity: Validity) -> tuple[str, ...]:
+    """A sentence for each round that does not count, with all its reasons."""
+    return tuple(
+        f"round {one.round + 1} does not count: {'; '.join(map(sentence, one.objections))}"
+        for one in validity.rounds
+    )
+
+
 def sentence(objection: Objection) -> str:
     """The sentence for one reason."""
     return _SENTENCES.vformat(SENTENCES[objection.code], (), objection.values)

@@ -230,6 +230,16 @@ def doubtful(results: RunResults) -> tuple[CellResult, ...]:
     )
 
 
+def with_bad_rounds(results: RunResults) -> tuple[CellResult, ...]:
+    """The valid cells of which single rounds do not count, in reading order."""
+    return tuple(
+        cell
+        for section in sections(results)
+        for cell in section.cells
+        if cell.validity.is_valid and cell.validity.rounds
+    )
+
+
 def unique_ids(names: Iterable[str]) -> list[str]:
     """Make unique ids of names, with only letters, digits and hyphens."""
     found: list[str] = []

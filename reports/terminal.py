@@ -63,6 +63,11 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
         if not cell.validity.is_valid
     ]
     found += [
+        _bad_rounds(cell, several_drivers=several_drivers)
+        for cell in section.cells
+        if cell.validity.is_valid and cell.validity.rounds
+    ]
+    found += [
         Padding(Text(f"{wording.series_sentence(one, section.swept)}."), (0, 0, 0, 2))
         for one in section.series
     ]
@@ -163,6 +168,12 @@ def _doubt(section: Section, cell: CellResult, *, several_drivers: bool) -> Rend
         text.append(f", {reasons[0]}")
         if more := len(reasons) - 1:
             text.append(f" (and {more} more)", style="dim")
+    return Padding(text, (0, 0, 0, 2))
+
+
+def _bad_rounds(cell: CellResult, *, several_drivers: bool) -> RenderableType:
+    text = Text(f"{wording.cell_label(cell, driver=several_drivers)}: ")
+    text.append("; ".join(objections.of_rounds(cell.validity)))
     return Padding(text, (0, 0, 0, 2))
 
 

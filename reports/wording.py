@@ -1,6 +1,6 @@
 """Texts for comparisons, loads and validity, which claim no more than the figures show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from loopmark.harness.vocabulary import metrics
@@ -49,6 +49,14 @@ def invalid(many: int, of: int) -> str:
     """How many of the cells are invalid."""
     cells = "cell" if of == 1 else "cells"
     return f"{many} of {of} {cells} {'is' if many == 1 else 'are'} invalid"
+
+
+def bad_rounds(cells: Sequence[CellResult]) -> str:
+    """How many rounds of valid cells do not count."""
+    many = sum(len(cell.validity.rounds) for cell in cells)
+    of = sum(cell.rounds for cell in cells)
+    whose = "a valid cell" if len(cells) == 1 else f"{len(cells)} valid cells"
+    return f"{many} of {of} rounds of {whose} {'does' if many == 1 else 'do'} not count"
 
 
 def interrupted(run: RunRecord) -> str:

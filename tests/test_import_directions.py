@@ -382,7 +382,7 @@ def test_what_keeps_the_rules_passes(module: str, source: str) -> None:
         (f"{H}.drivers.native_driver", "from loopmark.scenarios.catalog import SCENARIOS"),
         (LOOKS_UP, "from loopmark.scenarios.flows import read_mostly"),
         # nothing that gives evidence knows the judge
-        (f"{H}.analysis.knee", f"from {H}.analysis.validity import drift"),
+        (f"{H}.analysis.knee", f"from {H}.analysis.validity import judge"),
         (f"{H}.analysis.rounds", f"from {H}.analysis import validity"),
         # the pure part of the harness does no I/O
         (f"{H}.planning.plan", f"from {H} import store"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
@@ -27,17 +26,7 @@ UNCERTAIN = frozenset(
 """Errors after which it is unknown whether the write was executed."""
 
 
-@dataclass(frozen=True, slots=True)
-class RoundAudit:
-    """One audit of one round; the fields are those of `AuditResult`."""
-
-    acknowledged: int
-    uncertain: int
-    found: int
-    ok: bool
-
-
-def of_round(audit: Audit, record: RoundRecord, samples: pd.DataFrame) -> RoundAudit | None:
+def of_round(audit: Audit, record: RoundRecord, samples: pd.DataFrame) -> AuditResult | None:
     """Compare the rows with the acknowledged writes of one round.
 
     Returns:
@@ -61,7 +50,8 @@ def of_round(audit: Audit, record: RoundRecord, samples: pd.DataFrame) -> RoundA
             least += min(rows, 0)
             most += max(rows, 0)
             uncertain += int(requests) if rows else 0
-    return RoundAudit(
+    return AuditResult(
+        what=audit.what,
         acknowledged=surely,
         uncertain=uncertain,
         found=sum(counts),
@@ -69,7 +59,7 @@ def of_round(audit: Audit, record: RoundRecord, samples: pd.DataFrame) -> RoundA
     )
 
 
-def over_rounds(audit: Audit, rounds: Sequence[RoundAudit]) -> AuditResult:
+def over_rounds(audit: Audit, rounds: Sequence[AuditResult]) -> AuditResult:
     """One audit over all rounds: each round must agree, or errors could cancel out."""
     return AuditResult(
         what=audit.what,

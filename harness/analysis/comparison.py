@@ -179,6 +179,7 @@ def _comparison(of: Candidate, paired: PairedRounds, scatter: Scatter | None) ->
         rounds=len(paired.logs),
         reasons=paired.reasons,
         delay=math.expm1(max(paired.delay)),
+        left_out=paired.left_out,
     )
 
 

@@ -48,9 +48,9 @@ def knee_rps(found: Sequence[StageResult]) -> float | None:
 
 
 def past_the_knee(
-    of: Sequence[Stage], rounds: Sequence[Sequence[StageCount]], knee: float | None
+    of: Sequence[Stage], counted: Sequence[StageCount], knee: float | None
 ) -> Counter[str]:
-    """By kind, the requests that failed in the stages beyond the knee.
+    """By kind, the requests of a round that failed in the stages beyond the knee.
 
     A target beyond its limit must fail somehow, so these failures are results and do not make the
     cell invalid; but answers must be correct at any rate, and deliveries unique and in order. Where
@@ -61,8 +61,7 @@ def past_the_knee(
     found: Counter[str] = Counter()
     for number, stage in enumerate(of):
         if stage.rate > knee:
-            for counted in rounds:
-                found += counted[number].error_kinds
+            found += counted[number].error_kinds
     never = ErrorKind.WRONG | ErrorKind.MISDELIVERED
     return Counter({kind: n for kind, n in found.items() if kind not in never})
 

@@ -19,15 +19,18 @@ class PairedRounds:
     """One metric of two cells.
 
     Attributes:
-        logs: By pair of rounds, in the order of their blocks: the logarithm of other / base.
+        logs: By pair of rounds that count, in the order of their blocks: the logarithm of
+            other / base.
         reasons: Why there are none.
         delay: What the driver's own delay can have added to the logarithm at most, in the mean:
             less than it is, and more.
+        left_out: Pairs of which a round does not count.
     """
 
     logs: tuple[float, ...]
     reasons: tuple[str, ...] = ()
     delay: tuple[float, float] = (0.0, 0.0)
+    left_out: int = 0
 
     @property
     def ratio(self) -> float | None:
@@ -94,6 +97,7 @@ def paired_rounds(
             math.fsum(logs) / len(logs) - math.fsum(lows) / len(lows),
             math.fsum(highs) / len(highs) - math.fsum(logs) / len(logs),
         ),
+        left_out=len(_blocks(of_base) & _blocks(of_other)) - len(pairs),
     )
 
 
@@ -110,9 +114,13 @@ def _by_block(figures: Figures, metric: Metric) -> dict[int, _Figure]:
     assert metric.of_round is not None
     found = {}
     for one in figures.per_round:
-        measured = metric.of_round(one)
+        measured = metric.of_round(one) if one.counts else None
         undelayed = None if one.undelayed is None else metric.of_round(one.undelayed)
         if measured is not None:
             either = (measured, measured if undelayed is None else undelayed)
             found[one.block] = _Figure(measured, min(either), max(either))
     return found
+
+
+def _blocks(figures: Figures) -> set[int]:
+    return {one.block for one in figures.per_round}

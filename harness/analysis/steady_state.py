@@ -8,7 +8,6 @@ target may change at any time, and the change must be material: a cut with littl
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,11 +72,6 @@ def is_steady(series: Series, materiality: Materiality) -> bool:
 def between_halves(series: Series) -> Change:
     """The second half of the window compared with the first; for a series of at least two bins."""
     return _change(series, len(series) // 2)
-
-
-def most(verdicts: Sequence[bool]) -> bool:
-    """Whether over half of the rounds agree: a single round does not decide for the cell."""
-    return 2 * sum(verdicts) > len(verdicts)
 
 
 def mser_cut(series: Series) -> int:

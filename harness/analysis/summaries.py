@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,13 @@ from loopmark.harness.analysis import (
     statistics,
     validity,
 )
+from loopmark.harness.analysis.round_validity import RoundEvidence, judge_rounds, too_many
 from loopmark.harness.analysis.rounds import Round, measured_round
 from loopmark.harness.analysis.timeline import over_time
 from loopmark.harness.analysis.worker_use import losses, worker_use
 from loopmark.harness.vocabulary.cell import Cell, Objection, ObjectionCode
 from loopmark.harness.vocabulary.figures import (
+    AuditResult,
     DriverUse,
     Figures,
     Interval,
@@ -34,7 +36,7 @@ from loopmark.harness.vocabulary.figures import (
 )
 from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.load import Load
-from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END, RoundRecord
+from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END, RoundRecord, RoundState
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import SLOW_DELIVERY_STEP, ErrorKind
 from loopmark.harness.vocabulary.scenario import Audit
@@ -50,13 +52,29 @@ _LONGEST = 300
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """The values of every round, whether measured to its end or not."""
+    """The values of every round, whether measured to its end or not.
 
+    Attributes:
+        record: Of the round.
+        requests: All of them.
+        missing: Samples that the driver reported but that are not on disk.
+        error_kinds: Failed requests by kind.
+        audits: In the order of the scenario's; None for one that could not be held.
+        measured: Its figures; None where it has none.
+    """
+
+    record: RoundRecord
     requests: int
     missing: int
     error_kinds: Counter[str]
-    audits: tuple[audits.RoundAudit | None, ...]
+    audits: tuple[AuditResult | None, ...]
     measured: Round | None
+
+    @property
+    def state(self) -> RoundState:
+        """How it ended: without the driver's report it has no window, and counts as unmeasured."""
+        has_none = self.record.state in RAN_TO_THEIR_END and self.record.driver is None
+        return "driver-died" if has_none else self.record.state
 
 
 def summarise(
@@ -75,69 +93,93 @@ def summarise(
         scenario_audits: The audits of the cell's scenario.
         thresholds: By which it is judged.
     """
+    load = cell.load
     shown = _shown(records)
     begun = []
     for record in records:
         samples = samples_of(record.round)
         measured = None
         if record.round in shown and record.driver is not None:
-            measured = measured_round(cell.load, record, record.driver, samples, thresholds)
-        begun.append(_begun(cell.load, record, samples, scenario_audits, measured))
-    rounds = [one.measured for one in begun if one.measured is not None]
-    error_kinds = sum((one.error_kinds for one in begun), Counter[str]())
-    reports = [record.driver for record in records if record.driver is not None]
-    error_kinds[ErrorKind.LOCUSTFILE] = sum(one.task_exceptions for one in reports)
-    audit_results = tuple(
-        audits.over_rounds(audit, found)
-        for n, audit in enumerate(scenario_audits)
-        # One that no round could answer has nothing to say, for or against.
-        if (found := [of for one in begun if (of := one.audits[n]) is not None])
+            measured = measured_round(load, record, record.driver, samples, thresholds)
+        begun.append(_begun(load, record, samples, scenario_audits, measured))
+    found_stages, limit, excused = _stages(load, begun, thresholds)
+    rounds = tuple(
+        _round_evidence(one, limit, past) for one, past in zip(begun, excused, strict=True)
     )
-    found_stages, limit, excused = _stages(cell.load, rounds, thresholds)
-    figures = _figures(cell, records, rounds, found_stages, limit)
+    bad = {one.round for one in judge_rounds(load, rounds, thresholds)}
+    left_out = frozenset() if too_many(len(bad), len(rounds), thresholds) else frozenset(bad)
+    figures = _figures(cell, begun, bad, left_out, found_stages, limit)
+    reports = [record.driver for record in records if record.driver is not None]
+    task_exceptions = sum(one.task_exceptions for one in reports)
     evidence = validity.Evidence(
         planned_rounds=cell.rounds,
-        # A round without the driver's report has no window: it counts as not measured.
-        states=tuple(
-            "driver-died"
-            if record.state in RAN_TO_THEIR_END and record.driver is None
-            else record.state
-            for record in records
-        ),
-        error_kinds=dict(error_kinds - excused),
-        requests=sum(one.requests for one in begun),
-        answers=sum(one.answers.service.size for one in rounds),
+        rounds=rounds,
         missing_samples=sum(one.missing for one in begun),
-        audits=audit_results,
         driver_use=figures.driver_use,
         median_latency_ms=figures.latency_ms.p50,
         tail_latency_ms=figures.latency_ms.p99,
         makespan_s=figures.makespan_s,
-        users_answered=tuple(one.users for one in rounds),
-        balances=tuple(one.balance for one in rounds if one.balance is not None),
-        halves=tuple(one.halves for one in rounds if one.halves is not None),
-        cuts=tuple(one.cut for one in rounds if one.cut is not None),
-        arrivals=tuple(one.arrivals for one in rounds if one.arrivals is not None),
+        arrivals=tuple(
+            one.measured.arrivals
+            for one in begun
+            if one.measured is not None and one.measured.arrivals is not None
+        ),
         knee_rps=limit,
         death=next((_death(r) for r in records if r.state == "target-died"), None),
         losses=losses(records),
+        task_exceptions=task_exceptions,
         ended_early=tuple(dict.fromkeys(one.ended_early for one in reports if one.ended_early)),
         remarks=_examples(records).get(ErrorKind.LOCUSTFILE, ()),
         fan_out=figures.fan_out,
     )
+    error_kinds = sum((one.error_kinds for one in begun), Counter[str]())
+    error_kinds[ErrorKind.LOCUSTFILE] = task_exceptions
     return CellResult(
         name=cell.name,
         scenario=cell.scenario,
         target=cell.target,
         driver=cell.driver,
-        load=cell.load,
+        load=load,
         rounds=evidence.ended,
         error_kinds={kind: count for kind, count in error_kinds.most_common() if count},
         error_examples=_examples(records),
-        audits=audit_results,
-        validity=validity.judge(cell.load, evidence, thresholds),
+        audits=tuple(
+            audits.over_rounds(audit, found)
+            for n, audit in enumerate(scenario_audits)
+            # One that no round could answer has nothing to say, for or against.
+            if (found := [of for one in begun if (of := one.audits[n]) is not None])
+        ),
+        validity=validity.judge(load, evidence, thresholds),
         unjudged=figures,
         stderr_tail=next((r.stderr_tail for r in records if r.stderr_tail), ""),
+    )
+
+
+def _round_evidence(begun: _Begun, limit: float | None, past: Counter[str]) -> RoundEvidence:
+    """What is known of a round, its failures beyond the knee excepted."""
+    measured = begun.measured
+    evidence = RoundEvidence(
+        round=begun.record.round,
+        state=begun.state,
+        error_kinds=dict(begun.error_kinds - past),
+        requests=begun.requests,
+        answers=0,
+        audits=tuple(one for one in begun.audits if one is not None),
+        knee_rps=limit,
+    )
+    if measured is None:
+        return evidence
+    fans = measured.fan_out
+    return replace(
+        evidence,
+        answers=measured.answers.service.size,
+        users=measured.users,
+        balance=measured.balance,
+        halves=measured.halves,
+        cut=bool(measured.cut),
+        expected=fans.expected if fans else 0,
+        received=fans.received if fans else 0,
+        reconnects=fans.report.reconnects if fans else 0,
     )
 
 
@@ -168,6 +210,7 @@ def _begun(
     wrong = (samples["error"] != "") & (samples["step"] != SLOW_DELIVERY_STEP)
     kinds = samples.loc[wrong, "error"].value_counts()
     return _Begun(
+        record=record,
         requests=len(samples),
         missing=_missing(load, record.driver, samples) if record.driver is not None else 0,
         error_kinds=Counter({str(kind): int(count) for kind, count in kinds.items() if count}),
@@ -182,25 +225,47 @@ def _missing(load: Load, driver: DriverReport, samples: pd.DataFrame) -> int:
 
 
 def _stages(
-    load: Load, rounds: Sequence[Round], thresholds: Thresholds
-) -> tuple[tuple[StageResult, ...], float | None, Counter[str]]:
-    """The stages, the knee, and the errors beyond it."""
-    if not load.stages or not rounds:
-        return (), None, Counter()
-    counted = [one.stages for one in rounds]
+    load: Load, begun: Sequence[_Begun], thresholds: Thresholds
+) -> tuple[tuple[StageResult, ...], float | None, tuple[Counter[str], ...]]:
+    """The stages, the knee, and by round the errors beyond it."""
+    none = tuple(Counter[str]() for _ in begun)
+    counted = [one.measured.stages for one in begun if one.measured is not None]
+    if not load.stages or not counted:
+        return (), None, none
     found = stages.results(load.stages, counted, knee.kept_up(load, counted, thresholds))
     limit = knee.knee_rps(found)
-    return found, limit, knee.past_the_knee(load.stages, counted, limit)
+    past = tuple(
+        knee.past_the_knee(load.stages, one.measured.stages, limit)
+        if one.measured is not None
+        else Counter[str]()
+        for one in begun
+    )
+    return found, limit, past
 
 
-def _figures(
+def _figures(  # noqa: PLR0913, PLR0917 - what they are made of
     cell: Cell,
-    records: Sequence[RoundRecord],
-    rounds: Sequence[Round],
+    begun: Sequence[_Begun],
+    bad: Collection[int],
+    left_out: Collection[int],
     found_stages: tuple[StageResult, ...],
     limit: float | None,
 ) -> Figures:
+    """The figures.
+
+    Args:
+        cell: As planned.
+        begun: All rounds.
+        bad: Numbers of those that do not count.
+        left_out: Those of which nothing is in the figures: none where the cell is invalid for them.
+        found_stages: Of loads that have any.
+        limit: Their knee.
+    """
     load = cell.load
+    every = [one.measured for one in begun if one.measured is not None]
+    rounds = [one for one in every if one.result.round not in left_out]
+    all_records = [one.record for one in begun]
+    records = [one for one in all_records if one.round not in left_out]
     throughputs = [one.result.throughput_rps for one in rounds]
     makespans = [one.result.makespan_s for one in rounds if one.result.makespan_s is not None]
     throughput = float(np.median(throughputs)) if throughputs else None
@@ -215,8 +280,8 @@ def _figures(
     offered_s = sum(one.window_s for one in arrivals)
     requests = {one.result.round: one.served for one in rounds}
     return Figures(
-        requests=sum(one.result.requests for one in rounds),
-        errors=sum(one.result.errors for one in rounds),
+        requests=sum(one.result.requests for one in every),
+        errors=sum(one.result.errors for one in every),
         makespan_s=makespan,
         makespan_s_ci=_interval(makespan, makespans),
         throughput_rps=throughput,
@@ -225,19 +290,19 @@ def _figures(
         latency_ms_ci=intervals,
         latency_ci_from=intervals_from,
         target_use=resource_use.target_use(load, records, requests),
-        driver_use=_driver_use(records, rounds),
-        steps=_steps(load, rounds),
-        per_round=tuple(one.result for one in rounds),
+        driver_use=_driver_use(all_records, every),
+        steps=_steps(load, every, rounds),
+        per_round=tuple(replace(one.result, counts=one.result.round not in bad) for one in every),
         response_ms=response,
         service_ms=service,
         phases_ms=latencies.phases(counted),
-        refused=sum(one.refused for one in rounds),
+        refused=sum(one.refused for one in every),
         offered_rps=sum(one.due for one in arrivals) / offered_s if offered_s > 0 else None,
         stages=found_stages,
         knee_rps=limit,
         database_use=resource_use.database_use(load, records, requests),
         over_time=over_time(records),
-        workers=worker_use(records),
+        workers=worker_use(all_records),
         fan_out=fan_out.figures([one.fan_out for one in rounds if one.fan_out is not None]),
     )
 
@@ -246,13 +311,15 @@ def _interval(estimate: float | None, per_round: Sequence[float]) -> Interval | 
     return None if estimate is None else statistics.interval_over_rounds(estimate, per_round)
 
 
-def _steps(load: Load, rounds: Sequence[Round]) -> tuple[StepResult, ...]:
+def _steps(load: Load, every: Sequence[Round], rounds: Sequence[Round]) -> tuple[StepResult, ...]:
+    """The steps: counts of every round, latencies of those that count."""
     found = []
-    for step in dict.fromkeys(name for one in rounds for name in one.requests_by_step):
-        requests = sum(one.requests_by_step[step] for one in rounds)
+    for step in dict.fromkeys(name for one in every for name in one.requests_by_step):
+        requests = sum(one.requests_by_step[step] for one in every)
+        right = sum(one.answers_by_step.of_step(step, load).size for one in every)
         of_step = latencies.joined([one.answers_by_step.of_step(step, load) for one in rounds])
         percentiles = latencies.percentiles(of_step)
-        found.append(StepResult(step, requests, requests - of_step.size, percentiles))
+        found.append(StepResult(step, requests, requests - right, percentiles))
     return tuple(found)
 
 

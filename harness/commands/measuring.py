@@ -81,7 +81,12 @@ def further_rounds(
     with err.status("deciding which rounds follow", spinner="dots"):
         run = folder.read_run()
         known = [
-            Known(one.question, one.comparison.rounds, one.comparison.half_width)
+            # A pair that does not count is not repeated.
+            Known(
+                one.question,
+                one.comparison.rounds + one.comparison.left_out,
+                one.comparison.half_width,
+            )
             for one in answers_so_far(folder)
             if not one.comparison.reasons
         ]

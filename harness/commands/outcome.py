@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loopmark.harness.commands.exits import ExitCode
+from loopmark.harness.vocabulary.cell import Validity
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import objections
 
@@ -28,7 +29,20 @@ def exit_code(results: RunResults, *, strict: bool = False) -> ExitCode:
 def failures(results: RunResults) -> tuple[str, ...]:
     """What failed, in a line for each cell, whatever else is said against it."""
     return tuple(
-        f"failed: {cell.name}: {'; '.join(map(objections.sentence, failed))}"
+        f"failed: {cell.name}: {'; '.join(failed)}"
         for cell in results.cells
-        if (failed := [one for one in cell.validity.objections if one.code.state.is_failure])
+        if (failed := _failed(cell.validity))
     )
+
+
+def _failed(validity: Validity) -> list[str]:
+    """What failed, of the cell, or else of single rounds."""
+    of_cell = [one for one in validity.objections if one.code.state.is_failure]
+    if of_cell:
+        return [objections.sentence(one) for one in of_cell]
+    return [
+        f"round {one.round + 1}: {objections.sentence(why)}"
+        for one in validity.rounds
+        for why in one.objections
+        if why.code.state.is_failure
+    ]

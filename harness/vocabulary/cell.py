@@ -53,6 +53,11 @@ class ValidityState(StrEnum):
     VALID = "valid"
 
     @property
+    def gravity(self) -> int:
+        """Its rank, the most serious first."""
+        return list(type(self)).index(self)
+
+    @property
     def is_failure(self) -> bool:
         """Whether something failed; otherwise the figures are not good enough to be compared."""
         return self in _FAILURES
@@ -141,11 +146,31 @@ class Objection:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundObjections:
+    """A round whose figures take no part in those of its cell, and why.
+
+    Attributes:
+        round: Its number.
+        objections: The reasons, most serious first.
+    """
+
+    round: int
+    objections: tuple[Objection, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Validity:
-    """The state of a cell, and all reasons for it, most serious first."""
+    """The state of a cell, and all reasons for it, most serious first.
+
+    Attributes:
+        state: That of the most serious reason.
+        objections: The reasons why the cell as a whole is invalid.
+        rounds: The rounds that do not count, whether the cell is valid or not.
+    """
 
     state: ValidityState
     objections: tuple[Objection, ...] = ()
+    rounds: tuple[RoundObjections, ...] = ()
 
     @property
     def is_valid(self) -> bool:
@@ -159,5 +184,6 @@ class Validity:
 
     @property
     def has_failed(self) -> bool:
-        """Whether any of the reasons is a failure."""
-        return any(state.is_failure for state in self.states)
+        """Whether any of the reasons is a failure, in a round that does not count too."""
+        found = [*self.objections, *(why for one in self.rounds for why in one.objections)]
+        return any(one.code.state.is_failure for one in found)

@@ -47,6 +47,7 @@ class Comparison:
         rounds: Pairs of rounds.
         reasons: Why there is no ratio.
         delay: By which share the driver's delay widens it at most.
+        left_out: Pairs of which a round does not count; they are not repeated.
     """
 
     axis: Axis
@@ -62,6 +63,7 @@ class Comparison:
     rounds: int
     reasons: tuple[str, ...] = ()
     delay: float = 0.0
+    left_out: int = 0
 
     @property
     def half_width(self) -> float | None:

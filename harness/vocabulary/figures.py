@@ -180,7 +180,7 @@ class WorkerUse:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """One step of the flow, over all rounds."""
+    """One step of the flow; the counts are of all rounds."""
 
     step: str
     requests: int
@@ -216,6 +216,7 @@ class RoundResult:
     Attributes:
         undelayed: The figures as they would be at most without the driver's own delay; None where
             that is unknown.
+        counts: Whether it takes part in medians, percentiles and ratios (see `Validity.rounds`).
     """
 
     round: int
@@ -228,6 +229,7 @@ class RoundResult:
     latency_ms: Percentiles
     cpu_ms_per_request: float | None
     undelayed: RoundResult | None = None
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,24 +334,24 @@ class FanOutFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The figures of one cell.
+    """The figures of one cell: of the rounds that count, or of all where the cell is invalid.
 
     Attributes:
-        requests: Those of the measured windows, errors included: those answered in them, or under
-            an open load those due in them.
+        requests: Those of the measured windows of all rounds, errors included: those answered in
+            them, or under an open load those due in them.
         errors: How many of them failed.
         makespan_s: Burst only: median over the rounds of the time to the last response.
         makespan_s_ci: Its interval.
         throughput_rps: Right answers per second within the windows.
         throughput_rps_ci: Its interval.
-        latency_ms: Over the samples of all rounds: the response time under an open load and of a
+        latency_ms: Over the samples of these rounds: the response time under an open load and of a
             burst, else the service time.
         latency_ms_ci: Their intervals.
         latency_ci_from: What the intervals are computed from: `rounds`; None without any.
         target_use: The target's resource use.
         driver_use: The driver's resource use.
         steps: By step of the flow.
-        per_round: The single rounds.
+        per_round: The single rounds, those that do not count included.
         response_ms: From due to done.
         service_ms: From sent to done.
         phases_ms: The parts of it.

@@ -40,6 +40,9 @@ class Thresholds:
         min_send_rate: Of the requests that an open load makes due, the driver must send this share
             within the window: a rate that was not offered says nothing about the target.
         schedule_sigmas: Poisson arrivals scatter by the square root of their number.
+        max_bad_rounds: A round with errors, wrong answers, unsteadiness or Little's law off does
+            not count; if more than this share of a cell's rounds do not, neither does the cell: of
+            three rounds, two that are as they should be are still most of them.
         max_little_deviation: Deviation of throughput x latency from the users or requests in
             flight: a difference was lost in the driver, or a queue grew through the window.
         material_answers: For answers per bin: neither may one part of the window be a quarter above
@@ -77,6 +80,7 @@ class Thresholds:
     max_spread_share: float = 0.2
     min_send_rate: float = 0.99
     schedule_sigmas: float = 4.0
+    max_bad_rounds: float = 1 / 3
     max_little_deviation: float = 0.03
     material_answers: Materiality = Materiality(level=1.25, whole=1.1)
     material_responses: Materiality = Materiality(level=2.5, whole=1.6)

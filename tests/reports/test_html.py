@@ -1,3 +1,4 @@
+import io
 import os
 import re
 import time
@@ -6,11 +7,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, RoundObjections
 from loopmark.harness.vocabulary.figures import DatabaseUse
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import html
+from loopmark.reports import html, markdown, terminal
 from loopmark.reports.formatting import MISSING
 from tests.reports.conftest import page_of, with_figures
 
@@ -251,6 +254,37 @@ def test_steps_of_a_flow_that_hears_events_are_in_no_drawer(swept: RunResults) -
     assert process.index("last-event") < process.index("<details")
     series = text[text.index('id="sweep-files-limit"') : text.index('id="scenario-process"')]
     assert series.index(">only<") > series.index("<details")
+
+
+def test_rounds_that_do_not_count_are_told_and_the_cell_is_valid(results: RunResults) -> None:
+    (first, *others) = results.cells
+    assert first.validity.is_valid
+    failed = Objection.of(ObjectionCode.REQUESTS_FAILED, failed=3, requests=10)
+    unsteady = Objection.of(ObjectionCode.LEVEL_CHANGED, series="answers", cut=1, rounds=1)
+    bad = replace(first.validity, rounds=(RoundObjections(0, (failed, unsteady)),))
+    figures = first.figures_despite(first.validity)
+    rounds = tuple(replace(one, counts=one.round != 0) for one in figures.per_round)
+    cell = replace(first, validity=bad, unjudged=replace(figures, per_round=rounds))
+    spoiled = replace(results, cells=(cell, *others))
+    said = (
+        "round 1 does not count: 3 of 10 requests failed; throughput changed within the window in "
+        "1 of 1 rounds (MSER)"
+    )
+    page, text = html.render(spoiled), markdown.render(spoiled)
+    assert said in " ".join(page.split())
+    assert f"1 of {cell.rounds} rounds of a valid cell does not count" in page
+    assert page.count('<span class="doubtful">does not count</span>') == 1
+    assert said in text
+    assert said in printed(spoiled)
+    for shown in (html.render(results), markdown.render(results), printed(results)):
+        assert "does not count" not in shown
+
+
+def printed(results: RunResults) -> str:
+    """What the terminal shows, on one line."""
+    file = io.StringIO()
+    Console(file=file, width=300).print(terminal.render(results))
+    return " ".join(file.getvalue().split())
 
 
 def test_golden(results: RunResults) -> None:

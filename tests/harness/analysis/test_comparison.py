@@ -51,6 +51,15 @@ def test_ratio_is_the_later_cell_over_the_earlier_one() -> None:
     assert found.axis == "target"
 
 
+def test_rounds_that_do_not_count_take_no_part_and_are_told() -> None:
+    rounds = [round_result(n, throughput_rps=rps) for n, rps in enumerate((200.0, 2.0, 180.0))]
+    rounds[1] = replace(rounds[1], counts=False)
+    found = throughput(compare([SYNC, cell_result(cell("async"), rounds)]))
+    assert found.ratio == pytest.approx(2.0)
+    assert (found.rounds, found.left_out) == (2, 1)
+    assert throughput(compare([SYNC, ASYNC])).left_out == 0
+
+
 def test_ratio_turns_round_with_the_order_of_the_cells() -> None:
     found = throughput(compare([ASYNC, SYNC]))
     assert (found.base.label, found.other.label) == ("async", "sync")

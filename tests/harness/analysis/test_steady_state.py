@@ -111,10 +111,3 @@ def test_bins_hold_every_answer_of_the_window_once() -> None:
     assert steady_state.answers_per_bin(times, 0, 1000).tolist() == [5.0] * 20
     means = steady_state.mean_per_bin(np.array([0, 1, 999]), np.array([2.0, 4.0, 9.0]), 0, 1000)
     assert means.tolist() == [3.0, 9.0]
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "found"), [([], False), ([True], True), ([True, False], False), ([True] * 2, True)]
-)
-def test_most_rounds_decide(verdicts: list[bool], *, found: bool) -> None:
-    assert steady_state.most(verdicts) is found

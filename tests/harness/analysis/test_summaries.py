@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.analysis import audits, latencies, rounds, summaries
-from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.cell import Cell, ObjectionCode
 from loopmark.harness.vocabulary.figures import (
     AuditResult,
     DriverUse,
@@ -499,6 +499,67 @@ def test_no_percentile_has_no_interval() -> None:
     found = burst_cell([1.0, 2.0])
     assert found.latency_ci_from is None
     assert found.latency_ms_ci.p50 is None
+
+
+# ---- rounds that do not count ----
+
+
+def three_rounds(*changed: Rows) -> Summary:
+    """Three rounds of a closed load that answers in 20 ms, some replaced."""
+    rows = [
+        row | {"round": number}
+        for number in range(3)
+        for row in (
+            changed[number] if number < len(changed) else steady(10, 2.0, 20.0, lead_ms=500)
+        )
+    ]
+    records = [record(number, report()) for number in range(3)]
+    return summarise(cell(load=closed(10), rounds=3), records, frame(rows), ())
+
+
+SLOWER = steady(10, 2.0, 40.0, lead_ms=500)
+
+
+def spoiled(rows: Rows) -> Rows:
+    """The same with a request that failed within the window."""
+    first = next(number for number, row in enumerate(rows) if row["sent_ns"] > START)
+    return [*rows[:first], rows[first] | {"error": "reset"}, *rows[first + 1 :]]
+
+
+def test_figures_are_those_of_the_rounds_that_count() -> None:
+    sound = three_rounds()
+    found = three_rounds(spoiled(SLOWER))
+    assert found.validity.is_valid
+    assert [one.round for one in found.validity.rounds] == [0]
+    assert [one.counts for one in found.per_round] == [False, True, True]
+    assert (found.throughput_rps, found.latency_ms) == (
+        sound.throughput_rps,
+        replace(sound.latency_ms, p999=None, p99=found.latency_ms.p99),
+    )
+    assert found.latency_ms.max == pytest.approx(20)
+    (step,) = found.steps
+    assert step.latency_ms.max == pytest.approx(20)
+    # What was measured is counted all the same.
+    assert found.requests == step.requests == sum(one.requests for one in found.per_round)
+    assert found.errors == step.errors == 1
+    assert found.error_kinds == {"reset": 1}
+    assert found.rounds == 3
+
+
+def test_too_many_bad_rounds_show_the_figures_of_all() -> None:
+    found = three_rounds(spoiled(SLOWER), spoiled(SLOWER))
+    assert found.validity.states == ("errors",)
+    assert found.latency_ms.max == pytest.approx(40)
+    assert [one.counts for one in found.per_round] == [False, False, True]
+
+
+def test_each_round_is_judged_by_its_own_answers() -> None:
+    late = [row for row in SLOWER if row["sent_ns"] > START + 10**9]
+    found = three_rounds(late)
+    (bad,) = found.validity.rounds
+    codes = [one.code for one in bad.objections]
+    assert codes == [ObjectionCode.FIRST_HALF_EMPTY, ObjectionCode.USERS_UNACCOUNTED]
+    assert found.validity.is_valid
 
 
 # ---- what the target spent ----

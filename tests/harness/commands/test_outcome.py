@@ -8,7 +8,13 @@ import pytest
 
 from loopmark.harness.commands.exits import ExitCode
 from loopmark.harness.commands.outcome import exit_code, failures
-from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, Validity, ValidityState
+from loopmark.harness.vocabulary.cell import (
+    Objection,
+    ObjectionCode,
+    RoundObjections,
+    Validity,
+    ValidityState,
+)
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.result import RunResults
 from tests.reports.conftest import VALID, against, cell_result, run_results
@@ -53,6 +59,17 @@ def test_a_limited_driver_hides_no_failure(behind: Objection) -> None:
     (line,) = failures(found)
     assert line.startswith("failed: scenario-0/async/")
     assert "of a CPU core" not in line, "the driver is no failure"
+
+
+def test_a_failure_in_a_round_that_does_not_count_is_an_error_of_a_valid_cell() -> None:
+    failed = Objection.of(ObjectionCode.REQUESTS_FAILED, failed=3, requests=10)
+    unsteady = Objection.of(ObjectionCode.HALVES_DIFFER, ratio=2.0, series="answers")
+    rounds = (RoundObjections(1, (failed, unsteady)), RoundObjections(4, (unsteady,)))
+    found = results(replace(VALID, rounds=rounds), replace(VALID, rounds=rounds[1:]))
+    assert exit_code(found) == ExitCode.FAILED
+    (line,) = failures(found)
+    assert line.endswith(": round 2: 3 of 10 requests failed")
+    assert exit_code(results(replace(VALID, rounds=rounds[1:]))) == ExitCode.OK
 
 
 def test_an_interrupted_run_is_interrupted_whatever_else_it_is() -> None:
