@@ -36,7 +36,7 @@ _SHARED: Mapping[Axis, Callable[[CellResult], tuple[object, ...]]] = {
 
 Like: TypeAlias = tuple[str, str, int, int]
 """Comparisons that scatter alike: of one metric, under one model of load with about as many users
-(within a factor of ten), of rounds that last about as long (of four)."""
+and about as long rounds (each within a factor of ten)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Candidate:
             self.metric,
             load.model,
             round(math.log10(load.concurrency)),
-            round(math.log(shortest_s, 4)),
+            round(math.log10(shortest_s)),
         )
 
 

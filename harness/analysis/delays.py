@@ -8,13 +8,21 @@ look slower than it was: the bounds below are what is left if all of it is taken
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from loopmark.harness.analysis.latencies import PERCENTILES, Latencies
 from loopmark.harness.vocabulary.figures import Percentiles, RoundResult
+from loopmark.harness.vocabulary.job import DriverReport, Wait
 from loopmark.harness.vocabulary.load import Load
+
+Times: TypeAlias = npt.NDArray[np.int64]
+"""Nanoseconds."""
 
 _LEAST_SHARE = 0.01
 """A figure that delay alone could explain is bounded by a hundredth of it: the bound says nothing,
@@ -22,34 +30,64 @@ and remains a number."""
 
 
 def undelayed(
-    load: Load, result: RoundResult, latencies_ms: Latencies, waited_s: float | None
+    load: Load, result: RoundResult, right: pd.DataFrame, report: DriverReport
 ) -> RoundResult | None:
     """The figures of a round as they would be at most without the driver's delay.
 
     A burst ends at most `waited_s` earlier. Flows that go on for a fixed time lose at most that
-    much of it. A latency is at most `waited_s` shorter, and all of them together at most `waited_s`
-    for each request in flight. CPU per request is not made larger by delay, and stays.
+    much of it. A latency is at most so much shorter as the driver waited meanwhile. CPU per request
+    is not made larger by delay, and stays.
 
     Args:
         load: Its load.
         result: As measured.
-        latencies_ms: Of its right answers, in milliseconds.
-        waited_s: Seconds in which the driver was ready to run and did not; None where the machine
-            does not say.
+        right: The samples with the right answer that its latencies are of.
+        report: The driver's.
 
     Returns:
         None where nothing is known about delay.
     """
-    if waited_s is None or result.window_s <= 0:
+    if report.waited_s is None or result.window_s <= 0:
         return None
-    left = max(1 - waited_s / result.window_s, _LEAST_SHARE)
+    left = max(1 - report.waited_s / result.window_s, _LEAST_SHARE)
+    begins = right[f"{load.traits.latency_from}_ns"].to_numpy(dtype=np.int64)
+    ends = right["done_ns"].to_numpy(dtype=np.int64)
+    shortened_ms = (ends - begins - overlaps_ns(begins, ends, report.waits)) / 1e6
+    # Waits too short to be noted, or of workers whose waits are unknown, may have been anywhere.
+    rest_ms = max(1e3 * report.waited_s - sum(one.waited_ns for one in report.waits) / 1e6, 0.0)
     makespan_s = result.makespan_s
     return replace(
         result,
         makespan_s=None if makespan_s is None else makespan_s * left,
         throughput_rps=result.throughput_rps / left,
-        latency_ms=_shortened(result.latency_ms, latencies_ms, 1e3 * waited_s, load.concurrency),
+        latency_ms=_shortest(result.latency_ms, shortened_ms, rest_ms, load.concurrency),
     )
+
+
+def overlaps_ns(begins: Times, ends: Times, waits: Sequence[Wait]) -> Times:
+    """By request: how long the driver waited meanwhile, at most.
+
+    Where within its interval a wait fell is unknown: an interval that a request shares in part
+    counts as far as both reach.
+    """
+    if not waits or not begins.size:
+        return np.zeros_like(begins)
+    starts, stops, waited = (np.array(one, dtype=np.int64) for one in zip(*waits, strict=True))
+    before = np.concatenate([[0], np.cumsum(waited)])
+    first = np.searchsorted(stops, begins, side="right")
+    last = np.searchsorted(starts, ends, side="left") - 1
+    found: Times = np.zeros_like(begins)
+    some = last >= first
+    i, j, begin, end = first[some], last[some], begins[some], ends[some]
+
+    def shared(at: Times) -> Times:
+        both = np.minimum(stops[at], end) - np.maximum(starts[at], begin)
+        least: Times = np.minimum(waited[at], both)
+        return least
+
+    between = before[np.maximum(j, i + 1)] - before[i + 1]
+    found[some] = shared(i) + np.where(j > i, between + shared(j), 0)
+    return found
 
 
 def shortest_percentile(ordered: Latencies, p: float, each: float, together: float) -> float:
@@ -78,16 +116,16 @@ def shortest_percentile(ordered: Latencies, p: float, each: float, together: flo
     return float(max(reached, below[-1] - each, 0.0))
 
 
-def _shortened(
-    found: Percentiles, latencies_ms: Latencies, each_ms: float, in_flight: int
+def _shortest(
+    found: Percentiles, shortened_ms: Latencies, rest_ms: float, in_flight: int
 ) -> Percentiles:
-    ordered = np.sort(latencies_ms)
+    ordered = np.sort(shortened_ms)
     known = {name: p for name, p in PERCENTILES.items() if getattr(found, name) is not None}
     return replace(
         found,
         **{
             name: max(
-                shortest_percentile(ordered, p, each_ms, each_ms * in_flight),
+                shortest_percentile(ordered, p, rest_ms, rest_ms * in_flight),
                 _LEAST_SHARE * getattr(found, name),
             )
             for name, p in known.items()

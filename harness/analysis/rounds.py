@@ -118,10 +118,9 @@ def measured_round(
         latency_ms=latencies.percentiles(answers.latency(load)),
         cpu_ms_per_request=cpu_ms / served if cpu_ms is not None and served else None,
     )
-    latency_ms, waited_s = answers.latency(load), report.waited_s
     series = _series(load, good, answers, start, end)
     return Round(
-        result=replace(result, undelayed=delays.undelayed(load, result, latency_ms, waited_s)),
+        result=replace(result, undelayed=delays.undelayed(load, result, good, report)),
         answers=answers,
         requests_by_step=Counter(
             {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.locustfile import LocustfileChoice
@@ -167,6 +167,20 @@ class FanOutReport:
     after: EmitterCounts | None
 
 
+class Wait(NamedTuple):
+    """A short interval in which the driver was ready to run and another process had its processor.
+
+    Attributes:
+        from_ns: Its start (CLOCK_MONOTONIC).
+        to_ns: Its end.
+        waited_ns: How much of it.
+    """
+
+    from_ns: int
+    to_ns: int
+    waited_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class DriverReport:
     """The driver process's report on itself in one round.
@@ -188,6 +202,8 @@ class DriverReport:
         workers: Of a distributed driver; the driver's resource use is then the highest of theirs.
         ended_early: Why a locustfile's test ended early; empty if it did not.
         fan_out: Under a fan-out load.
+        waits: When within the window it waited, as far as that is known: empty for a distributed
+            driver.
     """
 
     window_start_ns: int
@@ -203,3 +219,4 @@ class DriverReport:
     ended_early: str = ""
     workers: tuple[WorkerReport, ...] = ()
     fan_out: FanOutReport | None = None
+    waits: tuple[Wait, ...] = ()

@@ -19,7 +19,7 @@ from loopmark.harness.vocabulary.figures import (
     RoundResult,
     TargetUse,
 )
-from loopmark.harness.vocabulary.job import DriverReport, EmitterCounts, FanOutReport
+from loopmark.harness.vocabulary.job import DriverReport, EmitterCounts, FanOutReport, Wait
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.arriving import Open, Ramp, Steps
 from loopmark.harness.vocabulary.loads.burst import Burst
@@ -312,6 +312,7 @@ def report(  # noqa: PLR0913 - the fields of a report
     lag_ms: float = 0.5,
     examples: Mapping[str, tuple[str, ...]] | None = None,
     fan_out: FanOutReport | None = None,
+    waits: Sequence[Wait] = (),
 ) -> DriverReport:
     return DriverReport(
         window_start_ns=START,
@@ -324,6 +325,7 @@ def report(  # noqa: PLR0913 - the fields of a report
         loop_lag_ms_max=2 * lag_ms,
         error_examples=dict(examples or {}),
         fan_out=fan_out,
+        waits=tuple(waits),
     )
 
 

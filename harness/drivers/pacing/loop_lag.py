@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 
 from loopmark.harness.drivers.pacing.loop import Handle, Loop
+from loopmark.harness.drivers.pacing.scheduler_wait import WaitLog
 
 INTERVAL_NS = 5_000_000
 BIN_MS = 0.05
@@ -20,23 +21,27 @@ class LoopLagMeter:
 
     Args:
         loop: The event loop.
+        waits: Notes the intervals between the timer's calls in which the process waited.
 
     Attributes:
         max_ms: The largest lag.
     """
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, waits: WaitLog) -> None:
         self._loop = loop
+        self._waits = waits
         self._due_ns = 0
         self._timer: Handle | None = None
         self._clear()
 
     def start(self) -> None:
         """Start measuring."""
+        self._waits.start(self._loop.now_ns())
         self._arm()
 
     def stop(self) -> None:
         """Stop measuring; the figures stay."""
+        self._waits.note(self._loop.now_ns())
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -64,5 +69,7 @@ class LoopLagMeter:
         self._timer = self._loop.call_later(INTERVAL_NS / 1e9, self._fire)
 
     def _fire(self) -> None:
-        self._count(max(0, self._loop.now_ns() - self._due_ns) / 1e6)
+        now_ns = self._loop.now_ns()
+        self._count(max(0, now_ns - self._due_ns) / 1e6)
+        self._waits.note(now_ns)
         self._arm()

@@ -6,7 +6,7 @@ import time
 
 from loopmark.harness.drivers.pacing.loop import Loop
 from loopmark.harness.drivers.pacing.loop_lag import LoopLagMeter
-from loopmark.harness.drivers.pacing.scheduler_wait import waited_s
+from loopmark.harness.drivers.pacing.scheduler_wait import WaitLog
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.job import DriverReport
 
@@ -26,11 +26,10 @@ class Window:
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self._lag = LoopLagMeter(loop)
+        self._waits = WaitLog()
+        self._lag = LoopLagMeter(loop, self._waits)
         self._cpu_at_start = 0.0
         self._cpu_s = 0.0
-        self._waited_at_start: float | None = None
-        self._waited_s: float | None = None
         self.start_ns = self.end_ns = 0
         self.unsent = 0
         self.is_closed = False
@@ -39,7 +38,6 @@ class Window:
         """Open the window, at `start_ns` if that was agreed before."""
         self._lag.start()
         self._cpu_at_start = time.process_time()
-        self._waited_at_start = waited_s()
         self.start_ns = start_ns or self._loop.now_ns()
 
     def close(self, end_ns: int | None = None) -> None:
@@ -47,9 +45,6 @@ class Window:
         self.end_ns = end_ns or self._loop.now_ns()
         self.is_closed = True
         self._cpu_s = time.process_time() - self._cpu_at_start
-        waited = waited_s()
-        if waited is not None and self._waited_at_start is not None:
-            self._waited_s = waited - self._waited_at_start
         self._lag.stop()
 
     def report(self, recording: Recording) -> DriverReport:
@@ -60,8 +55,9 @@ class Window:
             requests=recording.requests,
             unsent=self.unsent,
             cpu_s=self._cpu_s,
-            waited_s=self._waited_s,
+            waited_s=self._waits.total_s,
             loop_lag_ms_p99=self._lag.percentile_ms(0.99),
             loop_lag_ms_max=self._lag.max_ms,
             error_examples={kind: tuple(found) for kind, found in recording.examples.items()},
+            waits=tuple(self._waits.waits),
         )

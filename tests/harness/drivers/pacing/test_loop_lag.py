@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.drivers.pacing.loop_lag import BIN_MS, BINS, LoopLagMeter
+from loopmark.harness.drivers.pacing.scheduler_wait import SHORTEST_S, WaitLog
 from tests.harness.drivers.pacing.fake_loop import LATE_NS, FakeLoop
 
 
@@ -37,7 +38,7 @@ def test_what_is_beyond_the_bins_keeps_its_maximum() -> None:
 
 
 def test_a_loop_that_is_held_up_is_noticed(loop: FakeLoop) -> None:
-    meter = LoopLagMeter(loop)
+    meter = LoopLagMeter(loop, WaitLog(lambda: None))
     meter.start()
     loop.call_later(0.101, lambda: loop.spend(50_000_000))
     loop.call_later(1.0, meter.stop)
@@ -45,3 +46,55 @@ def test_a_loop_that_is_held_up_is_noticed(loop: FakeLoop) -> None:
     assert meter.max_ms > 45
     assert meter.percentile_ms(1.0) == meter.max_ms
     assert meter.percentile_ms(0.5) <= LATE_NS / 1e6 + BIN_MS
+
+
+def test_the_intervals_in_which_the_driver_waited_are_noted(loop: FakeLoop) -> None:
+    """It is held up for 50 ms, 30 ms of it because another had the processor."""
+    waited_s = 7.0
+
+    def held_up() -> None:
+        nonlocal waited_s
+        waited_s += 0.03
+        loop.spend(50_000_000)
+
+    waits = WaitLog(lambda: waited_s)
+    meter = LoopLagMeter(loop, waits)
+    meter.start()
+    began_ns = loop.now_ns()
+    loop.call_later(0.101, held_up)
+    loop.call_later(1.0, meter.stop)
+    loop.run()
+    assert waits.total_s is not None
+    assert abs(waits.total_s - 0.03) < 1e-9
+    (wait,) = waits.waits
+    assert abs(wait.waited_ns - 30_000_000) < 10
+    assert wait.from_ns <= began_ns + 101_000_000 + LATE_NS
+    assert wait.to_ns >= began_ns + 151_000_000
+    assert wait.to_ns - wait.from_ns < 60_000_000
+
+
+def test_waits_too_short_to_tell_are_in_the_total_only(loop: FakeLoop) -> None:
+    waited_s = 0.0
+
+    def read() -> float:
+        nonlocal waited_s
+        waited_s += SHORTEST_S / 2
+        return waited_s
+
+    waits = WaitLog(read)
+    meter = LoopLagMeter(loop, waits)
+    meter.start()
+    loop.call_later(0.1, meter.stop)
+    loop.run()
+    assert waits.waits == []
+    assert waits.total_s is not None
+    assert waits.total_s > 5 * SHORTEST_S
+
+
+def test_where_the_system_does_not_tell_nothing_is_known(loop: FakeLoop) -> None:
+    waits = WaitLog(lambda: None)
+    meter = LoopLagMeter(loop, waits)
+    meter.start()
+    loop.call_later(0.1, meter.stop)
+    loop.run()
+    assert (waits.total_s, waits.waits) == (None, [])
