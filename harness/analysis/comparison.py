@@ -180,6 +180,7 @@ def _comparison(of: Candidate, paired: PairedRounds, scatter: Scatter | None) ->
         reasons=paired.reasons,
         delay=math.expm1(max(paired.delay)),
         left_out=paired.left_out,
+        set_aside=paired.set_aside,
     )
 
 

@@ -25,12 +25,14 @@ class PairedRounds:
         delay: What the driver's own delay can have added to the logarithm at most, in the mean:
             less than it is, and more.
         left_out: Pairs of which a round does not count.
+        set_aside: Pairs of which a round was disturbed.
     """
 
     logs: tuple[float, ...]
     reasons: tuple[str, ...] = ()
     delay: tuple[float, float] = (0.0, 0.0)
     left_out: int = 0
+    set_aside: int = 0
 
     @property
     def ratio(self) -> float | None:
@@ -88,6 +90,8 @@ def paired_rounds(
     pairs = [(bases[block], others[block]) for block in sorted(bases) if block in others]
     if not pairs or any(one.least <= 0 for pair in pairs for one in pair):
         return PairedRounds((), (f"no rounds with {metric.key} in both",))
+    every = _blocks(of_base) & _blocks(of_other)
+    calm = every - _set_aside(of_base) - _set_aside(of_other)
     logs = tuple(math.log(other.measured / base.measured) for base, other in pairs)
     lows = [math.log(other.least / base.most) for base, other in pairs]
     highs = [math.log(other.most / base.least) for base, other in pairs]
@@ -97,7 +101,8 @@ def paired_rounds(
             math.fsum(logs) / len(logs) - math.fsum(lows) / len(lows),
             math.fsum(highs) / len(highs) - math.fsum(logs) / len(logs),
         ),
-        left_out=len(_blocks(of_base) & _blocks(of_other)) - len(pairs),
+        left_out=len(calm) - len(pairs),
+        set_aside=len(every) - len(calm),
     )
 
 
@@ -124,3 +129,7 @@ def _by_block(figures: Figures, metric: Metric) -> dict[int, _Figure]:
 
 def _blocks(figures: Figures) -> set[int]:
     return {one.block for one in figures.per_round}
+
+
+def _set_aside(figures: Figures) -> set[int]:
+    return {one.block for one in figures.per_round if one.set_aside}

@@ -117,6 +117,8 @@ def measured_round(
         throughput_rps=len(right(answered)) / window_s if window_s > 0 else 0.0,
         latency_ms=latencies.percentiles(answers.latency(load)),
         cpu_ms_per_request=cpu_ms / served if cpu_ms is not None and served else None,
+        disturbed=record.is_disturbed(thresholds),
+        conditions=record.conditions,
     )
     series = _series(load, good, answers, start, end)
     return Round(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from loopmark.harness.analysis import (
     audits,
+    conditions,
     fan_out,
     knee,
     latencies,
@@ -102,13 +103,20 @@ def summarise(
         if record.round in shown and record.driver is not None:
             measured = measured_round(load, record, record.driver, samples, thresholds)
         begun.append(_begun(load, record, samples, scenario_audits, measured))
-    found_stages, limit, excused = _stages(load, begun, thresholds)
+    disturbed = conditions.set_aside(cell, records, thresholds)
+    found_stages, limit, excused = _stages(load, begun, disturbed, thresholds)
     rounds = tuple(
         _round_evidence(one, limit, past) for one, past in zip(begun, excused, strict=True)
     )
-    bad = {one.round for one in judge_rounds(load, rounds, thresholds)}
+    judged = judge_rounds(load, rounds, thresholds)
+    aside = disturbed - {one.round for one in judged if one.has_failed}
+    rounds = tuple(one for one in rounds if one.round not in aside)
+    bad = {one.round for one in judged} - aside
     left_out = frozenset() if too_many(len(bad), len(rounds), thresholds) else frozenset(bad)
-    figures = _figures(cell, begun, bad, left_out, found_stages, limit)
+    counting = [one for one in begun if one.record.round not in aside]
+    figures = _with_rounds(
+        _figures(cell, counting, bad, left_out, found_stages, limit), begun, aside
+    )
     reports = [record.driver for record in records if record.driver is not None]
     task_exceptions = sum(one.task_exceptions for one in reports)
     evidence = validity.Evidence(
@@ -121,7 +129,7 @@ def summarise(
         makespan_s=figures.makespan_s,
         arrivals=tuple(
             one.measured.arrivals
-            for one in begun
+            for one in counting
             if one.measured is not None and one.measured.arrivals is not None
         ),
         knee_rps=limit,
@@ -225,11 +233,15 @@ def _missing(load: Load, driver: DriverReport, samples: pd.DataFrame) -> int:
 
 
 def _stages(
-    load: Load, begun: Sequence[_Begun], thresholds: Thresholds
+    load: Load, begun: Sequence[_Begun], aside: Collection[int], thresholds: Thresholds
 ) -> tuple[tuple[StageResult, ...], float | None, tuple[Counter[str], ...]]:
-    """The stages, the knee, and by round the errors beyond it."""
+    """The stages and the knee of the rounds not set aside; by round the errors beyond it."""
     none = tuple(Counter[str]() for _ in begun)
-    counted = [one.measured.stages for one in begun if one.measured is not None]
+    counted = [
+        one.measured.stages
+        for one in begun
+        if one.measured is not None and one.record.round not in aside
+    ]
     if not load.stages or not counted:
         return (), None, none
     found = stages.results(load.stages, counted, knee.kept_up(load, counted, thresholds))
@@ -304,7 +316,19 @@ def _figures(  # noqa: PLR0913, PLR0917 - what they are made of
         over_time=over_time(records),
         workers=worker_use(all_records),
         fan_out=fan_out.figures([one.fan_out for one in rounds if one.fan_out is not None]),
+        conditions=conditions.over_rounds(all_records),
     )
+
+
+def _with_rounds(figures: Figures, begun: Sequence[_Begun], aside: Collection[int]) -> Figures:
+    """The figures with the rounds that were set aside among the single ones."""
+    shown = [
+        replace(one.measured.result, counts=False, set_aside=True)
+        for one in begun
+        if one.measured is not None and one.record.round in aside
+    ]
+    every = sorted([*figures.per_round, *shown], key=lambda one: one.round)
+    return replace(figures, per_round=tuple(every))
 
 
 def _interval(estimate: float | None, per_round: Sequence[float]) -> Interval | None:

@@ -38,6 +38,7 @@ def check(targets: Sequence[str], scenarios: Sequence[str]) -> NoReturn:
         Plan(
             name="verify",
             title="Responses only",
+            reserve=0,  # No figure counts.
             measure=tuple(
                 Measure((scenario,), tuple(targets), (Burst(PASSES),), 1, (driver,))
                 for scenario in scenarios
@@ -99,6 +100,9 @@ class _Observer:
 
     def rounds_added(self, cells: Sequence[Cell]) -> None:
         """One round of each suffices."""
+
+    def rounds_repeated(self, cells: Sequence[Cell]) -> None:
+        """No figure counts here."""
 
     def round_begins(self, cell: Cell, round_number: int) -> None:  # noqa: ARG002 - the only one
         """Show the cell."""

@@ -105,6 +105,8 @@ class Plan:
         title: What the plan answers.
         measure: Cells with a fixed number of rounds.
         question: Comparisons that get the rounds they need.
+        reserve: Share of the planned time that may be spent beside it on measuring disturbed rounds
+            again.
         budget_s: Seconds that a run with questions may take; None for as long as the first pairs.
         targets: By name: those that the blocks use, and the plan's own.
         seed: Of the virtual users' choices.
@@ -120,6 +122,7 @@ class Plan:
     title: str
     measure: tuple[Measure, ...] = ()
     question: tuple[Ask, ...] = ()
+    reserve: Annotated[float, Field(ge=0, le=10)] = 0.5
     budget_s: Annotated[float, Field(gt=0, le=86_400)] | None = None
     targets: Mapping[str, Target] = field(default_factory=dict)
     seed: int = 1

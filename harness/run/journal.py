@@ -28,6 +28,9 @@ class Observer(Protocol):
     def rounds_added(self, cells: Sequence[Cell]) -> None:
         """These cells will be measured once more; a cell may be among them several times."""
 
+    def rounds_repeated(self, cells: Sequence[Cell]) -> None:
+        """These cells will be measured once more, because rounds were disturbed."""
+
     def round_begins(self, cell: Cell, round_number: int) -> None:
         """A round is about to start."""
 

@@ -70,7 +70,8 @@ def prepare(
     title = f"{facts.name} against {url or 'the hosts of its clients'}"
     return RunRequest(
         new_run_id(name),
-        Plan(name, title, (), targets={target: Target(name=target, url=url)}, seed=0),
+        # It runs as often as it was asked to.
+        Plan(name, title, (), reserve=0, targets={target: Target(name=target, url=url)}, seed=0),
         plan_toml="",
         cells=(Cell(name, target, load, DRIVER, rounds),),
         scenarios=(ScenarioFacts.of_locustfile(name, facts),),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -26,6 +27,7 @@ from loopmark.harness.run.driver_process import DriverProcess
 from loopmark.harness.run.journal import Observer, RunJournal, now
 from loopmark.harness.run.machine import fingerprint
 from loopmark.harness.run.request import RunRequest
+from loopmark.harness.run.reserve import Reserve
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import LoadJob, LocustfilePart
@@ -43,9 +45,6 @@ from loopmark.harness.watch.database_monitor import database_readings
 from loopmark.harness.watch.machine_reader import MachineReader, conditions_between
 from loopmark.harness.watch.target_monitor import read_loop_lag
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS
-
-CLOSING_S = 8.0
-"""Seconds of a run's time that are left for stopping processes, the analysis and the report."""
 
 
 class Allocation(Protocol):
@@ -93,19 +92,19 @@ def carry_out(
         folder = RunFolder.create(out, request.run_id)
         record = _begun(request, provided, pinning)
         with RunJournal(folder, record, observer, started) as journal:
-            machine = MachineReader(_mark(request, provided, token))
-            measuring = _Measuring(request, journal, provided, servers, machine)
+            reserve = Reserve(request, started)
+            measuring = _Measuring(request, journal, provided, servers, reserve)
             # What reads the target must not take the driver's processor from it.
             with staying_on(pinning.target):
-                measuring.all_blocks(started, allocation)
+                measuring.all_blocks(allocation)
 
 
-def _mark(request: RunRequest, provided: Provision | None, token: str) -> str | None:
+def _mark(request: RunRequest, provided: Provision | None) -> str | None:
     """What marks the processes of the run; None where not all that is measured is among them."""
     external = provided is not None and not provided.database.facts.embedded
     if external or not all(target.is_launched for target in request.targets):
         return None
-    return f"{MARK}={token}"
+    return f"{MARK}={os.environ[MARK]}"
 
 
 def _fork_servers(request: RunRequest) -> ProcessPool[ForkServer]:
@@ -125,46 +124,66 @@ class _Measuring:
         journal: RunJournal,
         provided: Provision | None,
         servers: ProcessPool[ForkServer],
-        machine: MachineReader,
+        reserve: Reserve,
     ) -> None:
         self._request = request
         self._journal = journal
         self._folder = journal.folder
         self._provided = provided
         self._servers = servers
-        self._machine = machine
+        self._reserve = reserve
+        self._machine = MachineReader(_mark(request, provided))
         self._processors = journal.record.pinning.sides or (available(),)
+        self._random = Random(journal.record.order_seed)  # noqa: S311 - an order, not a secret
         self._block = 0
+        self._rounds = 0
         self._round_wall_s = 0.0
+        self._began = time.monotonic()
         largest = max(cell.load.concurrency for cell in request.cells)
         count = max(largest, SEEDED_ACCOUNTS) if request.locustfile is None else 0
         self._tokens = _bearer_tokens(request.run_id, count)
 
-    def all_blocks(self, started: float, allocation: Allocation | None) -> None:
+    def all_blocks(self, allocation: Allocation | None) -> None:
         """Measure block by block; every block starts its own targets.
 
         Fresh processes in every block turn the effects of a process's memory layout, hash seed and
         age into scatter between rounds instead of a bias of the whole run.
         """
-        random = Random(self._journal.record.order_seed)  # noqa: S311 - an order, not a secret
-        questions = self._request.questions
-        blocks = interleave(self._request.cells, questions, random)
-        began = time.monotonic()
+        blocks = interleave(self._request.cells, self._request.questions, self._random)
         with ExitStack() as stack:
             lasting = self._with_workers_elsewhere(stack)
-            if not self._measure(blocks, lasting) or allocation is None:
+            may_go_on = self._undisturbed(blocks, lasting)
+            if not may_go_on or allocation is None or self._request.budget_s is None:
                 return
-            budget_s = self._request.budget_s
-            if budget_s is None:
-                return
-            overhead_s = (time.monotonic() - began - self._round_wall_s) / sum(map(len, blocks))
-            deadline = started + budget_s - CLOSING_S
-            more = allocation(self._folder, deadline, overhead_s)
+            overhead_s = (time.monotonic() - self._began - self._round_wall_s) / self._rounds
+            more = allocation(self._folder, self._reserve.end, overhead_s)
             self._journal.observer.rounds_added([cell for block in more for cell in block])
             for cells in more:
-                block = self._numbered(shuffled(compared(cells, questions), random))
-                if not self._measure([block], lasting) or time.monotonic() > deadline:
+                block = self._ordered(cells)
+                if not self._undisturbed([block], lasting):
                     return
+                if time.monotonic() > self._reserve.end:
+                    return
+
+    def _undisturbed(
+        self,
+        blocks: Sequence[Sequence[tuple[Cell, int]]],
+        lasting: ProcessPool[DriverProcess] | None,
+    ) -> bool:
+        """Measure these blocks, and disturbed pairs of rounds again while the reserve lasts.
+
+        Returns whether the run may go on.
+        """
+        may_go_on = self._measure(blocks, lasting)
+        while may_go_on and (again := self._reserve.due()):
+            self._journal.observer.rounds_repeated([cell for block in again for cell in block])
+            for cells in again:
+                began = time.monotonic()
+                may_go_on = self._measure([self._ordered(cells)], lasting)
+                self._reserve.use(began)
+                if not may_go_on or self._reserve.left_s <= 0:
+                    break
+        return may_go_on
 
     def _measure(
         self,
@@ -181,10 +200,11 @@ class _Measuring:
                 return False
         return True
 
-    def _numbered(self, cells: Sequence[Cell]) -> tuple[tuple[Cell, int], ...]:
-        """Each cell with the number of its next round."""
+    def _ordered(self, cells: Sequence[Cell]) -> tuple[tuple[Cell, int], ...]:
+        """A block of these cells, each with the number of its next round."""
         states = self._journal.record.round_states
-        return tuple((cell, len(states[cell.name])) for cell in cells)
+        order = shuffled(compared(cells, self._request.questions), self._random)
+        return tuple((cell, len(states[cell.name])) for cell in order)
 
     def _with_workers_elsewhere(self, stack: ExitStack) -> ProcessPool[DriverProcess] | None:
         """Drivers that live for the whole run: those with workers on other machines.
@@ -248,10 +268,13 @@ class _Measuring:
         with self._targets(number) as targets:
             for name in sorted({cell.target for cell, _ in block}):
                 targets.launch(name)
+            self._reserve.block_begins()
             for cell, round_number in block:
                 self._journal.observer.round_begins(cell, round_number)
                 record = self._one_round(cell, round_number, number, targets, drivers)
+                self._rounds += 1
                 self._round_wall_s += record.wall_s
+                self._reserve.keep(cell, record)
                 self._journal.keep(cell, record)
                 if self._journal.interrupted:
                     return

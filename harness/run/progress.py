@@ -81,14 +81,20 @@ class ProgressBar:
 
     def rounds_added(self, cells: Sequence[Cell]) -> None:
         """Print how many rounds follow, and extend the bar."""
+        self._extend(cells, "more round", "where ratios are known least")
+
+    def rounds_repeated(self, cells: Sequence[Cell]) -> None:
+        """Print how many rounds are repeated, and extend the bar."""
+        self._extend(cells, "round", "again, as others took the processors")
+
+    def _extend(self, cells: Sequence[Cell], what: str, why: str) -> None:
         more_s = sum(cell.load.planned_s for cell in cells)
         self._rounds_left += len(cells)
         self._planned_left_s += more_s
         self._planned_s += more_s
         self._bar.update(self._task, total=self._planned_s)
         if cells:
-            rounds = _many(len(cells), "more round")
-            line = f"{rounds} where ratios are known least, {more_s:.0f} seconds of measuring"
+            line = f"{_many(len(cells), what)} {why}, {more_s:.0f} seconds of measuring"
             self._console.print(Text(line), soft_wrap=True)
 
     def round_begins(self, cell: Cell, round_number: int) -> None:

@@ -157,6 +157,11 @@ class RoundObjections:
     round: int
     objections: tuple[Objection, ...]
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether any of the reasons is a failure."""
+        return any(one.code.state.is_failure for one in self.objections)
+
 
 @dataclass(frozen=True, slots=True)
 class Validity:
@@ -185,5 +190,6 @@ class Validity:
     @property
     def has_failed(self) -> bool:
         """Whether any of the reasons is a failure, in a round that does not count too."""
-        found = [*self.objections, *(why for one in self.rounds for why in one.objections)]
-        return any(one.code.state.is_failure for one in found)
+        return any(one.code.state.is_failure for one in self.objections) or any(
+            one.has_failed for one in self.rounds
+        )

@@ -48,6 +48,7 @@ class Comparison:
         reasons: Why there is no ratio.
         delay: By which share the driver's delay widens it at most.
         left_out: Pairs of which a round does not count; they are not repeated.
+        set_aside: Pairs of which a round was disturbed.
     """
 
     axis: Axis
@@ -64,6 +65,7 @@ class Comparison:
     reasons: tuple[str, ...] = ()
     delay: float = 0.0
     left_out: int = 0
+    set_aside: int = 0
 
     @property
     def half_width(self) -> float | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from loopmark.harness.vocabulary.thresholds import Thresholds
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -21,6 +23,11 @@ class Taken:
     cpus: tuple[int, ...]
     steal_s: float | None = None
     outside_s: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Both together, as far as they are known."""
+        return (self.steal_s or 0.0) + (self.outside_s or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,19 @@ class Conditions:
     def outside_share(self) -> float | None:
         """Share of the processors that processes outside the run took, where they took most."""
         return self._most((one.cpus, one.outside_s) for one in self.taken)
+
+    def is_disturbed(self, thresholds: Thresholds) -> bool:
+        """Whether others took too much of the processors of one side.
+
+        That the target's threads queue behind each other, pressure and throttling are no
+        disturbances: what is measured causes them itself.
+        """
+        return any(
+            one.seconds
+            > thresholds.max_taken_share * self.seconds * len(one.cpus)
+            + thresholds.taken_allowance_s
+            for one in self.taken
+        )
 
     @property
     def missing(self) -> tuple[str, ...]:

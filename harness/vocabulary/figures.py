@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from loopmark.harness.vocabulary.conditions import Conditions
 from loopmark.harness.vocabulary.job import ClockKind
 
 Interval = tuple[float, float]
@@ -217,6 +218,10 @@ class RoundResult:
         undelayed: The figures as they would be at most without the driver's own delay; None where
             that is unknown.
         counts: Whether it takes part in medians, percentiles and ratios (see `Validity.rounds`).
+        disturbed: Whether others took the processors meanwhile.
+        set_aside: Whether it does not count because of that: as many rounds as were planned were
+            not disturbed.
+        conditions: Under which it was measured; None where they were not recorded.
     """
 
     round: int
@@ -230,6 +235,9 @@ class RoundResult:
     cpu_ms_per_request: float | None
     undelayed: RoundResult | None = None
     counts: bool = True
+    disturbed: bool = False
+    set_aside: bool = False
+    conditions: Conditions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +360,7 @@ class Figures:
         driver_use: The driver's resource use.
         steps: By step of the flow.
         per_round: The single rounds, those that do not count included.
+        per_round: The single rounds that count.
         response_ms: From due to done.
         service_ms: From sent to done.
         phases_ms: The parts of it.
@@ -368,6 +377,7 @@ class Figures:
         over_time: The window of its first round, in at most 60 stretches.
         workers: Of a distributed driver.
         fan_out: Under a fan-out load; its requests are deliveries.
+        conditions: Sums over the rounds that count; None where they were not recorded.
     """
 
     requests: int
@@ -394,3 +404,4 @@ class Figures:
     over_time: tuple[TimelinePoint, ...] = ()
     workers: tuple[WorkerUse, ...] = ()
     fan_out: FanOutFigures | None = None
+    conditions: Conditions | None = None

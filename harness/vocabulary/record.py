@@ -129,6 +129,14 @@ class RoundRecord:
         """Whether its driver reported a window; an interrupted one may have, too."""
         return self.driver is not None and self.state in {*RAN_TO_THEIR_END, "interrupted"}
 
+    def is_disturbed(self, thresholds: Thresholds) -> bool:
+        """Whether it ran to its end while others took its processors."""
+        return (
+            self.state in RAN_TO_THEIR_END
+            and self.conditions is not None
+            and self.conditions.is_disturbed(thresholds)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Pinning:

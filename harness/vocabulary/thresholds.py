@@ -25,6 +25,10 @@ class Thresholds:
     """All thresholds; the defaults are those that Loopmark ships.
 
     Attributes:
+        max_taken_share: A round is disturbed if others took more than this share of the processors
+            of one side: the hypervisor, or processes outside the run. On an idle machine they took
+            QUIET_SHARE at most (`make bench-disturbed`).
+        taken_allowance_s: These seconds are always allowed: the kernel counts in steps of 10 ms.
         max_driver_cpu: A single-threaded driver that is busier than this adds latency itself:
             queueing grows as 1 / (1 - utilisation).
         max_waited: Share of the window in which the driver may have been ready to run and another
@@ -72,6 +76,8 @@ class Thresholds:
             samples.
     """
 
+    max_taken_share: float = 0.05
+    taken_allowance_s: float = 0.02
     max_driver_cpu: float = 0.85
     max_waited: float = 0.25
     lag_allowance_ms: float = 5.0
