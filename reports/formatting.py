@@ -14,6 +14,8 @@ _SMALLEST = 0.001
 _THOUSAND = 1000.0
 _MINUTE_S = 60.0
 _LONG_S = 120.0
+_TENTH, _TWO, _TWENTY = 0.1, 2.0, 20.0
+_HALF_A_HUNDREDTH, _HALF_A_TENTH = 0.005, 0.05
 
 Bounds = tuple[float, float]
 
@@ -44,6 +46,25 @@ def level(value: float) -> str:
 def printed(value: float) -> str:
     """A number as the documentation prints it, without added digits."""
     return f"{value:g}"
+
+
+def factor(value: float) -> str:
+    """How many times, as people say it: `0.75`, `1.12`, `8.7`, `13.6`, `89`."""
+    if value < _TENTH - _HALF_A_HUNDREDTH:
+        return number(value)
+    if value < _TWO - _HALF_A_HUNDREDTH:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < _TWENTY - _HALF_A_TENTH else f"{value:,.0f}"
+
+
+def factors(bounds: Bounds) -> str:
+    """Two of them: `1.05 to 1.19`, `8.1 to 9.3`."""
+    return f"{factor(bounds[0])} to {factor(bounds[1])}"
+
+
+def many(number_of: int, what: str) -> str:
+    """A number of things, with their plural: `1 round`, `12 rounds`."""
+    return f"{number_of:,} {what}{'' if number_of == 1 else 's'}"
 
 
 def milliseconds(value: float | None) -> str:

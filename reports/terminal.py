@@ -1,32 +1,158 @@
 """Results for a terminal, printed after a run. Fits in eighty columns."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from io import StringIO
+
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.question import QuestionResult
+from loopmark.harness.vocabulary.record import RunRecord
 from loopmark.harness.vocabulary.result import CellResult, RunResults
-from loopmark.reports import agreement, columns, formatting, headline, objections, wording
+from loopmark.reports import (
+    agreement,
+    answer,
+    columns,
+    formatting,
+    headline,
+    objections,
+    question_groups,
+    questions,
+    wording,
+)
 from loopmark.reports.agreement import DriverPair
 from loopmark.reports.formatting import MISSING
 from loopmark.reports.sections import Section, sections, several_drivers
 
 
-def render(results: RunResults) -> RenderableType:
-    """The headline, and a table per scenario."""
-    several = several_drivers(results)
+def render(results: RunResults, *, verbose: bool = False) -> RenderableType:
+    """The answers to the questions, or the headline, and a table per scenario.
+
+    Args:
+        results: Of the run.
+        verbose: Whether the tables of what answers questions are shown as well.
+    """
     parts: list[RenderableType] = []
     if results.run.interrupted:
         line = f"Interrupted: {wording.interrupted(results.run)}."
         parts.append(Text(line, style="bold yellow"))
+    asked = {name for one in results.run.questions for name in (one.base, one.other)}
+    if verbose or not asked:
+        parts += _tables(results)
+    elif beside := tuple(cell for cell in results.cells if cell.name not in asked):
+        parts += _tables(replace(results, cells=beside))
+    if not results.questions:
+        parts += [Text(), *(Text(line) for line in headline.short(results))]
+        return Group(*parts)
+    return Group(*parts, *_answers(results))
+
+
+def _tables(results: RunResults) -> list[RenderableType]:
+    several = several_drivers(results)
+    parts: list[RenderableType] = []
     for section in sections(results):
         parts += _section(section, several_drivers=several)
-    parts += [_agreement(pair) for pair in agreement.driver_pairs(results)]
-    parts.append(Text())
-    parts += [Text(line) for line in headline.short(results)]
-    return Group(*parts)
+    return [*parts, *(_agreement(pair) for pair in agreement.driver_pairs(results))]
+
+
+MOST_LINES = 24
+"""Maximum lines of the answers: with one about the run itself they fill a terminal."""
+
+WIDTH = 80
+"""Columns of the terminal that they are laid out for."""
+
+
+def _answers(results: RunResults) -> list[RenderableType]:
+    """The answer, a line for each question as far as there is room, and how much is settled."""
+    rows = questions.rows(results.run, results.questions)
+    head = [Text(" ".join(answer.sentences(results)), style="bold")]
+    foot = [Text(" ".join(f"{one[:1].upper()}{one[1:]}." for one in _accounts(results, rows)))]
+    room = MOST_LINES - sum(map(_height, [*head, *foot]))
+    return [*head, _fitting(rows, room), *foot]
+
+
+def _accounts(results: RunResults, rows: Sequence[questions.Row]) -> list[str]:
+    """How far the answers go."""
+    lines = [one for one in (questions.settled(rows), questions.by_chance(rows)) if one]
+    if any(row.has_one_pair for row in rows):
+        lines.append(questions.ONE_PAIR)
+    if invalid := wording.invalid_by_state(results.cells):
+        lines.append(invalid)
+    return lines
+
+
+def settling(
+    run: RunRecord, answers: Sequence[QuestionResult], most_lines: int = MOST_LINES
+) -> RenderableType:
+    """The questions of a run that is under way.
+
+    Args:
+        run: As far as it is.
+        answers: Of its questions, as far as there are any.
+        most_lines: How many lines there is room for.
+    """
+    rounds = {name: len(states) for name, states in run.round_states.items()}
+    return _fitting(questions.rows(run, answers), min(most_lines, MOST_LINES), rounds)
+
+
+def _fitting(
+    rows: Sequence[questions.Row], room: int, pairs: Mapping[str, int] | None = None
+) -> RenderableType:
+    """The questions with as many lines as there is room for: one each, or several in one."""
+    lines = list[Text]()
+    for groups in question_groups.details(rows):
+        lines = _lines(groups, pairs)
+        if sum(map(_height, lines)) <= room:
+            return Group(*lines)
+    while len(lines) > 1 and sum(map(_height, lines)) >= room:
+        lines.pop()
+    return Group(*lines, Text("and more questions, in the report", "dim"))
+
+
+def _lines(groups: Sequence[question_groups.Group], pairs: Mapping[str, int] | None) -> list[Text]:
+    """A line for each group, below one that names both sides where several have the same."""
+    by_sides: dict[tuple[str, str] | None, list[question_groups.Group]] = {}
+    for group in groups:
+        first = group[0]
+        sides = None if first.in_series else (first.base, first.other)
+        by_sides.setdefault(sides, []).append(group)
+    lines = []
+    for sides, of_sides in by_sides.items():
+        named = sides is None or len(of_sides) == 1
+        if sides is not None and not named:
+            lines.append(Text(f"{sides[1]} against {sides[0]}", "bold"))
+        for group in of_sides:
+            said = _progress(group, pairs) or question_groups.text(group, named=named)
+            line = Text(f"{'' if named else '  '}{question_groups.label(group)}: ")
+            lines.append(line.append(said, "" if _is_settled(group) else "yellow"))
+    return lines
+
+
+def _is_settled(group: question_groups.Group) -> bool:
+    return all(row.is_settled for row in group)
+
+
+def _progress(group: question_groups.Group, pairs: Mapping[str, int] | None) -> str:
+    """How many pairs there are, until there are as many as the questions get first."""
+    if pairs is None:
+        return ""
+    done = min(
+        min(pairs.get(row.question.base, 0), pairs.get(row.question.other, 0)) for row in group
+    )
+    needed = max(row.question.pairs for row in group)
+    if done >= needed and all(row.result is not None for row in group):
+        return ""
+    return f"{min(done, needed)} of {formatting.many(needed, 'pair')}"
+
+
+def _height(one: RenderableType) -> int:
+    console = Console(width=WIDTH, file=StringIO())
+    return len(console.render_lines(one, console.options))
 
 
 MOST_REQUESTS = 20

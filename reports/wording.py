@@ -1,5 +1,6 @@
 """Texts for comparisons, loads and validity, which claim no more than the figures show."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -57,6 +58,17 @@ def bad_rounds(cells: Sequence[CellResult]) -> str:
     of = sum(cell.rounds for cell in cells)
     whose = "a valid cell" if len(cells) == 1 else f"{len(cells)} valid cells"
     return f"{many} of {of} rounds of {whose} {'does' if many == 1 else 'do'} not count"
+
+
+def invalid_by_state(cells: Sequence[CellResult]) -> str:
+    """How many cells are invalid, in groups of the same states; empty without any."""
+    groups = Counter(
+        formatting.listed(cell.validity.states) for cell in cells if not cell.validity.is_valid
+    )
+    if not groups:
+        return ""
+    parts = [f"{many} {states_}" for states_, many in groups.most_common()]
+    return f"{invalid(groups.total(), len(cells))}: {', '.join(parts)}"
 
 
 def interrupted(run: RunRecord) -> str:

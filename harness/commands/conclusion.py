@@ -24,14 +24,21 @@ def show(folder: RunFolder, format_: str) -> None:
         click.echo(render(format_, results), nl=False)
 
 
-def conclude(folder: RunFolder) -> RunResults:
-    """Analyse, report and show a run that has ended."""
+def conclude(folder: RunFolder, *, verbose: bool = False) -> tuple[RunResults, Path]:
+    """Analyse, report and show a run that has ended.
+
+    Args:
+        folder: Of the run.
+        verbose: Whether to print the tables behind the answers as well.
+
+    Returns:
+        The results, and where the page is.
+    """
     with err.status("analysing", spinner="dots"):
         results = analyse(folder)
         page = write_html(folder, results)
-    out.print(terminal.render(results))
-    out.print(Text(f"Report: {page}"), soft_wrap=True)
-    return results
+    out.print(terminal.render(results, verbose=verbose))
+    return results, page
 
 
 def write_html(folder: RunFolder, results: RunResults) -> Path:

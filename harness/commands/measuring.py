@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import NoReturn
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from loopmark.harness.analysis.analyse import answers_so_far, round_seconds
@@ -27,15 +29,20 @@ from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Workers
 from loopmark.harness.vocabulary.loads.model import REQUEST
+from loopmark.harness.vocabulary.question import QuestionResult
+from loopmark.reports import terminal
 
 
-def measure(request: RunRequest, out_folder: Path, *, strict: bool = False) -> NoReturn:
+def measure(
+    request: RunRequest, out_folder: Path, *, strict: bool = False, verbose: bool = False
+) -> NoReturn:
     """Measure, report the results, even of an interrupted run, and exit.
 
     Args:
         request: What to measure.
         out_folder: Folder for run folders.
         strict: Whether an invalid cell is an error.
+        verbose: Whether to print the tables behind the answers as well.
     """
     require_writable(out_folder)
     require_open_files(max(_connections(cell) for cell in request.cells))
@@ -44,7 +51,7 @@ def measure(request: RunRequest, out_folder: Path, *, strict: bool = False) -> N
         _warn_of_crowding(request.workers)
     started = time.monotonic()
     trouble: UserError | None = None
-    bar = ProgressBar(err, request.cells)
+    bar = ProgressBar(err, request.cells, _Settling() if request.questions else None)
     try:
         with bar:
             carry_out(request, out_folder, bar, further_rounds)
@@ -58,7 +65,7 @@ def measure(request: RunRequest, out_folder: Path, *, strict: bool = False) -> N
         trouble = error  # What was measured before is not lost.
     assert bar.folder is not None
     try:
-        results = conclude(bar.folder)
+        results, page = conclude(bar.folder, verbose=verbose)
     except KeyboardInterrupt:
         command = f"loopmark report {bar.folder.path}"
         err.print(Text(f"interrupted; to report what was measured: {command}"), soft_wrap=True)
@@ -66,7 +73,8 @@ def measure(request: RunRequest, out_folder: Path, *, strict: bool = False) -> N
     took, planned = time.monotonic() - started, results.run.planned_s
     shapes = any(cell.load.traits.is_at_most for cell in request.cells)
     most = "at most " if shapes else ""
-    out.print(Text(f"Took {took:.0f} s, of which {most}{planned:.0f} s of measuring were planned."))
+    line = f"Took {took:.0f} s, {most}{planned:.0f} s of measuring planned. Report: {page}"
+    out.print(Text(line), soft_wrap=True)
     if trouble is not None:
         raise trouble
     for line in failures(results):
@@ -99,6 +107,25 @@ def further_rounds(
             tuple(cells[name] for name in block)
             for block in further_blocks(known, round_s, left_s, BLOCK_S)
         )
+
+
+class _Settling:
+    """The questions of a run under way; with answers once all have their first pairs of rounds."""
+
+    def __init__(self) -> None:
+        self._answers: tuple[QuestionResult, ...] = ()
+
+    def __call__(self, folder: RunFolder) -> RenderableType:
+        """What is known by now."""
+        run = folder.read_run()
+        rounds = Counter({name: len(states) for name, states in run.round_states.items()})
+        if all(min(rounds[one.base], rounds[one.other]) >= one.pairs for one in run.questions):
+            self._answers = answers_so_far(folder)
+        return terminal.settling(run, self._answers, err.size.height - _LINES_OF_BAR)
+
+
+_LINES_OF_BAR = 3
+"""Of the bar above the questions, and free ones below them."""
 
 
 def _connections(cell: Cell) -> int:

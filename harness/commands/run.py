@@ -80,6 +80,11 @@ MAX_WORKERS = 256
     is_flag=True,
     help="Exit with 1 if any cell is invalid, not only if requests, responses or targets failed.",
 )
+@click.option(
+    "--verbose",
+    is_flag=True,
+    help="Print the tables of all cells, not only the answers to the plan's questions.",
+)
 @locustfile_options
 @click.pass_context
 def run(  # noqa: PLR0913, PLR0917 - one for each option
@@ -95,6 +100,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     out_folder: Path,
     *,
     strict: bool,
+    verbose: bool,
     **_: object,
 ) -> None:
     """Measure a PLAN (a TOML file) or a shipped profile, and write a report.
@@ -123,7 +129,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     # What can be wrong with the arguments has been found without the slow imports.
     from loopmark.harness.commands.measuring import measure  # noqa: PLC0415
 
-    measure(request, out_folder, strict=strict)
+    measure(request, out_folder, strict=strict, verbose=verbose)
 
 
 def _plan_request(

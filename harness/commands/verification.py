@@ -110,3 +110,6 @@ class _Observer:
 
     def round_ends(self, cell: Cell, record: RoundRecord) -> None:
         """Results are printed when all cells are done."""
+
+    def block_ends(self) -> None:
+        """There is only one."""

@@ -37,6 +37,9 @@ class Observer(Protocol):
     def round_ends(self, cell: Cell, record: RoundRecord) -> None:
         """A round has ended and its record is stored."""
 
+    def block_ends(self) -> None:
+        """All rounds of a block have ended, and nothing is driven until this returns."""
+
 
 def now() -> str:
     """The current time in the records' format."""

@@ -196,6 +196,7 @@ class _Measuring:
             self._block += 1
             with nullcontext(lasting) if lasting else self._drivers(number) as drivers:
                 self._one_block(number, block, drivers)
+            self._journal.observer.block_ends()
             if self._journal.interrupted:
                 return False
         return True

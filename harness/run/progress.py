@@ -1,12 +1,13 @@
-"""The progress bar of a run, with the time left."""
+"""What a run shows while it measures: the time left, and its questions as they are settled."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
@@ -26,14 +27,27 @@ SHORT_S = 60.0
 class ProgressBar:
     """Shows the current round and the time left; a context manager.
 
-    Without a terminal, a line per finished round replaces the bar.
+    Without a terminal, a line per finished round replaces it.
+
+    Args:
+        console: Where to.
+        cells: What is planned.
+        settling: Makes the table below the bar, from what is in the run's folder; called when a
+            block has ended. None for no table.
 
     Attributes:
         folder: Of the run, once it has been made.
     """
 
-    def __init__(self, console: Console, cells: Sequence[Cell]) -> None:
+    def __init__(
+        self,
+        console: Console,
+        cells: Sequence[Cell],
+        settling: Callable[[RunFolder], RenderableType] | None = None,
+    ) -> None:
         self._console = console
+        self._settling = settling if console.is_terminal else None
+        self._table: RenderableType = ""
         self.folder: RunFolder | None = None
         self._cells = len(cells)
         # Which ends when it likes.
@@ -48,19 +62,24 @@ class ProgressBar:
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[left]}"),
             console=console,
-            # Drawing takes time from what is measured.
-            refresh_per_second=2,
-            transient=True,
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("starting", total=self._planned_left_s, left="")
+        self._live = Live(
+            get_renderable=lambda: Group(self._bar.get_renderable(), self._table),
+            console=console,
+            # Drawing takes time from what is measured.
+            refresh_per_second=2,
+            transient=True,
+        )
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._live.stop()
 
     def run_begins(self, folder: RunFolder) -> None:
         """Print what will be measured, and the run's folder."""
@@ -72,6 +91,7 @@ class ProgressBar:
         cells, rounds = _many(self._cells, "cell"), _many(self._rounds_left, "round")
         line = f"{cells}, {rounds}, {most}{planned} of measuring, into {folder.path}"
         self._console.print(Text(line), soft_wrap=True)
+        self.block_ends()
 
     def workers_awaited(self, workers: Workers) -> None:
         """Print the command to start on the other machines."""
@@ -121,6 +141,11 @@ class ProgressBar:
             self._console.print(
                 "stopping processes, then writing the report; press Ctrl-C again to skip it"
             )
+
+    def block_ends(self) -> None:
+        """Show what is settled by now."""
+        if self._settling is not None and self.folder is not None:
+            self._table = self._settling(self.folder)
 
 
 def _many(count: int, what: str) -> str:

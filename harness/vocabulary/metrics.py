@@ -50,6 +50,9 @@ class Metric:
         short: The same where there is little room.
         subject: What it is, in a sentence.
         ratio: The sentence about a ratio of two of them.
+        brief: The same without names; with `{speed}` in place of `{times}` it is about the inverse
+            ratio. Empty: a multiple of the subject.
+        gain: What the other one is when its figure is better.
         csv: Name of its CSV column, for programs: it stays once it is released. Empty: the key.
         applies: Whether a load has it.
     """
@@ -65,6 +68,8 @@ class Metric:
     short: str = ""
     subject: str = ""
     ratio: str = ""
+    brief: str = ""
+    gain: str = "better"
     csv: str = ""
     applies: Callable[[Traits], bool] = lambda _: True
 
@@ -91,6 +96,8 @@ def _latency(share: str, heading: str, **more: Any) -> Metric:  # noqa: ANN401 -
         better="less",
         form="milliseconds",
         heading=heading,
+        brief=f"{{times}} times the {heading}",
+        gain="faster",
         csv=f"latency_{share}_ms",
         **more,
     )
@@ -158,6 +165,8 @@ _ROWS = (
         short="last",
         subject="the time to the last response",
         ratio="{other} takes {times} times as long as {base} to the last response",
+        brief="{speed} times as fast",
+        gain="faster",
         applies=lambda traits: traits.ends_with_last_answer,
     ),
     Metric(
@@ -170,6 +179,8 @@ _ROWS = (
         short="rate/s",
         subject="throughput",
         ratio="{other} has {times} times the throughput of {base}",
+        brief="{times} times the throughput",
+        gain="faster",
         applies=lambda traits: not traits.ends_with_last_answer,
     ),
     _latency(
@@ -196,6 +207,8 @@ _ROWS = (
         short="CPU/req",
         subject="CPU per request",
         ratio="{other} uses {times} times the CPU per request of {base}",
+        brief="{times} times the CPU",
+        gain="cheaper",
         csv="target_cpu_ms_per_request",
     ),
     _figure("target_cpu_fraction", "target_use.cpu_fraction", "share", "CPU utilization"),

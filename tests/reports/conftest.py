@@ -1,11 +1,18 @@
 """Synthetic results: small ones with every kind of cell, and a page's worth of them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loopmark.harness.analysis.questions import verdict_of
+from loopmark.harness.commands.plans import known_names, scenario_facts
+from loopmark.harness.planning.plan import cells_of
+from loopmark.harness.planning.plan_file import parse_plan
+from loopmark.harness.planning.questions import questions_of
 from loopmark.harness.vocabulary.cell import Cell, Objection, ObjectionCode, Validity, ValidityState
 from loopmark.harness.vocabulary.comparison import Comparison, SeriesResult, Side
 from loopmark.harness.vocabulary.figures import (
@@ -32,6 +39,8 @@ from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.loads.population import Population
+from loopmark.harness.vocabulary.metrics import METRICS
+from loopmark.harness.vocabulary.question import QuestionResult
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     DatabaseFacts,
@@ -714,6 +723,62 @@ def two_drivers() -> RunResults:
             agreement(wait_native, wait_locust, "makespan_s", (0.52, 0.53), (0.99, 1.05)),
         ),
     )
+
+
+ANSWERS: Mapping[str, tuple[tuple[float, float] | None, ...]] = {
+    "wait-timer": ((0.98, 1.03), (0.36, 0.41), (0.108, 0.123), (0.095, 0.105), (0.009, 0.014)),
+    "wait-database": ((0.97, 1.04), (0.9, 1.1)),
+    "create-fresh": ((1.05, 1.19), (0.78, 0.84), (0.8, 1.9), (0.7, 0.9)),
+    "crud": ((0.75, 1.1), (0.72, 0.81), None, None),
+    "fan-out-websocket": ((0.88, 0.97), (0.8, 0.9), (1.2, 1.5), (0.85, 0.95)),
+    "upload": ((0.5, 0.7),),
+    "files-io": ((0.5, 0.58), (0.93, 1.06), (0.9, 1.3)),
+}
+"""By scenario or series: the intervals of the ratios, in the order of the questions."""
+
+
+@pytest.fixture(scope="session")
+def asked() -> RunResults:
+    """As many questions as `make bench` asks: settled, not settled, and with invalid cells."""
+    text = (Path(__file__).parent / "data" / "asked.toml").read_text(encoding="utf-8")
+    plan = parse_plan(text, "asked.toml", known_names())
+    planned = cells_of(plan)
+    facts = scenario_facts(planned)
+    places = {fact.name: fact.sweep.at for fact in facts if fact.sweep is not None}
+    late = against(Objection.of(ObjectionCode.DRIVER_BUSY, share=0.93))
+    cells = tuple(
+        cell_result(
+            one.scenario,
+            one.target,
+            one.load,
+            figure=one.load.planned_s if isinstance(one.load, Burst) else 500.0,
+            driver=one.driver,
+            validity=late if (one.scenario, one.load.concurrency) == ("crud", 100) else VALID,
+        )
+        for one in planned
+    )
+    found = run_results(cells)
+    questions = questions_of(plan, planned, places)
+    by_name = {cell.name: cell for cell in cells}
+    left = {topic: list(bounds) for topic, bounds in ANSWERS.items()}
+    answers = []
+    for question in questions:
+        base, other = by_name[question.base], by_name[question.other]
+        bounds = left["files-io" if "files-io" in base.scenario else base.scenario].pop(0)
+        metric = METRICS[question.metric]
+        comparison = replace(
+            ratio(base, other, question.metric, bounds and math.sqrt(bounds[0] * bounds[1])),
+            axis=question.axis,
+            base=Side(base.target, metric.of(base.unjudged)),
+            other=Side(other.target, metric.of(other.unjudged)),
+            ratio_ci=bounds,
+            rounds=question.pairs,
+        )
+        verdict = verdict_of(question, comparison)
+        needs_s = 150.0 if verdict == "open" and bounds else None
+        answers.append(QuestionResult(question, comparison, verdict, needs_s))
+    run = replace(found.run, cells=planned, questions=questions, scenarios=facts, budget_s=360.0)
+    return replace(found, run=run, questions=tuple(answers))
 
 
 @pytest.fixture(scope="session")

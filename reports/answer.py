@@ -1,0 +1,73 @@
+"""The answer of a run with questions, in sentences that can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from loopmark.harness.vocabulary.result import RunResults
+from loopmark.reports import formatting, question_groups, questions
+from loopmark.reports.headline import ASYNC, SCENARIO, SYNC
+from loopmark.reports.questions import Row
+
+_WORK = "work in the database"
+_TOPICS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("create-fresh", "create-existing", "crud", "crud-client", "read-mostly"),
+            _WORK,
+        ),
+        "wait-database": "waits in the database",
+        "fan-out-websocket": "one event to everybody",
+        "fan-out-socketio": "one event to everybody",
+        "upload": "uploads",
+    }
+)
+"""By scenario: what readers ask about; others are called by their titles."""
+
+_MOST_TOPICS = 3
+"""More than a manager repeats; the others are in the table."""
+
+
+def sentences(results: RunResults) -> tuple[str, ...]:
+    """The answers to the questions, a sentence for each topic; empty without questions."""
+    found = [row for row in questions.rows(results.run, results.questions) if not row.in_series]
+    topics: dict[tuple[str, str, str], list[Row]] = {}
+    for row in question_groups.leading(found):
+        if not _is_timing(row):
+            topic = _TOPICS.get(row.topic, row.title)
+            topics.setdefault((topic, row.base, row.other), []).append(row)
+    timing = _largest_timing(found)
+    said = [_timing(row) for row in timing]
+    # The first sentence names both sides of those that follow.
+    names = {(row.base, row.other) for row in timing}
+    said += [
+        f"{topic}: {question_groups.text(tuple(of), named=(base, other) not in names)}"
+        for (topic, base, other), of in sorted(topics.items(), key=_rank)
+    ]
+    return tuple(f"{one[:1].upper()}{one[1:]}." for one in said[:_MOST_TOPICS])
+
+
+def _rank(topic: tuple[tuple[str, str, str], list[Row]]) -> bool:
+    """What the documentation is about comes first; otherwise the plan's order stays."""
+    return topic[0][0] != _WORK
+
+
+def _is_timing(row: Row) -> bool:
+    return row.topic == SCENARIO and row.question.metric == "makespan_s"
+
+
+def _largest_timing(found: Sequence[Row]) -> list[Row]:
+    """The documented timing at the most concurrent requests, with the framework's default pool."""
+    timing = [row for row in found if _is_timing(row) and (row.base, row.other) == (SYNC, ASYNC)]
+    return [max(timing, key=lambda row: row.cell.load.concurrency)] if timing else []
+
+
+def _timing(row: Row) -> str:
+    what = f"{formatting.count(row.cell.load.concurrency)} half-second waits"
+    found = row.comparison
+    if found is None or found.base.figure is None or found.other.figure is None:
+        return f"{what}, async against the default 40 threads: {questions.verdict(row)}"
+    times = [formatting.seconds(one.figure) for one in (found.other, found.base)]
+    sentence = f"{what}: async {times[0]}, the default 40 threads {times[1]}"
+    return f"{sentence}, {questions.verdict(row, named=False)}"
