@@ -21,7 +21,7 @@ _COLUMNS: Mapping[str, Callable[[CellResult], Value]] = MappingProxyType(
         "concurrency": lambda cell: cell.load.concurrency,
         "validity": lambda cell: cell.validity.state.value,
         "validity_reasons": lambda cell: "; ".join(objections.sentences(cell.validity)),
-        "validity_states": lambda cell: "; ".join(cell.validity.states),
+        "validity_states": lambda cell: "; ".join(cell.validity.all_states),
         "load": lambda cell: cell.load.label,
         "rate": lambda cell: getattr(cell.load, "rate", None),
         "think_s": lambda cell: cell.load.held.think_s if cell.load.held else None,

@@ -27,7 +27,7 @@ from loopmark.reports import (
 )
 from loopmark.reports.agreement import DriverPair
 from loopmark.reports.formatting import MISSING
-from loopmark.reports.sections import Section, sections, several_drivers
+from loopmark.reports.sections import Section, sections, several_drivers, with_bad_rounds
 
 
 def render(results: RunResults, *, verbose: bool = False) -> RenderableType:
@@ -83,6 +83,8 @@ def _accounts(results: RunResults, rows: Sequence[questions.Row]) -> list[str]:
         lines.append(questions.ONE_PAIR)
     if invalid := wording.invalid_by_state(results.cells):
         lines.append(invalid)
+    if cells := with_bad_rounds(results):
+        lines.append(wording.bad_rounds(cells))
     return lines
 
 

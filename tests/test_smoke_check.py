@@ -8,7 +8,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, Validity, ValidityState
+from loopmark.harness.vocabulary.cell import (
+    Objection,
+    ObjectionCode,
+    RoundObjections,
+    Validity,
+    ValidityState,
+)
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.reports import csv_table
 from tests.reports.conftest import VALID, cell_result, run_results
@@ -20,6 +26,10 @@ LIMITED = Validity(
 ERRORS_BEHIND = Validity(
     ValidityState.DRIVER_LIMITED,
     (*LIMITED.objections, Objection.of(ObjectionCode.REQUESTS_FAILED, failed=1, requests=10)),
+)
+
+ERRORS_IN_A_ROUND = Validity(
+    ValidityState.VALID, rounds=(RoundObjections(0, ERRORS_BEHIND.objections[1:]),)
 )
 
 
@@ -41,6 +51,7 @@ def run(*validities: Validity) -> Sequence[Row]:
         ([run(VALID, LIMITED, LIMITED), run(LIMITED, VALID, LIMITED)], GOOD),
         ([run(VALID, VALID, ERRORS_BEHIND)], FAILED),
         ([run(ERRORS_BEHIND, VALID, VALID), run(VALID, VALID, VALID)], FAILED),
+        ([run(VALID, VALID, ERRORS_IN_A_ROUND)], FAILED),
         ([run()], FAILED),
         ([], FAILED),
     ],

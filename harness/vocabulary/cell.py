@@ -188,8 +188,12 @@ class Validity:
         return tuple(dict.fromkeys([self.state, *(one.code.state for one in self.objections)]))
 
     @property
+    def all_states(self) -> tuple[ValidityState, ...]:
+        """The same, and those of the rounds that do not count."""
+        of_rounds = (why.code.state for one in self.rounds for why in one.objections)
+        return tuple(dict.fromkeys([*self.states, *of_rounds]))
+
+    @property
     def has_failed(self) -> bool:
         """Whether any of the reasons is a failure, in a round that does not count too."""
-        return any(one.code.state.is_failure for one in self.objections) or any(
-            one.has_failed for one in self.rounds
-        )
+        return any(state.is_failure for state in self.all_states)
