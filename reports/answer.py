@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import formatting, question_groups, questions
+from loopmark.reports import agreement, formatting, headline, question_groups, questions
 from loopmark.reports.headline import ASYNC, SCENARIO, SYNC
 from loopmark.reports.questions import Row
 
@@ -27,6 +27,15 @@ _TOPICS: Mapping[str, str] = MappingProxyType(
 
 _MOST_TOPICS = 3
 """More than a manager repeats; the others are in the table."""
+
+
+def text(results: RunResults) -> str:
+    """The answer of any run; see `headline.answer` for one without questions."""
+    if not results.questions:
+        return headline.answer(results)
+    drivers = agreement.summary(results)
+    beside = [f"{drivers[:1].upper()}{drivers[1:]}."] if drivers else []
+    return " ".join([*sentences(results), *beside])
 
 
 def sentences(results: RunResults) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ FEW_SAMPLES_NOTE = (
 WORDS = frozenset(
     {"Target", "Driver", "Validity", "Scenario", "Load", "Figure", "In words", "Request", "Step"}
     | {"Kind", "Kind of error", "Examples", "Worker", "Clock", "Lost", "Cell", "Measured"}
-    | {"Ratio of", "Of", "What", "Passed"}
+    | {"Answer", "Ratio of", "Of", "What", "Passed"}
 )
 """Headings of columns without figures."""
 

@@ -138,7 +138,15 @@ def ratio_rows(results: RunResults) -> tuple[RatioRow, ...]:
 
 
 def sentences(results: RunResults) -> tuple[str, ...]:
-    """The evidence for the answer."""
+    """The evidence for the answer.
+
+    Of a run with questions, only what their answers do not say: how the documented times agree.
+    """
+    if results.questions:
+        found = []
+        if results.run.documented and timing_cells(results):
+            found = [_documented_sentence(results.run.documented), *_timing_sentences(results)]
+        return tuple(f"{_capitalised(one)}." for one in found)
     # The drivers come first where there are several; what the plan compares is then one of the
     # things behind it.
     found = [_without_drivers(results)] if results.along("driver") else []

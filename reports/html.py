@@ -1,7 +1,7 @@
 """Results as one self-contained page, without scripts or external requests."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from urllib.parse import quote
@@ -19,6 +19,7 @@ from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import (
     agreement,
+    answer,
     charts,
     clocks,
     columns,
@@ -27,12 +28,12 @@ from loopmark.reports import (
     headline,
     measured,
     objections,
+    questions,
     sections,
     series_styles,
     timelines,
     wording,
 )
-from loopmark.reports.headline import RatioRow
 from loopmark.reports.sections import Section
 
 _STYLE_SHEET = files("loopmark.reports") / "templates" / "page.css"
@@ -44,7 +45,7 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_LEAST_RATIO, _MOST_RATIO = 0.5, 180.0
+_LEAST_RATIO, _MOST_RATIO, _MARGIN = 0.5, 2.0, 1.5
 _TICKS = (0.1, 1.0, 10.0, 100.0)
 
 
@@ -117,6 +118,7 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
     """
     styles = series_styles.styles(list(sections.target_order(results)))
     ratios = headline.ratio_rows(results)
+    asked = questions.rows(results.run, results.questions)
     cell_ids = sections.unique_ids(f"cell-{cell.name}" for cell in results.cells)
     return _ENVIRONMENT.get_template("page.html").render(
         results=results,
@@ -128,9 +130,16 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         timing_chart=_timing_chart(results, styles),
         patterns=headline.PATTERNS,
         sentences=headline.sentences(results),
-        answer=headline.answer(results),
+        answer=answer.text(results),
+        asked=asked,
+        anchors=_anchors(results),
+        settled=_sentence(questions.settled(asked)),
+        by_chance=questions.by_chance(asked),
+        has_one_pair=any(row.has_one_pair for row in asked),
+        gains=_scale([row.gain for row in asked], [claim for row in asked for claim in row.claims]),
+        questions=questions,
         ratios=ratios,
-        scale=_scale(ratios),
+        scale=_scale([row.ratio for row in ratios], headline.CLAIM),
         claim=headline.CLAIM,
         doubtful=sections.doubtful(results),
         with_bad_rounds=sections.with_bad_rounds(results),
@@ -206,13 +215,25 @@ def _timing_targets(results: RunResults) -> Sequence[str]:
     ]
 
 
-def _scale(rows: Sequence[RatioRow]) -> Scale:
-    # Intervals may run off the axis: the claim must stay in view beside the ratios.
-    ratios = [row.ratio for row in rows if row.ratio is not None and row.ratio > 0]
+def _scale(ratios: Iterable[float | None], claims: Iterable[float]) -> Scale:
+    # Intervals may run off the axis: the claims must stay in view beside the ratios.
+    shown = [ratio for ratio in (*ratios, *claims) if ratio is not None and ratio > 0]
     return Scale(
-        low=min([_LEAST_RATIO, *(ratio / 1.5 for ratio in ratios)]),
-        high=max([_MOST_RATIO, *(ratio * 1.5 for ratio in ratios)]),
+        low=min([_LEAST_RATIO, *(ratio / _MARGIN for ratio in shown)]),
+        high=max([_MOST_RATIO, *(ratio * _MARGIN for ratio in shown)]),
     )
+
+
+def _anchors(results: RunResults) -> Mapping[str, str]:
+    """By scenario or series: the first section about it."""
+    found: dict[str, str] = {}
+    for section in sections.sections(results):
+        found.setdefault(section.name, section.anchor)
+    return found
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _steady_loads(cells: Sequence[Cell]) -> Sequence[Load]:

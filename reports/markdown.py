@@ -7,12 +7,14 @@ from loopmark.harness.vocabulary.metrics import Metric
 from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import (
     agreement,
+    answer,
     clocks,
     columns,
     formatting,
     headline,
     measured,
     objections,
+    questions,
     wording,
 )
 from loopmark.reports.sections import (
@@ -41,8 +43,9 @@ def render(results: RunResults) -> str:
             f"{formatting.moment(run.started)}, {run.machine.cpu}, {run.machine.cores} cores"
             f"{_worker_count(run.workers)}."
         ),
+        f"**{_escaped(answer.text(results))}**",
         *_warnings(results),
-        f"**{_escaped(headline.answer(results))}**",
+        *_questions(results),
         _bullets(headline.sentences(results)),
     ]
     blocks.append(_bullets(f"{name}: {value}" for name, value in measured.facts(run)))
@@ -60,9 +63,9 @@ def _warnings(results: RunResults) -> list[str]:
     if results.run.interrupted:
         blocks.append(f"**This run was interrupted: {wording.interrupted(results.run)}.**")
     if cells := doubtful(results):
-        blocks.append(f"**{wording.invalid(len(cells), len(results.cells))}:**")
-        blocks.append(
-            _bullets(
+        blocks += _folded(
+            wording.invalid_by_state(results.cells),
+            (
                 "; ".join(
                     [
                         f"{cell.name}: {wording.states(cell.validity)}",
@@ -70,7 +73,7 @@ def _warnings(results: RunResults) -> list[str]:
                     ]
                 )
                 for cell in cells
-            )
+            ),
         )
     if cells := with_bad_rounds(results):
         blocks.append(f"{wording.bad_rounds(cells)}:")
@@ -80,6 +83,28 @@ def _warnings(results: RunResults) -> list[str]:
             )
         )
     return blocks
+
+
+def _folded(summary: str, texts: Iterable[str]) -> list[str]:
+    """A list below one line, which opens it."""
+    return [f"<details><summary>{_escaped(summary)}</summary>", _bullets(texts), "</details>"]
+
+
+def _questions(results: RunResults) -> list[str]:
+    """All questions with their answers."""
+    asked = questions.rows(results.run, results.questions)
+    if not asked:
+        return []
+    said = (_escaped(questions.settled(asked)), _escaped(questions.by_chance(asked)))
+    lines = [f"{one[:1].upper()}{one[1:]}." for one in said if one]
+    if any(row.has_one_pair for row in asked):
+        lines.append(f"{questions.ONE_PAIR[:1].upper()}{questions.ONE_PAIR[1:]}.")
+    topics = list(dict.fromkeys(row.topic for row in asked))
+    rows = [
+        [row.title, row.load, questions.verdict(row)]
+        for row in sorted(asked, key=lambda row: topics.index(row.topic))
+    ]
+    return [_table(["Scenario", "Load", "Answer"], rows), " ".join(lines)]
 
 
 def _worker_count(workers: int) -> str:

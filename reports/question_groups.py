@@ -91,7 +91,8 @@ def text(group: Group, *, named: bool = True) -> str:
     if first.in_series:
         return ", ".join(map(questions.short_verdict, group))
     if len({(row.question.base, row.question.other) for row in group}) == 1:
-        beside = [_beside(row) for row in group[1:]]
+        # There is no room for more than a word on the figures beside the main one.
+        beside = [questions.short_verdict(row, named=False) for row in group[1:]]
         return ", ".join([questions.verdict(first, named=named), *beside])
     kinds = [_kind(row) for row in group]
     if len(set(kinds)) == 1 and len({row.question.metric for row in group}) == 1:
@@ -105,13 +106,6 @@ def text(group: Group, *, named: bool = True) -> str:
     ]
     said = f"{formatting.listed(each)} of {len(group)}"
     return f"{first.other} against {first.base}: {said}" if named else said
-
-
-def _beside(row: Row) -> str:
-    """A figure behind the main one, for which there is no room but for a word."""
-    said = questions.short_verdict(row, named=False)
-    settled_multiple = row.result is not None and row.result.verdict in {"more", "less"}
-    return said if settled_multiple else f"{row.metric.short} {said}"
 
 
 def _same(group: Group, kind: int, *, named: bool) -> str:

@@ -149,7 +149,7 @@ def verdict(row: Row, *, named: bool = True) -> str:
         return "not measured yet"
     found = result.comparison
     if found.ratio is None or found.ratio_ci is None or result.verdict == "open":
-        return f"not settled: {_open(row, result)}"
+        return f"{_unsettled(row)}: {_open(row, result)}"
     interval = f"({formatting.factors(spoken(row, found.ratio_ci))}{_pairs(row)})"
     return f"{short_verdict(row, named=named)} {interval}{_on_claims(row)}"
 
@@ -158,7 +158,7 @@ def short_verdict(row: Row, *, named: bool = True) -> str:
     """The answer without its interval."""
     found, result = row.comparison, row.result
     if found is None or found.ratio is None or result is None or result.verdict == "open":
-        return f"{row.other} against {row.base} is not settled" if named else "not settled"
+        return f"{row.other} against {row.base}: {_unsettled(row)}" if named else _unsettled(row)
     if result.verdict in {"more", "less"}:
         return multiple(row, found.ratio, named=named)
     return no_gain(row, named=named)
@@ -170,7 +170,7 @@ def no_gain(row: Row, *, named: bool = True) -> str:
     if bounds is not None and bounds[1] < 1 + row.question.within:
         said = f"no {row.metric.gain}"
         return f"{row.other} is {said} than {row.base}" if named else said
-    said = "no clear difference"
+    said = "no clear difference" + ("" if row.is_main else f" in {row.metric.subject}")
     return f"{said} between {row.other} and {row.base}" if named else said
 
 
@@ -234,6 +234,10 @@ def _open(row: Row, result: QuestionResult) -> str:
     if result.needs_s:
         parts.append(f"about {_time(result.needs_s)} more")
     return ", ".join(parts)
+
+
+def _unsettled(row: Row) -> str:
+    return "not settled" if row.is_main else f"{row.metric.subject} not settled"
 
 
 def _pairs(row: Row) -> str:

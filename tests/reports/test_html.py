@@ -64,6 +64,7 @@ class Page(HTMLParser):
 
 
 EVERY_KIND = (
+    "asked",
     "results",
     "many",
     "open_loads",

@@ -46,6 +46,7 @@ window.addEventListener("load", () => {{
 FRAME = '<iframe style="width:{width}px;height:800px;border:0" srcdoc="{page}"></iframe>'
 WIDTHS = (375, 1440)
 HEADINGS = {
+    "asked": "How it was measured",
     "many": "How it was measured",
     "open_loads": "How it was measured",
     "two_drivers": "Do the drivers agree?",

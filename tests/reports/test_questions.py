@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from io import StringIO
 
@@ -16,8 +18,9 @@ from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.question import Question, QuestionResult
 from loopmark.harness.vocabulary.record import RoundState, RunRecord
 from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import answer, question_groups, questions, terminal
-from tests.reports.conftest import MEASURED, cell_result, run_results
+from loopmark.reports import answer, markdown, question_groups, questions, terminal
+from loopmark.reports.catalog import render
+from tests.reports.conftest import MEASURED, cell_result, page_of, run_results
 
 Bounds = tuple[float, float]
 MOST_LINES = 25
@@ -232,6 +235,43 @@ def test_a_question_shows_its_pairs_until_it_has_the_first_ones(asked: RunResult
     assert "faster" not in text
     text = "\n".join(lines_of(terminal.settling(_measured(asked), asked.questions)))
     assert "wait-timer 10: no faster" in text
+
+
+def test_the_page_answers_first_and_then_shows_every_question(asked: RunResults) -> None:
+    page = page_of(asked)
+    text = re.sub(r"<[^>]+>", " ", page[page.index("<body>") :])
+    text = " ".join(text.split())
+    answered = text.index("1,000 half-second waits: async 1.80 s")
+    folded = text.index("2 of 30 cells are invalid: 2 driver-limited")
+    settled = text.index("20 of 23 questions are settled")
+    assert answered < folded < settled < text.index("The documentation promises")
+    rows = questions.rows(asked.run, asked.questions)
+    for row in rows:
+        assert questions.verdict(row) in text
+    assert "Expected false differences: 0.9 of 18" in text
+    assert page.count('class="dot"') == sum(row.gain is not None for row in rows)
+    # Those of the documented table: five loads claim ten times.
+    assert page.count('class="promised"') == 5
+
+
+def test_markdown_answers_first_and_folds_the_invalid_cells(asked: RunResults) -> None:
+    lines = markdown.render(asked).splitlines()
+    bold = next(number for number, line in enumerate(lines) if line.startswith("**"))
+    assert "8.7 times as fast (8.1 to 9.3), below 10 times. Work in the database" in lines[bold]
+    assert lines[bold + 2].startswith("<details><summary>2 of 30 cells are invalid")
+    assert "| Scenario | Load | Answer |" in lines
+    for row in questions.rows(asked.run, asked.questions):
+        assert f"| {row.title} | {row.load} | {questions.verdict(row)} |" in lines
+
+
+def test_json_has_the_questions_and_csv_stays_a_table_of_cells(asked: RunResults) -> None:
+    assert len(json.loads(render("json", asked))["questions"]) == len(asked.questions)
+    assert len(render("csv", asked).splitlines()) == 1 + len(asked.cells)
+
+
+def test_a_run_without_questions_has_no_table_of_them(results: RunResults) -> None:
+    assert "questions" not in page_of(results).partition("</style>")[2]
+    assert "| Answer |" not in markdown.render(results)
 
 
 def _measured(results: RunResults) -> RunRecord:
