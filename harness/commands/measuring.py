@@ -18,7 +18,7 @@ from loopmark.harness.commands.exits import ExitCode
 from loopmark.harness.commands.outcome import exit_code, failures
 from loopmark.harness.drivers.catalog import WITH_EVENTS
 from loopmark.harness.errors import UserError
-from loopmark.harness.launch.processors import assign, available
+from loopmark.harness.launch.processors import assign, cores
 from loopmark.harness.planning.allocation import Known, further_blocks
 from loopmark.harness.planning.plan import BLOCK_S
 from loopmark.harness.run.measure import carry_out
@@ -135,7 +135,7 @@ def _connections(cell: Cell) -> int:
 
 
 def _warn_of_crowding(workers: Workers) -> None:
-    driver = assign(available(), workers.count).driver
+    driver = assign(cores(), workers.count).driver
     if not workers.listen and driver and len(driver) < workers.count:
         err.print(
             Text(

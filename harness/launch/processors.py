@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from loopmark.harness.vocabulary.record import Pinning
 
@@ -16,28 +17,66 @@ def available() -> tuple[int, ...]:
     return ()
 
 
-def assign(cpus: Sequence[int], workers: int = 1) -> Pinning:
-    """Give the driver a processor of its own, and the database one if there are three or more.
+def cores(root: Path = Path("/")) -> tuple[tuple[int, ...], ...]:
+    """The available processors by core: those of one core (SMT siblings) share its units."""
+    grouped: dict[tuple[int, ...], list[int]] = {}
+    for cpu in available():
+        topology = root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
+        try:
+            siblings = _listed(topology.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            siblings = (cpu,)
+        grouped.setdefault(siblings, []).append(cpu)
+    return tuple(tuple(core) for core in grouped.values())
+
+
+def _listed(text: str) -> tuple[int, ...]:
+    """The processors of a list such as "0-1,4" (cpuset(7))."""
+    ranges = (part.partition("-") for part in text.strip().split(","))
+    return tuple(
+        cpu for first, _, last in ranges for cpu in range(int(first), int(last or first) + 1)
+    )
+
+
+def assign(cores: Sequence[Sequence[int]], workers: int = 1) -> Pinning:
+    """Give the driver a core of its own, and the database one if there are three or more.
 
     Each worker of a distributed driver gets one too, as long as one is left for the target.
 
     Args:
-        cpus: The available ones.
+        cores: The available processors by core.
         workers: Worker processes of the driver on this machine.
 
-    On two processors the database shares the target's: it belongs to the system under test, and a
-    driver that has to wait for it would report late sends as slow answers.
+    A second processor of the driver's core stays idle: what ran there would slow the driver. On two
+    cores the database shares the target's: it belongs to the system under test, and a driver that
+    has to wait for it would report late sends as slow answers. A single core's processors are
+    treated as if they were cores, which is better than sharing one.
     """
-    match list(cpus):
-        case [] | [_]:
+    match list(cores):
+        case []:
+            return Pinning(target=(), driver=(), database=())
+        case [core]:
+            if len(core) > 1:
+                return assign([[cpu] for cpu in core], workers)
             return Pinning(target=(), driver=(), database=())
         case [first, last]:
-            return Pinning(target=(first,), driver=(last,), database=(first,))
+            shared = tuple(first)
+            return Pinning(target=shared, driver=_of_driver([last], workers), database=shared)
         case all_:
             own = max(1, min(workers, len(all_) - 2))
             *targets, database = all_[:-own]
-            driver = tuple(all_[-own:])
-            return Pinning(target=tuple(targets), driver=driver, database=(database,))
+            return Pinning(
+                target=tuple(cpu for core in targets for cpu in core),
+                driver=_of_driver(all_[-own:], workers),
+                database=tuple(database),
+            )
+
+
+def _of_driver(cores: Sequence[Sequence[int]], workers: int) -> tuple[int, ...]:
+    """The processors of the driver: one of each core, and the others where workers need them."""
+    if workers > len(cores):
+        return tuple(cpu for core in cores for cpu in core[-workers:])
+    return tuple(core[-1] for core in cores)
 
 
 @contextmanager

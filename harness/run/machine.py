@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from loopmark.harness.launch.processors import available
+from loopmark.harness.run.processor_facts import processor_facts
 from loopmark.harness.vocabulary.record import MachineFacts
 
 _PACKAGES = (
@@ -40,6 +41,7 @@ def fingerprint() -> MachineFacts:
         python=f"{platform.python_implementation()} {platform.python_version()}",
         packages={name: found for name in _PACKAGES if (found := _version(name))},
         commit=_commit(),
+        processors=processor_facts(),
     )
 
 

@@ -18,7 +18,7 @@ from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.process_pool import ProcessPool
 from loopmark.harness.launch.process_reaper import MARK, reaped
-from loopmark.harness.launch.processors import assign, available, staying_on
+from loopmark.harness.launch.processors import assign, available, cores, staying_on
 from loopmark.harness.launch.provision import Provision, provision
 from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
 from loopmark.harness.planning.order import compared, interleave, shuffled
@@ -80,7 +80,7 @@ def carry_out(
     if any(
         target.is_launched for target in request.targets
     ):  # Else there is nothing to keep apart.
-        pinning = assign(available(), workers.count if workers and not workers.listen else 1)
+        pinning = assign(cores(), workers.count if workers and not workers.listen else 1)
     started = time.monotonic()
     with (
         reaped() as token,

@@ -5,35 +5,28 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch import database
 from loopmark.harness.launch.ports import free_port
 from loopmark.harness.launch.process_reaper import reaped
-from loopmark.harness.launch.processors import assign, available
 from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
+from loopmark.harness.run.finding import Finding
+from loopmark.harness.run.processor_checks import (
+    load_finding,
+    processor_findings,
+    reported_findings,
+)
+from loopmark.harness.run.processor_facts import processor_facts
 from loopmark.harness.vocabulary.target import Target
 
 FILES_BESIDE_CONNECTIONS = 150
 """Open files for libraries, logs, the event loop and database connections."""
 
 LARGEST_SHIPPED_CONCURRENCY = 1000
-
-Level = Literal["ok", "warning", "problem"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor: what was checked, the result, and what to do about it."""
-
-    level: Level
-    what: str
-    advice: str = ""
 
 
 def require_open_files(connections: int) -> None:
@@ -106,44 +99,12 @@ def diagnose(prepared_by: str) -> Iterator[Finding]:
     Args:
         prepared_by: The module that makes the tables of our own variants.
     """
-    yield _processors()
-    yield _load()
+    yield from processor_findings(processor_facts())
+    yield load_finding()
+    yield from reported_findings()
     yield _open_files()
     yield from _database(prepared_by)
     yield _port()
-
-
-def _processors() -> Finding:
-    cpus = available()
-    if not cpus:
-        return Finding(
-            "warning",
-            f"{os.cpu_count()} processors; this system cannot pin processes to them",
-            "driver and target compete for processors: rely on intervals, not on single figures",
-        )
-    pinning = assign(cpus)
-    if not pinning.driver:
-        return Finding(
-            "warning",
-            "one processor",
-            "the driver slows the target on a shared processor; use two or more",
-        )
-    return Finding(
-        "ok",
-        f"{len(cpus)} processors: target on {_listed(pinning.target)}, an embedded database on "
-        f"{_listed(pinning.database)}, driver on {_listed(pinning.driver)}",
-    )
-
-
-def _load() -> Finding:
-    load, cores = os.getloadavg()[0], len(available()) or os.cpu_count() or 1
-    if load > cores / 2:
-        return Finding(
-            "warning",
-            f"load average {load:.1f} on {cores} processors",
-            "other processes are running; stop them, or expect wide intervals",
-        )
-    return Finding("ok", f"load average {load:.1f} on {cores} processors")
 
 
 def _open_files() -> Finding:
@@ -206,7 +167,3 @@ def _port() -> Finding:
 
 def _reaches(limit: int, needed: int) -> bool:
     return limit in {resource.RLIM_INFINITY, -1} or limit >= needed
-
-
-def _listed(cpus: tuple[int, ...]) -> str:
-    return ", ".join(map(str, cpus))

@@ -163,6 +163,27 @@ class DatabaseFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessorFacts:
+    """What limits the processors of a machine or container.
+
+    Attributes:
+        cores: Those that the run may use, by core: SMT siblings together.
+        quota: Processors that a control group allows, 1.5 for example; None without a limit.
+        throttled_share: Share of the quota's periods that ended throttled, before the run; None
+            without any.
+        steal_share: Of the time in which processes wanted to run since the system started, the
+            share that the hypervisor took; None where it is not reported.
+        governor: Of the clock frequency; empty where the machine does not show any.
+    """
+
+    cores: tuple[tuple[int, ...], ...]
+    quota: float | None
+    throttled_share: float | None
+    steal_share: float | None
+    governor: str
+
+
+@dataclass(frozen=True, slots=True)
 class MachineFacts:
     """Fingerprint of where and with what a run was made."""
 
@@ -174,6 +195,7 @@ class MachineFacts:
     python: str
     packages: dict[str, str]
     commit: str
+    processors: ProcessorFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from random import Random
 from statistics import median
 
 from loopmark.harness.analysis.statistics import ratio_over_rounds
-from loopmark.harness.launch.processors import assign, available, staying_on
+from loopmark.harness.launch.processors import assign, cores, staying_on
 from tests.bench.driver.processes import ROOT, target
 from tests.bench.driver.task import Reading, Task, decoded, encoded
 
@@ -70,7 +70,7 @@ def main() -> None:
         if not Path(side.python).exists():
             parser.error(f"{side.folder} has no .venv: run `make setup` there")
     random = Random(1)
-    pinning = assign(available())
+    pinning = assign(cores())
     costs: dict[str, list[tuple[float, float]]] = {}
     for number in range(chosen.rounds):
         with target("trivial_target", pinning.target) as base_url, staying_on(pinning.driver):

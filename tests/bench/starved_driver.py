@@ -25,7 +25,7 @@ from loopmark.harness.commands.plans import catalog_targets
 from loopmark.harness.drivers.catalog import DRIVERS
 from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.launch.process_reaper import end, reaped, temporary_folder
-from loopmark.harness.launch.processors import assign, available, staying_on
+from loopmark.harness.launch.processors import assign, cores, staying_on
 from loopmark.harness.launch.provision import provision
 from loopmark.harness.launch.running_target import RunningTarget
 from loopmark.harness.run.driver_process import DriverProcess
@@ -47,7 +47,7 @@ RESULTS = Path("results") / "bench-starved"
 
 
 def main(trials: int) -> None:
-    pinning = assign(available())
+    pinning = assign(cores())
     if not pinning.driver:
         sys.exit("there is one processor only: the driver shares it with the target in any case")
     tokens = tuple(f"starved-{number}" for number in range(SEEDED_ACCOUNTS))

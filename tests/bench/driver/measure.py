@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 import httpx
 
 from loopmark.harness.analysis.statistics import percentile
-from loopmark.harness.launch.processors import assign, available
+from loopmark.harness.launch.processors import assign, cores
 from loopmark.harness.run.machine import fingerprint
 from loopmark.harness.vocabulary.record import Pinning
 from tests.bench.driver.accuracy import HELD_PERCENTILES
@@ -40,7 +40,7 @@ def measured(plan: Plan, say: Say) -> Outcome:
     """Carry the plan out, telling what comes next."""
     started, begun_s = datetime.now(UTC), time.monotonic()
     load_before = os.getloadavg()[0]
-    pinning = assign(available())
+    pinning = assign(cores())
     costs = [cost for number in range(plan.rounds) for cost in _round(plan, number, pinning, say)]
     say("known delays and errors")
     answers = _answers(plan, pinning)
