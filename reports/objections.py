@@ -61,7 +61,6 @@ SENTENCES: Mapping[Code, str] = {
     Code.LEVEL_CHANGED: (
         "{series:series} changed within the window in {cut} of {rounds} rounds (MSER)"
     ),
-    Code.FELL_BEHIND: "the target fell behind in the slowest stage; no baseline",
     Code.CONCURRENCY_UNKNOWN: "concurrency unknown",
     Code.USERS_UNACCOUNTED: (
         "throughput x latency{think_s:? and think time} gives {counted:.1f} users, the load had "

@@ -32,10 +32,7 @@ VALIDITY: Mapping[ValidityState, str] = MappingProxyType(
             "requests failed, were refused or timed out, events did not reach every active client "
             "once and in order, or tasks of a locustfile raised exceptions"
         ),
-        ValidityState.UNSTEADY: (
-            "throughput or response time changed within the window, or the target fell behind at "
-            "every rate of a step or ramp load"
-        ),
+        ValidityState.UNSTEADY: ("throughput or response time changed within the window"),
         ValidityState.LITTLES_LAW: (
             "throughput times latency does not equal the concurrency (Little's law): requests were "
             "miscounted, or a queue grew"
@@ -139,7 +136,12 @@ def knee_sentence(cell: CellResult) -> str:
         )
     if figures.knee_rps == 0:
         return f"{who} fell behind in the slowest stage; its limit is below it"
-    return f"{who} sustained up to {formatting.number(figures.knee_rps)} arrivals per second"
+    within = (
+        f" (95% interval {formatting.interval(figures.knee_rps_ci)})" if figures.knee_rps_ci else ""
+    )
+    return (
+        f"{who} sustained up to {formatting.number(figures.knee_rps)} arrivals per second{within}"
+    )
 
 
 def _received_up_to(figures: Figures) -> str:

@@ -1,67 +1,103 @@
-"""The highest rate with which the target keeps up, and the failures beyond it."""
+"""The highest rate with which the target keeps up, and the failures beyond it.
+
+Each round has a knee of its own: only rounds are independent repetitions. An answer is in time
+within one limit for all targets (`LoadModel.limit_ms`).
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from loopmark.harness.analysis import statistics
-from loopmark.harness.analysis.latencies import joined
+from loopmark.harness.analysis.moderation import Scatter, half_width
 from loopmark.harness.analysis.stages import StageCount
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
-from loopmark.harness.vocabulary.figures import StageResult
+from loopmark.harness.vocabulary.figures import Interval
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.model import Stage
 from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.thresholds import Thresholds
 
 
-def kept_up(
-    load: Load, rounds: Sequence[Sequence[StageCount]], thresholds: Thresholds
-) -> tuple[bool, ...]:
-    """Whether the target kept up, stage by stage, over all rounds; there must be at least one.
+def kept_up(load: Load, counted: Sequence[StageCount], thresholds: Thresholds) -> tuple[bool, ...]:
+    """Whether the target kept up, stage by stage.
 
     Args:
         load: A load with stages.
-        rounds: By round, the counts of each stage.
+        counted: The outcome of each stage of a round.
         thresholds: Those in force.
     """
-    rule = _all_received_in_time if load.traits.knee == "all-received" else _near_the_baseline
-    return rule(load.stages, rounds, thresholds)
+    rule = _all_received_in_time if load.traits.knee == "all-received" else _nearly_all_in_time
+    return tuple(one.due > 0 and rule(one, load.limit_ms, thresholds) for one in counted)
 
 
-def knee_rps(found: Sequence[StageResult]) -> float | None:
+def of_round(of: Sequence[Stage], kept: Sequence[bool]) -> float | None:
     """The highest rate up to which every stage kept up; 0 for none, None for all of them.
 
     Rates may be repeated and in any order: the target keeps up with a rate if it does with each
     stage of that rate.
     """
-    knee = 0.0
-    # Of equal rates a stage that did not keep up comes first, else the knee would be its rate.
-    for stage in sorted(found, key=lambda one: (one.rate, one.kept_up)):
-        if not stage.kept_up:
-            return knee
-        knee = stage.rate
-    return None
+    failed = [stage.rate for stage, ok in zip(of, kept, strict=True) if not ok]
+    if not failed:
+        return None
+    return max((stage.rate for stage in of if stage.rate < min(failed)), default=0.0)
+
+
+def over_rounds(knees: Sequence[float | None]) -> float | None:
+    """The median over the rounds, of two in the middle the lower: always the rate of a stage, or 0.
+
+    Raises:
+        ValueError: There are no rounds.
+    """
+    median = statistics.percentile([math.inf if one is None else one for one in knees], 0.5)
+    return None if math.isinf(median) else median
+
+
+def interval(of: Sequence[Stage], knees: Sequence[float | None]) -> Interval | None:
+    """The 95% interval of the limit, from the scatter of the rounds and the distance of the stages.
+
+    The limit of a round is somewhere from its knee up to the next rate. Student's t is taken of the
+    middles of these stretches, on logarithms, with the variance that a stretch itself hides (its
+    width squared / 12, Sheppard); the interval is never narrower than a stretch.
+
+    Returns:
+        None with fewer than two rounds, or where a round kept up with all stages or with none: its
+        limit is not bounded on both sides.
+    """
+    known = [one for one in knees if one]
+    if len(known) < max(2, len(knees)):
+        return None
+    low = np.log(known)
+    high = np.log([min(stage.rate for stage in of if stage.rate > one) for one in known])
+    middle, width = (low + high) / 2, float((high - low).mean())
+    scatter = Scatter(float(middle.var(ddof=1)) + width**2 / 12, len(known) - 1)
+    half = half_width(scatter, len(known), statistics.CONFIDENCE)
+    mean = float(middle.mean())
+    return (
+        math.exp(min(mean - half, float(low.mean()))),
+        math.exp(max(mean + half, float(high.mean()))),
+    )
 
 
 def past_the_knee(
     of: Sequence[Stage], counted: Sequence[StageCount], knee: float | None
 ) -> Counter[str]:
-    """By kind, the requests of a round that failed in the stages beyond the knee.
+    """By kind, the requests of a round that failed in the stages beyond its knee.
 
     A target beyond its limit must fail somehow, so these failures are results and do not make the
-    cell invalid; but answers must be correct at any rate, and deliveries unique and in order. Where
+    round bad; but answers must be correct at any rate, and deliveries unique and in order. Where
     the target did not keep up even with the slowest stage, no stage counts as beyond the knee.
     """
     if not knee:
         return Counter()
     found: Counter[str] = Counter()
-    for number, stage in enumerate(of):
+    for stage, count in zip(of, counted, strict=True):
         if stage.rate > knee:
-            found += counted[number].error_kinds
+            found += count.error_kinds
     never = ErrorKind.WRONG | ErrorKind.MISDELIVERED
     return Counter({kind: n for kind, n in found.items() if kind not in never})
 
@@ -88,76 +124,23 @@ def objections(
         yield Objection.of(ObjectionCode.KNEE_OF_THE_DRIVER, rate=rate, share=share)
 
 
-def _near_the_baseline(
-    of: Sequence[Stage], rounds: Sequence[Sequence[StageCount]], thresholds: Thresholds
-) -> tuple[bool, ...]:
-    """Whether the target kept up, stage by stage; the slowest one is the baseline.
+def _nearly_all_in_time(count: StageCount, limit_ms: float, thresholds: Thresholds) -> bool:
+    """Whether nearly all requests due in a stage were answered right and in time.
 
-    It kept up when nearly all requests due in a stage were answered correctly within a few times
-    the tail of the slowest stage. One rule covers refusals, errors and a growing queue, and needs
-    few samples.
+    One rule covers refusals, errors and a growing queue, and needs few samples.
     """
-    slowest = min(range(len(of)), key=lambda number: of[number].rate)
-    yardstick = [counted[slowest] for counted in rounds]
-    limit_ms = _limit_ms(of[slowest], yardstick, thresholds)
-    if limit_ms is None:
-        return (False,) * len(of)
-    found = []
-    for number in range(len(of)):
-        due = sum(counted[number].due for counted in rounds)
-        in_time = sum(int((counted[number].response <= limit_ms).sum()) for counted in rounds)
-        found.append(due > 0 and in_time >= thresholds.min_kept_share * due)
-    return tuple(found)
+    return _in_time(count, limit_ms) >= thresholds.min_kept_share * count.due
 
 
-def _all_received_in_time(
-    of: Sequence[Stage], rounds: Sequence[Sequence[StageCount]], thresholds: Thresholds
-) -> tuple[bool, ...]:
+def _all_received_in_time(count: StageCount, limit_ms: float, thresholds: Thresholds) -> bool:
     """Whether every client received all publications of a stage, and nearly all of them in time.
 
     Time counts from when a publication was due: one that the target delays before it emits anything
     is late for all clients. A failed publication reached no client.
     """
-    found = []
-    for number in range(len(of)):
-        counted = [one[number] for one in rounds]
-        due = sum(one.due for one in counted)
-        in_time = sum(int((one.response < thresholds.in_time_ms).sum()) for one in counted)
-        lost = sum((one.error_kinds for one in counted), Counter[str]())
-        complete = not set(lost) - ErrorKind.MISDELIVERED
-        found.append(due > 0 and complete and in_time >= thresholds.in_time_share * due)
-    return tuple(found)
+    complete = not set(count.error_kinds) - ErrorKind.MISDELIVERED
+    return complete and _in_time(count, limit_ms) >= thresholds.in_time_share * count.due
 
 
-def _limit_ms(
-    stage: Stage, yardstick: Sequence[StageCount], thresholds: Thresholds
-) -> float | None:
-    """How long an answer may take; None where the slowest stage is not a usable baseline."""
-    response = joined([one.response for one in yardstick])
-    if response.size < thresholds.min_answers or _grows(yardstick, stage.duration_s, thresholds):
-        return None
-    carried = next(
-        p for p in (0.99, 0.95, 0.9, 0.5) if statistics.has_enough_beyond(response.size, p)
-    )
-    return thresholds.knee_allowance_ms + thresholds.knee_slowdown * statistics.percentile(
-        response, carried
-    )
-
-
-def _grows(yardstick: Sequence[StageCount], duration_s: float, thresholds: Thresholds) -> bool:
-    """Whether response times rise through the slowest stage: then it is overloaded itself.
-
-    Where a queue grows, the response time rises by r - 1 seconds per second, r being the offered
-    over the served rate; a queue from before the stage does not hide that. A single answer has no
-    halves, so a rise cannot be excluded.
-    """
-    halves = [np.array_split(one.response, 2) for one in yardstick if one.response.size > 1]
-    if not halves:
-        return True
-    first, second = (
-        statistics.percentile(joined([pair[half] for pair in halves]), 0.5) for half in (0, 1)
-    )
-    rise_ms = second - first - thresholds.knee_allowance_ms
-    return rise_ms > (thresholds.max_yardstick_growth - 1) * first or (
-        rise_ms > thresholds.max_yardstick_slope * 1e3 * duration_s / 2
-    )
+def _in_time(count: StageCount, limit_ms: float) -> int:
+    return int((count.response <= limit_ms).sum())

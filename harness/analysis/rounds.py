@@ -10,6 +10,7 @@ import pandas as pd
 from loopmark.harness.analysis import (
     delays,
     fan_out,
+    knee,
     latencies,
     littles_law,
     resource_use,
@@ -51,6 +52,7 @@ class Round:
         cut: Whether MSER found a material change; None where nothing need be steady.
         arrivals: The schedule of an open load, and how it was kept.
         stages: Of loads that have any.
+        kept_up: Whether the target kept up, stage by stage.
         send_spread_ms: Largest time from due to sent; under a fan-out of the publications.
         late_sends: Share of requests sent over 1 ms late; under a fan-out of the publications.
         fan_out: The outcome of a fan-out's publications; None where the driver did not report it.
@@ -68,6 +70,7 @@ class Round:
     cut: bool | None
     arrivals: schedule.Arrivals | None
     stages: tuple[stages.StageCount, ...]
+    kept_up: tuple[bool, ...]
     send_spread_ms: float
     late_sends: float
     fan_out: fan_out.FanOutCount | None = None
@@ -121,6 +124,7 @@ def measured_round(
         conditions=record.conditions,
     )
     series = _series(load, good, answers, start, end)
+    counted_stages = _stages(load, report, samples)
     return Round(
         result=replace(result, undelayed=delays.undelayed(load, result, good, report)),
         answers=answers,
@@ -138,7 +142,8 @@ def measured_round(
         halves=None if series is None else steady_state.between_halves(series),
         cut=None if series is None else not _is_steady(load, series, thresholds),
         arrivals=_arrivals(load, report, samples, inside),
-        stages=_stages(load, report, samples),
+        stages=counted_stages,
+        kept_up=knee.kept_up(load, counted_stages, thresholds),
         send_spread_ms=float(waited_ms.max()) if waited_ms.size else 0.0,
         late_sends=float((waited_ms > LATE_MS).mean()) if waited_ms.size else 0.0,
         fan_out=fan_out.count(load, record, samples),

@@ -53,12 +53,24 @@ def counts(
 
 
 def results(
-    of: Sequence[Stage], rounds: Sequence[Sequence[StageCount]], kept_up: Sequence[bool]
+    of: Sequence[Stage],
+    rounds: Sequence[Sequence[StageCount]],
+    kept_up: Sequence[Sequence[bool]],
 ) -> tuple[StageResult, ...]:
-    """The stages over all rounds, in time order, and whether the target kept up with each."""
+    """The stages over all rounds, in time order.
+
+    Args:
+        of: The stages.
+        rounds: By round, the counts of each stage.
+        kept_up: By round, whether the target kept up with each.
+    """
     return tuple(
-        _result(stage, [counted[number] for counted in rounds], kept_up=kept)
-        for number, (stage, kept) in enumerate(zip(of, kept_up, strict=True))
+        _result(
+            stage,
+            [counted[number] for counted in rounds],
+            kept_up=2 * sum(kept[number] for kept in kept_up) > len(kept_up),
+        )
+        for number, stage in enumerate(of)
     )
 
 

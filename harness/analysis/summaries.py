@@ -32,7 +32,6 @@ from loopmark.harness.vocabulary.figures import (
     Figures,
     Interval,
     LoopLag,
-    StageResult,
     StepResult,
 )
 from loopmark.harness.vocabulary.job import DriverReport
@@ -103,20 +102,15 @@ def summarise(
         if record.round in shown and record.driver is not None:
             measured = measured_round(load, record, record.driver, samples, thresholds)
         begun.append(_begun(load, record, samples, scenario_audits, measured))
+    rounds = tuple(_round_evidence(load, one) for one in begun)
     disturbed = conditions.set_aside(cell, records, thresholds)
-    found_stages, limit, excused = _stages(load, begun, disturbed, thresholds)
-    rounds = tuple(
-        _round_evidence(one, limit, past) for one, past in zip(begun, excused, strict=True)
-    )
     judged = judge_rounds(load, rounds, thresholds)
     aside = disturbed - {one.round for one in judged if one.has_failed}
     rounds = tuple(one for one in rounds if one.round not in aside)
     bad = {one.round for one in judged} - aside
     left_out = frozenset() if too_many(len(bad), len(rounds), thresholds) else frozenset(bad)
     counting = [one for one in begun if one.record.round not in aside]
-    figures = _with_rounds(
-        _figures(cell, counting, bad, left_out, found_stages, limit), begun, aside
-    )
+    figures = _with_rounds(_figures(cell, counting, bad, left_out), begun, aside)
     reports = [record.driver for record in records if record.driver is not None]
     task_exceptions = sum(one.task_exceptions for one in reports)
     evidence = validity.Evidence(
@@ -132,7 +126,7 @@ def summarise(
             for one in counting
             if one.measured is not None and one.measured.arrivals is not None
         ),
-        knee_rps=limit,
+        knee_rps=figures.knee_rps,
         death=next((_death(r) for r in records if r.state == "target-died"), None),
         losses=losses(records),
         task_exceptions=task_exceptions,
@@ -163,9 +157,13 @@ def summarise(
     )
 
 
-def _round_evidence(begun: _Begun, limit: float | None, past: Counter[str]) -> RoundEvidence:
-    """What is known of a round, its failures beyond the knee excepted."""
+def _round_evidence(load: Load, begun: _Begun) -> RoundEvidence:
+    """The evidence of a round, without its failures beyond the knee."""
     measured = begun.measured
+    limit, past = None, Counter[str]()
+    if measured is not None:
+        limit = knee.of_round(load.stages, measured.kept_up)
+        past = knee.past_the_knee(load.stages, measured.stages, limit)
     evidence = RoundEvidence(
         round=begun.record.round,
         state=begun.state,
@@ -232,36 +230,11 @@ def _missing(load: Load, driver: DriverReport, samples: pd.DataFrame) -> int:
     return max(0, driver.requests - len(samples), fan_out.missing_samples(load, driver, samples))
 
 
-def _stages(
-    load: Load, begun: Sequence[_Begun], aside: Collection[int], thresholds: Thresholds
-) -> tuple[tuple[StageResult, ...], float | None, tuple[Counter[str], ...]]:
-    """The stages and the knee of the rounds not set aside; by round the errors beyond it."""
-    none = tuple(Counter[str]() for _ in begun)
-    counted = [
-        one.measured.stages
-        for one in begun
-        if one.measured is not None and one.record.round not in aside
-    ]
-    if not load.stages or not counted:
-        return (), None, none
-    found = stages.results(load.stages, counted, knee.kept_up(load, counted, thresholds))
-    limit = knee.knee_rps(found)
-    past = tuple(
-        knee.past_the_knee(load.stages, one.measured.stages, limit)
-        if one.measured is not None
-        else Counter[str]()
-        for one in begun
-    )
-    return found, limit, past
-
-
-def _figures(  # noqa: PLR0913, PLR0917 - what they are made of
+def _figures(
     cell: Cell,
     begun: Sequence[_Begun],
     bad: Collection[int],
     left_out: Collection[int],
-    found_stages: tuple[StageResult, ...],
-    limit: float | None,
 ) -> Figures:
     """The figures.
 
@@ -270,8 +243,6 @@ def _figures(  # noqa: PLR0913, PLR0917 - what they are made of
         begun: All rounds.
         bad: Numbers of those that do not count.
         left_out: Those of which nothing is in the figures: none where the cell is invalid for them.
-        found_stages: Of loads that have any.
-        limit: Their knee.
     """
     load = cell.load
     every = [one.measured for one in begun if one.measured is not None]
@@ -288,6 +259,9 @@ def _figures(  # noqa: PLR0913, PLR0917 - what they are made of
     per_round = [one.latency(load) for one in counted]
     latency = latencies.percentiles(latencies.joined(per_round))
     intervals, intervals_from = latencies.percentile_intervals(latency, per_round)
+    kept_up = [one.kept_up for one in rounds if load.stages]
+    knees = [knee.of_round(load.stages, kept) for kept in kept_up]
+    limit = knee.over_rounds(knees) if knees else None
     arrivals = [one.arrivals for one in rounds if one.arrivals is not None]
     offered_s = sum(one.window_s for one in arrivals)
     requests = {one.result.round: one.served for one in rounds}
@@ -310,8 +284,11 @@ def _figures(  # noqa: PLR0913, PLR0917 - what they are made of
         phases_ms=latencies.phases(counted),
         refused=sum(one.refused for one in every),
         offered_rps=sum(one.due for one in arrivals) / offered_s if offered_s > 0 else None,
-        stages=found_stages,
+        stages=stages.results(load.stages, [one.stages for one in rounds], kept_up)
+        if knees
+        else (),
         knee_rps=limit,
+        knee_rps_ci=knee.interval(load.stages, knees),
         database_use=resource_use.database_use(load, records, requests),
         over_time=over_time(records),
         workers=worker_use(all_records),

@@ -87,7 +87,7 @@ def _objections(
             load, evidence.arrivals, evidence.ended, evidence.median_latency_ms, thresholds
         )
         if not load.traits.ends_with_last_answer:
-            yield from _from_flow_of_answers(load, evidence, bad, thresholds)
+            yield from _from_flow_of_answers(evidence, bad, thresholds)
 
 
 def _from_rounds(evidence: Evidence) -> Iterator[Objection]:
@@ -156,7 +156,7 @@ def _explained(lag_ms: float, waited: float) -> bool:
 
 
 def _from_flow_of_answers(
-    load: Load, evidence: Evidence, bad: Collection[int], thresholds: Thresholds
+    evidence: Evidence, bad: Collection[int], thresholds: Thresholds
 ) -> Iterator[Objection]:
     every = sum(one.answers for one in evidence.rounds)
     counted = sum(one.answers for one in evidence.rounds if one.round not in bad)
@@ -166,6 +166,3 @@ def _from_flow_of_answers(
         yield Objection.of(
             ObjectionCode.ANSWERS_FEW, answers=counted, needed=thresholds.min_answers
         )
-    elif load.traits.knee == "slowest-stage" and evidence.knee_rps == 0:
-        # Not "with no stage": of several stages at the slowest rate some may be kept up with.
-        yield Objection(ObjectionCode.FELL_BEHIND)

@@ -283,7 +283,7 @@ class StageResult:
             failed and duplicate deliveries.
         p50_ms: Their median response time.
         p99_ms: The 99th percentile.
-        kept_up: Whether the target kept up with it.
+        kept_up: Whether the target kept up with it in most rounds.
     """
 
     start_s: float
@@ -369,10 +369,12 @@ class Figures:
         offered_rps: Open loads: requests due per second, refused and unsent ones included; of a
             fan-out the publications.
         stages: Steps and ramps: the stages, in time order.
-        knee_rps: Steps and ramps: the highest rate up to which the target kept up with every stage;
-            0 if not even with the slowest, None if with all: its limit is higher. Always below the
-            rate of a stage that it did not keep up with, even if that rate is repeated. Of a
-            fan-out in publications per second.
+        knee_rps: Steps and ramps: the highest rate up to which the target kept up with every stage,
+            median of the rounds; 0 if not even with the slowest, None if with all: its limit is
+            higher. Always below the rate of a stage that it did not keep up with, even if that rate
+            is repeated. Of a fan-out in publications per second.
+        knee_rps_ci: The interval of the limit, which is somewhere from the knee up to the next
+            rate; None unless every round has a knee.
         database_use: The database's counters for the target.
         over_time: The window of its first round, in at most 60 stretches.
         workers: Of a distributed driver.
@@ -400,6 +402,7 @@ class Figures:
     offered_rps: float | None = None
     stages: tuple[StageResult, ...] = ()
     knee_rps: float | None = None
+    knee_rps_ci: Interval | None = None
     database_use: DatabaseUse = DatabaseUse()
     over_time: tuple[TimelinePoint, ...] = ()
     workers: tuple[WorkerUse, ...] = ()

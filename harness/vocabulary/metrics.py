@@ -237,6 +237,7 @@ _ROWS = (
         "knee_rps",
         "knee",
         "Max sustained rate",
+        interval=attrgetter("knee_rps_ci"),
         short="sustained",
         better="more",
         applies=lambda traits: traits.is_staged,

@@ -59,21 +59,9 @@ class Thresholds:
             was due in it was answered right and in time. Not all: a stage of a few hundred requests
             has outliers, and when a target saturates the share falls by tens of per cent from one
             stage to the next.
-        knee_slowdown: In time means within this multiple of the 99th percentile of the slowest
-            stage. A queue at 80% utilisation is five times as slow as an empty one; beyond that
-            latency grows without bound.
-        knee_allowance_ms: Added for the scheduler, where the target answers in a fraction of a
-            millisecond.
-        max_yardstick_growth: The slowest stage is the baseline, so it must be steady. It is
-            overloaded itself if the median response time of its second half is over this multiple
-            of that of its first.
-        max_yardstick_slope: Or if response times rise by this many seconds per second: then a tenth
-            more is offered than is served.
-        in_time_ms: A target keeps up with a stage of a fan-out when every delivery due in it
-            arrived, and nearly all of them within this time from when the publication was due: up
-            to a tenth of a second seems immediate (Miller, 1968).
-        in_time_share: This share of them. A share, because a 99th percentile would need a thousand
-            samples.
+        in_time_share: A target keeps up with a stage of a fan-out when every delivery due in it
+            arrived, and this share of them in time. A share, because a 99th percentile would need a
+            thousand samples.
     """
 
     max_taken_share: float = 0.05
@@ -92,11 +80,6 @@ class Thresholds:
     material_responses: Materiality = Materiality(level=2.5, whole=1.6)
     min_answers: int = 20
     min_kept_share: float = 0.97
-    knee_slowdown: float = 5.0
-    knee_allowance_ms: float = 5.0
-    max_yardstick_growth: float = 2.0
-    max_yardstick_slope: float = 0.1
-    in_time_ms: float = 100.0
     in_time_share: float = 0.99
 
     def materiality(self, of: Series | None) -> Materiality:

@@ -5,9 +5,9 @@ from loopmark.harness.vocabulary.comparison import Comparison, SeriesResult, Sid
 from loopmark.harness.vocabulary.figures import StageResult
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.closed import Closed
-from loopmark.harness.vocabulary.loads.fan_out import IN_TIME, FanOut, FanOutSteps
+from loopmark.harness.vocabulary.loads.fan_out import FanOut, FanOutSteps
 from loopmark.harness.vocabulary.thresholds import SHIPPED
-from loopmark.reports import wording
+from loopmark.reports import formatting, wording
 from tests.reports.conftest import fan_out, with_figures
 
 LOAD = Closed(users=10, duration_s=1.0)
@@ -85,8 +85,8 @@ def test_fan_outs_in_words(load: Load, words: str, size: str) -> None:
 
 
 def test_what_in_time_means_is_what_the_rule_says() -> None:
-    assert f"{SHIPPED.in_time_share:.0%} within {SHIPPED.in_time_ms:g} ms" in IN_TIME
-    assert IN_TIME in STEPS.words.note
+    said = f"{SHIPPED.in_time_share:.0%} within {STEPS.limit_ms:g} ms"
+    assert said in formatting.filled(STEPS.words.note, STEPS)
 
 
 def test_a_delivery_is_no_request() -> None:

@@ -10,13 +10,21 @@ from pydantic import ConfigDict
 
 from loopmark.harness.vocabulary.loads.bounds import (
     Concurrency,
+    Milliseconds,
     PositiveSeconds,
     Rate,
     Rates,
     Seconds,
     Spacing,
 )
-from loopmark.harness.vocabulary.loads.model import LATENCIES, Stage, Stretch, Traits, Words
+from loopmark.harness.vocabulary.loads.model import (
+    IN_TIME_MS,
+    LATENCIES,
+    Stage,
+    Stretch,
+    Traits,
+    Words,
+)
 from loopmark.harness.vocabulary.loads.scheduled import Scheduled
 
 DEFAULT_MAX_IN_FLIGHT = 256
@@ -151,7 +159,7 @@ class Open(ArrivingLoad):
 
 
 RISING = Traits(
-    counted="due", latency_from="due", is_scheduled=True, knee="slowest-stage", headline="knee_rps"
+    counted="due", latency_from="due", is_scheduled=True, knee="nearly-all", headline="knee_rps"
 )
 """The traits of an open load whose rate changes within the window."""
 
@@ -167,6 +175,8 @@ class Steps(ArrivingLoad):
         max_in_flight: Flows under way at most; an arrival that finds so many is refused.
         warmup_s: Seconds driven at the first rate before the window.
         drain_s: Seconds that the requests in flight at the end are expected to take.
+        in_time_ms: The target keeps up with a stage when nearly all that was due in it is answered
+            right within so many milliseconds.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -177,9 +187,15 @@ class Steps(ArrivingLoad):
     max_in_flight: Concurrency = DEFAULT_MAX_IN_FLIGHT
     warmup_s: Seconds = 0.5
     drain_s: Seconds = 0.0
+    in_time_ms: Milliseconds = IN_TIME_MS
     model: Literal["steps"] = "steps"
 
     traits: ClassVar[Traits] = RISING
+
+    @property
+    def limit_ms(self) -> float:
+        """What counts as in time."""
+        return self.in_time_ms
 
     @property
     def words(self) -> Words:
@@ -217,6 +233,8 @@ class Ramp(ArrivingLoad):
         max_in_flight: Flows under way at most; an arrival that finds so many is refused.
         warmup_s: Seconds driven at `from_rate` before the window.
         drain_s: Seconds that the requests in flight at the end are expected to take.
+        in_time_ms: The target keeps up with a stage when nearly all that was due in it is answered
+            right within so many milliseconds.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -228,9 +246,15 @@ class Ramp(ArrivingLoad):
     max_in_flight: Concurrency = DEFAULT_MAX_IN_FLIGHT
     warmup_s: Seconds = 0.5
     drain_s: Seconds = 0.0
+    in_time_ms: Milliseconds = IN_TIME_MS
     model: Literal["ramp"] = "ramp"
 
     traits: ClassVar[Traits] = RISING
+
+    @property
+    def limit_ms(self) -> float:
+        """What counts as in time."""
+        return self.in_time_ms
 
     @property
     def words(self) -> Words:

@@ -17,6 +17,8 @@ Few: TypeAlias = Annotated[int, Ge(0), Le(MAX_CONCURRENCY)]
 
 Seconds: TypeAlias = Annotated[float, Ge(0), Le(MAX_SECONDS)]
 PositiveSeconds: TypeAlias = Annotated[float, Gt(0), Le(MAX_SECONDS)]
+Milliseconds: TypeAlias = Annotated[float, Gt(0), Le(MAX_SECONDS * 1e3)]
+
 Rate: TypeAlias = Annotated[float, Gt(0), Le(MAX_RATE)]
 """Arrivals per second."""
 

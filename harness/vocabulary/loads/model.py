@@ -42,9 +42,13 @@ Series: TypeAlias = Literal["answers", "responses"]
 Balance: TypeAlias = Literal["users", "arrivals"]
 """The form of Little's law that holds: N = X (R + Z) of users, or L = lambda W of arrivals."""
 
-KneeRule: TypeAlias = Literal["slowest-stage", "all-received"]
-"""When the target keeps up with a stage: nearly all within a few times the tail of the slowest
-stage, or all received by every client and nearly all of it within a fixed time."""
+KneeRule: TypeAlias = Literal["nearly-all", "all-received"]
+"""When the target keeps up with a stage: nearly all answered right in time, or all received by
+every client, and nearly all of it in time."""
+
+IN_TIME_MS = 100.0
+"""Unless a plan says otherwise: up to a tenth of a second seems immediate (Miller, 1968). One limit
+for all targets: against a multiple of its own tail, the faster of two has the stricter limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +263,11 @@ class LoadModel(ABC):
     def spacing(self) -> Spacing:
         """How scheduled requests are spaced."""
         return "constant"
+
+    @property
+    def limit_ms(self) -> float:
+        """What counts as in time in a stage, in milliseconds from when it was due."""
+        return IN_TIME_MS
 
     @property
     def window_s(self) -> tuple[float, float] | None:
