@@ -26,7 +26,7 @@ SENTENCES: Mapping[Code, str] = {
     Code.ROWS_DIFFER: "{what}: {acknowledged:+,} rows acknowledged, {found:+,} found",
     Code.DRIVER_BUSY: "the driver used {share:.0%} of a CPU core",
     Code.DRIVER_NOT_SCHEDULED: (
-        "the driver was runnable but not scheduled for {share:.0%} of the time"
+        "the driver was runnable but not scheduled: that may be {share:.0%} of the main figure"
     ),
     Code.LOOP_LAGGED: "the driver's event loop lagged by {lag_ms:.1f} ms (99th percentile)",
     Code.BURST_SPREAD: "the driver sent a request {late_ms:.0f} ms late",

@@ -1,15 +1,16 @@
 """What a driver's own delay can have done to the figures of a round: bounds instead of a verdict.
 
 While the driver is ready to run and another process has its processor, requests are sent and
-responses are read late. Such stretches, of `waited_s` seconds in all, can only have made a round
-look slower than it was: the bounds below are what is left if all of it is taken off.
+responses are read late. That can only have made a round look slower than it was: the bounds below
+are what is left if all of it is taken off. What the driver waits while nothing is to be sent or
+read delays nothing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -18,11 +19,16 @@ import pandas as pd
 
 from loopmark.harness.analysis.latencies import PERCENTILES, Latencies
 from loopmark.harness.vocabulary.figures import Percentiles, RoundResult
-from loopmark.harness.vocabulary.job import DriverReport, Wait
+from loopmark.harness.vocabulary.job import SHORTEST_WAIT_NS, DriverReport, Wait
 from loopmark.harness.vocabulary.load import Load
+from loopmark.harness.vocabulary.metrics import METRICS
 
 Times: TypeAlias = npt.NDArray[np.int64]
 """Nanoseconds."""
+
+READ_NS = 6_000_000
+"""The driver's loop turns at least every 5 ms, for its lag meter, and then reads whatever has come:
+a response was delayed only by waits within its last turns."""
 
 _LEAST_SHARE = 0.01
 """A figure that delay alone could explain is bounded by a hundredth of it: the bound says nothing,
@@ -34,9 +40,10 @@ def undelayed(
 ) -> RoundResult | None:
     """The figures of a round as they would be at most without the driver's delay.
 
-    A burst ends at most `waited_s` earlier. Flows that go on for a fixed time lose at most that
-    much of it. A latency is at most so much shorter as the driver waited meanwhile. CPU per request
-    is not made larger by delay, and stays.
+    Each latency is shorter by what its own request was delayed. A burst ends when the last of its
+    users would have, each earlier by all its delays. Users who go on for a fixed time lose so much
+    of it (Little's law: their number is throughput times the time of a turn). CPU per request is
+    not made larger by delay, and stays.
 
     Args:
         load: Its load.
@@ -47,21 +54,76 @@ def undelayed(
     Returns:
         None where nothing is known about delay.
     """
-    if report.waited_s is None or result.window_s <= 0:
+    if report.waited_s is None or result.window_s <= 0 or right.empty:
         return None
-    left = max(1 - report.waited_s / result.window_s, _LEAST_SHARE)
+    delays = _delays(load, right, report)
     begins = right[f"{load.traits.latency_from}_ns"].to_numpy(dtype=np.int64)
     ends = right["done_ns"].to_numpy(dtype=np.int64)
-    shortened_ms = (ends - begins - overlaps_ns(begins, ends, report.waits)) / 1e6
-    # Waits too short to be noted, or of workers whose waits are unknown, may have been anywhere.
-    rest_ms = max(1e3 * report.waited_s - sum(one.waited_ns for one in report.waits) / 1e6, 0.0)
-    makespan_s = result.makespan_s
+    shortened_ms = (ends - begins - delays.each_ns) / 1e6
+    window_ns = report.window_end_ns - report.window_start_ns
+    if load.traits.ends_with_last_answer:
+        own = pd.DataFrame({"user": right["user"].to_numpy(), "end": ends, "off": delays.each_ns})
+        users = own.groupby("user", sort=False)
+        last = (users["end"].max() - users["off"].sum()).max() - report.window_start_ns
+        left = (float(last) - delays.rest_ns) / window_ns
+    else:
+        lost_ns = float(delays.each_ns.sum()) / load.concurrency + delays.rest_ns
+        left = 1 - lost_ns / window_ns
+    left = min(max(left, _LEAST_SHARE), 1.0)
+    makespan_s, rest_ms = result.makespan_s, delays.rest_ns / 1e6
     return replace(
         result,
         makespan_s=None if makespan_s is None else makespan_s * left,
         throughput_rps=result.throughput_rps / left,
         latency_ms=_shortest(result.latency_ms, shortened_ms, rest_ms, load.concurrency),
     )
+
+
+def delayed_share(load: Load, result: RoundResult, without: RoundResult | None) -> float | None:
+    """The share of a round's main figure that delay can account for; None where that is unknown."""
+    of_round = METRICS[load.traits.main or load.traits.headline].of_round
+    if without is None or of_round is None:
+        return None
+    figures = of_round(result), of_round(without)
+    known = [one for one in figures if one is not None and one > 0]
+    return 1 - min(known) / max(known) if len(known) == len(figures) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Delays:
+    """How long each request was delayed at most, and what besides may have delayed any of them."""
+
+    each_ns: Times
+    rest_ns: float
+
+
+def _delays(load: Load, right: pd.DataFrame, report: DriverReport) -> _Delays:
+    due, sent, done = (
+        right[name].to_numpy(dtype=np.int64) for name in ("due_ns", "sent_ns", "done_ns")
+    )
+    assert report.waited_s is not None
+    rest_ns = max(1e9 * report.waited_s - sum(one.waited_ns for one in report.waits), 0.0)
+    # Of several workers it is not known when they waited; otherwise what was not noted was short.
+    if not report.workers:
+        rest_ns = min(rest_ns, SHORTEST_WAIT_NS)
+    before_sent = overlaps_ns(due, sent, report.waits)
+    if load.traits.latency_from == "sent" and load.traits.is_scheduled:
+        before_sent = np.zeros_like(due)  # Sent by the target, as the deliveries of a fan-out.
+    in_time = np.maximum(done - READ_NS, sent)
+    before_read = np.minimum(_whole_ns(in_time, done, report.waits), done - sent)
+    return _Delays(before_sent + before_read, rest_ns)
+
+
+def _whole_ns(begins: Times, ends: Times, waits: Sequence[Wait]) -> Times:
+    """The waits of all intervals that a stretch shares in part."""
+    if not waits or not begins.size:
+        return np.zeros_like(begins)
+    starts, stops, waited = (np.array(one, dtype=np.int64) for one in zip(*waits, strict=True))
+    sums = np.concatenate([[0], np.cumsum(waited)])
+    first = np.searchsorted(stops, begins, side="right")
+    after = np.searchsorted(starts, ends, side="left")
+    found: Times = sums[np.maximum(after, first)] - sums[first]
+    return found
 
 
 def overlaps_ns(begins: Times, ends: Times, waits: Sequence[Wait]) -> Times:

@@ -55,6 +55,7 @@ class Round:
         kept_up: Whether the target kept up, stage by stage.
         send_spread_ms: Largest time from due to sent; under a fan-out of the publications.
         late_sends: Share of requests sent over 1 ms late; under a fan-out of the publications.
+        delayed: Share of the main figure that the driver's own delay can account for at most.
         fan_out: The outcome of a fan-out's publications; None where the driver did not report it.
     """
 
@@ -73,6 +74,7 @@ class Round:
     kept_up: tuple[bool, ...]
     send_spread_ms: float
     late_sends: float
+    delayed: float | None
     fan_out: fan_out.FanOutCount | None = None
 
 
@@ -125,8 +127,9 @@ def measured_round(
     )
     series = _series(load, good, answers, start, end)
     counted_stages = _stages(load, report, samples)
+    undelayed = delays.undelayed(load, result, good, report)
     return Round(
-        result=replace(result, undelayed=delays.undelayed(load, result, good, report)),
+        result=replace(result, undelayed=undelayed),
         answers=answers,
         requests_by_step=Counter(
             {
@@ -146,6 +149,7 @@ def measured_round(
         kept_up=knee.kept_up(load, counted_stages, thresholds),
         send_spread_ms=float(waited_ms.max()) if waited_ms.size else 0.0,
         late_sends=float((waited_ms > LATE_MS).mean()) if waited_ms.size else 0.0,
+        delayed=delays.delayed_share(load, result, undelayed),
         fan_out=fan_out.count(load, record, samples),
     )
 

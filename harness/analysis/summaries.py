@@ -336,9 +336,11 @@ def _driver_use(records: Sequence[RoundRecord], rounds: Sequence[Round]) -> Driv
     waited = [
         report.waited_s / window_s for report, window_s in windows if report.waited_s is not None
     ]
+    delayed = [one.delayed for one in rounds if one.delayed is not None]
     return DriverUse(
         cpu_fraction=max((report.cpu_s / window_s for report, window_s in windows), default=None),
         waited_fraction=max(waited, default=None),
+        delayed_fraction=float(np.median(delayed)) if delayed else None,
         loop_lag_ms=LoopLag(
             p50=None,
             p99=max(report.loop_lag_ms_p99 for report in reports),

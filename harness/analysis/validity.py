@@ -126,9 +126,9 @@ def _from_driver(load: Load, evidence: Evidence, thresholds: Thresholds) -> Iter
     if use.cpu_fraction is not None and use.cpu_fraction > thresholds.max_driver_cpu:
         yield Objection.of(ObjectionCode.DRIVER_BUSY, share=use.cpu_fraction)
     # Less than that widens intervals (see `delays`).
+    if use.delayed_fraction is not None and use.delayed_fraction > thresholds.max_delay:
+        yield Objection.of(ObjectionCode.DRIVER_NOT_SCHEDULED, share=use.delayed_fraction)
     waited = use.waited_fraction or 0.0
-    if waited > thresholds.max_waited:
-        yield Objection.of(ObjectionCode.DRIVER_NOT_SCHEDULED, share=waited)
     makespan_ms = 1e3 * (evidence.makespan_s or 0.0)
     # Too small a burst has no median, but its makespan.
     latency_ms = makespan_ms if evidence.median_latency_ms is None else evidence.median_latency_ms
@@ -140,7 +140,8 @@ def _from_driver(load: Load, evidence: Evidence, thresholds: Thresholds) -> Iter
         yield Objection.of(ObjectionCode.LOOP_LAGGED, lag_ms=lag_ms)
     spread_ms = use.send_spread_ms
     allowed_ms = thresholds.spread_allowance_ms + thresholds.max_spread_share * makespan_ms
-    if is_burst and spread_ms is not None and spread_ms > allowed_ms:
+    late = spread_ms is not None and spread_ms > max(allowed_ms, waited * makespan_ms)
+    if is_burst and late:
         yield Objection.of(ObjectionCode.BURST_SPREAD, late_ms=spread_ms)
     cost_us = evidence.fan_out.driver_cpu_us if evidence.fan_out else None
     yield from knee.objections(load, evidence.knee_rps, cost_us, thresholds)

@@ -142,6 +142,8 @@ class DriverUse:
         cpu_fraction: CPU seconds per second of the window.
         waited_fraction: Seconds per second of the window in which it was ready to run and another
             process had its processor.
+        delayed_fraction: Share of the main figure that this can account for at most; the median of
+            the rounds.
         loop_lag_ms: Lag of its event loop.
         late_sends: Share of requests sent over 1 ms after they were due.
         send_spread_ms: Largest time from due to sent.
@@ -149,6 +151,7 @@ class DriverUse:
 
     cpu_fraction: float | None = None
     waited_fraction: float | None = None
+    delayed_fraction: float | None = None
     loop_lag_ms: LoopLag = LoopLag()
     late_sends: float | None = None
     send_spread_ms: float | None = None

@@ -167,6 +167,10 @@ class FanOutReport:
     after: EmitterCounts | None
 
 
+SHORTEST_WAIT_NS = 20_000
+"""Waits of less in 5 ms are not noted: each switch of processes takes microseconds."""
+
+
 class Wait(NamedTuple):
     """A short interval in which the driver was ready to run and another process had its processor.
 

@@ -31,9 +31,9 @@ class Thresholds:
         taken_allowance_s: These seconds are always allowed: the kernel counts in steps of 10 ms.
         max_driver_cpu: A single-threaded driver that is busier than this adds latency itself:
             queueing grows as 1 / (1 - utilisation).
-        max_waited: Share of the window in which the driver may have been ready to run and another
-            process have had its processor. Intervals are widened by what that can have done, and
-            beyond this they would say little.
+        max_delay: Share of the main figure that may be the driver's own delay, because another
+            process had its processor. Intervals are widened by it, and beyond this they would say
+            little.
         lag_allowance_ms: The driver's loop lag, and its lateness, may always be a few milliseconds,
             which a scheduler takes.
         max_lag_share: Plus this share of the latency, to which they add. Deliveries of a fan-out
@@ -67,7 +67,7 @@ class Thresholds:
     max_taken_share: float = 0.05
     taken_allowance_s: float = 0.02
     max_driver_cpu: float = 0.85
-    max_waited: float = 0.25
+    max_delay: float = 0.25
     lag_allowance_ms: float = 5.0
     max_lag_share: float = 0.1
     spread_allowance_ms: float = 10.0

@@ -845,7 +845,7 @@ def locustfile_run(
             database_use=DatabaseUse(),
             over_time=(),
             steps=steps,
-            driver_use=DriverUse(0.2, 0.0, LoopLag(None, 0.5, 2.0), 0.0, 0.0),
+            driver_use=DriverUse(0.2, 0.0, 0.0, LoopLag(None, 0.5, 2.0), 0.0, 0.0),
             phases_ms=Phases(to_send=Phase(3_600, 0.0, 0.0)),
             per_round=tuple(
                 RoundResult(n, n, 1_200, 0, 30.0, None, 120.0, quick, None) for n in range(3)

@@ -25,7 +25,7 @@ def test_every_code_has_a_sentence() -> None:
         (
             Code.DRIVER_NOT_SCHEDULED,
             {"share": 0.124},
-            "the driver was runnable but not scheduled for 12% of the time",
+            "the driver was runnable but not scheduled: that may be 12% of the main figure",
         ),
         (
             Code.RATE_NOT_REACHED,

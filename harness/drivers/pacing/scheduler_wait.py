@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from loopmark.harness.vocabulary.job import Wait
+from loopmark.harness.vocabulary.job import SHORTEST_WAIT_NS, Wait
 
 _SCHEDSTAT = "/proc/self/schedstat"
-
-SHORTEST_S = 0.0002
-"""Shorter waits of one interval are not noted: each switch of processes takes microseconds."""
 
 MOST = 20_000
 """Intervals kept: at 5 ms they are all of a hundred seconds in which the driver always waited."""
@@ -41,7 +38,7 @@ class WaitLog:
 
     Attributes:
         total_s: Seconds waited since `start`; None where that is unknown.
-        waits: The intervals in which at least `SHORTEST_S` of them fell, in time order.
+        waits: The intervals in which it waited for more than a moment, in time order.
     """
 
     def __init__(self, read: Callable[[], float | None] = waited_s) -> None:
@@ -63,7 +60,7 @@ class WaitLog:
         if now is None or self._before is None or self._at_start is None:
             return
         self.total_s = now - self._at_start
-        waited = now - self._before
-        if waited >= SHORTEST_S and len(self.waits) < MOST:
-            self.waits.append(Wait(self._from_ns, at_ns, round(waited * 1e9)))
+        waited_ns = round(1e9 * (now - self._before))
+        if waited_ns >= SHORTEST_WAIT_NS and len(self.waits) < MOST:
+            self.waits.append(Wait(self._from_ns, at_ns, waited_ns))
         self._before, self._from_ns = now, at_ns

@@ -35,12 +35,12 @@ PLANNED = cell(load=closed(users=5, duration_s=DURATION_S), rounds=2)
 FAILED = "timeout"
 
 
-def rounds(*disturbed: bool, waited_s: float = 0.0) -> list[RoundRecord]:
+def rounds(*disturbed: bool, cpu_s: float = 0.2) -> list[RoundRecord]:
     """A round for each, disturbed or not, in which the driver had to wait then."""
     return [
         record(
             number,
-            report(DURATION_S, waited_s=waited_s if one else 0.0),
+            report(DURATION_S, cpu_s=cpu_s if one else 0.0),
             conditions=conditions(outside_s=1.0 if one else 0.0),
         )
         for number, one in enumerate(disturbed)
@@ -96,9 +96,9 @@ def test_disturbed_round_that_counts_is_marked() -> None:
 
 
 def test_driver_that_was_disturbed_does_not_void_the_others_rounds() -> None:
-    found = summary(rounds(False, True, False, waited_s=1.0), [10.0, 10.0, 10.0])
+    found = summary(rounds(False, True, False, cpu_s=1.9), [10.0, 10.0, 10.0])
     assert found.validity.is_valid
-    counting = summary(rounds(False, True, waited_s=1.0), [10.0, 10.0])
+    counting = summary(rounds(False, True, cpu_s=1.9), [10.0, 10.0])
     assert ValidityState.DRIVER_LIMITED in counting.validity.states
 
 

@@ -143,17 +143,19 @@ def use(
     lag_ms: float | None = 0.5,
     spread_ms: float | None = 2.0,
     waited: float | None = 0.0,
+    delayed: float | None = 0.0,
 ) -> DriverUse:
     return DriverUse(
         cpu_fraction=cpu,
         waited_fraction=waited,
+        delayed_fraction=delayed,
         loop_lag_ms=LoopLag(p99=lag_ms),
         late_sends=0.0,
         send_spread_ms=spread_ms,
     )
 
 
-WAITED = use(waited=0.2)
+DELAYED = use(delayed=0.2)
 NARROW = Materiality(level=1.1, whole=1.1)
 
 
@@ -390,7 +392,7 @@ def test_what_is_within_the_thresholds_is_valid(load: Load, evidence: Evidence) 
     ("load", "evidence", "thresholds"),
     [
         (CLOSED, GOOD, replace(SHIPPED, max_driver_cpu=0.1)),
-        (CLOSED, replace(GOOD, driver_use=WAITED), replace(SHIPPED, max_waited=0.1)),
+        (CLOSED, replace(GOOD, driver_use=DELAYED), replace(SHIPPED, max_delay=0.1)),
         (CLOSED, GOOD, replace(SHIPPED, lag_allowance_ms=0.0, max_lag_share=0.0)),
         (BURST, GOOD_BURST, replace(SHIPPED, spread_allowance_ms=0.0, max_spread_share=0.0)),
         (
@@ -426,16 +428,16 @@ def test_drift_that_chance_explains_is_forgiven(chance: float, *, valid: bool) -
 
 @pytest.mark.parametrize("load", [CLOSED, BURST])
 @pytest.mark.parametrize(
-    ("waited", "valid"),
+    ("delayed", "valid"),
     [(0.25, True), (0.26, False), (None, True)],  # None: a system that does not tell
 )
-def test_waiting_for_the_processor(load: Load, waited: float | None, valid: bool) -> None:  # noqa: FBT001 - a column
+def test_waiting_for_the_processor(load: Load, delayed: float | None, valid: bool) -> None:  # noqa: FBT001 - a column
     good = GOOD if load is CLOSED else GOOD_BURST
-    verdict = judge(load, replace(good, driver_use=use(waited=waited)))
+    verdict = judge(load, replace(good, driver_use=use(delayed=delayed)))
     assert verdict.is_valid is valid
     if not valid:
         assert verdict.state == "driver-limited"
-        assert "runnable but not scheduled for 26% of the time" in sentences(verdict)[0]
+        assert "that may be 26% of the main figure" in sentences(verdict)[0]
 
 
 @pytest.mark.parametrize(("waited", "valid"), [(0.0199, False), (0.02, True), (0.2, True)])

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopmark.harness.drivers.pacing.loop_lag import BIN_MS, BINS, LoopLagMeter
-from loopmark.harness.drivers.pacing.scheduler_wait import SHORTEST_S, WaitLog
+from loopmark.harness.drivers.pacing.scheduler_wait import WaitLog
+from loopmark.harness.vocabulary.job import SHORTEST_WAIT_NS
 from tests.harness.drivers.pacing.fake_loop import LATE_NS, FakeLoop
 
 
@@ -78,7 +79,7 @@ def test_waits_too_short_to_tell_are_in_the_total_only(loop: FakeLoop) -> None:
 
     def read() -> float:
         nonlocal waited_s
-        waited_s += SHORTEST_S / 2
+        waited_s += SHORTEST_WAIT_NS / 2e9
         return waited_s
 
     waits = WaitLog(read)
@@ -88,7 +89,7 @@ def test_waits_too_short_to_tell_are_in_the_total_only(loop: FakeLoop) -> None:
     loop.run()
     assert waits.waits == []
     assert waits.total_s is not None
-    assert waits.total_s > 5 * SHORTEST_S
+    assert waits.total_s > 5 * SHORTEST_WAIT_NS / 1e9
 
 
 def test_where_the_system_does_not_tell_nothing_is_known(loop: FakeLoop) -> None:
