@@ -149,7 +149,7 @@ def verdict(row: Row, *, named: bool = True) -> str:
         return "not measured yet"
     found = result.comparison
     if found.ratio is None or found.ratio_ci is None or result.verdict == "open":
-        return f"{_unsettled(row)}: {_open(row, result)}"
+        return f"{_unsettled(row, named=named)}: {_open(row, result)}"
     interval = f"({formatting.factors(spoken(row, found.ratio_ci))}{_pairs(row)})"
     return f"{short_verdict(row, named=named)} {interval}{_on_claims(row)}"
 
@@ -158,7 +158,7 @@ def short_verdict(row: Row, *, named: bool = True) -> str:
     """The answer without its interval."""
     found, result = row.comparison, row.result
     if found is None or found.ratio is None or result is None or result.verdict == "open":
-        return f"{row.other} against {row.base}: {_unsettled(row)}" if named else _unsettled(row)
+        return _unsettled(row, named=named)
     if result.verdict in {"more", "less"}:
         return multiple(row, found.ratio, named=named)
     return no_gain(row, named=named)
@@ -236,8 +236,10 @@ def _open(row: Row, result: QuestionResult) -> str:
     return ", ".join(parts)
 
 
-def _unsettled(row: Row) -> str:
-    return "not settled" if row.is_main else f"{row.metric.subject} not settled"
+def _unsettled(row: Row, *, named: bool) -> str:
+    about = [] if row.is_main else [row.metric.subject]
+    sides = [f"{row.other} against {row.base}"] if named else []
+    return " ".join(filter(None, (" of ".join([*about, *sides]), "not settled")))
 
 
 def _pairs(row: Row) -> str:

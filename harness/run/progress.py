@@ -124,7 +124,7 @@ class ProgressBar:
         overhead = sum(known) / len(known) if known else FIRST_GUESS_OF_OVERHEAD_S
         left = self._planned_left_s + overhead * self._rounds_left
         short = f"{cell.scenario} {cell.target} {cell.load.label}"
-        short = f"{short} {round_number + 1}/{cell.rounds}"
+        short = f"{short} {_which(round_number, cell)}"
         self._bar.update(self._task, description=short, left=f"{_minutes(left)} left")
 
     def round_ends(self, cell: Cell, record: RoundRecord) -> None:
@@ -134,7 +134,7 @@ class ProgressBar:
         self._rounds_left -= 1
         self._planned_left_s -= cell.load.planned_s
         self._bar.advance(self._task, cell.load.planned_s)
-        line = f"{cell.name} round {record.round + 1}/{cell.rounds}: {record.state}, {took:.1f} s"
+        line = f"{cell.name} round {_which(record.round, cell)}: {record.state}, {took:.1f} s"
         if record.state != "measured" or not self._console.is_terminal:
             self._console.print(Text(line, "" if record.state == "measured" else "red"))
         if record.state == "interrupted":
@@ -150,6 +150,12 @@ class ProgressBar:
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _which(round_number: int, cell: Cell) -> str:
+    """The number of a round among those planned, or beyond them: `2/3`, `4`."""
+    number = round_number + 1
+    return f"{number}/{cell.rounds}" if number <= cell.rounds else str(number)
 
 
 def _minutes(seconds: float) -> str:
