@@ -10,6 +10,7 @@ from loopmark.reports import (
     answer,
     clocks,
     columns,
+    conditions,
     formatting,
     headline,
     measured,
@@ -82,6 +83,8 @@ def _warnings(results: RunResults) -> list[str]:
                 f"{cell.name}: {'; '.join(objections.of_rounds(cell.validity))}" for cell in cells
             )
         )
+    said = (conditions.disturbed(results), conditions.not_reported(results))
+    blocks += [_escaped(f"{one[:1].upper()}{one[1:]}.") for one in said if one]
     return blocks
 
 
@@ -146,6 +149,12 @@ def _section(section: Section, *, several_drivers: bool) -> list[str]:
     ]
     rows = [_row(section, cell, shown, several_drivers=several_drivers) for cell in section.cells]
     blocks.append(_table(headings, rows))
+    blocks.append(
+        _bullets(
+            f"{wording.cell_label(cell, driver=several_drivers)}: {text}"
+            for cell, text in conditions.of_cells(section.cells)
+        )
+    )
     if section.series:
         blocks.append(
             _bullets(wording.series_sentence(one, section.swept) for one in section.series)

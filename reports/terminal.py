@@ -18,6 +18,7 @@ from loopmark.reports import (
     agreement,
     answer,
     columns,
+    conditions,
     formatting,
     headline,
     objections,
@@ -47,7 +48,11 @@ def render(results: RunResults, *, verbose: bool = False) -> RenderableType:
     elif beside := tuple(cell for cell in results.cells if cell.name not in asked):
         parts += _tables(replace(results, cells=beside))
     if not results.questions:
-        parts += [Text(), *(Text(line) for line in headline.short(results))]
+        lines = [
+            *headline.short(results),
+            *(f"{one[:1].upper()}{one[1:]}." for one in _conditions(results)),
+        ]
+        parts += [Text(), *(Text(line) for line in lines)]
         return Group(*parts)
     return Group(*parts, *_answers(results))
 
@@ -85,7 +90,12 @@ def _accounts(results: RunResults, rows: Sequence[questions.Row]) -> list[str]:
         lines.append(invalid)
     if cells := with_bad_rounds(results):
         lines.append(wording.bad_rounds(cells))
-    return lines
+    return [*lines, *_conditions(results)]
+
+
+def _conditions(results: RunResults) -> list[str]:
+    said = (conditions.disturbed(results), conditions.not_reported(results))
+    return [one for one in said if one]
 
 
 def settling(

@@ -26,8 +26,7 @@ class Thresholds:
 
     Attributes:
         max_taken_share: A round is disturbed if others took more than this share of the processors
-            of one side: the hypervisor, or processes outside the run. On an idle machine they took
-            QUIET_SHARE at most (`make bench-disturbed`).
+            of one side: the hypervisor, or processes outside the run (`make bench-disturbed`).
         taken_allowance_s: These seconds are always allowed: the kernel counts in steps of 10 ms.
         max_driver_cpu: A single-threaded driver that is busier than this adds latency itself:
             queueing grows as 1 / (1 - utilisation).
