@@ -32,6 +32,7 @@ NOWHERE = {"LOOPMARK_DATABASE_URL": "postgresql://me:secret@127.0.0.1:1/none"}
 PLAN = """
 name = "small"
 title = "Everything once"
+reserve = 0
 
 [[measure]]
 scenarios = ["wait-timer"]
@@ -238,6 +239,47 @@ def test_serve_says_how_to_try_it_and_its_example_works(
     _, err = served.communicate(timeout=HANG_S)
     assert "Traceback" not in err
     assert not started_by(tmp_path)
+
+
+NEIGHBOUR = """
+import os
+os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+while True:
+    pass
+"""
+
+DISTURBED_PLAN = """
+name = "disturbed"
+title = "Beside a neighbour"
+reserve = 0.5
+
+[[measure]]
+scenarios = ["wait-timer"]
+targets = ["sync", "async"]
+loads = [{ model = "burst", n = 2, planned_s = 0.6 }]
+rounds = 1
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_rounds_beside_a_neighbour_are_repeated_in_pairs(
+    loopmark: Loopmark, plan: Callable[[str], str], tmp_path: Path
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", NEIGHBOUR]) as neighbour:
+        try:
+            done = loopmark("run", plan(DISTURBED_PLAN), environment=EMBEDDED)
+        finally:
+            neighbour.kill()
+    results = results_of(tmp_path)
+    blocks = [[one["block"] for one in cell["per_round"]] for cell in results["cells"]]
+    assert len(blocks[0]) > 1, done.stderr
+    assert blocks[0] == blocks[1], "a pair is repeated whole"
+    for cell in results["cells"]:
+        first = cell["per_round"][0]
+        assert first["disturbed"]
+        assert first["conditions"]["seconds"] > 0.5
+    assert "as others took the processors" in done.stderr
+    assert "thers took the processors during" in done.stdout
 
 
 def test_doctor_finds_this_machine_fit(loopmark: Loopmark) -> None:
