@@ -18,6 +18,7 @@ from loopmark.harness.watch.process_counters import LINUX, cpu_clock_ns
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if LINUX else 100
 _RESOURCES = ("cpu", "memory", "io")
+_READ_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _affinity(pid: int) -> Collection[int]:
 
 
 class MachineReader:
-    """Reads the machine; one reading takes about 15 microseconds per process.
+    """Reads the machine; one reading takes about 15 microseconds of CPU per process.
 
     Args:
         mark: A variable in the environment of the run's processes that are not its descendants, as
@@ -139,9 +140,9 @@ class MachineReader:
             for name in os.listdir(self._proc):  # noqa: PTH208 - names, and cheaply
                 if name.isdigit():
                     with suppress(OSError):  # It ended meanwhile.
-                        text = (self._proc / name / "stat").read_text(errors="replace")
+                        stat = _content(f"{self._proc}/{name}/stat")
                         # The name of the program before it may hold anything.
-                        found[int(name)] = text.rpartition(")")[2].split()
+                        found[int(name)] = stat.rpartition(b")")[2].decode().split()
         return found
 
     def _own(self, stats: Mapping[int, list[str]], mark: bytes) -> dict[int, OwnProcess]:
@@ -161,7 +162,7 @@ class MachineReader:
         if known is None:
             known = False
             with suppress(OSError):  # Gone, or another user's, and so none of the run's.
-                known = mark in (self._proc / str(pid) / "environ").read_bytes().split(b"\0")
+                known = mark in _content(f"{self._proc}/{pid}/environ").split(b"\0")
             self._is_marked[pid, started] = known
         return known
 
@@ -261,6 +262,18 @@ def _own_cpu_s(
         if pid not in after and one.parent in after and after[one.parent].cpus & cpus
     )
     return used_s - ended_s
+
+
+def _content(path: str) -> bytes:
+    """A small file, in half the time that pathlib takes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(descriptor, _READ_BYTES):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def _family(roots: Collection[int], stats: Mapping[int, Sequence[str]]) -> set[int]:
