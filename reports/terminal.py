@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import StringIO
+from itertools import compress
+from typing import Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -175,25 +177,27 @@ each name would fill the terminal."""
 def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]:
     heading = Text(f"\n{section.title}", style="bold")
     heading.append(f"  {section.name}", style="dim")
-    table = _table()
-    table.add_column("target", no_wrap=True)
-    if several_drivers:
-        table.add_column("driver", no_wrap=True)
-    if section.places:
-        table.add_column(section.swept, justify="right")
-    table.add_column("at", justify="right", no_wrap=True)
     cost, primary = columns.cost(section.load), columns.headline(section.load)
     cpu = bool(columns.present((cost,), section.cells))
     within = ["95%"] * (not section.fans_out)
-    figures = (primary.short, *within, "p50", "p99", *[cost.short] * cpu)
-    for name in figures:
-        table.add_column(name, justify="right", no_wrap=True)
+    names = ["target", *["driver"] * several_drivers]
     # No column for errors: a cell with any is invalid, and says so in words beneath.
-    table.add_column("valid", justify="right", no_wrap=True)
-    for group in section.groups:
+    numbers = [*[section.swept] * bool(section.places), "at", primary.short, *within]
+    numbers += ["p50", "p99", *[cost.short] * cpu, "valid"]
+    groups = [
+        [_row(section, cell, several_drivers=several_drivers, cpu=cpu) for cell in group]
+        for group in section.groups
+    ]
+    rows = [row for group in groups for row in group]
+    filled = [any(row[n].plain not in {"", MISSING} for row in rows) for n in range(len(rows[0]))]
+    table = _table()
+    for name in compress([*names, *numbers], filled):
+        justify: Literal["left", "right"] = "left" if name in names else "right"
+        table.add_column(name, justify=justify, no_wrap=name != section.swept)
+    for group in groups:
         table.add_section()
-        for cell in group:
-            table.add_row(*_row(section, cell, several_drivers=several_drivers, cpu=cpu))
+        for row in group:
+            table.add_row(*compress(row, filled))
     found: list[RenderableType] = [heading, table]
     found += [
         _doubt(section, cell, several_drivers=several_drivers)

@@ -10,12 +10,13 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
+from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import csv_table, json_text, markdown, terminal
 from loopmark.reports.catalog import FORMATS, render
 from loopmark.reports.formatting import MISSING
 from loopmark.reports.objections import sentences
-from tests.reports.conftest import against
+from tests.reports.conftest import against, cell_result, run_results
 
 
 def printed(results: RunResults, width: int) -> str:
@@ -242,3 +243,15 @@ def test_terminal_text_of_a_target_is_no_markup(results: RunResults) -> None:
     validity = against(Objection.of(ObjectionCode.LOCUSTFILE_ENDED_EARLY, why="[bold]x[/nonsense]"))
     cells = (*results.cells[:5], replace(results.cells[5], validity=validity))
     assert "[bold]x[/nonsense]" in printed(replace(results, cells=cells), 80)
+
+
+def test_a_terminal_has_no_column_without_figures() -> None:
+    few = cell_result("wait-timer", "async", Burst(10), figure=0.5, rounds=1)
+    many = cell_result("wait-timer", "async", Burst(1000), figure=1.5)
+    (without,) = [line for line in printed(run_results([few]), 80).splitlines() if "target" in line]
+    (with_all,) = [
+        line for line in printed(run_results([few, many]), 80).splitlines() if "target" in line
+    ]
+    assert "p50" in without
+    assert not {"p99", "95%"} & set(without.split())
+    assert {"p99", "95%"} <= set(with_all.split())
