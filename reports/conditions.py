@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from loopmark.harness.vocabulary.conditions import Conditions
 from loopmark.harness.vocabulary.figures import RoundResult
-from loopmark.harness.vocabulary.record import ProcessorFacts
+from loopmark.harness.vocabulary.record import ProcessorFacts, RunRecord
 from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import formatting
+
+_ENOUGH_PROCESSORS = 2
+"""One for the driver, one for the target."""
 
 _MATERIAL_SHARE = 0.01
 """Of time: less is not worth a line."""
@@ -33,6 +36,25 @@ def disturbed(results: RunResults) -> str:
         f"others took the processors during {len(found)} of {_many(len(rounds))} ({by_side}): "
         f"{'; '.join(became)}"
     )
+
+
+def shared(run: RunRecord) -> str:
+    """What driver and target have to share; empty if each has a core and no quota stops both."""
+    facts = run.machine.processors
+    if facts is None or not run.has_launched:
+        return ""
+    parts = []
+    if facts.quota is not None and facts.quota < _ENOUGH_PROCESSORS:
+        parts.append(f"a quota of {facts.quota:g} processors")
+    if len(facts.cores) == 1:
+        parts.append("one processor" if len(facts.cores[0]) == 1 else "the threads of one core")
+    return f"driver and target share {formatting.listed(parts)}" if parts else ""
+
+
+def said(results: RunResults) -> tuple[str, ...]:
+    """All that is said of a run's conditions, as sentences."""
+    found = (shared(results.run), disturbed(results), not_reported(results))
+    return tuple(f"{one[:1].upper()}{one[1:]}." for one in found if one)
 
 
 def not_reported(results: RunResults) -> str:

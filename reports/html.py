@@ -145,8 +145,6 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         doubtful=sections.doubtful(results),
         with_bad_rounds=sections.with_bad_rounds(results),
         conditions=conditions,
-        disturbed=_sentence(conditions.disturbed(results)),
-        not_reported=_sentence(conditions.not_reported(results)),
         fans_out=any(cell.load.traits.unit == DELIVERY for cell in results.cells),
         views=tuple(_view(section, styles) for section in sections.sections(results)),
         several_drivers=sections.several_drivers(results),

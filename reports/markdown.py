@@ -83,9 +83,7 @@ def _warnings(results: RunResults) -> list[str]:
                 f"{cell.name}: {'; '.join(objections.of_rounds(cell.validity))}" for cell in cells
             )
         )
-    said = (conditions.disturbed(results), conditions.not_reported(results))
-    blocks += [_escaped(f"{one[:1].upper()}{one[1:]}.") for one in said if one]
-    return blocks
+    return [*blocks, *map(_escaped, conditions.said(results))]
 
 
 def _folded(summary: str, texts: Iterable[str]) -> list[str]:

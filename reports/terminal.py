@@ -50,10 +50,7 @@ def render(results: RunResults, *, verbose: bool = False) -> RenderableType:
     elif beside := tuple(cell for cell in results.cells if cell.name not in asked):
         parts += _tables(replace(results, cells=beside))
     if not results.questions:
-        lines = [
-            *headline.short(results),
-            *(f"{one[:1].upper()}{one[1:]}." for one in _conditions(results)),
-        ]
+        lines = [*headline.short(results), *conditions.said(results)]
         parts += [Text(), *(Text(line) for line in lines)]
         return Group(*parts)
     return Group(*parts, *_answers(results))
@@ -78,7 +75,8 @@ def _answers(results: RunResults) -> list[RenderableType]:
     """The answer, a line for each question as far as there is room, and how much is settled."""
     rows = questions.rows(results.run, results.questions)
     head = [Text(" ".join(answer.sentences(results)), style="bold")]
-    foot = [Text(" ".join(f"{one[:1].upper()}{one[1:]}." for one in _accounts(results, rows)))]
+    accounts = (f"{one[:1].upper()}{one[1:]}." for one in _accounts(results, rows))
+    foot = [Text(" ".join([*accounts, *conditions.said(results)]))]
     room = MOST_LINES - sum(map(_height, [*head, *foot]))
     return [*head, _fitting(rows, room), *foot]
 
@@ -92,12 +90,7 @@ def _accounts(results: RunResults, rows: Sequence[questions.Row]) -> list[str]:
         lines.append(invalid)
     if cells := with_bad_rounds(results):
         lines.append(wording.bad_rounds(cells))
-    return [*lines, *_conditions(results)]
-
-
-def _conditions(results: RunResults) -> list[str]:
-    said = (conditions.disturbed(results), conditions.not_reported(results))
-    return [one for one in said if one]
+    return lines
 
 
 def settling(

@@ -13,6 +13,7 @@ from rich.console import Console
 from loopmark.harness.vocabulary.conditions import Conditions
 from loopmark.harness.vocabulary.record import SCHEMA_VERSION, ProcessorFacts
 from loopmark.harness.vocabulary.result import CellResult, RunResults
+from loopmark.harness.vocabulary.target import Target
 from loopmark.reports import conditions, csv_table, html, markdown, terminal
 from tests.harness import builders
 from tests.harness.builders import cell, round_result, run_record
@@ -111,6 +112,25 @@ def test_limits_of_the_processors_are_listed(facts: ProcessorFacts, text: str) -
     assert conditions.processors(facts) == text
 
 
+@pytest.mark.parametrize(
+    ("cores", "quota", "text"),
+    [
+        (((0,), (1,)), None, ""),
+        (((0,), (1,)), 2.0, ""),
+        (((0,), (1,)), 1.5, "driver and target share a quota of 1.5 processors"),
+        (((0,),), 0.5, "driver and target share a quota of 0.5 processors and one processor"),
+        (((0, 1),), None, "driver and target share the threads of one core"),
+    ],
+)
+def test_what_driver_and_target_share_is_said(
+    cores: tuple[tuple[int, ...], ...], quota: float | None, text: str
+) -> None:
+    machine = replace(run_record().machine, processors=ProcessorFacts(cores, quota, None, None, ""))
+    run = replace(run_record(), machine=machine, targets=(Target(name="a", variant="sync"),))
+    assert conditions.shared(run) == text
+    assert conditions.shared(replace(run, targets=(Target(name="a", url="http://a"),))) == ""
+
+
 def test_reports_show_them() -> None:
     lost = builders.conditions(2.0, steal_s=0.06, outside_s=0.5)
     blind = builders.conditions(throttled_s=None)
@@ -126,7 +146,7 @@ def test_reports_show_them() -> None:
         assert report.count("ot reported on this machine") == 1
     for report in (page, markdown.render(found)):
         assert "1 of 2 rounds disturbed; processes outside the run took 25%" in report
-    assert "a quota of 1.5 processors" in page
+    assert page.count("a quota of 1.5 processors") == 1, "no target was launched"
 
 
 def test_table_has_every_condition() -> None:
