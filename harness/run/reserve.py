@@ -15,6 +15,9 @@ from loopmark.harness.vocabulary.thresholds import SHIPPED
 CLOSING_S = 8.0
 """Seconds of a run's time that are left for stopping processes, the analysis and the report."""
 
+HOPELESS = 0.5
+"""If a larger share of all rounds was disturbed, most repeats would be as well."""
+
 
 class Reserve:
     """Remembers which rounds were disturbed, until they are due again.
@@ -36,11 +39,16 @@ class Reserve:
         self._used_s = 0.0
         self._planned_end = started + planned_s - CLOSING_S
         self._blocks: list[dict[str, bool]] = []
+        self._has_questions = request.budget_s is not None
+        self._rounds = self._disturbed = 0
 
     @property
     def end(self) -> float:
-        """When measuring is to end: what was repeated takes nothing from the other rounds."""
-        return self._planned_end + self._used_s
+        """When measuring is to end: what was repeated takes nothing from the other rounds.
+
+        On a machine that is never quiet the whole reserve goes to the questions.
+        """
+        return self._planned_end + (self._whole_s if self._is_hopeless else self._used_s)
 
     @property
     def left_s(self) -> float:
@@ -54,7 +62,10 @@ class Reserve:
 
     def keep(self, cell: Cell, record: RoundRecord) -> None:
         """Remember a round of the block."""
-        self._blocks[-1][cell.name] = record.is_disturbed(SHIPPED)
+        was_disturbed = record.is_disturbed(SHIPPED)
+        self._blocks[-1][cell.name] = was_disturbed
+        self._rounds += 1
+        self._disturbed += was_disturbed
 
     def use(self, began: float) -> None:
         """Rounds were repeated since then."""
@@ -62,9 +73,15 @@ class Reserve:
 
     def due(self) -> tuple[tuple[Cell, ...], ...]:
         """Blocks of what is to be repeated of the rounds since the last call."""
-        blocks = repeated(self._blocks, self._pairs, self._round_s, self.left_s - BLOCK_S)
-        self._blocks = []
+        measured, self._blocks = self._blocks, []
+        if self._is_hopeless:
+            return ()
+        blocks = repeated(measured, self._pairs, self._round_s, self.left_s - BLOCK_S)
         return tuple(tuple(self._cells[name] for name in block) for block in blocks)
+
+    @property
+    def _is_hopeless(self) -> bool:
+        return self._has_questions and self._disturbed > HOPELESS * self._rounds
 
     def _round_s(self, name: str) -> float:
         return self._cells[name].load.planned_s + ROUND_S

@@ -111,6 +111,29 @@ def test_pair_that_takes_longer_than_the_reserve_is_not_repeated(clock: Clock) -
         assert reserve.due() == due
 
 
+def test_machine_that_is_never_quiet_leaves_the_reserve_to_the_questions(clock: Clock) -> None:
+    reserve = reserve_of(clock, budget_s=360.0)
+    measured(reserve, (SYNC, disturbed()), (ASYNC, disturbed()))
+    assert reserve.due() == ()
+    assert reserve.end == STARTED + 1.5 * 360.0 - CLOSING_S
+
+
+def test_rounds_of_fixed_number_are_repeated_on_such_a_machine_too(clock: Clock) -> None:
+    reserve = reserve_of(clock, share=1.0)
+    measured(reserve, (SYNC, disturbed()), (ASYNC, disturbed()))
+    assert reserve.due() == ((SYNC, ASYNC),)
+
+
+def test_disturbed_block_in_a_quiet_run_is_repeated(clock: Clock) -> None:
+    reserve = reserve_of(clock, budget_s=360.0)
+    for _ in range(3):
+        measured(reserve, (SYNC, calm()), (ASYNC, calm()))
+    reserve.due()
+    measured(reserve, (SYNC, disturbed()), (ASYNC, disturbed()))
+    assert reserve.due() == ((SYNC, ASYNC),)
+    assert reserve.end == STARTED + 360.0 - CLOSING_S
+
+
 def test_without_a_reserve_nothing_is_repeated(clock: Clock) -> None:
     reserve = reserve_of(clock, share=0.0)
     measured(reserve, (SYNC, disturbed()), (ASYNC, calm()))
