@@ -28,7 +28,7 @@ def label(group: Group) -> str:
     if len({row.topic for row in group}) > 1:
         return first.metric.heading
     if first.in_series:
-        return first.topic
+        return " ".join([first.topic, *first.beside])
     return f"{first.topic} {', '.join(dict.fromkeys(row.size for row in group))}"
 
 

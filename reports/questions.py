@@ -30,6 +30,8 @@ class Row:
         title: Its title.
         base: What the denominator is called: a target, or a number of the series.
         other: What the numerator is called.
+        beside: What else tells it from other questions: the target of a series, and the driver
+            where a scenario has several.
     """
 
     question: Question
@@ -39,6 +41,7 @@ class Row:
     title: str
     base: str
     other: str
+    beside: tuple[str, ...] = ()
 
     @property
     def metric(self) -> Metric:
@@ -57,14 +60,15 @@ class Row:
 
     @property
     def load(self) -> str:
-        """The load, as part of a sentence."""
-        return wording.at_once(self.cell.load)
+        """The load and what else it is about, as part of a sentence."""
+        return ", ".join([wording.at_once(self.cell.load), *self.beside])
 
     @property
     def size(self) -> str:
-        """The size of the load, where there is little room."""
+        """The same where there is little room."""
         words = self.cell.load.words
-        return formatting.filled(words.short or words.size, self.cell.load)
+        size = formatting.filled(words.short or words.size, self.cell.load)
+        return " ".join([size, *self.beside])
 
     @property
     def comparison(self) -> Comparison | None:
@@ -108,6 +112,9 @@ def rows(run: RunRecord, answers: Sequence[QuestionResult] = ()) -> tuple[Row, .
     titles = {fact.name: fact.title for fact in run.scenarios}
     places = {fact.name: fact.sweep for fact in run.scenarios if fact.sweep is not None}
     results = {result.question: result for result in answers}
+    drivers: dict[str, set[str]] = {}
+    for cell in run.cells:
+        drivers.setdefault(cell.scenario, set()).add(cell.driver)
     found = []
     for question in run.questions:
         base, other = cells[question.base], cells[question.other]
@@ -121,6 +128,10 @@ def rows(run: RunRecord, answers: Sequence[QuestionResult] = ()) -> tuple[Row, .
                 title=place.title if place else titles.get(other.scenario, other.scenario),
                 base=_called(question, base, places),
                 other=_called(question, other, places),
+                beside=(
+                    *([other.target] if question.axis == "place" else []),
+                    *([other.driver] if len(drivers[other.scenario]) > 1 else []),
+                ),
             )
         )
     return tuple(found)

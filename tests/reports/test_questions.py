@@ -279,6 +279,17 @@ def test_json_has_the_questions_and_csv_stays_a_table_of_cells(asked: RunResults
     assert len(render("csv", asked).splitlines()) == 1 + len(asked.cells)
 
 
+def test_two_drivers_of_a_scenario_and_the_target_of_a_series_are_named(asked: RunResults) -> None:
+    one, *_ = cells = asked.run.cells
+    twice = replace(asked.run, cells=(*cells, replace(one, driver="locust")))
+    sizes = {row.topic: row.size for row in questions.rows(twice)}
+    assert sizes["wait-timer"] == "100 native"
+    assert sizes["crud"] == "100"
+    assert sizes["files-io"] == "1 async"
+    text = "\n".join(lines_of(terminal.render(asked)))
+    assert "files-io async: 5 is 1.86 times as fast as 1, 16 is no faster" in text
+
+
 def test_a_run_without_questions_has_no_table_of_them(results: RunResults) -> None:
     assert "questions" not in page_of(results).partition("</style>")[2]
     assert "| Answer |" not in markdown.render(results)
