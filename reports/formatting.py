@@ -58,8 +58,11 @@ def factor(value: float) -> str:
 
 
 def factors(bounds: Bounds) -> str:
-    """Two of them: `1.05 to 1.19`, `8.1 to 9.3`."""
-    return f"{factor(bounds[0])} to {factor(bounds[1])}"
+    """Two of them: `1.05 to 1.19`, `8.1 to 9.3`; one beside 1 is not rounded to it."""
+    near = [bound for bound in bounds if bound != 1 and factor(bound) == factor(1.0)]
+    excludes = not bounds[0] <= 1 <= bounds[1]
+    texts = (f"{one:.3f}" if excludes and one in near else factor(one) for one in bounds)
+    return " to ".join(texts)
 
 
 def many(number_of: int, what: str) -> str:

@@ -134,7 +134,8 @@ def _lines(groups: Sequence[question_groups.Group], pairs: Mapping[str, int] | N
         if sides is not None and not named:
             lines.append(Text(f"{sides[1]} against {sides[0]}", "bold"))
         for group in of_sides:
-            said = _progress(group, pairs) or question_groups.text(group, named=named)
+            said = _progress(group, pairs, named=named)
+            said = said or question_groups.text(group, named=named)
             line = Text(f"{'' if named else '  '}{question_groups.label(group)}: ")
             lines.append(line.append(said, "" if _is_settled(group) else "yellow"))
     return lines
@@ -144,7 +145,7 @@ def _is_settled(group: question_groups.Group) -> bool:
     return all(row.is_settled for row in group)
 
 
-def _progress(group: question_groups.Group, pairs: Mapping[str, int] | None) -> str:
+def _progress(group: question_groups.Group, pairs: Mapping[str, int] | None, *, named: bool) -> str:
     """How many pairs there are, until there are as many as the questions get first."""
     if pairs is None:
         return ""
@@ -154,7 +155,8 @@ def _progress(group: question_groups.Group, pairs: Mapping[str, int] | None) -> 
     needed = max(row.question.pairs for row in group)
     if done >= needed and all(row.result is not None for row in group):
         return ""
-    return f"{min(done, needed)} of {formatting.many(needed, 'pair')}"
+    sides = f"{group[0].other} against {group[0].base}, " if named and len(group) == 1 else ""
+    return f"{sides}{min(done, needed)} of {formatting.many(needed, 'pair')}"
 
 
 def _height(one: RenderableType) -> int:

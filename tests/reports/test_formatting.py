@@ -157,3 +157,29 @@ def test_small_texts() -> None:
     assert formatting.mebibytes(80.125) == "80.1 MiB"
     assert formatting.moment("2026-01-02T03:04:05+00:00") == "2026-01-02 03:04:05 UTC"
     assert formatting.moment(None) == MISSING
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text"),
+    [
+        ((1.052, 1.188), "1.05 to 1.19"),
+        ((0.75, 1.1), "0.75 to 1.10"),
+        ((8.08, 9.31), "8.1 to 9.3"),
+        ((1.9951, 19.96), "2.0 to 20"),
+        ((71.4, 111.1), "71 to 111"),
+        ((0.0123, 0.0456), "0.0123 to 0.0456"),
+        ((1.0012, 1.07), "1.001 to 1.07"),
+        ((0.93, 0.9988), "0.93 to 0.999"),
+        ((0.9988, 1.0012), "1.00 to 1.00"),
+    ],
+)
+def test_factors_have_the_digits_that_people_say(bounds: tuple[float, float], text: str) -> None:
+    assert formatting.factors(bounds) == text
+
+
+def test_many_has_its_plural() -> None:
+    assert [formatting.many(n, "pair") for n in (0, 1, 1200)] == [
+        "0 pairs",
+        "1 pair",
+        "1,200 pairs",
+    ]
