@@ -336,7 +336,7 @@ def test_a_broken_plan_names_file_and_key(loopmark: Loopmark, plan: Callable[[st
     done = loopmark("run", plan(PLAN.replace("users = 5", 'users = "five"')))
     assert done.returncode == 2
     assert done.stderr == (
-        'loopmark: plan.toml:20: measure[2].loads[0].users: "five" is text, a whole number is '
+        'loopmark: plan.toml:21: measure[2].loads[0].users: "five" is text, a whole number is '
         "needed\n"
     )
 
@@ -348,7 +348,7 @@ def test_a_driver_that_cannot_drive_a_scenario_is_refused(
         'targets = ["sync", "async"]', 'targets = ["async"]\ndrivers = ["httpx", "locust"]'
     )
     done = invoke("run", plan(text))
-    assert_refused(done, "plan.toml:20: measure[2].drivers: 'locust' cannot drive the scenario")
+    assert_refused(done, "plan.toml:21: measure[2].drivers: 'locust' cannot drive the scenario")
     assert 'with drivers = ["httpx"]' in done.stderr
 
 
