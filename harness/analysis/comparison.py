@@ -35,8 +35,8 @@ _SHARED: Mapping[Axis, Callable[[CellResult], tuple[object, ...]]] = {
 """What must be the same in two cells for a comparison along an axis."""
 
 Like: TypeAlias = tuple[str, str, int, int]
-"""Comparisons that scatter alike: of one metric, under one model of load with about as many users
-and about as long rounds (each within a factor of ten)."""
+"""Comparisons that scatter alike: of one metric, under one model of load, of rounds that last about
+as long (within a factor of ten), and of bursts of about as many requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,11 @@ class Candidate:
         """
         shortest_s = min(self.base.load.planned_s, self.other.load.planned_s)
         load = self.other.load
+        requests = load.concurrency if load.traits.ends_with_last_answer else 1
         return (
             self.metric,
             load.model,
-            round(math.log10(load.concurrency)),
+            round(math.log10(requests)),
             round(math.log10(shortest_s)),
         )
 
