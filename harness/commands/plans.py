@@ -169,5 +169,8 @@ def profile_line(name: str) -> str:
     """A shipped plan's question, and its duration."""
     plan = parsed(profile_text(name))
     cells = cells_of(plan)
+    if questions := questions_of(plan, cells, _places()):
+        minutes = _budget(plan, cells, None) / 60
+        return f"{plan.title} ({len(questions)} questions, {minutes:.0f} minutes)"
     minutes = planned_seconds(cells) / 60
     return f"{plan.title} ({len(cells)} cells, {minutes:.1f} minutes of measuring)"
