@@ -62,8 +62,8 @@ bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 m
 bench-conclusions: $(STAMP) ## What `make bench` concludes quiet and beside busy neighbours (20 minutes), into docs/conclusions.md
 	$(BIN)/python -m tests.bench.conclusions profiles
 
-bench-same: $(STAMP) ## How often async is found different from itself (20 minutes), into docs/same-against-same.md
-	$(BIN)/python -m tests.bench.conclusions same --runs 12
+bench-same: $(STAMP) ## How often async is found different from itself (35 minutes), into docs/same-against-same.md
+	$(BIN)/python -m tests.bench.conclusions same --runs 10
 
 # More processes than a small machine has processors: many tests wait for what they have started.
 test: $(STAMP) ## Run all tests
