@@ -60,6 +60,25 @@ def test_disturbed_rounds_are_set_aside_where_enough_others_were_measured() -> N
     assert set_aside(PLANNED, rounds(False, False), SHIPPED) == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("seconds", "outside_s", "aside"),
+    [
+        (2.0, 0.11, 0),
+        (2.0, 0.13, 1),
+        (0.2, 0.02, 0),
+        (0.2, 0.04, 1),
+        (20.0, 1.0, 0),
+        (20.0, 1.1, 1),
+    ],
+)
+def test_a_twentieth_of_a_processor_and_two_steps_of_the_counters_are_allowed(
+    seconds: float, outside_s: float, aside: int
+) -> None:
+    found = conditions(seconds, outside_s=outside_s)
+    records = [record(0, report(), conditions=found), *rounds(False, False, False)[1:]]
+    assert len(set_aside(PLANNED, records, SHIPPED)) == aside
+
+
 def test_disturbed_rounds_count_where_others_are_fewer_than_planned() -> None:
     assert set_aside(PLANNED, rounds(True, False, True), SHIPPED) == frozenset()
     assert set_aside(PLANNED, rounds(True, True), SHIPPED) == frozenset()
