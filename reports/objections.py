@@ -39,7 +39,7 @@ SENTENCES: Mapping[Code, str] = {
     Code.RATE_NOT_REACHED: (
         "the driver sent {sent_per_s:level} of {asked_per_s:level} scheduled {what} per second"
     ),
-    Code.SENT_LATE: "{what} were sent {late_ms:.1f} ms late (99th percentile)",
+    Code.SENT_LATE: "{what} were sent {late_ms:.1f} ms late ({percentile})",
     Code.REQUESTS_FAILED: "{failed:,} of {requests:,} requests failed",
     Code.BESIDE_DELIVERIES_FAILED: (
         "{failed:# request or connection|# requests or connections} failed"
@@ -60,6 +60,9 @@ SENTENCES: Mapping[Code, str] = {
     Code.FIRST_HALF_EMPTY: "the first half of the window had no response",
     Code.LEVEL_CHANGED: (
         "{series:series} changed within the window in {cut} of {rounds} rounds (MSER)"
+    ),
+    Code.LEVEL_DRIFTED: (
+        "{series:series} drifted through the window, to {ratio:.2f} x that of its start"
     ),
     Code.CONCURRENCY_UNKNOWN: "concurrency unknown",
     Code.USERS_UNACCOUNTED: (

@@ -26,7 +26,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "watch": frozenset({"vocabulary"}),
     "launch": frozenset({"vocabulary", "errors"}),
     "drivers": frozenset({"vocabulary", "errors", "planning", "scenarios", "version"}),
-    "analysis": frozenset({"vocabulary", "store"}),
+    "analysis": frozenset({"vocabulary", "store", "planning"}),
     "run": frozenset(
         {"vocabulary", "errors", "store", "planning", "launch", "watch", "drivers", "scenarios"}
     ),

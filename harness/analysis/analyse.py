@@ -82,4 +82,4 @@ def _summary(folder: RunFolder, cell: Cell, run: RunRecord) -> CellResult:
     def samples_of(number: int) -> pd.DataFrame:
         return folder.read_samples(cell, number, SUMMARISED, must_be_whole=number in whole)
 
-    return summarise(cell, records, samples_of, run.audits_of(cell), run.thresholds)
+    return summarise(cell, records, samples_of, run.audits_of(cell), run.thresholds, run.seed)

@@ -96,8 +96,14 @@ def lateness_ms(report: DriverReport, samples: pd.DataFrame) -> Latencies:
     return found
 
 
-def arrivals(load: Load, report: DriverReport, samples: pd.DataFrame) -> Arrivals | None:
-    """The schedule of one round and how it was kept; None where the driver does not report it."""
+def arrivals(planned: float, report: DriverReport, samples: pd.DataFrame) -> Arrivals | None:
+    """The schedule of one round and how it was kept; None where the driver does not report it.
+
+    Args:
+        planned: How many publications were to be due within the window.
+        report: Of the driver.
+        samples: All of the round's.
+    """
     if report.fan_out is None:
         return None
     start, end = report.window_start_ns, report.window_end_ns
@@ -105,7 +111,7 @@ def arrivals(load: Load, report: DriverReport, samples: pd.DataFrame) -> Arrival
     asked = within(requests(samples), "due_ns", start, end)
     # HTTP users are never refused: each has a connection of its own.
     others = report.fan_out.failed + int((asked["error"] == ErrorKind.REFUSED).sum())
-    return schedule.arrivals(load, report, inside, others)
+    return schedule.arrivals(planned, report, inside, others)
 
 
 def missing_samples(load: Load, report: DriverReport, samples: pd.DataFrame) -> int:

@@ -46,6 +46,8 @@ class RoundEvidence:
         halves: The second half of the window compared with the first, in answers, or under an open
             load in response times; None without answers.
         cut: Whether MSER found a material change.
+        trend: The end of the window over its start, by a straight line; None unless that is a
+            material drift.
         expected: Of a fan-out: deliveries that were due.
         received: Of these, those that were made.
         reconnects: Of a fan-out: how often active clients connected again.
@@ -62,6 +64,7 @@ class RoundEvidence:
     balance: Balance | None = None
     halves: Change | None = None
     cut: bool = False
+    trend: float | None = None
     expected: int = 0
     received: int = 0
     reconnects: int = 0
@@ -195,6 +198,9 @@ def _from_steadiness(
             yield Objection.of(ObjectionCode.HALVES_DIFFER, ratio=ratio, series=series)
     elif cut := sum(one.cut for one in rounds):
         yield Objection.of(ObjectionCode.LEVEL_CHANGED, series=series, cut=cut, rounds=len(rounds))
+    elif drifting := [one.trend for one in rounds if one.trend is not None]:
+        ratio = max(drifting, key=_distance)
+        yield Objection.of(ObjectionCode.LEVEL_DRIFTED, series=series, ratio=ratio)
 
 
 def _distance(ratio: float) -> float:

@@ -50,6 +50,8 @@ class Round:
         halves: The second half of the window compared with the first; None where nothing need be
             steady.
         cut: Whether MSER found a material change; None where nothing need be steady.
+        trend: The end of the window over its start, by a straight line; None unless that is a
+            material drift.
         arrivals: The schedule of an open load, and how it was kept.
         stages: Of loads that have any.
         kept_up: Whether the target kept up, stage by stage.
@@ -69,6 +71,7 @@ class Round:
     balance: littles_law.Balance | None
     halves: steady_state.Change | None
     cut: bool | None
+    trend: float | None
     arrivals: schedule.Arrivals | None
     stages: tuple[stages.StageCount, ...]
     kept_up: tuple[bool, ...]
@@ -78,12 +81,13 @@ class Round:
     fan_out: fan_out.FanOutCount | None = None
 
 
-def measured_round(
+def measured_round(  # noqa: PLR0913, PLR0917 - what a round consists of
     load: Load,
     record: RoundRecord,
     report: DriverReport,
     samples: pd.DataFrame,
     thresholds: Thresholds,
+    planned: float,
 ) -> Round:
     """Evaluate one round.
 
@@ -93,6 +97,7 @@ def measured_round(
         report: Of its driver.
         samples: All of the round's.
         thresholds: Those in force.
+        planned: Flows, or publications, that were to be due within its window.
     """
     start, end = report.window_start_ns, report.window_end_ns
     window_s = (end - start) / 1e9
@@ -144,7 +149,8 @@ def measured_round(
         balance=littles_law.balance(load, samples, start, end),
         halves=None if series is None else steady_state.between_halves(series),
         cut=None if series is None else not _is_steady(load, series, thresholds),
-        arrivals=_arrivals(load, report, samples, inside),
+        trend=None if series is None else _trend(load, series, thresholds),
+        arrivals=_arrivals(load, planned, report, samples, inside),
         stages=counted_stages,
         kept_up=knee.kept_up(load, counted_stages, thresholds),
         send_spread_ms=float(waited_ms.max()) if waited_ms.size else 0.0,
@@ -198,11 +204,15 @@ def _is_steady(load: Load, series: steady_state.Series, thresholds: Thresholds) 
     return steady_state.is_steady(series, thresholds.materiality(load.traits.steady))
 
 
+def _trend(load: Load, series: steady_state.Series, thresholds: Thresholds) -> float | None:
+    return steady_state.trend(series, thresholds.materiality(load.traits.steady))
+
+
 def _arrivals(
-    load: Load, report: DriverReport, samples: pd.DataFrame, inside: pd.DataFrame
+    load: Load, planned: float, report: DriverReport, samples: pd.DataFrame, inside: pd.DataFrame
 ) -> schedule.Arrivals | None:
     if not load.traits.is_scheduled:
         return None
     if load.traits.fans_out:
-        return fan_out.arrivals(load, report, samples)
-    return schedule.arrivals(load, report, inside)
+        return fan_out.arrivals(planned, report, samples)
+    return schedule.arrivals(planned, report, inside)

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 import pandas as pd
 
 from loopmark.harness.analysis import statistics
+from loopmark.harness.analysis.latencies import Latencies
+from loopmark.harness.planning.pacing import due_in_window, source_of_chance
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
+from loopmark.harness.vocabulary.figures import Percentiles
 from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.thresholds import Thresholds
 
-LATE_SHARE = 0.99
-"""The percentile of lateness that is judged."""
+LATE_SHARES = {"p50": 0.5, "p99": 0.99}
+"""The percentiles of lateness that are judged, each beside that of the latency that it spoils."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,14 @@ class Arrivals:
     """The schedule of one round, and how the driver kept it.
 
     Attributes:
-        planned: Flows, or publications, planned within the window.
+        planned: Flows, or publications, planned within the window: of a Poisson schedule the number
+            that follows from its seed.
         due: Requests due there, including unsent ones.
         sent: Of these, those that were sent before the window ended, or refused.
         unsent: Of these, those that the driver missed.
         window_s: Length of the window in seconds.
-        late_ms: 99th percentile of the time from due to sent; None where nothing was due.
+        late_ms: Percentiles of the time from due to sent: the median, and the 99th; None where
+            nothing was due.
     """
 
     planned: float
@@ -37,14 +42,28 @@ class Arrivals:
     sent: int
     unsent: int
     window_s: float
-    late_ms: float | None
+    late_ms: Percentiles
 
 
-def arrivals(load: Load, report: DriverReport, due: pd.DataFrame, others: int = 0) -> Arrivals:
+def planned(load: Load, seed: int, scenario: str, round_number: int) -> float:
+    """How many flows, or publications, a round was to make due within its window.
+
+    Args:
+        load: The load.
+        seed: Of the run.
+        scenario: Name of the scenario.
+        round_number: Number of the round.
+    """
+    if load.spacing == "poisson":
+        return due_in_window(load, source_of_chance(seed, scenario, round_number))
+    return sum(stretch.arrivals for stretch in load.window)
+
+
+def arrivals(planned: float, report: DriverReport, due: pd.DataFrame, others: int = 0) -> Arrivals:
     """How the driver kept the schedule of one round.
 
     Args:
-        load: What was driven.
+        planned: How many flows, or publications, it was to make due within the window.
         report: Of its driver.
         due: Samples that were due within the window.
         others: Number of other requests due there and sent in time.
@@ -53,20 +72,25 @@ def arrivals(load: Load, report: DriverReport, due: pd.DataFrame, others: int = 
     in_time = (due["sent_ns"] < end) | (due["error"] == ErrorKind.REFUSED)
     waited_ms = (due["sent_ns"] - due["due_ns"]).to_numpy(dtype=float) / 1e6
     return Arrivals(
-        planned=sum(stretch.arrivals for stretch in load.window),
+        planned=planned,
         due=len(due) + others + report.unsent,
         sent=int(in_time.sum()) + others,
         unsent=report.unsent,
         window_s=(end - report.window_start_ns) / 1e9,
-        late_ms=statistics.percentile(waited_ms, LATE_SHARE) if len(due) else None,
+        late_ms=_late(waited_ms) if len(due) else Percentiles(),
     )
+
+
+def _late(waited_ms: Latencies) -> Percentiles:
+    found = statistics.percentiles(waited_ms, list(LATE_SHARES.values()))
+    return Percentiles(**dict(zip(LATE_SHARES, found, strict=True)))
 
 
 def objections(
     load: Load,
     rounds: Sequence[Arrivals],
     ended: int,
-    latency_ms: float | None,
+    latency_ms: Percentiles,
     thresholds: Thresholds,
 ) -> Iterator[Objection]:
     """The reasons against the driver.
@@ -75,7 +99,7 @@ def objections(
         load: The load; there are no reasons unless it is scheduled.
         rounds: The rounds whose schedule is known.
         ended: How many rounds ran to their end.
-        latency_ms: The median, to which lateness adds.
+        latency_ms: Of all rounds: lateness spoils the same percentile of it.
         thresholds: Those in force.
     """
     if not load.traits.is_scheduled:
@@ -87,9 +111,8 @@ def objections(
     if (unknown := ended - len(rounds)) > 0:
         yield Objection.of(ObjectionCode.SCHEDULE_UNKNOWN, rounds=unknown)
     for one in rounds:
-        least = one.planned - 1
-        if load.spacing == "poisson":
-            least -= thresholds.schedule_sigmas * one.planned**0.5
+        # Of evenly spaced arrivals one may be at the edge, to either side of it.
+        least = one.planned - (1 if load.spacing == "constant" else 0)
         asked = one.planned if one.due < least else one.due
         if one.due < least or one.sent < thresholds.min_send_rate * one.due:
             window_s = one.window_s or math.inf
@@ -100,7 +123,22 @@ def objections(
                 what=what,
             )
             break
-    allowed_ms = thresholds.lag_allowance_ms + thresholds.max_lag_share * (latency_ms or 0.0)
-    late_ms = max((one.late_ms for one in rounds if one.late_ms is not None), default=None)
-    if late_ms is not None and late_ms > allowed_ms:
-        yield Objection.of(ObjectionCode.SENT_LATE, late_ms=late_ms, what=what)
+    yield from _from_lateness(what, rounds, latency_ms, thresholds)
+
+
+def _from_lateness(
+    what: str, rounds: Sequence[Arrivals], latency_ms: Percentiles, thresholds: Thresholds
+) -> Iterator[Objection]:
+    """The tail of lateness makes the tail of latencies, its median their median."""
+    for share in reversed(LATE_SHARES):
+        spoiled_ms = getattr(latency_ms, share)
+        if spoiled_ms is None:
+            # Too few samples for a tail: what is shown is the median.
+            spoiled_ms = latency_ms.p50 or 0.0
+        allowed_ms = thresholds.lag_allowance_ms + thresholds.max_lag_share * spoiled_ms
+        known = [late for one in rounds if (late := getattr(one.late_ms, share)) is not None]
+        if max(known, default=0.0) > allowed_ms:
+            yield Objection.of(
+                ObjectionCode.SENT_LATE, late_ms=max(known), what=what, percentile=share
+            )
+            return

@@ -1,4 +1,4 @@
-"""Whether a window was in a steady state, from a series of bins.
+"""Whether a window was in a steady state, from a series of bins: halves, MSER, and a straight line.
 
 MSER (White, 1997) finds the initial transient of a simulation: it drops the first values such that
 the standard error of the mean of the rest is smallest. Here it runs from both ends, because a
@@ -26,6 +26,12 @@ MAX_CUT = 0.5
 """Beyond this share of the window, transient and steady parts cannot be distinguished."""
 
 SIGMAS = 4.0
+
+TREND_SIGMAS = 2.0
+"""Of a straight line through the whole window: less than for a cut, which is sought among many."""
+
+MAX_MEMORY = 0.9
+"""Correlation of neighbouring bins beyond which a window is too short to show it."""
 
 Series = npt.NDArray[np.float64]
 
@@ -72,6 +78,40 @@ def is_steady(series: Series, materiality: Materiality) -> bool:
 def between_halves(series: Series) -> Change:
     """The second half of the window compared with the first; for a series of at least two bins."""
     return _change(series, len(series) // 2)
+
+
+def trend(series: Series, materiality: Materiality) -> float | None:
+    """The end of the window divided by its start, where that is a material drift.
+
+    Both are those of a straight line, fitted by least squares: a slow drift changes no level at any
+    one moment. The factor must be exceeded by two standard errors of its logarithm. Bins that
+    resemble their neighbours count as fewer, (1 - r) / (1 + r) of them with the correlation r of
+    the residuals (Bartlett, 1946), whose bias in a short series is taken off (Kendall, 1954).
+
+    Returns:
+        None where there is none, or where the line falls below zero, which only scatter explains.
+    """
+    count = len(series)
+    if count < 2 * LEAST_KEPT or materiality.trend is None:
+        return None
+    place = (np.arange(count) + 0.5) / count - 0.5
+    spread, mean = float(place @ place), float(series.mean())
+    slope = float(place @ series) / spread
+    start, end = mean - slope / 2, mean + slope / 2
+    if min(start, end) <= 0:
+        return None
+    residuals = series - mean - slope * place
+    squares = float(residuals @ residuals)
+    memory = float(residuals[1:] @ residuals[:-1]) / squares if squares > 0 else 0.0
+    memory = min(max(memory + (1 + 4 * memory) / count, 0.0), MAX_MEMORY)
+    variance = squares / (count - 2) * (1 + memory) / (1 - memory)
+    # Of the mean and of the slope, which are independent: ln(end / start) to first order.
+    of_mean, of_slope = variance / count, variance / spread
+    error = math.sqrt(
+        of_mean * (1 / end - 1 / start) ** 2 + of_slope / 4 * (1 / end + 1 / start) ** 2
+    )
+    drift = abs(math.log(end / start))
+    return end / start if drift > math.log(materiality.trend) + TREND_SIGMAS * error else None
 
 
 def mser_cut(series: Series) -> int:

@@ -17,6 +17,7 @@ from loopmark.harness.analysis import (
     knee,
     latencies,
     resource_use,
+    schedule,
     stages,
     statistics,
     validity,
@@ -77,12 +78,13 @@ class _Begun:
         return "driver-died" if has_none else self.record.state
 
 
-def summarise(
+def summarise(  # noqa: PLR0913, PLR0917 - what a run knows of a cell
     cell: Cell,
     records: Sequence[RoundRecord],
     samples_of: SamplesOf,
     scenario_audits: Sequence[Audit],
     thresholds: Thresholds = SHIPPED,
+    seed: int = 0,
 ) -> CellResult:
     """Summarise one cell.
 
@@ -92,6 +94,7 @@ def summarise(
         samples_of: Where the samples of each round come from.
         scenario_audits: The audits of the cell's scenario.
         thresholds: By which it is judged.
+        seed: Of the run; Poisson arrivals follow from it.
     """
     load = cell.load
     shown = _shown(records)
@@ -100,7 +103,8 @@ def summarise(
         samples = samples_of(record.round)
         measured = None
         if record.round in shown and record.driver is not None:
-            measured = measured_round(load, record, record.driver, samples, thresholds)
+            due = schedule.planned(load, seed, cell.scenario, record.round)
+            measured = measured_round(load, record, record.driver, samples, thresholds, due)
         begun.append(_begun(load, record, samples, scenario_audits, measured))
     rounds = tuple(_round_evidence(load, one) for one in begun)
     disturbed = conditions.set_aside(cell, records, thresholds)
@@ -118,8 +122,7 @@ def summarise(
         rounds=rounds,
         missing_samples=sum(one.missing for one in begun),
         driver_use=figures.driver_use,
-        median_latency_ms=figures.latency_ms.p50,
-        tail_latency_ms=figures.latency_ms.p99,
+        latency_ms=figures.latency_ms,
         makespan_s=figures.makespan_s,
         arrivals=tuple(
             one.measured.arrivals
@@ -183,6 +186,7 @@ def _round_evidence(load: Load, begun: _Begun) -> RoundEvidence:
         balance=measured.balance,
         halves=measured.halves,
         cut=bool(measured.cut),
+        trend=measured.trend,
         expected=fans.expected if fans else 0,
         received=fans.received if fans else 0,
         reconnects=fans.report.reconnects if fans else 0,

@@ -14,7 +14,7 @@ from loopmark.harness.analysis.round_validity import (
 )
 from loopmark.harness.analysis.schedule import Arrivals
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, Validity, ValidityState
-from loopmark.harness.vocabulary.figures import DriverUse, FanOutFigures
+from loopmark.harness.vocabulary.figures import DriverUse, FanOutFigures, Percentiles
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.thresholds import SHIPPED, Thresholds
 
@@ -28,8 +28,7 @@ class Evidence:
         rounds: What is known of each round that was started.
         missing_samples: Requests that the drivers report but the sample files lack.
         driver_use: The driver's resource use.
-        median_latency_ms: Over the rounds that count, as the next two.
-        tail_latency_ms: The 99th percentile; None where there are too few samples.
+        latency_ms: Over the rounds that count, as the next.
         makespan_s: Of a burst.
         arrivals: By round of an open load: the schedule, and how the driver kept it.
         knee_rps: Of steps and ramps; 0 where the target did not keep up with any stage.
@@ -45,13 +44,12 @@ class Evidence:
     rounds: tuple[RoundEvidence, ...]
     missing_samples: int
     driver_use: DriverUse
-    median_latency_ms: float | None
+    latency_ms: Percentiles
     makespan_s: float | None
     arrivals: tuple[Arrivals, ...] = ()
     knee_rps: float | None = None
     death: Objection | None = None
     losses: tuple[Objection, ...] = ()
-    tail_latency_ms: float | None = None
     task_exceptions: int = 0
     ended_early: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -84,7 +82,7 @@ def _objections(
         if evidence.missing_samples:
             yield Objection.of(ObjectionCode.SAMPLES_MISSING, missing=evidence.missing_samples)
         yield from schedule.objections(
-            load, evidence.arrivals, evidence.ended, evidence.median_latency_ms, thresholds
+            load, evidence.arrivals, evidence.ended, evidence.latency_ms, thresholds
         )
         if not load.traits.ends_with_last_answer:
             yield from _from_flow_of_answers(evidence, bad, thresholds)
@@ -131,9 +129,9 @@ def _from_driver(load: Load, evidence: Evidence, thresholds: Thresholds) -> Iter
     waited = use.waited_fraction or 0.0
     makespan_ms = 1e3 * (evidence.makespan_s or 0.0)
     # Too small a burst has no median, but its makespan.
-    latency_ms = makespan_ms if evidence.median_latency_ms is None else evidence.median_latency_ms
-    if load.traits.fans_out and evidence.tail_latency_ms is not None:
-        latency_ms = evidence.tail_latency_ms
+    latency_ms = makespan_ms if evidence.latency_ms.p50 is None else evidence.latency_ms.p50
+    if load.traits.fans_out and evidence.latency_ms.p99 is not None:
+        latency_ms = evidence.latency_ms.p99
     lag_ms = use.loop_lag_ms.p99
     allowed_ms = thresholds.lag_allowance_ms + thresholds.max_lag_share * latency_ms
     if lag_ms is not None and lag_ms > allowed_ms and not _explained(lag_ms, waited):

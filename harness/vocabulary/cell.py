@@ -123,6 +123,7 @@ class ObjectionCode(StrEnum):
     HALVES_DIFFER = "halves-differ", ValidityState.UNSTEADY
     FIRST_HALF_EMPTY = "first-half-empty", ValidityState.UNSTEADY
     LEVEL_CHANGED = "level-changed", ValidityState.UNSTEADY
+    LEVEL_DRIFTED = "level-drifted", ValidityState.UNSTEADY
     CONCURRENCY_UNKNOWN = "concurrency-unknown", ValidityState.LITTLES_LAW
     USERS_UNACCOUNTED = "users-unaccounted", ValidityState.LITTLES_LAW
     REQUESTS_UNACCOUNTED = "requests-unaccounted", ValidityState.LITTLES_LAW

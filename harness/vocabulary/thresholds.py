@@ -14,10 +14,13 @@ class Materiality:
     Attributes:
         level: Factor between both sides of a cut.
         whole: Factor between the whole window, which is reported, and the part that the cut leaves.
+        trend: Factor between the start and the end of the window, by a straight line; None for runs
+            from before this was judged.
     """
 
     level: float
     whole: float
+    trend: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +45,17 @@ class Thresholds:
         max_spread_share: Plus this share of the makespan.
         min_send_rate: Of the requests that an open load makes due, the driver must send this share
             within the window: a rate that was not offered says nothing about the target.
-        schedule_sigmas: Poisson arrivals scatter by the square root of their number.
         max_bad_rounds: A round with errors, wrong answers, unsteadiness or Little's law off does
             not count; if more than this share of a cell's rounds do not, neither does the cell: of
             three rounds, two that are as they should be are still most of them.
         max_little_deviation: Deviation of throughput x latency from the users or requests in
             flight: a difference was lost in the driver, or a queue grew through the window.
         material_answers: For answers per bin: neither may one part of the window be a quarter above
-            the rest, nor may that move the figure of the whole window by a tenth.
+            the rest, nor may that move the figure of the whole window by a tenth; nor may a line
+            through all of it rise or fall by a quarter.
         material_responses: For mean response times of an open load: near saturation those of a
             steady queue drift to twice their mean, while those of a growing one triple from one
-            half of the window to the other.
+            half of the window to the other. A straight line through all of it wanders less.
         min_answers: Fewer do not support a median: N (1 - p) >= 10.
         min_kept_share: A target keeps up with a stage of steps or of a ramp when this share of what
             was due in it was answered right and in time. Not all: a stage of a few hundred requests
@@ -72,11 +75,10 @@ class Thresholds:
     spread_allowance_ms: float = 10.0
     max_spread_share: float = 0.2
     min_send_rate: float = 0.99
-    schedule_sigmas: float = 4.0
     max_bad_rounds: float = 1 / 3
     max_little_deviation: float = 0.03
-    material_answers: Materiality = Materiality(level=1.25, whole=1.1)
-    material_responses: Materiality = Materiality(level=2.5, whole=1.6)
+    material_answers: Materiality = Materiality(level=1.25, whole=1.1, trend=1.25)
+    material_responses: Materiality = Materiality(level=2.5, whole=1.6, trend=1.5)
     min_answers: int = 20
     min_kept_share: float = 0.97
     in_time_share: float = 0.99

@@ -10,6 +10,7 @@ from loopmark.harness.drivers.http.encoding import Encoder
 from loopmark.harness.drivers.http.origin import Origin
 from loopmark.harness.drivers.pacing.load_models import WHOLE, Share
 from loopmark.harness.drivers.pacing.user import Account
+from loopmark.harness.planning.pacing import source_of_chance
 from loopmark.harness.vocabulary.flow import VirtualUser
 from loopmark.harness.vocabulary.job import LoadJob
 from loopmark.harness.vocabulary.scenario import Scenario
@@ -24,14 +25,19 @@ def scenario_of(job: LoadJob) -> Scenario:
 def accounts(job: LoadJob, share: Share = WHOLE) -> list[Account]:
     """The accounts of a job, or of a share of it, each with its own random generator."""
     return [
-        Account(VirtualUser(number, token, _random(job, str(number))), Encoder(job.base_url, token))
+        Account(
+            VirtualUser(
+                number, token, source_of_chance(job.seed, job.scenario, job.round, str(number))
+            ),
+            Encoder(job.base_url, token),
+        )
         for number, token in share.of(enumerate(job.tokens))
     ]
 
 
-def source_of_chance(job: LoadJob) -> Random:
+def chance_of(job: LoadJob) -> Random:
     """The random generator for arrivals."""
-    return _random(job, "pacing")
+    return source_of_chance(job.seed, job.scenario, job.round)
 
 
 def origin_of(base_url: str) -> Origin:
@@ -40,7 +46,3 @@ def origin_of(base_url: str) -> Origin:
     if url.scheme == "https":
         return Origin(url.host, url.port or 443, httpx.create_ssl_context())
     return Origin(url.host, url.port or 80)
-
-
-def _random(job: LoadJob, part: str) -> Random:
-    return Random(f"{job.seed}/{job.scenario}/{job.round}/{part}")  # noqa: S311 - choices, no secrets

@@ -14,7 +14,7 @@ from loopmark.harness.drivers.pacing.loop import AsyncioLoop
 from loopmark.harness.drivers.pacing.user import Account, AsyncUser
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.process import background_tasks
-from loopmark.harness.drivers.process.job_inputs import accounts, source_of_chance
+from loopmark.harness.drivers.process.job_inputs import accounts, chance_of
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.vocabulary.flow import Request
@@ -50,7 +50,7 @@ async def drive_flows(
         OSError: The samples could not be written.
         Exception: An exception of a flow that is not about an answer.
     """
-    pool = UserPool(AsyncioLoop(), users, accounts(job), recording, source_of_chance(job))
+    pool = UserPool(AsyncioLoop(), users, accounts(job), recording, chance_of(job))
     window = Window(pool.loop)
     async with watched(users, job.timeouts):
         if not await warmed(users, pool.accounts, warm):

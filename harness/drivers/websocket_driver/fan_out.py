@@ -15,7 +15,7 @@ from loopmark.harness.drivers.pacing.loop import AsyncioLoop
 from loopmark.harness.drivers.pacing.user import Account
 from loopmark.harness.drivers.pacing.window import Window
 from loopmark.harness.drivers.process import background_tasks
-from loopmark.harness.drivers.process.job_inputs import accounts, source_of_chance
+from loopmark.harness.drivers.process.job_inputs import accounts, chance_of
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.users.flow_user import FlowUser
@@ -173,7 +173,7 @@ class _FanOutRound:
 
     async def _publish(self) -> None:
         load, recording = self._load, self._recording
-        loop, random, start_ns = AsyncioLoop(), source_of_chance(self._job), clock()
+        loop, random, start_ns = AsyncioLoop(), chance_of(self._job), clock()
         publishers = UserPool(loop, self._publishers, self._of_publishers, recording, random)
         executions = [run(load.publishing, publishers, self.window, start_ns)]
         if self._askers:

@@ -34,7 +34,7 @@ Counted: TypeAlias = Literal["all", "answered", "due"]
 in it, whenever they were answered."""
 
 LatencyBasis: TypeAlias = Literal["due", "sent"]
-"""The moment from which latency counts; applied in `analysis.latencies` alone."""
+"""The moment from which latency counts: said once for each load, in its traits."""
 
 Series: TypeAlias = Literal["answers", "responses"]
 """What must be steady through the window: answers per bin, or mean response times."""
@@ -281,6 +281,11 @@ class LoadModel(ABC):
     def window(self) -> tuple[Stretch, ...]:
         """The arrival rate through the measured window; empty without a schedule."""
         return ()
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """The arrival rate over time: the warm-up first, then the window."""
+        return self.window
 
     @property
     def stages(self) -> tuple[Stage, ...]:

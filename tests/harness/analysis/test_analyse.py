@@ -10,10 +10,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from loopmark.harness.analysis.analyse import analyse
+from loopmark.harness.analysis.schedule import planned
 from loopmark.harness.drivers.recording.samples import SampleFile
 from loopmark.harness.errors import UserError
 from loopmark.harness.store import RunFolder
-from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.cell import Cell, ObjectionCode
 from loopmark.harness.vocabulary.figures import AuditResult
 from loopmark.harness.vocabulary.job import WorkerReport
 from loopmark.harness.vocabulary.record import AuditCount, RoundState
@@ -28,6 +29,7 @@ from tests.harness.builders import (
     closed,
     fan_out,
     fan_out_report,
+    open_,
     population,
     record,
     report,
@@ -165,3 +167,22 @@ def test_a_fan_out_comes_from_its_files_and_back(folder: RunFolder) -> None:
     p50 = next(one for one in results.along("disturbance") if one.metric == "latency_ms.p50")
     assert p50.ratio == pytest.approx(1.0, rel=0.01)
     assert stored(folder) == results
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_poisson_arrivals_are_counted_by_the_seed_of_the_run(folder: RunFolder, seed: int) -> None:
+    """One arrival that the driver left out is noticed: the schedule is known, not only its rate."""
+    load = replace(open_(100.0, 2.0), arrivals="poisson")
+    cells = [Cell(name, "async", load, "native", 1) for name in ("all", "but-one")]
+    for cell in cells:
+        arrivals = int(planned(load, seed, cell.scenario, 0)) - (cell.scenario == "but-one")
+        folder.make_cell(cell)
+        with SampleFile(folder.samples_file(cell, 0), 0) as samples:
+            for number in range(arrivals):
+                at = START + number * 2000 * MS // arrivals
+                samples.append((0, "GET /items", at, at, 0, at + MS, at + 5 * MS, 200, 10, ""))
+        folder.write_round(cell, record(0, report(requests=arrivals)))
+    folder.write_run(replace(run_record(*cells), seed=seed))
+    kept, left_out = analyse(folder).cells
+    assert kept.validity.is_valid, sentences(kept.validity)
+    assert [one.code for one in left_out.validity.objections] == [ObjectionCode.RATE_NOT_REACHED]

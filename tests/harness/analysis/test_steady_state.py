@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from loopmark.harness.analysis import steady_state
 from loopmark.harness.analysis.steady_state import BINS, LEAST_KEPT, Change
 from loopmark.harness.vocabulary.thresholds import SHIPPED, Materiality
 
-MATERIALITY = Materiality(level=1.25, whole=1.1)
+MATERIALITY = Materiality(level=1.25, whole=1.1, trend=1.25)
 levels = st.floats(0.01, 1e4)
 
 
@@ -111,3 +112,71 @@ def test_bins_hold_every_answer_of_the_window_once() -> None:
     assert steady_state.answers_per_bin(times, 0, 1000).tolist() == [5.0] * 20
     means = steady_state.mean_per_bin(np.array([0, 1, 999]), np.array([2.0, 4.0, 9.0]), 0, 1000)
     assert means.tolist() == [3.0, 9.0]
+
+
+# ---- a slow drift ----
+
+PLACES = (np.arange(BINS) + 0.5) / BINS
+
+
+@given(st.floats(0.3, 3.0), levels)
+def test_drift_is_that_of_a_straight_line_beyond_the_factor(factor: float, level: float) -> None:
+    line = level * (1 + (factor - 1) * PLACES)
+    found = steady_state.trend(line, Materiality(level=9.0, whole=9.0, trend=1.25))
+    if 1 / 1.249 < factor < 1.249:
+        assert found is None
+    elif not 1 / 1.251 < factor < 1.251:
+        assert found == pytest.approx(factor, rel=1e-6)
+
+
+def test_a_shift_is_no_line_and_few_bins_are_none_either() -> None:
+    assert steady_state.trend(np.repeat([10.0, 20.0], 10), MATERIALITY) is None
+    line = 10 * (1 + np.arange(8) / 7)
+    assert steady_state.trend(line, MATERIALITY) is not None
+    assert steady_state.trend(line[1:], MATERIALITY) is None
+    assert steady_state.trend(line, replace(MATERIALITY, trend=None)) is None, "an old run"
+
+
+def test_line_below_zero_and_nothing_at_all_are_no_drift() -> None:
+    assert steady_state.trend(np.concatenate([np.zeros(15), np.ones(5)]), MATERIALITY) is None
+    assert steady_state.trend(np.zeros(BINS), MATERIALITY) is None
+
+
+def test_drift_must_exceed_chance() -> None:
+    """The same line, with much and with little scatter about it."""
+    scatter = np.resize([1.0, -1.0], BINS) * 20
+    line = 100 * (1 + 0.4 * PLACES) + scatter
+    assert steady_state.trend(line, MATERIALITY) is None
+    assert steady_state.trend(100 * (1 + 0.4 * PLACES) + scatter / 20, MATERIALITY) is not None
+
+
+def test_scatter_with_a_memory_excuses_more() -> None:
+    """The same residuals, once in pairs: their line has been seen in half as many bins."""
+    line = 100 * (1 + 0.5 * PLACES)
+    quick = line + np.resize([8.0, -8.0], BINS)
+    slow = line + np.resize([8.0, 8.0, 8.0, 8.0, -8.0, -8.0, -8.0, -8.0], BINS)
+    assert steady_state.trend(quick, MATERIALITY) is not None
+    assert steady_state.trend(slow, MATERIALITY) is None
+
+
+def caught(shape: steady_state.Series, repetitions: int = 200) -> float:
+    """Share of windows with such a rate, of 200 answers per bin, that drift."""
+    random = np.random.default_rng(5)
+    return float(
+        np.mean(
+            [
+                steady_state.trend(
+                    random.poisson(200 * shape).astype(float), SHIPPED.material_answers
+                )
+                is not None
+                for _ in range(repetitions)
+            ]
+        )
+    )
+
+
+def test_a_rise_by_half_through_the_window_is_noticed_and_a_level_rate_is_not() -> None:
+    assert caught(1 + PLACES / 2) > 0.8
+    assert caught(1.5 - PLACES / 2) > 0.8
+    assert caught(np.ones(BINS)) == 0
+    assert caught(1 + PLACES / 8) < 0.05

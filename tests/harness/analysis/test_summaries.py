@@ -192,8 +192,8 @@ def test_target_that_answers_only_in_the_second_half_is_unsteady() -> None:
 def test_round_without_a_right_answer_is_neither_steady_nor_not() -> None:
     failed = frame([row | {"error": "reset"} for row in steady(10, 2.0, 20.0)])
     for load, samples in ((closed(), failed), (population(None), frame(steady(10, 2.0, 20.0)))):
-        found = rounds.measured_round(load, record(), report(), samples, SHIPPED)
-        assert (found.halves, found.cut) == (None, None)
+        found = rounds.measured_round(load, record(), report(), samples, SHIPPED, 0.0)
+        assert (found.halves, found.cut, found.trend) == (None, None, None)
 
 
 @given(

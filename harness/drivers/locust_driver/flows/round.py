@@ -22,7 +22,7 @@ from loopmark.harness.drivers.pacing.load_models import (
 )
 from loopmark.harness.drivers.pacing.user import nobody_waits
 from loopmark.harness.drivers.pacing.window import Window
-from loopmark.harness.drivers.process.job_inputs import accounts, origin_of, source_of_chance
+from loopmark.harness.drivers.process.job_inputs import accounts, chance_of, origin_of
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleRows
@@ -142,7 +142,7 @@ class FlowRound:
         """
         job = self._job
         of_share = accounts(job, self._share)
-        random = source_of_chance(job)
+        random = chance_of(job)
         pool = UserPool(self._loop, self._users, of_share, self._recording, random, self._share)
         # What exists now stays until the end: the collector need not look at it again.
         gc.collect()

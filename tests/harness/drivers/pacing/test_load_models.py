@@ -15,7 +15,7 @@ import pytest
 from loopmark.harness.drivers.pacing.load_models import UserPool, begin, settle_s
 from loopmark.harness.drivers.pacing.user import NEVER_NS, Account, OnEnd, nobody_waits
 from loopmark.harness.drivers.pacing.window import Window
-from loopmark.harness.drivers.process.job_inputs import accounts, source_of_chance
+from loopmark.harness.drivers.process.job_inputs import accounts, chance_of
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import RowGroup, SampleRows
 from loopmark.harness.planning.pacing import arrival_times, start_times
@@ -111,7 +111,7 @@ class Round:
             FakeUser(loop, recording, answer_s, sending_ns, fails=fails)
             for _ in range(load.concurrency)
         ]
-        random = source_of_chance(self.job)
+        random = chance_of(self.job)
         pool = UserPool(loop, self.users, accounts(self.job), recording, random)
         window = Window(loop)
         ends_ns: list[int] = []
@@ -219,7 +219,7 @@ def test_a_user_pauses_after_a_request_without_an_answer(think_s: float, loop: F
 def test_arrivals_are_due_exactly_when_pacing_says(load: Arriving, loop: FakeLoop) -> None:
     driven = Round(loop, load)
     report, samples = driven.report, driven.samples
-    times_s = arrival_times(load, source_of_chance(driven.job))
+    times_s = arrival_times(load, chance_of(driven.job))
     due_ns = sorted(samples["due_ns"] - driven.began_ns)
     assert due_ns == [round(time_s * 1e9) for time_s in times_s]
     assert report.unsent == 0
