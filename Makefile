@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-driver bench-driver-against bench-workers bench-events bench-uploads bench-conclusions bench-same test test-pythons fuzz mutants check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-series bench-driver bench-driver-against bench-workers bench-events bench-uploads bench-conclusions bench-same test test-pythons fuzz mutants check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -40,6 +40,9 @@ bench-starved: $(STAMP) ## Is a starved driver noticed, and only a starved one? 
 
 bench-disturbed: $(STAMP) ## What others take of the processors, quiet and beside neighbours (10 minutes)
 	$(BIN)/python -m tests.bench.disturbances
+
+bench-series: $(STAMP) ## How often numbers of a series are misjudged, on simulated rounds
+	$(BIN)/python tests/bench/series_calibration.py
 
 bench-steady-state: $(STAMP) ## How often steadiness is misjudged, on simulated windows (some minutes)
 	$(BIN)/python tests/bench/steady_state_calibration.py

@@ -215,15 +215,19 @@ def series_sentence(found: SeriesResult, of: str) -> str:
     if found.left_out:
         numbers = formatting.listed(formatting.level(at) for at in found.left_out)
         left_out = f"; {numbers} excluded as invalid"
-    if found.best_at is None or found.enough_at is None:
+    if found.best_at is None:
         return f"{who}: too few valid values of {of} to compare{left_out}"
     best = formatting.level(found.best_at)
     about = subject(found.metric, found.load).removeprefix("the ")
     if found.rounds < _PAIRS:
         return f"{who}: best {about} with {of} = {best}; one round only, it may be chance{left_out}"
     parts = [f"best {about} with {of} = {best}"]
-    if found.enough_at < found.best_at:
-        parts.append(f"no significant improvement above {formatting.level(found.enough_at)}")
+    if found.enough_at is None:
+        parts.append("too few rounds to show which are as good")
+    elif found.enough_at < found.best_at:
+        parts.append(
+            f"from {formatting.level(found.enough_at)} on within {found.margin:.0%} of the best"
+        )
     if found.worse_from is not None:
         parts.append(f"significantly worse from {formatting.level(found.worse_from)} on")
     return f"{who}: {'; '.join(parts)}{left_out}"

@@ -32,7 +32,7 @@ def analyse(folder: RunFolder) -> RunResults:
     """
     run = folder.read_run()
     cells = tuple(_summary(folder, cell, run) for cell in run.cells)
-    series = series_of(cells, run.scenarios)
+    series = series_of(cells, run.scenarios, run.thresholds.series_margin)
     found, questions = candidates(cells), asked(run.questions, cells)
     # Together, as like comparisons know more of their scatter.
     comparisons = concluded([*found, *questions], run.first_rounds)

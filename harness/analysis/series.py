@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 from loopmark.harness.analysis.comparison import Candidate, concluded, figure_of
+from loopmark.harness.analysis.multiple_comparisons import Difference, best_of, with_the_best
 from loopmark.harness.vocabulary.comparison import Comparison, SeriesResult
+from loopmark.harness.vocabulary.figures import Interval
 from loopmark.harness.vocabulary.metrics import METRICS
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.scenario import ScenarioFacts
@@ -17,10 +21,17 @@ _FEW = 2
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The cells of a series, of one target, driver and load, in ascending order of its number."""
+    """The cells of a series, of one target, driver and load, in ascending order of its number.
+
+    Attributes:
+        name: Of the series.
+        cells: By number.
+        margin: The share by which a figure may fall short of the best and still be enough.
+    """
 
     name: str
     cells: Mapping[float, CellResult]
+    margin: float
 
     @property
     def metric(self) -> str:
@@ -37,36 +48,35 @@ class Series:
         }
 
     @property
-    def best_at(self) -> float | None:
-        """The number with the best figure; None if too few have one."""
-        known = self.figures
-        pick = max if METRICS[self.metric].better == "more" else min
-        return None if len(known) < _FEW else pick(known, key=lambda at: known[at])
+    def result(self) -> SeriesResult:
+        """The conclusion of the series."""
+        return self._concluded[0]
 
     @property
     def comparisons(self) -> Mapping[float, Comparison]:
-        """Each number compared with the best one."""
-        best = self.best_at
-        if best is None:
-            return {}
-        others = [at for at in self.figures if at != best]
-        found = [Candidate("place", self.metric, self.cells[best], self.cells[at]) for at in others]
-        return dict(zip(others, concluded(found), strict=True))
+        """Each number compared with the best one; the intervals hold simultaneously."""
+        return self._concluded[1]
 
     @property
-    def result(self) -> SeriesResult:
-        """The conclusion of the series.
-
-        Two numbers without a significant difference in these rounds may still differ.
-        """
-        known, best, comparisons = self.figures, self.best_at, self.comparisons
+    def _concluded(self) -> tuple[SeriesResult, Mapping[float, Comparison]]:
+        known = list(self.figures)
+        pairs = self._pairs(known)
+        best = known[best_of(pairs, len(known))] if pairs else None
+        bounds = dict(zip(known, with_the_best(pairs, len(known)), strict=False))
+        others = [at for at in known if best is not None and at != best]
+        comparisons = {
+            at: self._comparison(best, at, bounds.get(at)) for at in others if best is not None
+        }
         enough_at = worse_from = None
         if best is not None:
-            worse = [at for at, one in comparisons.items() if _is_worse(one)]
-            below = max((at for at in worse if at < best), default=float("-inf"))
-            enough_at = min(at for at in known if at > below)
+            least = -math.log1p(self.margin)
+            short = [at for at in known if at not in bounds or bounds[at][0] < least]
+            # From there on all are enough, up to the best and with it.
+            below = max((at for at in short if at <= best), default=-math.inf)
+            enough_at = min((at for at in known if below < at <= best), default=None)
+            worse = [at for at, (_, most) in bounds.items() if most < 0]
             worse_from = min((at for at in worse if at > best), default=None)
-        return SeriesResult(
+        result = SeriesResult(
             series=self.name,
             target=self._first.target,
             driver=self._first.driver,
@@ -77,7 +87,33 @@ class Series:
             worse_from=worse_from,
             rounds=min((one.rounds for one in comparisons.values()), default=0),
             left_out=tuple(at for at in self.cells if at not in known),
+            margin=self.margin,
         )
+        return result, comparisons
+
+    def _pairs(self, known: Sequence[float]) -> Mapping[tuple[int, int], Difference]:
+        """The differences of each two; none where two were never measured in one block."""
+        found = {}
+        for (first, at), (second, other) in combinations(enumerate(known), 2):
+            paired = Candidate("place", self.metric, self.cells[other], self.cells[at]).paired
+            if not paired.logs:
+                return {}
+            mean, delay = sum(paired.logs) / len(paired.logs), paired.delay
+            if not self._more_is_better:
+                mean, delay = -mean, (delay[1], delay[0])
+            found[first, second] = Difference(mean, len(paired.logs), paired.scatter(), delay)
+        return found
+
+    def _comparison(self, best: float, at: float, bounds: Interval | None) -> Comparison:
+        (found,) = concluded([Candidate("place", self.metric, self.cells[best], self.cells[at])])
+        if bounds is None:
+            return replace(found, ratio_ci=None)
+        low, high = bounds if self._more_is_better else (-bounds[1], -bounds[0])
+        return replace(found, ratio_ci=(math.exp(low), math.exp(high)))
+
+    @property
+    def _more_is_better(self) -> bool:
+        return METRICS[self.metric].better == "more"
 
     @property
     def _first(self) -> CellResult:
@@ -85,7 +121,7 @@ class Series:
 
 
 def series_of(
-    cells: Sequence[CellResult], scenarios: Sequence[ScenarioFacts]
+    cells: Sequence[CellResult], scenarios: Sequence[ScenarioFacts], margin: float
 ) -> tuple[Series, ...]:
     """Every measured series, by target, driver and load.
 
@@ -94,6 +130,7 @@ def series_of(
     Args:
         cells: In the plan's order.
         scenarios: Of these cells; those in no series are ignored.
+        margin: The share by which a figure may fall short of the best and still be enough.
     """
     places = {one.name: one.sweep for one in scenarios if one.sweep is not None}
     found: dict[tuple[object, ...], dict[float, CellResult]] = {}
@@ -103,15 +140,7 @@ def series_of(
             key = place.series, cell.target, cell.driver, cell.load.comparable
             found.setdefault(key, {})[place.at] = cell
     return tuple(
-        Series(str(key[0]), dict(sorted(members.items())))
+        Series(str(key[0]), dict(sorted(members.items())), margin)
         for key, members in found.items()
         if len(members) >= _FEW
     )
-
-
-def _is_worse(comparison: Comparison) -> bool:
-    """Whether the numerator is significantly worse: the interval of the ratio excludes 1."""
-    if comparison.ratio_ci is None:
-        return False
-    low, high = comparison.ratio_ci
-    return high < 1 if METRICS[comparison.metric].better == "more" else low > 1

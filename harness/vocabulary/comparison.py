@@ -91,13 +91,15 @@ class SeriesResult:
         driver: The driver in all of its cells.
         load: Their load.
         metric: Key of the metric that is compared.
-        best_at: The number with the best figure; None where too few cells are valid.
-        enough_at: The smallest number from which on no cell, up to the best one, was significantly
-            worse than the best.
-        worse_from: The smallest number above the best one at which the figure was significantly
-            worse; None without one.
+        best_at: The number with the best figure; None where too few cells are valid, or some of
+            them were never measured in one block.
+        enough_at: The smallest number from which on the figures, up to the best one, are shown to
+            fall short of the best by no more than `margin`; None where that cannot be shown.
+        worse_from: The smallest number above the best one that is shown to be worse than the best;
+            None without one.
         rounds: The fewest pairs of rounds of its ratios.
         left_out: The numbers whose cells are invalid, or have no figure.
+        margin: The share by which a figure may fall short of the best and still be enough.
     """
 
     series: str
@@ -110,3 +112,4 @@ class SeriesResult:
     worse_from: float | None
     rounds: int
     left_out: tuple[float, ...] = ()
+    margin: float = 0.0

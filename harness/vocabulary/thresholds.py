@@ -56,6 +56,9 @@ class Thresholds:
         material_responses: For mean response times of an open load: near saturation those of a
             steady queue drift to twice their mean, while those of a growing one triple from one
             half of the window to the other. A straight line through all of it wanders less.
+        series_margin: Of a series, a number is enough if its figure is shown to fall short of the
+            best by no more than this share: a reader who saves threads or connections gives up so
+            much for it.
         min_answers: Fewer do not support a median: N (1 - p) >= 10.
         min_kept_share: A target keeps up with a stage of steps or of a ramp when this share of what
             was due in it was answered right and in time. Not all: a stage of a few hundred requests
@@ -79,6 +82,7 @@ class Thresholds:
     max_little_deviation: float = 0.03
     material_answers: Materiality = Materiality(level=1.25, whole=1.1, trend=1.25)
     material_responses: Materiality = Materiality(level=2.5, whole=1.6, trend=1.5)
+    series_margin: float = 0.15
     min_answers: int = 20
     min_kept_share: float = 0.97
     in_time_share: float = 0.99

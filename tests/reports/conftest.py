@@ -641,10 +641,20 @@ def swept() -> RunResults:
     )
     series = (
         SeriesResult(
-            "files-limit", "sync", "native", load, "throughput_rps", 64.0, 16.0, None, 3, (256.0,)
+            "files-limit",
+            "sync",
+            "native",
+            load,
+            "throughput_rps",
+            64.0,
+            16.0,
+            None,
+            3,
+            (256.0,),
+            0.15,
         ),
         SeriesResult(
-            "files-limit", "async", "native", load, "throughput_rps", 64.0, 16.0, 256.0, 3
+            "files-limit", "async", "native", load, "throughput_rps", 64.0, 16.0, 256.0, 3, (), 0.15
         ),
     )
     found = run_results(cells, ratios, title="Where does more not help?")

@@ -164,8 +164,8 @@ def test_every_format_shows_fan_outs(fan_outs: RunResults) -> None:
 def test_every_format_shows_a_series(swept: RunResults) -> None:
     for shown in (markdown.render(swept), render("html", swept), printed(swept, 400)):
         assert (
-            "async, 10 users: best throughput with files open at once = 64; no significant "
-            "improvement above 16; significantly worse from 256 on"
+            "async, 10 users: best throughput with files open at once = 64; from 16 on within 15% "
+            "of the best; significantly worse from 256 on"
         ) in shown
         assert "256 excluded as invalid" in shown
     text = printed(swept, 80)

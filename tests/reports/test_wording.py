@@ -148,6 +148,7 @@ def series(**changed: object) -> SeriesResult:
         "enough_at": 64.0,
         "worse_from": None,
         "rounds": 3,
+        "margin": 0.15,
     }
     return SeriesResult(**(known | changed))  # type: ignore[arg-type]
 
@@ -156,6 +157,9 @@ def series(**changed: object) -> SeriesResult:
     ("found", "words"),
     [
         (series(), "async, 10 users: best throughput with limit = 64"),
+        (series(enough_at=16.0), "limit = 64; from 16 on within 15% of the best"),
+        (series(enough_at=None), "limit = 64; too few rounds to show which are as good"),
+        (series(worse_from=256.0), "limit = 64; significantly worse from 256 on"),
         (series(rounds=1, enough_at=1.0), "limit = 64; one round only, it may be chance"),
         (
             series(best_at=None, enough_at=None, left_out=(1.0, 4.0)),

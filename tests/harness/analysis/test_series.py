@@ -28,6 +28,7 @@ from tests.harness.builders import (
 
 DOUBTFUL = Validity(ValidityState.ERRORS)
 SCATTER = (0.98, 1.0, 1.02)
+MARGIN = 0.15
 
 
 def facts(*numbers: float) -> list[ScenarioFacts]:
@@ -40,7 +41,7 @@ def facts(*numbers: float) -> list[ScenarioFacts]:
 def results_of(
     cells: Sequence[CellResult], scenarios: Sequence[ScenarioFacts]
 ) -> tuple[SeriesResult, ...]:
-    return tuple(one.result for one in series_of(cells, scenarios))
+    return tuple(one.result for one in series_of(cells, scenarios, MARGIN))
 
 
 def of_throughput(at: float, *rps: float, target: str = "async") -> CellResult:
@@ -72,7 +73,7 @@ def test_best_and_from_where_more_did_not_help() -> None:
 
 def test_each_number_is_compared_with_the_best_one() -> None:
     cells = [of_throughput(1, 98, 100, 102), of_throughput(4, 300, 310, 290)]
-    (series,) = series_of(cells, facts(1, 4))
+    (series,) = series_of(cells, facts(1, 4), MARGIN)
     (found,) = series.comparisons.values()
     assert (found.axis, found.base.label, found.other.label) == ("place", "files-4", "files-1")
     assert (found.base.figure, found.other.figure, found.rounds) == (300, 100, 3)
@@ -83,7 +84,7 @@ def test_where_rates_rise_there_is_no_series() -> None:
     cells = [
         cell_result(cell(load=steps(), scenario=f"files-{at}"), [round_result()]) for at in (1, 4)
     ]
-    assert series_of(cells, facts(1, 4)) == ()
+    assert series_of(cells, facts(1, 4), MARGIN) == ()
 
 
 def test_a_rise_without_an_end_needs_all_of_it() -> None:
@@ -95,12 +96,44 @@ def test_what_these_rounds_cannot_tell_apart() -> None:
     cells = [of_throughput(at, 80, 100, 130 + at) for at in (1, 4)]
     cells[1] = of_throughput(4, 130, 101, 82)
     (found,) = results_of(cells, facts(1, 4))
-    assert (found.best_at, found.enough_at, found.worse_from) == (4, 1, None)
+    assert (found.best_at, found.enough_at, found.worse_from) == (4, None, None)
 
 
-def test_a_single_round_shows_no_difference() -> None:
+def test_a_single_round_shows_neither_what_is_worse_nor_what_is_enough() -> None:
     found = measured({1: 100, 4: 200}, scatter=(1.0,))
-    assert (found.best_at, found.enough_at, found.rounds) == (4, 1, 1)
+    assert (found.best_at, found.enough_at, found.rounds) == (4, None, 1)
+
+
+def test_enough_is_what_falls_short_by_no_more_than_the_margin() -> None:
+    """And all that lies between it and the best."""
+    cells = [of_throughput(at, *(rps * s for s in SCATTER)) for at, rps in ((1, 91), (4, 100))]
+    found = {
+        margin: series_of(cells, facts(1, 4), margin)[0].result for margin in (0.15, 0.12, 0.05)
+    }
+    assert {margin: one.enough_at for margin, one in found.items()} == {0.15: 1, 0.12: 1, 0.05: 4}
+    assert {margin: one.margin for margin, one in found.items()} == {one: one for one in found}
+    assert measured({1: 100, 2: 60, 4: 101}).enough_at == 4
+
+
+def test_interval_of_a_number_is_that_of_its_distance_from_the_best() -> None:
+    cells = [of_throughput(at, *(rps * s for s in SCATTER)) for at, rps in ((1, 50), (4, 100))]
+    cells.append(of_throughput(16, 80, 99, 121))
+    (series,) = series_of(cells, facts(1, 4, 16), MARGIN)
+    worse, alike = (series.comparisons[at] for at in (1, 16))
+    assert worse.ratio_ci is not None
+    assert alike.ratio_ci is not None
+    assert worse.ratio_ci[0] < 0.5 < worse.ratio_ci[1] < 1
+    assert worse.is_clear
+    assert alike.ratio_ci[0] < 1 < alike.ratio_ci[1]
+    assert series.result.worse_from is None, "16 only scatters more"
+
+
+def test_numbers_that_were_never_measured_in_one_block_are_not_compared() -> None:
+    first, second = of_throughput(1, 100, 101), of_throughput(4, 200, 201)
+    later = tuple(replace(one, block=one.block + 2) for one in second.unjudged.per_round)
+    second = replace(second, unjudged=replace(second.unjudged, per_round=later))
+    (found,) = results_of([first, second], facts(1, 4))
+    assert (found.best_at, found.enough_at) == (None, None)
 
 
 def test_cell_that_is_not_valid_is_left_out_and_named() -> None:
@@ -155,6 +188,5 @@ def test_enough_is_never_beyond_the_best_and_worse_never_before_it(
 ) -> None:
     found = measured({float(at): rps for at, rps in by_number.items()}, scatter)
     assert found.best_at is not None
-    assert found.enough_at is not None
-    assert found.enough_at <= found.best_at
+    assert found.enough_at is None or found.enough_at <= found.best_at
     assert found.worse_from is None or found.worse_from > found.best_at
