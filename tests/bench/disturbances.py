@@ -67,8 +67,8 @@ def share(record: RoundRecord) -> float:
 def table(found: dict[str, list[RoundRecord]]) -> str:
     """By kind, in Markdown."""
     lines = [
-        "| neighbours | rounds | median | 90% | 95% | most | called disturbed |",
-        "|---|---|---|---|---|---|---|",
+        "| beside the run | rounds | least | median | most | disturbed |",
+        "|---|---|---|---|---|---|",
     ]
     for kind, records in found.items():
         shares = [share(one) for one in records]
@@ -79,7 +79,7 @@ def table(found: dict[str, list[RoundRecord]]) -> str:
 
 
 def _quantiles(shares: Sequence[float]) -> list[float]:
-    return [float(part) for part in np.quantile(shares, [0.5, 0.9, 0.95, 1.0])]
+    return [float(part) for part in np.quantile(shares, [0.0, 0.5, 1.0])]
 
 
 if __name__ == "__main__":
