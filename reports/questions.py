@@ -207,16 +207,18 @@ def _is_speed(row: Row) -> bool:
 def settled(found: Sequence[Row]) -> str:
     """How many of the questions are settled."""
     many = sum(row.is_settled for row in found)
-    needed_s = sum(
-        row.result.needs_s
-        for row in found
-        if row.result is not None and row.result.needs_s is not None
-    )
+    # Questions about the same cells share their rounds.
+    needs: dict[tuple[str, str], float] = {}
+    for row in found:
+        if row.result is not None and row.result.needs_s is not None:
+            cells = row.question.base, row.question.other
+            needs[cells] = max(needs.get(cells, 0.0), row.result.needs_s)
+    needed_s = sum(needs.values())
     verb = "question is" if len(found) == 1 else "questions are"
     sentence = f"{many} of {len(found)} {verb} settled"
     if many == len(found) or not needed_s:
         return sentence
-    return f"{sentence}; the others need about {_time(needed_s)} more"
+    return f"{sentence}; about {_time(needed_s)} more would settle others"
 
 
 def by_chance(found: Iterable[Row]) -> str:

@@ -20,6 +20,7 @@ SCENARIOS: dict[str, Scenario] = {
             ),
             flow=flows.wait_timer,
             warm=flows.no_wait("timer"),
+            waits=True,
         ),
         Scenario(
             name="wait-database",
@@ -30,6 +31,7 @@ SCENARIOS: dict[str, Scenario] = {
             ),
             flow=flows.wait_database,
             warm=flows.no_wait("database"),
+            waits=True,
         ),
         Scenario(
             name="create-fresh",
@@ -40,6 +42,7 @@ SCENARIOS: dict[str, Scenario] = {
             ),
             flow=flows.create_fresh,
             warm=flows.no_wait("timer"),
+            waits=True,
             audits=(Audit("resources", RESOURCE_ROWS, {"create-fresh": 1}),),
         ),
         Scenario(
@@ -51,6 +54,7 @@ SCENARIOS: dict[str, Scenario] = {
             ),
             flow=flows.create_existing,
             warm=flows.no_wait("timer"),
+            waits=True,
             audits=(Audit("resources", RESOURCE_ROWS, {"create-existing": 0}),),
         ),
         Scenario(
@@ -62,6 +66,7 @@ SCENARIOS: dict[str, Scenario] = {
             ),
             flow=flows.crud_journey,
             warm=flows.no_wait("timer"),
+            waits=True,
             audits=(Audit("user accounts", USERS, {"create": 1, "delete": -1}),),
         ),
         Scenario(
@@ -73,6 +78,7 @@ SCENARIOS: dict[str, Scenario] = {
             ),
             flow=journeys.crud_client,
             warm=flows.no_wait("timer"),
+            waits=True,
             audits=(Audit("user accounts", USERS, {"create": 1, "delete": -1}),),
         ),
         Scenario(
@@ -81,6 +87,7 @@ SCENARIOS: dict[str, Scenario] = {
             description="Nine reads of random accounts, then one update of the user's own account.",
             flow=flows.read_mostly,
             warm=flows.no_wait("timer"),
+            waits=True,
             audits=(Audit("user accounts", USERS, {"read": 0, "update": 0}),),
         ),
         *EVENT_SCENARIOS,

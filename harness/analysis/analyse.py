@@ -33,9 +33,10 @@ def analyse(folder: RunFolder) -> RunResults:
     run = folder.read_run()
     cells = tuple(_summary(folder, cell, run) for cell in run.cells)
     series = series_of(cells, run.scenarios, run.thresholds.series_margin)
-    found, questions = candidates(cells), asked(run.questions, cells)
+    found = candidates(cells, run.waiting)
+    questions = asked(run.questions, cells, run.waiting)
     # Together, as like comparisons know more of their scatter.
-    comparisons = concluded([*found, *questions], run.first_rounds)
+    comparisons = concluded([*found, *questions], run.first_blocks)
     of_series = (one for among in series for one in among.comparisons.values())
     results = RunResults(
         schema_version=SCHEMA_VERSION,
@@ -58,7 +59,7 @@ def answers_so_far(folder: RunFolder) -> tuple[QuestionResult, ...]:
     run = folder.read_run()
     names = {name for one in run.questions for name in (one.base, one.other)}
     cells = [_summary(folder, cell, run) for cell in run.cells if cell.name in names]
-    comparisons = concluded(asked(run.questions, cells), run.first_rounds)
+    comparisons = concluded(asked(run.questions, cells, run.waiting), run.first_blocks)
     return answered(run.questions, comparisons, round_seconds(folder, run))
 
 

@@ -7,7 +7,7 @@ different. Only the places of a series hold simultaneously.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeAlias
@@ -34,9 +34,10 @@ _SHARED: Mapping[Axis, Callable[[CellResult], tuple[object, ...]]] = {
 }
 """What must be the same in two cells for a comparison along an axis."""
 
-Like: TypeAlias = tuple[str, str, int, int]
-"""Comparisons that scatter alike: of one metric, under one model of load, of rounds that last about
-as long (within a factor of ten), and of bursts of about as many requests."""
+Like: TypeAlias = tuple[str, bool, str, int, int]
+"""Comparisons that scatter alike: of one metric, both of waits for a fixed time or both not, under
+one model of load, of rounds that last about as long (within a factor of ten), and of bursts of
+about as many requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Candidate:
         base: The denominator.
         other: The numerator.
         family: Number of comparisons whose intervals are to hold simultaneously.
+        waits: Whether requests mostly wait for a fixed time.
     """
 
     axis: Axis
@@ -56,6 +58,7 @@ class Candidate:
     base: CellResult
     other: CellResult
     family: int = 1
+    waits: bool = False
 
     @property
     def paired(self) -> PairedRounds:
@@ -63,14 +66,9 @@ class Candidate:
         return paired_rounds(self.base, self.other, METRICS[self.metric], _LABELS[self.axis])
 
     @property
-    def identity(self) -> tuple[str, str, str]:
-        """What two candidates about the same share."""
-        return (self.metric, *self.cells)
-
-    @property
-    def cells(self) -> tuple[str, str]:
-        """The names of both cells."""
-        return self.base.name, self.other.name
+    def identity(self) -> tuple[str, ...]:
+        """What two candidates about the same share, in whichever direction they compare."""
+        return (self.metric, *sorted((self.base.name, self.other.name)))
 
     @property
     def like(self) -> Like:
@@ -83,22 +81,24 @@ class Candidate:
         requests = load.concurrency if load.traits.ends_with_last_answer else 1
         return (
             self.metric,
+            self.waits,
             load.model,
             round(math.log10(requests)),
             round(math.log10(shortest_s)),
         )
 
 
-def candidates(cells: Sequence[CellResult]) -> tuple[Candidate, ...]:
+def candidates(cells: Sequence[CellResult], waiting: Collection[str] = ()) -> tuple[Candidate, ...]:
     """All comparisons of cells that differ along one axis.
 
     A figure that neither of two drivers has is omitted.
 
     Args:
         cells: In the plan's order.
+        waiting: Scenarios whose requests mostly wait for a fixed time.
     """
     return tuple(
-        Candidate(axis, metric, base, other)
+        Candidate(axis, metric, base, other, waits=other.scenario in waiting)
         for axis in _SHARED
         for base, other in _pairs(axis, cells)
         for metric in _metrics(axis, base)
@@ -107,22 +107,20 @@ def candidates(cells: Sequence[CellResult]) -> tuple[Candidate, ...]:
 
 
 def concluded(
-    found: Sequence[Candidate], first: Mapping[str, int] | None = None
+    found: Sequence[Candidate], first_blocks: int | None = None
 ) -> tuple[Comparison, ...]:
     """Their ratios, with intervals from the scatter of each and of its like.
 
     Args:
         found: All comparisons of a run, because like ones know more together.
-        first: By cell: the number of its first rounds, where their scatter decided how many follow.
+        first_blocks: The scatter is that of so many blocks, which decided on the number of the
+            others; None if nothing depended on any.
     """
-    told = first or {}
     paired = [one.paired for one in found]
-    groups: dict[Like, dict[tuple[str, str, str], Scatter | None]] = {}
+    groups: dict[Like, dict[tuple[str, ...], Scatter | None]] = {}
     for one, rounds in zip(found, paired, strict=True):
         if rounds.logs:
-            groups.setdefault(one.like, {})[one.identity] = rounds.scatter(
-                min((told[name] for name in one.cells if name in told), default=None)
-            )
+            groups.setdefault(one.like, {})[one.identity] = rounds.scatter(first_blocks)
     scatters = {
         (like, identity): scatter
         for like, members in groups.items()
@@ -179,7 +177,7 @@ def _comparison(of: Candidate, paired: PairedRounds, scatter: Scatter | None) ->
         ratio_ci=paired.interval(scatter, of.family),
         rounds=len(paired.logs),
         reasons=paired.reasons,
-        delay=math.expm1(max(paired.delay)),
+        delay=math.expm1(sum(paired.delay)),
         left_out=paired.left_out,
         set_aside=paired.set_aside,
     )

@@ -19,7 +19,7 @@ import pandas as pd
 
 from loopmark.harness.analysis.latencies import PERCENTILES, Latencies
 from loopmark.harness.vocabulary.figures import Percentiles, RoundResult
-from loopmark.harness.vocabulary.job import SHORTEST_WAIT_NS, DriverReport, Wait
+from loopmark.harness.vocabulary.job import LAG_INTERVAL_NS, SHORTEST_WAIT_NS, DriverReport, Wait
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.metrics import METRICS
 
@@ -65,17 +65,22 @@ def undelayed(
         own = pd.DataFrame({"user": right["user"].to_numpy(), "end": ends, "off": delays.each_ns})
         users = own.groupby("user", sort=False)
         last = (users["end"].max() - users["off"].sum()).max() - report.window_start_ns
-        left = (float(last) - delays.rest_ns) / window_ns
+        left = (float(last) - delays.user_ns) / window_ns
     else:
-        lost_ns = float(delays.each_ns.sum()) / load.concurrency + delays.rest_ns
+        lost_ns = float(delays.each_ns.sum()) / load.concurrency + delays.user_ns
         left = 1 - lost_ns / window_ns
     left = min(max(left, _LEAST_SHARE), 1.0)
-    makespan_s, rest_ms = result.makespan_s, delays.rest_ns / 1e6
+    makespan_s = result.makespan_s
     return replace(
         result,
         makespan_s=None if makespan_s is None else makespan_s * left,
         throughput_rps=result.throughput_rps / left,
-        latency_ms=_shortest(result.latency_ms, shortened_ms, rest_ms, load.concurrency),
+        latency_ms=_shortest(
+            result.latency_ms,
+            shortened_ms,
+            each_ms=delays.rest_ns / 1e6,
+            together_ms=delays.user_ns * load.concurrency / 1e6,
+        ),
     )
 
 
@@ -91,10 +96,17 @@ def delayed_share(load: Load, result: RoundResult, without: RoundResult | None) 
 
 @dataclass(frozen=True, slots=True)
 class _Delays:
-    """How long each request was delayed at most, and what besides may have delayed any of them."""
+    """How long each request was delayed at most.
+
+    Attributes:
+        each_ns: By request, from the waits that were noted.
+        rest_ns: What besides may have delayed any of them.
+        user_ns: What besides may have delayed one user in all.
+    """
 
     each_ns: Times
     rest_ns: float
+    user_ns: float
 
 
 def _delays(load: Load, right: pd.DataFrame, report: DriverReport) -> _Delays:
@@ -103,15 +115,19 @@ def _delays(load: Load, right: pd.DataFrame, report: DriverReport) -> _Delays:
     )
     assert report.waited_s is not None
     rest_ns = max(1e9 * report.waited_s - sum(one.waited_ns for one in report.waits), 0.0)
-    # Of several workers it is not known when they waited; otherwise what was not noted was short.
-    if not report.workers:
+    user_ns = rest_ns
+    # If only waits too short to note are left, a request met few of them. It is not so for several
+    # workers, of whom it is not known when they waited, and for a driver that noted no waits.
+    turns = (report.window_end_ns - report.window_start_ns) / LAG_INTERVAL_NS
+    if not report.workers and rest_ns <= SHORTEST_WAIT_NS * turns:
         rest_ns = min(rest_ns, SHORTEST_WAIT_NS)
+        user_ns = min(user_ns, SHORTEST_WAIT_NS * done.size / load.concurrency)
     before_sent = overlaps_ns(due, sent, report.waits)
     if load.traits.latency_from == "sent" and load.traits.is_scheduled:
         before_sent = np.zeros_like(due)  # Sent by the target, as the deliveries of a fan-out.
     in_time = np.maximum(done - READ_NS, sent)
     before_read = np.minimum(_whole_ns(in_time, done, report.waits), done - sent)
-    return _Delays(before_sent + before_read, rest_ns)
+    return _Delays(before_sent + before_read, rest_ns, user_ns)
 
 
 def _whole_ns(begins: Times, ends: Times, waits: Sequence[Wait]) -> Times:
@@ -179,7 +195,7 @@ def shortest_percentile(ordered: Latencies, p: float, each: float, together: flo
 
 
 def _shortest(
-    found: Percentiles, shortened_ms: Latencies, rest_ms: float, in_flight: int
+    found: Percentiles, shortened_ms: Latencies, *, each_ms: float, together_ms: float
 ) -> Percentiles:
     ordered = np.sort(shortened_ms)
     known = {name: p for name, p in PERCENTILES.items() if getattr(found, name) is not None}
@@ -187,7 +203,7 @@ def _shortest(
         found,
         **{
             name: max(
-                shortest_percentile(ordered, p, rest_ms, rest_ms * in_flight),
+                shortest_percentile(ordered, p, each_ms, together_ms),
                 _LEAST_SHARE * getattr(found, name),
             )
             for name, p in known.items()

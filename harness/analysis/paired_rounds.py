@@ -26,6 +26,7 @@ class PairedRounds:
             less than it is, and more.
         left_out: Pairs of which a round does not count.
         set_aside: Pairs of which a round was disturbed.
+        blocks: By pair: the number of its block.
     """
 
     logs: tuple[float, ...]
@@ -33,20 +34,25 @@ class PairedRounds:
     delay: tuple[float, float] = (0.0, 0.0)
     left_out: int = 0
     set_aside: int = 0
+    blocks: tuple[int, ...] = ()
 
     @property
     def ratio(self) -> float | None:
         """Geometric mean over the pairs of other / base; None without any."""
         return math.exp(self._mean) if self.logs else None
 
-    def scatter(self, first: int | None = None) -> Scatter | None:
+    def scatter(self, first_blocks: int | None = None) -> Scatter | None:
         """The variance of the logarithms.
 
         Args:
-            first: Only that of so many pairs. Where it decided on the number of the others, theirs
-                must not be mixed in (Stein 1945, doi 10.1214/aoms/1177731088).
+            first_blocks: Only that of the pairs of so many blocks. Where it decided on the number
+                of the others, theirs must not be mixed in (Stein 1945, doi
+                10.1214/aoms/1177731088).
         """
-        return moderation.scatter_of(self.logs[:first])
+        if first_blocks is None:
+            return moderation.scatter_of(self.logs)
+        pairs = zip(self.logs, self.blocks, strict=True)
+        return moderation.scatter_of([log for log, block in pairs if block < first_blocks])
 
     def interval(self, scatter: Scatter | None, family: int = 1) -> Interval | None:
         """The 95% interval of the ratio, widened by what delay can have done.
@@ -87,22 +93,26 @@ def paired_rounds(
         )
         return PairedRounds((), reasons)
     bases, others = _by_block(of_base, metric), _by_block(of_other, metric)
-    pairs = [(bases[block], others[block]) for block in sorted(bases) if block in others]
+    blocks = sorted(bases.keys() & others.keys())
+    calm = [at for at in blocks if not (bases[at].is_disturbed or others[at].is_disturbed)]
+    # A pair is set aside whole, and only while there are as many others as were planned.
+    chosen = calm if len(calm) >= min(base.planned, other.planned) else blocks
+    pairs = [(bases[at], others[at]) for at in chosen]
     if not pairs or any(one.least <= 0 for pair in pairs for one in pair):
         return PairedRounds((), (f"no rounds with {metric.key} in both",))
-    every = _blocks(of_base) & _blocks(of_other)
-    calm = every - _set_aside(of_base) - _set_aside(of_other)
     logs = tuple(math.log(other.measured / base.measured) for base, other in pairs)
     lows = [math.log(other.least / base.most) for base, other in pairs]
     highs = [math.log(other.most / base.least) for base, other in pairs]
+    every = {one.block for one in of_base.per_round} & {one.block for one in of_other.per_round}
     return PairedRounds(
         logs,
         delay=(
             math.fsum(logs) / len(logs) - math.fsum(lows) / len(lows),
             math.fsum(highs) / len(highs) - math.fsum(logs) / len(logs),
         ),
-        left_out=len(calm) - len(pairs),
-        set_aside=len(every) - len(calm),
+        left_out=len(every) - len(blocks),
+        set_aside=len(blocks) - len(chosen),
+        blocks=tuple(chosen),
     )
 
 
@@ -113,23 +123,16 @@ class _Figure:
     measured: float
     least: float
     most: float
+    is_disturbed: bool
 
 
 def _by_block(figures: Figures, metric: Metric) -> dict[int, _Figure]:
     assert metric.of_round is not None
     found = {}
     for one in figures.per_round:
-        measured = metric.of_round(one) if one.counts else None
+        measured = metric.of_round(one) if one.counts or one.set_aside else None
         undelayed = None if one.undelayed is None else metric.of_round(one.undelayed)
         if measured is not None:
             either = (measured, measured if undelayed is None else undelayed)
-            found[one.block] = _Figure(measured, min(either), max(either))
+            found[one.block] = _Figure(measured, min(either), max(either), bool(one.disturbed))
     return found
-
-
-def _blocks(figures: Figures) -> set[int]:
-    return {one.block for one in figures.per_round}
-
-
-def _set_aside(figures: Figures) -> set[int]:
-    return {one.block for one in figures.per_round if one.set_aside}

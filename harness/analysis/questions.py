@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from loopmark.harness.analysis.comparison import Candidate
 from loopmark.harness.vocabulary.comparison import Comparison
@@ -12,11 +12,26 @@ from loopmark.harness.vocabulary.question import Question, QuestionResult, Verdi
 from loopmark.harness.vocabulary.result import CellResult
 
 
-def asked(questions: Sequence[Question], cells: Sequence[CellResult]) -> tuple[Candidate, ...]:
-    """The comparisons that answer these questions, in their order."""
+def asked(
+    questions: Sequence[Question], cells: Sequence[CellResult], waiting: Collection[str] = ()
+) -> tuple[Candidate, ...]:
+    """The comparisons that answer these questions, in their order.
+
+    Args:
+        questions: Of the run.
+        cells: Those that they are about, at least.
+        waiting: Scenarios whose requests mostly wait for a fixed time.
+    """
     named = {cell.name: cell for cell in cells}
     return tuple(
-        Candidate(one.axis, one.metric, named[one.base], named[one.other], one.family)
+        Candidate(
+            one.axis,
+            one.metric,
+            named[one.base],
+            named[one.other],
+            one.family,
+            named[one.other].scenario in waiting,
+        )
         for one in questions
     )
 
@@ -49,25 +64,31 @@ def verdict_of(question: Question, found: Comparison) -> Verdict:
     if found.ratio is None or found.ratio_ci is None:
         return "open"
     low, high = found.ratio_ci
-    clear = low > 1 or high < 1
+    direction: Verdict = "more" if low > 1 else "less" if high < 1 else "alike"
+    clear = direction != "alike"
     if clear and not any(low <= threshold <= high for threshold in question.thresholds):
-        return "more" if low > 1 else "less"
+        return direction
     if (width := found.half_width) is not None and width <= question.half_width:
-        return ("more" if low > 1 else "less") if clear else "alike"
+        return direction
     better = METRICS[question.metric].better
     gain = {"more": high, "less": 1 / low}.get(better, math.inf)
-    return "not-better" if gain < 1 + question.within else "open"
+    if gain >= 1 + question.within:
+        return "open"
+    return direction if clear else "not-better"
 
 
 def pairs_needed(question: Question, found: Comparison) -> int | None:
-    """Pairs of rounds after which the ratio is known as well as aimed at; None if unknown.
+    """Pairs of rounds after which the ratio is known as well as aimed at.
+
+    None if that is unknown, or if the driver's delay alone keeps it from being so: more pairs do
+    not make it less.
 
     Stein's two-stage rule (1945): it follows from the scatter of the first pairs alone.
     """
-    width = found.half_width
-    if width is None:
+    width, aim = found.scatter_half_width, question.half_width - found.delay_half_width
+    if width is None or aim <= 0:
         return None
-    return max(found.rounds, math.ceil(found.rounds * (width / question.half_width) ** 2))
+    return max(found.rounds, math.ceil(found.rounds * (width / aim) ** 2))
 
 
 def _needs_s(question: Question, found: Comparison, seconds: Mapping[str, float]) -> float | None:

@@ -157,6 +157,7 @@ def summarise(  # noqa: PLR0913, PLR0917 - what a run knows of a cell
         validity=validity.judge(load, evidence, thresholds),
         unjudged=figures,
         stderr_tail=next((r.stderr_tail for r in records if r.stderr_tail), ""),
+        planned=cell.rounds,
     )
 
 

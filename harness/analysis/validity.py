@@ -94,7 +94,10 @@ def _from_rounds(evidence: Evidence) -> Iterator[Objection]:
         yield evidence.death
     if "driver-died" in states:
         yield Objection(ObjectionCode.DRIVER_FAILED)
-    if "interrupted" in states or len(states) < evidence.planned_rounds:
+    # What was interrupted beyond the plan is no loss.
+    if evidence.ended < evidence.planned_rounds and (
+        "interrupted" in states or len(states) < evidence.planned_rounds
+    ):
         yield Objection.of(
             ObjectionCode.ROUNDS_UNFINISHED,
             measured=evidence.ended,

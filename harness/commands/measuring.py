@@ -93,7 +93,8 @@ def further_rounds(
             Known(
                 one.question,
                 one.comparison.rounds + one.comparison.left_out,
-                one.comparison.half_width,
+                one.comparison.scatter_half_width,
+                one.comparison.delay_half_width,
             )
             for one in answers_so_far(folder)
             if not one.comparison.reasons

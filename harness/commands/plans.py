@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -78,8 +79,10 @@ def request_for(
                 "--driver locust, which skips what it cannot drive"
             )
     questions = questions_of(plan, cells, _places())
-    if budget_s is not None and not questions:
+    if budget_s is not None and not plan.question:
         raise UserError("--time: only for questions, and this plan has fixed rounds")
+    if plan.question and not questions:
+        raise UserError("--only: it leaves one side of every question; choose both")
     budget_s = _budget(plan, cells, budget_s) if questions else None
     listen = workers.listen if workers else ""
     request = RunRequest(
@@ -107,13 +110,15 @@ def _budget(plan: Plan, cells: Sequence[Cell], asked_s: float | None) -> float:
     Raises:
         UserError: Their first rounds take longer.
     """
-    needed_s = expected_seconds(cells)
-    if asked_s is not None and asked_s < needed_s:
+    needed_s = math.ceil(expected_seconds(cells))
+    given_s = asked_s or plan.budget_s or needed_s
+    if given_s < needed_s:
+        where = "--time" if asked_s else f"{plan.name}: budget_s"
         raise UserError(
-            f"--time: the first rounds of every question take about {needed_s / 60:.1f} minutes; "
-            f"give as much, or choose fewer cells with --only"
+            f"{where}: the first rounds of every question take about {needed_s // 60}m"
+            f"{needed_s % 60:02d}s; give as much, or choose fewer cells with --only"
         )
-    return asked_s or max(plan.budget_s or 0.0, needed_s)
+    return given_s
 
 
 def _in_folder(folder: Path, plan: Plan) -> Plan:

@@ -64,8 +64,8 @@ MAX_WORKERS = 256
     "--time",
     "budget",
     metavar="TIME",
-    help="How long a plan with questions may take in all, such as 6m or 10m30s; questions whose "
-    "ratios are known least get the rounds that fit.",
+    help="How long a plan with questions may take, such as 6m or 10m30s; questions whose ratios "
+    "are known least get the rounds that fit. Disturbed rounds may add up to half of it.",
 )
 @click.option(
     "--out",

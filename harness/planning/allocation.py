@@ -20,12 +20,15 @@ class Known:
     Attributes:
         question: The question.
         pairs: Pairs of rounds it has.
-        half_width: Half of its interval, as a logarithm; None where its pairs say nothing.
+        half_width: Half of its interval, as a logarithm, as far as it comes from scatter; None
+            where its pairs say nothing.
+        delay: What the driver's delay adds to that, which more pairs do not make less.
     """
 
     question: Question
     pairs: int
     half_width: float | None
+    delay: float = 0.0
 
     def lack(self, more: int) -> float:
         """How many times too wide its interval is with so many more pairs.
@@ -35,9 +38,10 @@ class Known:
         pairs = self.pairs + more
         if pairs < self.question.pairs:
             return math.inf
-        if self.half_width is None:
+        aim = self.question.half_width - self.delay
+        if self.half_width is None or aim <= 0:
             return 0.0
-        return self.half_width * math.sqrt(self.pairs / pairs) / self.question.half_width
+        return self.half_width * math.sqrt(self.pairs / pairs) / aim
 
 
 def further_blocks(

@@ -135,6 +135,8 @@ def _problems(document: Mapping[str, Any], known: KnownNames) -> Iterator[Proble
     own = tables if isinstance(tables, dict) else {}
     for name, table in own.items():
         yield from _target_problems(name, table, known)
+    if "budget_s" in document and not document.get("question"):
+        yield Problem(("budget_s",), "has no effect without a [[question]]; remove it")
     if not any(document.get(kind) for kind in _BLOCKS):
         yield Problem((), "a [[measure]] or a [[question]] is needed")
     blocks: dict[Place, Block] = {}
@@ -193,6 +195,7 @@ def _unfit(place: Place, block: Block, known: KnownNames) -> Iterator[Problem]:
 
 def _unanswerable(place: Place, ask: Ask, known: KnownNames) -> Iterator[Problem]:
     """What cannot be asked: nothing to compare with, or a figure that the load does not have."""
+    yield from _misnamed(place, ask)
     series = {known.series.get(scenario, "") for scenario in ask.scenarios}
     if ask.series and (len(series) > 1 or "" in series or len(ask.scenarios) == 1):
         yield Problem((*place, "scenarios"), "two or more scenarios of one series are needed")
@@ -209,6 +212,17 @@ def _unanswerable(place: Place, ask: Ask, known: KnownNames) -> Iterator[Problem
         for metric in ask.metrics:
             if metric not in comparable:
                 yield Problem((*place, "metrics"), unknown_name("metric", metric, comparable))
+
+
+def _misnamed(place: Place, ask: Ask) -> Iterator[Problem]:
+    """Names that stand there twice, or have no effect."""
+    for key, names in (("scenarios", ask.scenarios), ("targets", ask.targets)):
+        if again := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            yield Problem((*place, key), f"'{again[0]}' stands there twice; remove one")
+    for target in ask.planned_s.keys() - set(ask.targets):
+        yield Problem((*place, "planned_s", target), "this block has no such target")
+    if ask.planned_s and not any(load.traits.ends_with_last_answer for load in ask.loads):
+        yield Problem((*place, "planned_s"), "only for bursts: the other loads set it themselves")
 
 
 def _target_problems(name: str, table: Any, known: KnownNames) -> Iterator[Problem]:  # noqa: ANN401

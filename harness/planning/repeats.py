@@ -16,12 +16,17 @@ Pair = frozenset[str]
 
 
 def pairs_of(cells: Sequence[Cell], questions: Iterable[Question]) -> frozenset[Pair]:
-    """The cells that are compared: those of a question, and those under the same load."""
+    """The cells that are compared: those of a question, and others under the same load.
+
+    A question that gets a single pair, because that takes long, gets no other.
+    """
+    asked = {frozenset({one.base, one.other}): one.is_extended for one in questions}
+    in_question = frozenset[str]().union(*asked)
     alike: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        alike.setdefault((cell.scenario, cell.load.label), []).append(cell.name)
-    asked = (frozenset({one.base, one.other}) for one in questions)
-    return frozenset(asked) | {
+        if cell.name not in in_question:
+            alike.setdefault((cell.scenario, cell.load.label), []).append(cell.name)
+    return frozenset(pair for pair, is_repeated in asked.items() if is_repeated) | {
         frozenset({one, other})
         for names in alike.values()
         for one in names

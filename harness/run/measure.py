@@ -156,6 +156,7 @@ class _Measuring:
             if not may_go_on or allocation is None or self._request.budget_s is None:
                 return
             overhead_s = (time.monotonic() - self._began - self._round_wall_s) / self._rounds
+            self._journal.decide(self._block)
             more = allocation(self._folder, self._reserve.end, overhead_s)
             self._journal.observer.rounds_added([cell for block in more for cell in block])
             for cells in more:

@@ -46,7 +46,7 @@ class Comparison:
             by what the driver's delay can have done; None where nothing is known of either.
         rounds: Pairs of rounds.
         reasons: Why there is no ratio.
-        delay: By which share the driver's delay widens it at most.
+        delay: By which factor less one the driver's delay makes the interval wider.
         left_out: Pairs of which a round does not count; they are not repeated.
         set_aside: Pairs of which a round was disturbed.
     """
@@ -74,6 +74,16 @@ class Comparison:
             return None
         low, high = self.ratio_ci
         return math.log(high / low) / 2
+
+    @property
+    def delay_half_width(self) -> float:
+        """The part of it that is the driver's delay."""
+        return math.log1p(self.delay) / 2
+
+    @property
+    def scatter_half_width(self) -> float | None:
+        """The part of it that is scatter, and shrinks with more rounds."""
+        return None if self.half_width is None else self.half_width - self.delay_half_width
 
     @property
     def is_clear(self) -> bool:

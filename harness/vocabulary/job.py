@@ -167,6 +167,9 @@ class FanOutReport:
     after: EmitterCounts | None
 
 
+LAG_INTERVAL_NS = 5_000_000
+"""The driver's lag meter is called at this interval, and notes how long the driver waited."""
+
 SHORTEST_WAIT_NS = 20_000
 """Waits of less in 5 ms are not noted: each switch of processes takes microseconds."""
 

@@ -237,6 +237,8 @@ class RunRecord:
         questions: What the run is to settle; empty for a plan of fixed rounds.
         budget_s: Seconds within which; None without questions.
         order_seed: Of the order of the rounds; each run has another.
+        first_blocks: Blocks after which it was decided, from their scatter, which rounds follow;
+            None if it was not.
     """
 
     schema_version: int
@@ -263,12 +265,12 @@ class RunRecord:
     questions: tuple[Question, ...] = ()
     budget_s: float | None = None
     order_seed: int = 0
+    first_blocks: int | None = None
 
     @property
-    def first_rounds(self) -> dict[str, int]:
-        """By cell about which something is asked: its rounds before it was decided on more."""
-        named = {name for one in self.questions for name in (one.base, one.other)}
-        return {cell.name: cell.rounds for cell in self.cells if cell.name in named}
+    def waiting(self) -> frozenset[str]:
+        """The scenarios whose requests mostly wait for a fixed time."""
+        return frozenset(one.name for one in self.scenarios if one.waits)
 
     @property
     def locustfiles(self) -> tuple[LocustfileFacts, ...]:

@@ -44,6 +44,7 @@ class CellResult:
         unjudged: The figures. Read them through `figures` or `figures_despite`; only code that
             makes or stores results uses them without their validity.
         stderr_tail: Last lines of a process that died.
+        planned: Rounds that were planned, before any was added or repeated.
     """
 
     name: str
@@ -58,6 +59,7 @@ class CellResult:
     validity: Validity
     unjudged: Figures
     stderr_tail: str = ""
+    planned: int = 1
 
     @property
     def figures(self) -> Figures | Invalid:

@@ -131,6 +131,7 @@ class ScenarioFacts:
         events: Whether its users receive events, whose times are the main figures.
         audits: What is counted in the database against the acknowledged writes.
         locustfile: What takes the place of a flow; None where there is a flow.
+        waits: Whether its requests mostly wait for a fixed time, which hardly scatters.
     """
 
     name: str
@@ -140,6 +141,7 @@ class ScenarioFacts:
     events: bool = False
     audits: tuple[Audit, ...] = ()
     locustfile: LocustfileFacts | None = None
+    waits: bool = False
 
     @classmethod
     def of_locustfile(cls, name: str, file: LocustfileFacts) -> Self:
@@ -162,6 +164,7 @@ class Scenario:
         warm: Request that opens each user's connection before the round; a cheap one.
         audits: What is counted in the database against the acknowledged writes.
         events: Where users receive events; None if they do not.
+        waits: Whether its requests mostly wait for a fixed time, which hardly scatters.
         connects: Whether the flow opens that connection itself; otherwise it is open from the
             start.
         broadcast: What fan-out loads publish; None where they do not apply.
@@ -178,6 +181,7 @@ class Scenario:
     connects: bool = False
     broadcast: Broadcast | None = None
     sweep: Sweep | None = None
+    waits: bool = False
 
     @property
     def facts(self) -> ScenarioFacts:
@@ -189,6 +193,7 @@ class Scenario:
             sweep=self.sweep,
             events=self.events is not None,
             audits=self.audits,
+            waits=self.waits,
         )
 
 

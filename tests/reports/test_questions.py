@@ -180,7 +180,7 @@ def test_a_topic_of_other_sides_names_them() -> None:
 def test_how_far_the_answers_go(asked: RunResults) -> None:
     rows = questions.rows(asked.run, asked.questions)
     assert questions.settled(rows) == (
-        "20 of 23 questions are settled; the others need about 2 minutes more"
+        "20 of 23 questions are settled; about 2 minutes more would settle others"
     )
     # The three of the series hold together, and two have no interval.
     assert questions.by_chance(rows) == "expected false differences: 0.9 of 18"

@@ -6,8 +6,8 @@ from array import array
 
 from loopmark.harness.drivers.pacing.loop import Handle, Loop
 from loopmark.harness.drivers.pacing.scheduler_wait import WaitLog
+from loopmark.harness.vocabulary.job import LAG_INTERVAL_NS
 
-INTERVAL_NS = 5_000_000
 BIN_MS = 0.05
 BINS = 40_000
 """Up to 2 s; larger lags count in the last bin, while the maximum is exact."""
@@ -65,8 +65,8 @@ class LoopLagMeter:
         self.max_ms = max(self.max_ms, lag_ms)
 
     def _arm(self) -> None:
-        self._due_ns = self._loop.now_ns() + INTERVAL_NS
-        self._timer = self._loop.call_later(INTERVAL_NS / 1e9, self._fire)
+        self._due_ns = self._loop.now_ns() + LAG_INTERVAL_NS
+        self._timer = self._loop.call_later(LAG_INTERVAL_NS / 1e9, self._fire)
 
     def _fire(self) -> None:
         now_ns = self._loop.now_ns()

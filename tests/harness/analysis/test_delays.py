@@ -141,6 +141,23 @@ def test_users_who_go_on_lose_the_time_of_their_delays() -> None:
     assert found.latency_ms.p50 == pytest.approx(180.0)
 
 
+def test_of_a_record_without_waits_nothing_is_known_but_their_sum() -> None:
+    rows = frame([sample(sent_ms=100 * n, took_ms=100) for n in range(20)])
+    earlier = report(waited_s=1.2)
+    found = undelayed(closed(1), round_result(throughput_rps=10.0), rows, earlier)
+    assert found is not None
+    assert found.throughput_rps == pytest.approx(10.0 / 0.4)
+
+
+def test_waits_too_short_to_note_delay_each_request_by_no_more() -> None:
+    rows = frame([sample(sent_ms=100 * n, took_ms=100) for n in range(20)])
+    result = replace(round_result(throughput_rps=10.0), latency_ms=Percentiles(p50=100.0))
+    found = undelayed(closed(1), result, rows, report(waited_s=0.005))
+    assert found is not None
+    assert found.throughput_rps == pytest.approx(10.0 / (1 - 20 * 20e-6 / 2))
+    assert found.latency_ms.p50 == pytest.approx(99.98)
+
+
 def test_waits_of_unknown_workers_may_have_delayed_anything() -> None:
     worker = WorkerReport("one", 100, "shared")
     unknown = replace(report(waited_s=0.2), workers=(worker,))

@@ -16,6 +16,7 @@ from loopmark.harness.vocabulary.result import CellResult
 from tests.harness.builders import burst, cell, cell_result, closed, round_result
 
 THROUGHPUT = Question("throughput_rps", "base", "other", "target")
+CLAIMED = Question("throughput_rps", "base", "other", "target", thresholds=(0.5, 1.0))
 MAKESPAN = Question("makespan_s", "base", "other", "target", thresholds=(0.01, 0.1, 1.0))
 
 
@@ -44,6 +45,7 @@ def compared(interval: Interval | None, metric: str = "throughput_rps") -> Compa
         (THROUGHPUT, (0.95, 1.14), "alike"),
         (THROUGHPUT, (1.01, 1.2), "more"),
         (THROUGHPUT, (0.6, 1.14), "not-better"),
+        (CLAIMED, (0.3, 0.6), "less"),
         (THROUGHPUT, (0.6, 1.16), "open"),
         (THROUGHPUT, (0.9, 2.0), "open"),
         (THROUGHPUT, None, "open"),
@@ -130,14 +132,40 @@ def test_a_single_pair_is_judged_by_the_scatter_of_its_like() -> None:
 
 
 def test_further_pairs_do_not_add_to_the_scatter_that_decided_on_them() -> None:
+    """Decided after three blocks; `round_result` has a block for each round."""
     steady, wild = [110.0, 100.0, 90.0, 100.0, 100.0], [110.0, 100.0, 90.0, 300.0, 30.0]
     intervals = []
     for rps in (steady, wild):
         found = cells(*rps)
         ask = question_about(found)
-        first = {one.name: 3 for one in found}
-        (one,) = concluded(asked([ask], found), first)
+        (one,) = concluded(asked([ask], found), first_blocks=3)
         assert one.rounds == 5
         assert one.half_width is not None
         intervals.append(one.half_width)
     assert intervals[0] == pytest.approx(intervals[1])
+
+
+def test_delay_is_no_reason_for_more_pairs() -> None:
+    found = replace(compared((0.5, 2.0)), delay=2.0)
+    assert found.half_width is not None
+    assert found.scatter_half_width == pytest.approx(found.half_width - found.delay_half_width)
+    assert pairs_needed(THROUGHPUT, found) is None
+    assert pairs_needed(THROUGHPUT, compared((0.5, 2.0))) == 74
+
+
+def test_waits_scatter_like_waits_and_work_like_work() -> None:
+    still = [1.0, 1.001, 0.999]
+    loud = [1.0, 1.3, 0.8]
+    everything, questions = [], []
+    for scenario, scatter in (("wait-timer", still), ("wait-database", still), ("upload", loud)):
+        for target in ("sync", "async"):
+            rounds = [
+                round_result(n, makespan_s=one if target == "async" else 1.0)
+                for n, one in enumerate(scatter)
+            ]
+            everything.append(cell_result(cell(target, burst(10), scenario=scenario), rounds))
+        questions.append(Question("makespan_s", everything[-2].name, everything[-1].name, "target"))
+    waiting = {"wait-timer", "wait-database"}
+    apart = concluded(asked(questions, everything, waiting))
+    assert [one.half_width for one in apart[:2]] == pytest.approx([0.0016] * 2, rel=0.1)
+    assert apart[2].half_width == pytest.approx(0.62, rel=0.1), "from its own three pairs"

@@ -14,8 +14,10 @@ from loopmark.harness.vocabulary.question import Question
 ROUND_S: Mapping[str, float] = dict.fromkeys("abcdefgh", 1.0)
 
 
-def known(base: str, other: str, half_width: float | None, pairs: int = 3) -> Known:
-    return Known(Question("throughput_rps", base, other, "target"), pairs, half_width)
+def known(
+    base: str, other: str, half_width: float | None, pairs: int = 3, delay: float = 0.0
+) -> Known:
+    return Known(Question("throughput_rps", base, other, "target"), pairs, half_width, delay)
 
 
 def test_what_is_known_well_enough_gets_no_more() -> None:
@@ -55,11 +57,24 @@ def test_pairs_that_say_nothing_get_no_more() -> None:
     assert further_blocks([known("a", "b", None)], ROUND_S, 100) == ()
 
 
+def test_what_delay_alone_keeps_from_being_known_gets_no_more() -> None:
+    goal = Question("throughput_rps", "a", "b", "target").half_width
+    assert further_blocks([known("a", "b", 0.5, delay=goal)], ROUND_S, 100) == ()
+    assert (
+        further_blocks([known("a", "b", goal, delay=goal / 2)], ROUND_S, 100) == (("a", "b"),) * 9
+    )
+
+
+def test_a_single_pair_stays_the_only_one() -> None:
+    single = Known(Question("makespan_s", "a", "b", "target", pairs=1), 1, 3.0)
+    assert further_blocks([single], ROUND_S, 100) == ()
+
+
 QUESTIONS = st.lists(
     st.builds(
         lambda cells, half_width, pairs: known(cells[0], cells[1], half_width, pairs),
         st.permutations("abcdefgh"),
-        st.one_of(st.none(), st.floats(1e-3, 3)),
+        st.one_of(st.none(), st.floats(1e-3, 0.5)),
         st.integers(0, 6),
     ),
     max_size=8,

@@ -124,6 +124,10 @@ def test_fixed_rounds_and_questions_stand_side_by_side() -> None:
             question_text(loads='[{ model = "steps", rates = [1, 2], step_s = 1 }]'),
             "question[0].loads[0]: 'steps' has no main metric; no metric is compared under it",
         ),
+        (question_text(targets='["sync", "sync"]'), "targets: 'sync' stands there twice"),
+        (question_text(planned_s="{ snyc = 3 }"), "planned_s.snyc: this block has no such target"),
+        (question_text(planned_s="{ sync = 3 }"), "planned_s: only for bursts"),
+        (plan_text(head="budget_s = 9"), "3: budget_s: has no effect without a [[question]]"),
         (question_text(head="budget_s = 0"), "3: budget_s: more than 0 is needed, got 0"),
         (
             plan_text(tail=question_text().partition("\n\n")[2]),
