@@ -89,14 +89,15 @@ def past_the_knee(
     """By kind, the requests of a round that failed in the stages beyond its knee.
 
     A target beyond its limit must fail somehow, so these failures are results and do not make the
-    round bad; but answers must be correct at any rate, and deliveries unique and in order. Where
-    the target did not keep up even with the slowest stage, no stage counts as beyond the knee.
+    round bad; but answers must be correct at any rate, and deliveries unique and in order. The
+    slowest stage is never beyond it: a rate that a plan begins with should be served.
     """
-    if not knee:
+    if knee is None:
         return Counter()
     found: Counter[str] = Counter()
+    served = max(knee, min(stage.rate for stage in of))
     for stage, count in zip(of, counted, strict=True):
-        if stage.rate > knee:
+        if stage.rate > served:
             found += count.error_kinds
     never = ErrorKind.WRONG | ErrorKind.MISDELIVERED
     return Counter({kind: n for kind, n in found.items() if kind not in never})

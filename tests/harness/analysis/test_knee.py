@@ -101,7 +101,8 @@ def test_what_is_wrong_beyond_the_knee_is_no_finding() -> None:
     kinds = Counter({ErrorKind.TIMEOUT: 2, ErrorKind.WRONG_ANSWER: 1, ErrorKind.DUPLICATE: 1})
     counts = (StageCount(9, np.empty(0), kinds), StageCount(9, np.empty(0), kinds))
     assert knee.past_the_knee(STEPS.stages, counts, 50.0) == {ErrorKind.TIMEOUT: 2}
-    assert not knee.past_the_knee(STEPS.stages, counts, 0.0)
+    assert knee.past_the_knee(STEPS.stages, counts, 0.0) == {ErrorKind.TIMEOUT: 2}
+    assert not knee.past_the_knee(STEPS.stages, counts, 100.0)
     assert not knee.past_the_knee(STEPS.stages, counts, None)
 
 
@@ -125,7 +126,9 @@ def test_every_stage_up_to_the_knee_kept_up_and_one_of_the_next_rate_did_not(
         assert all(ok for rate, ok in stages if 10.0 * rate <= limit)
         assert min(10.0 * rate for rate, _ in stages if 10.0 * rate > limit) == min(failed)
     excused = knee.past_the_knee(load.stages, counts, limit)
-    assert excused == (Counter({ErrorKind.REFUSED: 30 * len(failed)}) if limit else {})
+    slowest = 10.0 * min(rate for rate, _ in stages)
+    beyond = [rate for rate in failed if rate > slowest]
+    assert excused == (Counter({ErrorKind.REFUSED: 30 * len(beyond)}) if beyond else {})
 
 
 # ---- over the rounds ----
