@@ -161,7 +161,9 @@ def test_interval_is_that_of_the_middles_and_never_narrower_than_a_stage() -> No
     assert knee.interval(stages, [100.0] * 30) == pytest.approx((100.0, 200.0))
 
 
-@pytest.mark.parametrize("knees", [[], [100.0], [100.0, None], [100.0, 0.0], [None, None]])
+@pytest.mark.parametrize(
+    "knees", [[], [100.0], [100.0, 100.0, None], [100.0, 100.0, 0.0], [None, None]]
+)
 def test_limit_that_some_round_does_not_bound_has_no_interval(
     knees: Sequence[float | None],
 ) -> None:

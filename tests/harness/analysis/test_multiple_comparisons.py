@@ -98,6 +98,13 @@ def test_each_is_compared_with_the_best_of_the_others() -> None:
         assert high == pytest.approx(expected, abs=0.15)
 
 
+def test_one_may_always_be_the_best_whatever_pairs_from_different_rounds_say() -> None:
+    """Each better than the next, in a circle."""
+    better = Difference(1.0, 3, Scatter(0.0001, 2))
+    found = with_the_best({(0, 1): better, (1, 2): better, (2, 0): better}, 3)
+    assert min(low for low, _ in found) < -1
+
+
 @pytest.mark.parametrize(
     ("pairs", "count"),
     [({}, 0), ({}, 1), ({(0, 1): Difference(0.5, 1, None)}, 2)],

@@ -113,6 +113,26 @@ def test_enough_is_what_falls_short_by_no_more_than_the_margin() -> None:
     assert {margin: one.enough_at for margin, one in found.items()} == {0.15: 1, 0.12: 1, 0.05: 4}
     assert {margin: one.margin for margin, one in found.items()} == {one: one for one in found}
     assert measured({1: 100, 2: 60, 4: 101}).enough_at == 4
+    assert measured({1: 86.5, 4: 100}).enough_at == 4, "the best is 15.6% above it"
+    assert measured({1: 87.5, 4: 100}).enough_at == 1
+
+
+def test_delay_of_the_driver_widens_to_the_side_on_which_it_acts() -> None:
+    """The slower number can have been faster than it seems, and not slower."""
+    cells = []
+    for at, times, truly in ((1, 2.0, 1.8), (4, 1.0, 1.0)):
+        rounds = [round_result(n, makespan_s=times * s) for n, s in enumerate(SCATTER)]
+        undelayed = [
+            replace(one, undelayed=replace(one, makespan_s=truly * s))
+            for one, s in zip(rounds, SCATTER, strict=True)
+        ]
+        one = cell_result(cell(load=burst(), scenario=f"files-{at}"), undelayed)
+        cells.append(replace(one, unjudged=replace(one.unjudged, makespan_s=times)))
+    (series,) = series_of(cells, facts(1, 4), MARGIN)
+    bounds = series.comparisons[1].ratio_ci
+    assert bounds is not None
+    assert bounds[0] == pytest.approx(1.8, rel=0.01)
+    assert bounds[1] == pytest.approx(2.0, rel=0.01)
 
 
 def test_interval_of_a_number_is_that_of_its_distance_from_the_best() -> None:

@@ -139,7 +139,22 @@ def test_a_shift_is_no_line_and_few_bins_are_none_either() -> None:
 
 def test_line_below_zero_and_nothing_at_all_are_no_drift() -> None:
     assert steady_state.trend(np.concatenate([np.zeros(15), np.ones(5)]), MATERIALITY) is None
+    assert steady_state.trend(np.concatenate([np.ones(5), np.zeros(15)]), MATERIALITY) is None
     assert steady_state.trend(np.zeros(BINS), MATERIALITY) is None
+
+
+def test_chance_of_a_drift_is_two_standard_errors_of_its_logarithm() -> None:
+    """By the covariance of least squares, of residuals without a memory."""
+    series = 100 * (1 + PLACES) + np.resize([5.0, -5.0], BINS)
+    design = np.column_stack([np.ones(BINS), PLACES - 0.5])
+    (mean, slope), (squares,), *_ = np.linalg.lstsq(design, series, rcond=None)
+    covariance = squares / (BINS - 2) * np.linalg.inv(design.T @ design)
+    start, end = mean - slope / 2, mean + slope / 2
+    gradient = np.array([1 / end - 1 / start, (1 / end + 1 / start) / 2])
+    limit = math.log(end / start) - 2 * math.sqrt(gradient @ covariance @ gradient)
+    for factor, found in ((0.9999, True), (1.0001, False)):
+        materiality = replace(MATERIALITY, trend=math.exp(limit * factor))
+        assert (steady_state.trend(series, materiality) is not None) is found
 
 
 def test_drift_must_exceed_chance() -> None:

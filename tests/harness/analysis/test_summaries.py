@@ -546,6 +546,18 @@ def test_figures_are_those_of_the_rounds_that_count() -> None:
     assert found.rounds == 3
 
 
+def test_resources_are_those_of_the_rounds_that_count() -> None:
+    good = steady(10, 2.0, 20.0, lead_ms=500)
+    rows = [row | {"round": n} for n, one in enumerate([spoiled(good), good, good]) for row in one]
+    records = [
+        record(n, report(), target=[reading(-100, 0, rss_mib=mib), reading(2100, 100, rss_mib=mib)])
+        for n, mib in enumerate([900.0, 100.0, 110.0])
+    ]
+    found = summarise(cell(load=closed(10), rounds=3), records, frame(rows), ())
+    assert found.validity.is_valid
+    assert found.target_use.rss_mib == pytest.approx(110)
+
+
 def test_too_many_bad_rounds_show_the_figures_of_all() -> None:
     found = three_rounds(spoiled(SLOWER), spoiled(SLOWER))
     assert found.validity.states == ("errors",)

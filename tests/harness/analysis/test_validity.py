@@ -522,6 +522,11 @@ def test_most_serious_objection_is_the_state_and_all_are_reasons(first: int) -> 
     assert len(sentences(verdict)) == len(set(sentences(verdict))) >= len(names)
 
 
+def test_reconnects_count_where_not_even_the_slowest_stage_was_received() -> None:
+    behind = every(GOOD_FAN_OUT_STEPS, knee_rps=0.0, reconnects=1)
+    assert judge(FAN_OUT_STEPS, behind).state == "errors"
+
+
 def test_states_are_named_most_serious_first() -> None:
     assert [state.value for state in ValidityState] == [*OBJECTIONS, "valid"]
 
