@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import replace
@@ -53,7 +54,9 @@ def test_quiet_and_busy_stand_side_by_side() -> None:
 def test_differences_of_the_same_are_counted_by_metric() -> None:
     same = replace(FASTER, ratio=1.0, low=0.9, high=1.1, verdict="alike")
     cpu = replace(same, metric="cpu_ms_per_request")
-    text = page("same", [run("quiet", same, FASTER, cpu), run("quiet", same, same, cpu)])
+    unknown = replace(cpu, low=0.0, high=math.inf)
+    one, other = (run("quiet", same, two, cpu, unknown) for two in (FASTER, same))
+    text = page("same", [one, other])
     assert "2 runs" in text
     assert "| throughput_rps | 4 | 1 | 25.0% |" in text
     assert "| cpu_ms_per_request | 2 | 0 | 0.0% |" in text

@@ -68,7 +68,7 @@ def page(what: str, runs: Sequence[Concluded]) -> str:
         by_kind={kind: found for kind, found in by_kind.items() if found},
         kinds=KINDS,
         contradictions=contradictions,
-        answers=[answer for one in runs for answer in one.answers],
+        answers=[answer for one in runs for answer in one.answers if answer.has_interval],
         written=f"{datetime.now(UTC):%Y-%m-%d}",
     )
 

@@ -30,6 +30,10 @@ class Answer:
     verdict: str
 
     @property
+    def has_interval(self) -> bool:
+        return self.ratio is not None and math.isfinite(self.high)
+
+    @property
     def is_settled(self) -> bool:
         return self.verdict != "open"
 
@@ -46,7 +50,7 @@ class Answer:
     def told(self) -> str:
         if self.ratio is None:
             return "no ratio"
-        if math.isinf(self.high):
+        if not self.has_interval:
             return f"{self.ratio:.3g} (no interval)"
         return f"{self.ratio:.3g} ({self.low:.3g} to {self.high:.3g}), {self.verdict}"
 
