@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from loopmark.harness.analysis import statistics
+from loopmark.harness.analysis.delays import overlaps_ns
 from loopmark.harness.analysis.latencies import Latencies
 from loopmark.harness.planning.pacing import due_in_window, source_of_chance
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
@@ -33,8 +35,8 @@ class Arrivals:
         sent: Of these, those that were sent before the window ended, or refused.
         unsent: Of these, those that the driver missed.
         window_s: Length of the window in seconds.
-        late_ms: Percentiles of the time from due to sent: the median, and the 99th; None where
-            nothing was due.
+        late_ms: Percentiles of the time from due to sent, less what the driver was runnable but not
+            scheduled meanwhile: the median, and the 99th; None where nothing was due.
     """
 
     planned: float
@@ -70,7 +72,9 @@ def arrivals(planned: float, report: DriverReport, due: pd.DataFrame, others: in
     """
     end = report.window_end_ns
     in_time = (due["sent_ns"] < end) | (due["error"] == ErrorKind.REFUSED)
-    waited_ms = (due["sent_ns"] - due["due_ns"]).to_numpy(dtype=float) / 1e6
+    dues, sents = (due[name].to_numpy(dtype=np.int64) for name in ("due_ns", "sent_ns"))
+    # What others made it late by is bounded elsewhere; the rest is the driver's own doing.
+    waited_ms = (sents - dues - overlaps_ns(dues, sents, report.waits)) / 1e6
     return Arrivals(
         planned=planned,
         due=len(due) + others + report.unsent,

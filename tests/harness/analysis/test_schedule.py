@@ -11,9 +11,21 @@ from loopmark.harness.analysis.schedule import Arrivals, arrivals, objections, p
 from loopmark.harness.planning.pacing import arrival_times
 from loopmark.harness.vocabulary.cell import ObjectionCode as Code
 from loopmark.harness.vocabulary.figures import Percentiles
+from loopmark.harness.vocabulary.job import Wait
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.thresholds import SHIPPED, Thresholds
-from tests.harness.builders import burst, closed, fan_out, frame, open_, ramp, report, sample
+from tests.harness.builders import (
+    MS,
+    START,
+    burst,
+    closed,
+    fan_out,
+    frame,
+    open_,
+    ramp,
+    report,
+    sample,
+)
 
 OPEN = open_(100.0, 2.0)
 POISSON = replace(OPEN, arrivals="poisson")
@@ -96,6 +108,13 @@ def test_lateness_is_that_of_each_percentile() -> None:
     found = arrivals(200.0, report(2.0), frame(rows)).late_ms
     assert [found.p50, found.p99] == pytest.approx([100, 198])
     assert arrivals(200.0, report(2.0), frame([])).late_ms == Percentiles()
+
+
+def test_lateness_that_comes_from_waiting_is_bounded_and_no_objection() -> None:
+    rows = [sample(sent_ms=30, took_ms=1, waited_ms=20)]
+    waits = [Wait(START + 9 * MS, START + 31 * MS, 15 * MS)]
+    found = arrivals(1.0, report(2.0, waited_s=0.015, waits=waits), frame(rows)).late_ms
+    assert found.p50 == pytest.approx(5.0)
 
 
 def test_what_was_refused_was_in_time_and_what_was_sent_after_the_window_was_not() -> None:
