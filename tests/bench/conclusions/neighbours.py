@@ -60,5 +60,5 @@ def neighbours(kind: str) -> Iterator[None]:
         yield
     finally:
         for process in work:
-            process.terminate()
+            process.kill()  # Whatever handlers it has inherited.
             process.join()
