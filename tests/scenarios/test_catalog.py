@@ -114,7 +114,9 @@ def test_every_scenario_is_in_a_shipped_plan() -> None:
     planned = {
         name
         for path in plan_files
-        for block in tomllib.loads(path.read_text(encoding="utf-8"))["measure"]
+        for kind, blocks in tomllib.loads(path.read_text(encoding="utf-8")).items()
+        if kind in {"measure", "question"}
+        for block in blocks
         for name in block["scenarios"]
     }
     assert planned == set(SCENARIOS)
