@@ -73,6 +73,7 @@ def _serve(control: socket) -> None:
 
 def _watch(asker: socket, fds: list[int]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    asker.setblocking(True)  # A pair that gevent has made does not block, and the text may follow.
     text = b""
     while not text.endswith(b"\n"):
         text += asker.recv(READ_BYTES)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 
 import psutil
 import pytest
 
+from loopmark.harness.drivers.process import fork_server
 from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.errors import UserError
 from tests.hang_limit import HANG_S
@@ -72,6 +76,27 @@ def test_of_a_process_whose_watcher_is_killed_nothing_stays(server: ForkServer) 
     assert waits.ended()[0] == -signal.SIGKILL
     psutil.wait_procs([process], HANG_S)
     assert not process.is_running()
+
+
+def test_a_request_may_follow_later_on_a_socket_that_does_not_block(server: ForkServer) -> None:
+    """As of a client under gevent, on a machine that is busy."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    with ours, theirs, tempfile.TemporaryFile() as said:
+        fds = [theirs.fileno(), said.fileno(), said.fileno(), said.fileno()]
+        socket.send_fds(server._control, [fork_server.MESSAGE], fds)
+        theirs.close()
+        watchers: list[psutil.Process] = []
+        while not watchers:
+            watchers = psutil.Process(server.pid).children()
+        while watchers[0].status() != psutil.STATUS_SLEEPING:
+            assert watchers[0].status() != psutil.STATUS_ZOMBIE
+            time.sleep(0.01)
+        request = fork_server.Request(TOLD, ["exit", "7"], [], own_session=False)
+        ours.sendall(json.dumps(request).encode() + b"\n")
+        pid, code = ours.makefile("rb").read().split()
+        assert int(pid) > 0
+        assert code == b"7"
 
 
 def test_a_server_that_has_ended_is_told(server: ForkServer) -> None:
