@@ -62,7 +62,7 @@ bench-events: $(STAMP) ## Events to many, and files at once (25 minutes), into d
 bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 minutes), into docs/uploads.md
 	$(BIN)/python -m tests.bench.uploads
 
-bench-conclusions: $(STAMP) ## What `make bench` concludes quiet and beside busy neighbours (20 minutes), into docs/conclusions.md
+bench-conclusions: $(STAMP) ## What `make bench` concludes quiet and beside busy neighbours (25 minutes), into docs/conclusions.md
 	$(BIN)/python -m tests.bench.conclusions profiles
 
 bench-same: $(STAMP) ## How often async is found different from itself (35 minutes), into docs/same-against-same.md
