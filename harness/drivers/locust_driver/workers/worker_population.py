@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gevent
 from locust.env import Environment
 from locust.log import setup_logging
 from locust.runners import WorkerRunner
@@ -55,11 +56,12 @@ class WorkerPopulation:
         share = Share(order["index"], order["count"])
         self._recorder = EventRecorder(self._recording, on_problem, share)
         self._window = Window(GeventLoop(on_problem))
+        self._on_stop = on_stop
         self._environment = self._loaded(job.locustfile.choice, order["text"], runner)
         events: Any = self._environment.events  # Its methods have no types.
         begins = events.test_start if users_of(job).users is None else events.spawning_complete
         begins.add_listener(self._open)
-        events.test_stopping.add_listener(self._close)
+        events.test_stopping.add_listener(self._on_stopping)
         events.test_stop.add_listener(lambda **_: on_stop())
         self._recorder.attach(self._environment)
         events.init.fire(environment=self._environment, runner=runner, web_ui=None)
@@ -100,6 +102,13 @@ class WorkerPopulation:
         if not self._window.start_ns:
             self._window.open()
 
-    def _close(self, **_: object) -> None:
+    def _on_stopping(self, **_: object) -> None:
+        self._close()
+        # A user that ends the test is itself killed by that, and `test_stop` is never fired.
+        stopper: Any = gevent.getcurrent()
+        if isinstance(stopper, gevent.Greenlet):
+            stopper.link(lambda _: self._on_stop())
+
+    def _close(self) -> None:
         if self._window.start_ns and not self._window.is_closed:
             self._window.close()
