@@ -62,7 +62,7 @@ def _behind(cell: CellResult) -> Iterable[str]:
         return
     rounds = "one round" if cell.rounds == 1 else f"{formatting.count(cell.rounds)} rounds"
     yield f"{_measured(figures)} in {rounds}, by {wording.at_once(cell.load)}"
-    if cell.rounds > 1 and figures.throughput_rps_ci is not None:
+    if figures.throughput_rps_ci is not None:
         interval = formatting.interval(figures.throughput_rps_ci)
         yield f"the 95% interval of the throughput is {interval} requests per second"
     slowest = max(

@@ -65,11 +65,11 @@ def interval(of: Sequence[Stage], knees: Sequence[float | None]) -> Interval | N
     width squared / 12, Sheppard); the interval is never narrower than a stretch.
 
     Returns:
-        None with fewer than two rounds, or where a round kept up with all stages or with none: its
-        limit is not bounded on both sides.
+        None with fewer than three rounds, or where a round kept up with all stages or with none:
+        its limit is not bounded on both sides.
     """
     known = [one for one in knees if one]
-    if len(known) < max(2, len(knees)):
+    if len(known) < max(statistics.FEWEST_ROUNDS, len(knees)):
         return None
     low = np.log(known)
     high = np.log([min(stage.rate for stage in of if stage.rate > one) for one in known])

@@ -113,14 +113,14 @@ def percentile_intervals(
 ) -> tuple[PercentileIntervals, str | None]:
     """The intervals of percentiles over all rounds, and what they are computed from.
 
-    A single round has none: its requests share a queue, and intervals that treat them as
-    independent held the percentile of the next round in a quarter of the cases.
+    Fewer than three rounds have none. The requests of one share a queue, and intervals that treat
+    them as independent held the percentile of the next round in a quarter of the cases.
     """
     known = {name: p for name, p in PERCENTILES.items() if getattr(found, name) is not None}
     if not known:
         return PercentileIntervals(), None
     of_rounds = [statistics.percentiles(one, list(known.values())) for one in per_round if one.size]
-    if len(of_rounds) == 1:
+    if len(of_rounds) < statistics.FEWEST_ROUNDS:
         return PercentileIntervals(), None
     intervals: dict[str, Interval | None] = {
         name: statistics.interval_over_rounds(getattr(found, name), values)

@@ -14,6 +14,9 @@ from loopmark.harness.vocabulary.figures import Interval
 CONFIDENCE = 0.95
 MIN_SAMPLES_BEYOND = 10
 """A percentile needs about ten samples beyond it, or it depends on a few: N (1 - p) >= 10."""
+FEWEST_ROUNDS = 3
+"""An interval of one cell's figure needs three: with two, Student's t is 12.7, and it can span
+decades."""
 
 Numbers = Sequence[float] | npt.NDArray[Any]
 
@@ -62,7 +65,7 @@ def interval_over_rounds(estimate: float, per_round: Sequence[float]) -> Interva
     standard deviation of the rounds' logarithms. Only rounds are independent repetitions.
 
     Returns:
-        None with fewer than two rounds, or where a figure is not positive.
+        None with fewer than three rounds, or where a figure is not positive.
     """
     half = _log_half_width(per_round)
     if half is None or estimate <= 0:
@@ -94,7 +97,7 @@ def interpolated(at: float, times: Numbers, values: Numbers) -> float:
 
 def _log_half_width(per_round: Sequence[float]) -> float | None:
     count = len(per_round)
-    if count < 2 or min(per_round) <= 0:  # noqa: PLR2004 - a scatter needs two
+    if count < FEWEST_ROUNDS or min(per_round) <= 0:
         return None
     from scipy import special  # noqa: PLC0415 - heavy, and drivers need no intervals
 

@@ -99,7 +99,7 @@ _OPTIONS = (
         "--rounds",
         type=click.IntRange(1, MAX_ROUNDS),
         metavar="N",
-        help="Number of rounds; default: 1. From 3 rounds, intervals are meaningful.",
+        help="Number of rounds; default: 1. Intervals need 3.",
     ),
     click.option(
         "--class",

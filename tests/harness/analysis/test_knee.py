@@ -162,7 +162,7 @@ def test_interval_is_that_of_the_middles_and_never_narrower_than_a_stage() -> No
 
 
 @pytest.mark.parametrize(
-    "knees", [[], [100.0], [100.0, 100.0, None], [100.0, 100.0, 0.0], [None, None]]
+    "knees", [[], [100.0], [100.0] * 2, [100.0, 100.0, None], [100.0, 100.0, 0.0], [None, None]]
 )
 def test_limit_that_some_round_does_not_bound_has_no_interval(
     knees: Sequence[float | None],
@@ -171,7 +171,7 @@ def test_limit_that_some_round_does_not_bound_has_no_interval(
 
 
 @pytest.mark.parametrize("scatter", [0.02, 0.1, 0.3])
-@pytest.mark.parametrize("rounds", [2, 3, 5])
+@pytest.mark.parametrize("rounds", [3, 5])
 def test_interval_of_the_knee_holds_the_limit(rounds: int, scatter: float) -> None:
     """A target whose limit scatters from round to round; stages are a quarter apart."""
     load = steps(*[20.0 * 1.25**n for n in range(24)])

@@ -23,7 +23,7 @@ from loopmark.harness.analysis.statistics import (
 finite = st.floats(-1e12, 1e12)
 samples = st.lists(finite, min_size=1, max_size=200)
 positive = st.floats(1e-6, 1e6)
-rounds = st.lists(positive, min_size=2, max_size=8)
+rounds = st.lists(positive, min_size=3, max_size=8)
 pairs = st.lists(st.tuples(positive, positive), min_size=1, max_size=8)
 shares = st.integers(1, 1000).map(lambda permille: Fraction(permille, 1000))
 
@@ -90,9 +90,7 @@ def test_percentile_needs_ten_samples_beyond_it(p: float, fewest: int) -> None:
 # ---- interval_over_rounds ----
 
 
-@pytest.mark.parametrize(
-    ("rounds", "t"), [([1, 3], 12.7062), ([1, 2, 3], 4.30265), ([1, 2, 3, 4, 5], 2.77645)]
-)
+@pytest.mark.parametrize(("rounds", "t"), [([1, 2, 3], 4.30265), ([1, 2, 3, 4, 5], 2.77645)])
 def test_interval_over_rounds_is_students_with_one_degree_of_freedom_less(
     rounds: list[float], t: float
 ) -> None:
@@ -153,13 +151,14 @@ def test_interval_holds_the_estimate_whatever_the_order_of_the_rounds(
     [
         (1.0, []),
         (1.0, [1.0]),
-        (1.0, [1.0, 0.0]),
-        (1.0, [1.0, -1.0]),
-        (0.0, [1.0, 2.0]),
-        (-1.0, [1.0, 2.0]),
+        (1.0, [1.0, 2.0]),
+        (1.0, [1.0, 2.0, 0.0]),
+        (1.0, [1.0, 2.0, -1.0]),
+        (0.0, [1.0, 2.0, 3.0]),
+        (-1.0, [1.0, 2.0, 3.0]),
     ],
 )
-def test_no_interval_without_two_positive_rounds(estimate: float, per_round: list[float]) -> None:
+def test_no_interval_without_three_positive_rounds(estimate: float, per_round: list[float]) -> None:
     assert interval_over_rounds(estimate, per_round) is None
 
 
@@ -194,7 +193,7 @@ def test_swapping_the_sides_gives_the_reciprocal(both: list[tuple[float, float]]
     assert swapped is not None
     assert swapped[0] == pytest.approx(1 / found[0], rel=1e-6)
     if found[1] is None or swapped[1] is None:
-        assert len(both) == 1
+        assert len(both) < 3
     else:
         low, high = found[1]
         assert math.log(swapped[1][0]) == pytest.approx(-math.log(high), abs=1e-6)

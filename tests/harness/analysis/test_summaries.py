@@ -488,8 +488,9 @@ def test_interval_of_a_percentile_rests_on_the_rounds_where_there_are_several() 
     assert found.latency_ms_ci.p99 is None
 
 
-def test_percentile_of_a_single_round_has_no_interval() -> None:
-    found = burst_cell(list(range(1, 41)))
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_percentile_of_fewer_than_three_rounds_has_no_interval(rounds: int) -> None:
+    found = burst_cell(*[list(range(1, 41))] * rounds)
     assert found.latency_ms.p50 == pytest.approx(20)
     assert found.latency_ci_from is None
     assert found.latency_ms_ci == PercentileIntervals()
