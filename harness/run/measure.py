@@ -138,7 +138,6 @@ class _Measuring:
         self._block = 0
         self._rounds = 0
         self._round_wall_s = 0.0
-        self._began = time.monotonic()
         largest = max(cell.load.concurrency for cell in request.cells)
         count = max(largest, SEEDED_ACCOUNTS) if request.locustfile is None else 0
         self._tokens = _bearer_tokens(request.run_id, count)
@@ -152,10 +151,11 @@ class _Measuring:
         blocks = interleave(self._request.cells, self._request.questions, self._random)
         with ExitStack() as stack:
             lasting = self._with_workers_elsewhere(stack)
+            began = time.monotonic()
             may_go_on = self._undisturbed(blocks, lasting)
             if not may_go_on or allocation is None or self._request.budget_s is None:
                 return
-            overhead_s = (time.monotonic() - self._began - self._round_wall_s) / self._rounds
+            overhead_s = (time.monotonic() - began - self._round_wall_s) / self._rounds
             self._journal.decide(self._block)
             more = allocation(self._folder, self._reserve.end, overhead_s)
             self._journal.observer.rounds_added([cell for block in more for cell in block])
@@ -211,8 +211,9 @@ class _Measuring:
     def _with_workers_elsewhere(self, stack: ExitStack) -> ProcessPool[DriverProcess] | None:
         """Drivers that live for the whole run: those with workers on other machines.
 
-        Their workers are awaited before any target is started, because people start them by hand. A
-        locustfile's drivers are excluded: each round must import the file anew.
+        Their workers are awaited before any target is started, because people start them by hand;
+        the run's time begins after that. A locustfile's drivers are excluded: each round must
+        import the file anew.
         """
         workers = self._request.workers
         if workers is None or not workers.listen:
@@ -221,8 +222,10 @@ class _Measuring:
         if self._request.locustfile is not None:
             return None
         drivers = stack.enter_context(self._drivers(None))
+        began = time.monotonic()
         for name in sorted({cell.driver for cell in self._request.cells}):
             drivers.ready(name)
+        self._reserve.waited(began)
         return drivers
 
     def _drivers(self, block: int | None) -> ProcessPool[DriverProcess]:

@@ -67,6 +67,10 @@ class Reserve:
         self._rounds += 1
         self._disturbed += was_disturbed
 
+    def waited(self, began: float) -> None:
+        """Nothing could be measured since then: that time is not part of the planned."""
+        self._planned_end += self._clock() - began
+
     def use(self, began: float) -> None:
         """Rounds were repeated since then."""
         self._used_s += self._clock() - began

@@ -97,6 +97,15 @@ def test_what_was_used_is_gone_and_extends_the_run(clock: Clock) -> None:
     assert reserve.end == STARTED + 410.0 - CLOSING_S
 
 
+def test_time_for_which_workers_were_awaited_is_nobodys(clock: Clock) -> None:
+    reserve = reserve_of(clock, budget_s=360.0)
+    left_s = reserve.left_s
+    clock.now += 600.0
+    reserve.waited(STARTED)
+    assert reserve.end == STARTED + 600.0 + 360.0 - CLOSING_S
+    assert reserve.left_s == left_s
+
+
 def test_rounds_that_took_longer_leave_less_for_repeats(clock: Clock) -> None:
     reserve = reserve_of(clock, budget_s=360.0)
     clock.now += 450.0
