@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from loopmark.harness.vocabulary.cell import Cell
@@ -30,8 +30,8 @@ class Row:
         title: Its title.
         base: What the denominator is called: a target, or a number of the series.
         other: What the numerator is called.
-        beside: What else tells it from other questions: the target of a series, and the driver
-            where a scenario has several.
+        beside: What else tells it from other questions: of places that are compared, their target;
+            of others within a series, their place; and the driver where a scenario has several.
     """
 
     question: Question
@@ -129,12 +129,19 @@ def rows(run: RunRecord, answers: Sequence[QuestionResult] = ()) -> tuple[Row, .
                 base=_called(question, base, places),
                 other=_called(question, other, places),
                 beside=(
-                    *([other.target] if question.axis == "place" else []),
+                    *_beside(question, other, place),
                     *([other.driver] if len(drivers[other.scenario]) > 1 else []),
                 ),
             )
         )
     return tuple(found)
+
+
+def _beside(question: Question, cell: Cell, place: Sweep | None) -> Iterator[str]:
+    if question.axis == "place":
+        yield cell.target
+    elif place is not None:
+        yield f"{place.of} {formatting.level(place.at)}"
 
 
 def _called(question: Question, cell: Cell, places: Mapping[str, Sweep]) -> str:

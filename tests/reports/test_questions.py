@@ -18,7 +18,7 @@ from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.question import Question, QuestionResult
 from loopmark.harness.vocabulary.record import RoundState, RunRecord
 from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import answer, markdown, question_groups, questions, terminal
+from loopmark.reports import answer, markdown, question_groups, questions, terminal, wording
 from loopmark.reports.catalog import render
 from tests.reports.conftest import MEASURED, cell_result, page_of, run_results
 
@@ -288,6 +288,21 @@ def test_two_drivers_of_a_scenario_and_the_target_of_a_series_are_named(asked: R
     assert sizes["files-io"] == "1 async"
     text = "\n".join(lines_of(terminal.render(asked)))
     assert "files-io async: 5 is 1.86 times as fast as 1, 16 is no faster" in text
+
+
+def test_targets_at_places_of_a_series_are_told_apart(asked: RunResults) -> None:
+    cells = [cell for cell in asked.run.cells if cell.scenario.startswith("files-io")]
+    twice = (*cells, *(replace(cell, target="sync") for cell in cells))
+    between = [
+        replace(asked.questions[0].question, base=base.name, other=other.name)
+        for base, other in zip(twice[len(cells) :], cells, strict=True)
+    ]
+    rows = questions.rows(replace(asked.run, cells=twice, questions=tuple(between)))
+    assert [row.load for row in rows] == [
+        f"{wording.at_once(row.cell.load)}, max_concurrent {at}"
+        for row, at in zip(rows, (1, 5, 16, 64), strict=True)
+    ]
+    assert len({question_groups.label((row,)) for row in rows}) == len(rows)
 
 
 def test_a_run_without_questions_has_no_table_of_them(results: RunResults) -> None:
