@@ -18,7 +18,6 @@ SENTENCES: Mapping[Code, str] = {
         "round {round} lost worker {worker}: {why}; its {samples:,} samples received before are "
         "kept"
     ),
-    Code.UNKNOWN_WORKER_LOST: "round {round} lost a worker",
     Code.LOCUSTFILE_ENDED_EARLY: "the locustfile ended early: {why}",
     Code.TARGET_DIED: "the target exited under load{why:?: #}",
     Code.TARGET_NOT_READY: "{why}",

@@ -104,8 +104,6 @@ def _from_rounds(evidence: Evidence) -> Iterator[Objection]:
             planned=evidence.planned_rounds,
         )
     yield from evidence.losses
-    if "worker-lost" in states and not evidence.losses:
-        yield Objection.of(ObjectionCode.UNKNOWN_WORKER_LOST, round=states.index("worker-lost") + 1)
 
 
 def _from_locustfile(evidence: Evidence) -> Iterator[Objection]:

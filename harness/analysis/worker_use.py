@@ -24,23 +24,18 @@ def worker_use(records: Sequence[RoundRecord]) -> tuple[WorkerUse, ...]:
 
 def losses(records: Sequence[RoundRecord]) -> tuple[Objection, ...]:
     """For each worker that did not deliver all: name, reason, and number of samples."""
-    found = []
-    for record in records:
-        told = [
-            Objection.of(
-                ObjectionCode.WORKER_LOST,
-                round=record.round + 1,
-                worker=one.name,
-                why=one.lost,
-                samples=one.samples,
-            )
-            for one in _workers(record)
-            if one.lost
-        ]
-        if record.state == "worker-lost" and not told:
-            told = [Objection.of(ObjectionCode.UNKNOWN_WORKER_LOST, round=record.round + 1)]
-        found += told
-    return tuple(found)
+    return tuple(
+        Objection.of(
+            ObjectionCode.WORKER_LOST,
+            round=record.round + 1,
+            worker=one.name,
+            why=one.lost,
+            samples=one.samples,
+        )
+        for record in records
+        for one in _workers(record)
+        if one.lost
+    )
 
 
 def _workers(record: RoundRecord) -> tuple[WorkerReport, ...]:

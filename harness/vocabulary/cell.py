@@ -95,7 +95,6 @@ class ObjectionCode(StrEnum):
     ROUNDS_UNFINISHED = "rounds-unfinished", ValidityState.INTERRUPTED
     DRIVER_FAILED = "driver-failed", ValidityState.INTERRUPTED
     WORKER_LOST = "worker-lost", ValidityState.INTERRUPTED
-    UNKNOWN_WORKER_LOST = "unknown-worker-lost", ValidityState.INTERRUPTED
     LOCUSTFILE_ENDED_EARLY = "locustfile-ended-early", ValidityState.INTERRUPTED
     TARGET_DIED = "target-died", ValidityState.TARGET_DIED
     TARGET_NOT_READY = "target-not-ready", ValidityState.TARGET_DIED

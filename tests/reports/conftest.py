@@ -794,7 +794,10 @@ def asked() -> RunResults:
 @pytest.fixture(scope="session")
 def with_workers() -> RunResults:
     """A distributed driver: every kind of clock, and a worker that was lost."""
-    gone = against(Objection.of(ObjectionCode.UNKNOWN_WORKER_LOST, round=1))
+    lost = Objection.of(
+        ObjectionCode.WORKER_LOST, round=1, worker="far-303", why=f"ended {HOSTILE}", samples=950
+    )
+    gone = against(lost)
     load = Closed(users=100, duration_s=4.0)
     cells = (
         with_figures(

@@ -867,12 +867,17 @@ def test_round_that_lost_a_worker_counts_and_is_not_believed() -> None:
 def test_rows_are_not_held_against_a_round_that_lost_a_worker() -> None:
     rows = steady(10, 2.0, 20.0, lead_ms=100, step="create")
     counted = [AuditCount("resources", 0, len(rows) + 5)]
-    lost = record(0, report(), state="worker-lost", audits=counted)
+    worker = WorkerReport("b-2", 17, "shared", lost="it fell silent")
+    driver = replace(report(), workers=(worker,))
+    lost = record(0, driver, state="worker-lost", audits=counted)
     found = summarise(cell(load=closed()), [lost], frame(rows), [CREATED])
     assert found.audits == ()
     assert found.validity.state == "interrupted"
     whole = summarise(
-        cell(load=closed()), [replace(lost, state="measured")], frame(rows), [CREATED]
+        cell(load=closed()),
+        [replace(lost, driver=report(), state="measured")],
+        frame(rows),
+        [CREATED],
     )
     assert whole.validity.state == "wrong-answers"
 

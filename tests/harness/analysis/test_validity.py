@@ -581,8 +581,6 @@ def test_round_that_lost_a_worker_is_interrupted_and_says_so() -> None:
     verdict = judge(CLOSED, lost)
     assert verdict.state == "interrupted"
     assert verdict.objections == (LOSS,)
-    (unknown,) = judge(CLOSED, replace(lost, losses=())).objections
-    assert unknown == Objection.of(ObjectionCode.UNKNOWN_WORKER_LOST, round=2)
 
 
 def test_a_task_that_raised_is_an_error_although_no_request_failed() -> None:

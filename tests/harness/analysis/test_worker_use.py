@@ -79,8 +79,3 @@ def test_loss_names_the_worker_the_reason_and_what_there_is_of_it() -> None:
         ObjectionCode.WORKER_LOST, round=2, worker="b-2", why="it ended", samples=42
     )
     assert [one.lost for one in worker_use(records)] == ["", "it ended"]
-
-
-def test_loss_without_a_name_is_a_loss_all_the_same() -> None:
-    (loss,) = losses([driven(0, worker(), state="worker-lost")])
-    assert loss == Objection.of(ObjectionCode.UNKNOWN_WORKER_LOST, round=1)
