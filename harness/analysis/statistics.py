@@ -73,23 +73,6 @@ def interval_over_rounds(estimate: float, per_round: Sequence[float]) -> Interva
     return estimate * math.exp(-half), estimate * math.exp(half)
 
 
-def ratio_over_rounds(
-    other: Sequence[float], base: Sequence[float]
-) -> tuple[float, Interval | None] | None:
-    """The geometric mean of `other / base` over paired rounds, with its 95% interval.
-
-    Returns:
-        None when there are no pairs or a figure is not positive; the interval is None for a
-        single pair.
-    """
-    pairs = list(zip(other, base, strict=False))
-    if not pairs or any(a <= 0 or b <= 0 for a, b in pairs):
-        return None
-    ratios = [a / b for a, b in pairs]
-    mean = math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
-    return mean, interval_over_rounds(mean, ratios)
-
-
 def interpolated(at: float, times: Numbers, values: Numbers) -> float:
     """The value at the time `at`, linear between the readings around it, constant beyond."""
     return float(np.interp(at, np.asarray(times, float), np.asarray(values, float)))

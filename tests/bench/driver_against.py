@@ -18,10 +18,10 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from loopmark.harness.analysis.statistics import ratio_over_rounds
 from loopmark.harness.launch.processors import assign, cores, staying_on
 from tests.bench.driver.processes import ROOT, target
 from tests.bench.driver.task import Reading, Task, decoded, encoded
+from tests.bench.ratios import ratio_over_rounds
 
 MODULE = "tests.bench.driver.generators.loopmark"
 RESULTS = ROOT / "results" / "bench-driver-against"

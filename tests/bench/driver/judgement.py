@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from loopmark.harness.analysis.statistics import ratio_over_rounds
 from loopmark.harness.vocabulary.figures import Interval
 from tests.bench.driver.accuracy import HELD_PERCENTILES, RELATIVE, STALL_TRUTH_MS, is_within
 from tests.bench.driver.catalog import DRIVERS, FAST, HEY, OURS, OURS_HTTPX, OURS_LOCUST, WRK
 from tests.bench.driver.outcome import Held, Outcome
 from tests.bench.driver.task import PERCENTILES, Reading
+from tests.bench.ratios import ratio_over_rounds
 
 DEMANDS = (
     (OURS, WRK, 1.5),

@@ -13,7 +13,6 @@ from threading import Timer
 import pandas as pd
 import psutil
 
-from loopmark.harness.analysis.statistics import ratio_over_rounds
 from loopmark.harness.analysis.summaries import summarise
 from loopmark.harness.run.driver_process import Drive
 from loopmark.harness.vocabulary.cell import Cell
@@ -21,6 +20,7 @@ from loopmark.harness.vocabulary.figures import Interval
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.sample import SUMMARISED
+from tests.bench.ratios import ratio_over_rounds
 from tests.bench.workers.places import Crew, Target, samples_of, sleeping_target
 from tests.network_namespaces import Host
 
