@@ -112,7 +112,7 @@ async def test_arrivals_are_due_exactly_when_pacing_says(tmp_path: Path, by: Dri
     [
         Closed(users=2, duration_s=0.05, warmup_s=0.05),
         Burst(3),
-        Open(rate=100, duration_s=0.05, warmup_s=0.0, max_in_flight=2),
+        Open(rate=100, duration_s=0.05, warmup_s=0.0, max_in_flight=10),
     ],
     ids=lambda load: load.model,
 )
