@@ -50,12 +50,17 @@ def shuffled(groups: Iterable[Sequence[T]], random: Random) -> tuple[T, ...]:
     return tuple(one for group in mixed for one in group)
 
 
-def compared(cells: Iterable[Cell], questions: Iterable[Question]) -> tuple[Group, ...]:
-    """Cells in groups of those that are compared, directly or through others."""
+def alike(cells: Iterable[Cell]) -> tuple[Group, ...]:
+    """Cells in groups of one scenario under the same load."""
     groups: dict[object, list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.scenario, cell.load.label), []).append(cell)
-    found = {cell.name: group for group in groups.values() for cell in group}
+    return tuple(map(tuple, groups.values()))
+
+
+def compared(cells: Iterable[Cell], questions: Iterable[Question]) -> tuple[Group, ...]:
+    """Cells in groups of those that are compared, directly or through others."""
+    found = {cell.name: group for group in map(list, alike(cells)) for cell in group}
     for question in questions:
         if {question.base, question.other} <= found.keys():
             one, other = found[question.base], found[question.other]

@@ -7,7 +7,9 @@ they measured.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import combinations
 
+from loopmark.harness.planning.order import alike
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.question import Question
 
@@ -22,16 +24,10 @@ def pairs_of(cells: Sequence[Cell], questions: Iterable[Question]) -> frozenset[
     """
     asked = {frozenset({one.base, one.other}): one.is_extended for one in questions}
     in_question = frozenset[str]().union(*asked)
-    alike: dict[tuple[str, str], list[str]] = {}
-    for cell in cells:
-        if cell.name not in in_question:
-            alike.setdefault((cell.scenario, cell.load.label), []).append(cell.name)
     return frozenset(pair for pair, is_repeated in asked.items() if is_repeated) | {
-        frozenset({one, other})
-        for names in alike.values()
-        for one in names
-        for other in names
-        if one != other
+        frozenset({one.name, other.name})
+        for group in alike(cell for cell in cells if cell.name not in in_question)
+        for one, other in combinations(group, 2)
     }
 
 
