@@ -126,45 +126,34 @@ def _delays(load: Load, right: pd.DataFrame, report: DriverReport) -> _Delays:
     if load.traits.latency_from == "sent" and load.traits.is_scheduled:
         before_sent = np.zeros_like(due)  # Sent by the target, as the deliveries of a fan-out.
     in_time = np.maximum(done - READ_NS, sent)
-    before_read = np.minimum(_whole_ns(in_time, done, report.waits), done - sent)
+    before_read = np.minimum(overlaps_ns(in_time, done, report.waits, whole=True), done - sent)
     return _Delays(before_sent + before_read, rest_ns, user_ns)
 
 
-def _whole_ns(begins: Times, ends: Times, waits: Sequence[Wait]) -> Times:
-    """The waits of all intervals that a stretch shares in part."""
+def overlaps_ns(begins: Times, ends: Times, waits: Sequence[Wait], *, whole: bool = False) -> Times:
+    """By request: how long the driver waited meanwhile, at most.
+
+    Where within its interval a wait fell is unknown: an interval that a request shares in part
+    counts as far as both reach, or as a whole.
+    """
     if not waits or not begins.size:
         return np.zeros_like(begins)
     starts, stops, waited = (np.array(one, dtype=np.int64) for one in zip(*waits, strict=True))
     sums = np.concatenate([[0], np.cumsum(waited)])
     first = np.searchsorted(stops, begins, side="right")
-    after = np.searchsorted(starts, ends, side="left")
-    found: Times = sums[np.maximum(after, first)] - sums[first]
-    return found
+    after = np.maximum(np.searchsorted(starts, ends, side="left"), first)
+    found: Times = sums[after] - sums[first]
+    if whole:
+        return found
+    some = after > first
+    i, j, begin, end = first[some], after[some] - 1, begins[some], ends[some]
 
-
-def overlaps_ns(begins: Times, ends: Times, waits: Sequence[Wait]) -> Times:
-    """By request: how long the driver waited meanwhile, at most.
-
-    Where within its interval a wait fell is unknown: an interval that a request shares in part
-    counts as far as both reach.
-    """
-    if not waits or not begins.size:
-        return np.zeros_like(begins)
-    starts, stops, waited = (np.array(one, dtype=np.int64) for one in zip(*waits, strict=True))
-    before = np.concatenate([[0], np.cumsum(waited)])
-    first = np.searchsorted(stops, begins, side="right")
-    last = np.searchsorted(starts, ends, side="left") - 1
-    found: Times = np.zeros_like(begins)
-    some = last >= first
-    i, j, begin, end = first[some], last[some], begins[some], ends[some]
-
-    def shared(at: Times) -> Times:
+    def beyond(at: Times) -> Times:
         both = np.minimum(stops[at], end) - np.maximum(starts[at], begin)
-        least: Times = np.minimum(waited[at], both)
-        return least
+        most: Times = np.maximum(waited[at] - both, 0)
+        return most
 
-    between = before[np.maximum(j, i + 1)] - before[i + 1]
-    found[some] = shared(i) + np.where(j > i, between + shared(j), 0)
+    found[some] -= beyond(i) + np.where(j > i, beyond(j), 0)
     return found
 
 
