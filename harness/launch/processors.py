@@ -21,13 +21,27 @@ def cores(root: Path = Path("/")) -> tuple[tuple[int, ...], ...]:
     """The available processors by core: those of one core (SMT siblings) share its units."""
     grouped: dict[tuple[int, ...], list[int]] = {}
     for cpu in available():
-        topology = root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
-        try:
-            siblings = _listed(topology.read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            siblings = (cpu,)
-        grouped.setdefault(siblings, []).append(cpu)
+        grouped.setdefault(_core_of(cpu, root), []).append(cpu)
     return tuple(tuple(core) for core in grouped.values())
+
+
+def with_siblings(
+    sides: Sequence[tuple[int, ...]], root: Path = Path("/")
+) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """By side: the other processors of its cores that no side uses, available or not."""
+    used = {cpu for side in sides for cpu in side}
+    return {
+        side: tuple(sorted({other for cpu in side for other in _core_of(cpu, root)} - used))
+        for side in sides
+    }
+
+
+def _core_of(cpu: int, root: Path) -> tuple[int, ...]:
+    topology = root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
+    try:
+        return _listed(topology.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return (cpu,)
 
 
 def _listed(text: str) -> tuple[int, ...]:

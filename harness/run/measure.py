@@ -18,7 +18,7 @@ from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.process_pool import ProcessPool
 from loopmark.harness.launch.process_reaper import MARK, reaped
-from loopmark.harness.launch.processors import assign, available, cores, staying_on
+from loopmark.harness.launch.processors import assign, available, cores, staying_on, with_siblings
 from loopmark.harness.launch.provision import Provision, provision
 from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
 from loopmark.harness.planning.order import compared, interleave, shuffled
@@ -133,7 +133,7 @@ class _Measuring:
         self._servers = servers
         self._reserve = reserve
         self._machine = MachineReader(_mark(request, provided))
-        self._processors = journal.record.pinning.sides or (available(),)
+        self._sides = with_siblings(journal.record.pinning.sides or (available(),))
         self._random = Random(journal.record.order_seed)  # noqa: S311 - an order, not a secret
         self._block = 0
         self._rounds = 0
@@ -346,7 +346,7 @@ class _Measuring:
                 for audit, b, a in zip(audits, before, after, strict=True)
             ),
             stderr_tail=stderr_tail,
-            conditions=conditions_between(began, ended, self._processors),
+            conditions=conditions_between(began, ended, self._sides),
         )
 
     def _locustfile(

@@ -90,7 +90,7 @@ def reported_findings() -> Iterator[Finding]:
     reader = MachineReader(f"{MARK}=")
     before = reader.read(os.getpid())
     time.sleep(GLANCE_S)
-    found = conditions_between(before, reader.read(os.getpid()), (available(),))
+    found = conditions_between(before, reader.read(os.getpid()), {available(): ()})
     if found.missing:
         yield Finding(
             "warning",

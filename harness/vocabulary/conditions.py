@@ -16,8 +16,9 @@ class Taken:
         cpus: The processors, all used by the same side.
         steal_s: Seconds in which the hypervisor ran others, summed over them; None where the
             system does not report it.
-        outside_s: CPU seconds of processes outside the run, summed over them; None where it is not
-            known which are outside.
+        outside_s: CPU seconds of processes outside the run, summed over them and the processors
+            that share a core with them (SMT siblings) and that the run does not use; at most all of
+            the side's. None where it is not known which processes are outside.
     """
 
     cpus: tuple[int, ...]

@@ -195,14 +195,16 @@ class MachineReader:
 
 
 def conditions_between(
-    before: MachineReading, after: MachineReading, groups: Iterable[Sequence[int]]
+    before: MachineReading,
+    after: MachineReading,
+    sides: Mapping[tuple[int, ...], Sequence[int]],
 ) -> Conditions:
     """The conditions of the time between two readings.
 
     Args:
         before: The first reading.
         after: The second.
-        groups: The processors in use, by side.
+        sides: By side: its processors, and unused ones of the same cores.
     """
     waited_ns = None
     if before.waits_ns is not None and after.waits_ns is not None:
@@ -211,7 +213,7 @@ def conditions_between(
         )
     return Conditions(
         seconds=after.at_s - before.at_s,
-        taken=tuple(_taken(before, after, tuple(cpus)) for cpus in groups),
+        taken=tuple(_taken(before, after, *side) for side in sides.items()),
         pressure=Pressure(
             **{
                 f"{resource}_s": after.pressure_s[resource] - since
@@ -226,24 +228,29 @@ def conditions_between(
     )
 
 
-def _taken(before: MachineReading, after: MachineReading, cpus: tuple[int, ...]) -> Taken:
+def _taken(
+    before: MachineReading, after: MachineReading, cpus: tuple[int, ...], siblings: Sequence[int]
+) -> Taken:
     seconds = after.at_s - before.at_s
-    times = [
-        (before.processors[cpu], after.processors[cpu])
-        for cpu in cpus
+    times = {
+        cpu: (before.processors[cpu], after.processors[cpu])
+        for cpu in (*cpus, *siblings)
         if cpu in before.processors and cpu in after.processors
-    ]
+    }
     # Some sandboxes show counters that stand still.
-    moving = [two for two in times if two[1].total_s - two[0].total_s > seconds / 2]
-    if len(moving) < len(cpus):
+    moving = {
+        cpu: two for cpu, two in times.items() if two[1].total_s - two[0].total_s > seconds / 2
+    }
+    if not moving.keys() >= set(cpus):
         return Taken(cpus)
-    steal_s = sum(b.steal_s - a.steal_s for a, b in moving)
+    steal_s = sum(b.steal_s - a.steal_s for a, b in (moving[cpu] for cpu in cpus))
     if before.own is None or after.own is None:
         return Taken(cpus, steal_s)
     # Idle time is counted exactly, that of processes by sampling at 100 to 1000 Hz.
-    busy_s = sum(seconds - (b.not_run_s - a.not_run_s) for a, b in moving)
-    outside_s = busy_s - _own_cpu_s(before.own, after.own, frozenset(cpus))
-    return Taken(cpus, steal_s, max(0.0, outside_s))
+    busy_s = sum(seconds - (b.not_run_s - a.not_run_s) for a, b in moving.values())
+    outside_s = busy_s - _own_cpu_s(before.own, after.own, frozenset(moving))
+    # What runs on a sibling slows the core; but no more than the whole of it can be lost.
+    return Taken(cpus, steal_s, min(max(0.0, outside_s), seconds * len(cpus)))
 
 
 def _own_cpu_s(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.launch.processors import assign, available, cores, staying_on
+from loopmark.harness.launch.processors import assign, available, cores, staying_on, with_siblings
 from loopmark.harness.vocabulary.record import Pinning
 
 
@@ -128,15 +128,34 @@ def test_available_processors_are_sorted(affinity: Affinity) -> None:
     assert available() == (0, 2, 3)
 
 
-def test_siblings_are_grouped_as_far_as_they_are_available(
-    affinity: Affinity, tmp_path: Path
-) -> None:
-    affinity.now = {0, 1, 2, 5, 9}
+@pytest.fixture
+def smt(tmp_path: Path) -> Path:
+    """The root of a machine with two cores of two processors each, and others it tells less of."""
     for cpu, siblings in ((0, "0-1\n"), (1, "0-1\n"), (2, "2,4\n"), (5, "not a list\n")):
         folder = tmp_path / f"sys/devices/system/cpu/cpu{cpu}/topology"
         folder.mkdir(parents=True)
         (folder / "thread_siblings_list").write_text(siblings)
-    assert cores(tmp_path) == ((0, 1), (2,), (5,), (9,))
+    return tmp_path
+
+
+def test_siblings_are_grouped_as_far_as_they_are_available(affinity: Affinity, smt: Path) -> None:
+    affinity.now = {0, 1, 2, 5, 9}
+    assert cores(smt) == ((0, 1), (2,), (5,), (9,))
+
+
+@pytest.mark.parametrize(
+    ("sides", "siblings"),
+    [
+        ([(0, 1), (2,)], [(), (4,)]),  # 4 is not available to this process, but to others.
+        ([(0,), (2, 5)], [(1,), (4,)]),
+        ([(0,), (1,)], [(), ()]),
+        ([(9,), ()], [(), ()]),
+    ],
+)
+def test_unused_siblings_of_each_side(
+    smt: Path, sides: list[tuple[int, ...]], siblings: list[tuple[int, ...]]
+) -> None:
+    assert with_siblings(sides, smt) == dict(zip(sides, siblings, strict=True))
 
 
 def test_started_processes_stay_and_this_one_returns(affinity: Affinity) -> None:

@@ -42,7 +42,7 @@ def times(total_s: float, busy_s: float, steal_s: float = 0.0) -> ProcessorTimes
 
 
 def between(before: MachineReading, after: MachineReading, *cpus: tuple[int, ...]) -> Conditions:
-    return conditions_between(before, after, cpus or ((0,), (1,)))
+    return conditions_between(before, after, dict.fromkeys(cpus or ((0,), (1,)), ()))
 
 
 def test_outside_is_what_is_busy_beyond_the_runs_own() -> None:
@@ -79,6 +79,35 @@ def test_unpinned_process_of_the_run_is_never_taken_for_another() -> None:
     before = reading(0.0, {0: times(0, 0), 1: times(0, 0)}, {ME: OwnProcess(1, 0.0, BOTH)})
     after = reading(4.0, {0: times(4, 1), 1: times(4, 1)}, {ME: OwnProcess(1, 2.0, BOTH)})
     assert [one.outside_s for one in between(before, after).taken] == [0.0, 0.0]
+
+
+def test_what_others_run_on_an_unused_sibling_is_taken() -> None:
+    of_target = frozenset({0})
+    before = reading(
+        0.0,
+        {0: times(0, 0), 1: times(0, 0, 0), 2: times(0, 0)},
+        {TARGET: OwnProcess(ME, 0.0, of_target), WORKER: OwnProcess(ME, 0.0, frozenset({0, 2}))},
+    )
+    after = reading(
+        10.0,
+        {0: times(10, 4), 1: times(10, 5), 2: times(10, 3, 1)},
+        {TARGET: OwnProcess(ME, 3.0, of_target), WORKER: OwnProcess(ME, 2.0, frozenset({0, 2}))},
+    )
+    found = conditions_between(before, after, {(0,): (2,), (1,): ()}).taken
+    # Busy for 4 and 3 seconds, 5 of which were the run's own; steal counts where the side ran.
+    assert found == (Taken((0,), 0.0, 2.0), Taken((1,), 0.0, 5.0))
+
+
+def test_a_side_loses_no_more_than_all_of_its_processors() -> None:
+    before = reading(0.0, {0: times(0, 0), 2: times(0, 0)}, {})
+    after = reading(4.0, {0: times(4, 3), 2: times(4, 4)}, {})
+    assert conditions_between(before, after, {(0,): (2,)}).taken == (Taken((0,), 0.0, 4.0),)
+
+
+def test_sibling_that_is_not_counted_changes_nothing() -> None:
+    before = reading(0.0, {0: times(0, 0), 2: times(5, 1)}, {})
+    after = reading(4.0, {0: times(4, 1), 2: times(5, 1)}, {})
+    assert conditions_between(before, after, {(0,): (2, 3)}).taken == (Taken((0,), 0.0, 1.0),)
 
 
 def test_child_that_ended_is_counted_once() -> None:
