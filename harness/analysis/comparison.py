@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeAlias
 
-from loopmark.harness.analysis.moderation import Scatter, moderated
+from loopmark.harness.analysis.moderation import Scatter, independent_share, moderated
 from loopmark.harness.analysis.paired_rounds import PairedRounds, paired_rounds
 from loopmark.harness.vocabulary.comparison import Axis, Comparison, Side
 from loopmark.harness.vocabulary.metrics import METRICS
@@ -38,6 +38,9 @@ Like: TypeAlias = tuple[str, bool, str, int, int]
 """Comparisons that scatter alike: of one metric, both of waits for a fixed time or both not, under
 one model of load, of rounds that last about as long (within a factor of ten), and of bursts of
 about as many requests."""
+
+Identity: TypeAlias = tuple[str, str, str]
+"""A metric, and the names of two cells in the order of the alphabet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,10 @@ class Candidate:
         return paired_rounds(self.base, self.other, METRICS[self.metric], _LABELS[self.axis])
 
     @property
-    def identity(self) -> tuple[str, ...]:
+    def identity(self) -> Identity:
         """What two candidates about the same share, in whichever direction they compare."""
-        return (self.metric, *sorted((self.base.name, self.other.name)))
+        first, second = sorted((self.base.name, self.other.name))
+        return self.metric, first, second
 
     @property
     def like(self) -> Like:
@@ -117,19 +121,24 @@ def concluded(
             others; None if nothing depended on any.
     """
     paired = [one.paired for one in found]
-    groups: dict[Like, dict[tuple[str, ...], Scatter | None]] = {}
+    groups: dict[Like, dict[Identity, Scatter | None]] = {}
     for one, rounds in zip(found, paired, strict=True):
         if rounds.logs:
             groups.setdefault(one.like, {})[one.identity] = rounds.scatter(first_blocks)
     scatters = {
         (like, identity): scatter
         for like, members in groups.items()
-        for identity, scatter in zip(members, moderated(list(members.values())), strict=True)
+        for identity, scatter in zip(members, _moderated(members), strict=True)
     }
     return tuple(
         _comparison(one, rounds, scatters.get((one.like, one.identity)))
         for one, rounds in zip(found, paired, strict=True)
     )
+
+
+def _moderated(members: Mapping[Identity, Scatter | None]) -> tuple[Scatter | None, ...]:
+    known = [(base, other) for (_, base, other), scatter in members.items() if scatter is not None]
+    return moderated(list(members.values()), independent_share(known))
 
 
 def compare(cells: Sequence[CellResult]) -> tuple[Comparison, ...]:

@@ -9,7 +9,7 @@ models and empirical Bayes methods", doi 10.2202/1544-6115.1027).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +44,9 @@ def scatter_of(logs: Sequence[float]) -> Scatter | None:
     return Scatter(max(float(np.var(logs, ddof=1)), SMALLEST_VARIANCE), len(logs) - 1)
 
 
-def moderated(members: Sequence[Scatter | None]) -> tuple[Scatter | None, ...]:
+def moderated(
+    members: Sequence[Scatter | None], independent: float = 1.0
+) -> tuple[Scatter | None, ...]:
     """The members' variances, each drawn towards what they have in common.
 
     A member without a scatter of its own, a single pair, gets that of its like. A member whose
@@ -52,15 +54,17 @@ def moderated(members: Sequence[Scatter | None]) -> tuple[Scatter | None, ...]:
 
     Args:
         members: Of one group of like comparisons.
+        independent: The share of these that do not follow from the others: of a / b, a / c and
+            b / c it is two thirds, and together they know no more than any two of them.
 
     Returns:
         In their order; None where nothing is known, neither of the member nor of others.
     """
     known = [one for one in members if one is not None]
-    prior, typical = _robust_prior(known)
+    prior, typical = _robust_prior(known, independent)
     if prior is None:
         return tuple(members)
-    together = sum(one.dof for one in typical)
+    together = independent * sum(one.dof for one in typical)
     return tuple(
         one
         if one is not None and not any(one is other for other in typical)
@@ -87,7 +91,23 @@ def _drawn(one: Scatter | None, prior: Scatter, together: float) -> Scatter:
     return Scatter(variance, min(dof, together))
 
 
-def _robust_prior(known: Sequence[Scatter]) -> tuple[Scatter | None, list[Scatter]]:
+def independent_share(pairs: Collection[tuple[str, str]]) -> float:
+    """The share of comparisons that do not follow from others.
+
+    Args:
+        pairs: What is compared with what, each pair once.
+    """
+    connected: list[set[str]] = []
+    for pair in map(set, pairs):
+        touched = [one for one in connected if one & pair]
+        connected = [one for one in connected if not one & pair]
+        connected.append(pair.union(*touched))
+    return sum(len(one) - 1 for one in connected) / len(pairs) if pairs else 1.0
+
+
+def _robust_prior(
+    known: Sequence[Scatter], independent: float
+) -> tuple[Scatter | None, list[Scatter]]:
     """The prior, and the members it is estimated from: those it does not find improbable."""
     from scipy import special  # noqa: PLC0415 - heavy, and drivers need no intervals
 
@@ -100,7 +120,7 @@ def _robust_prior(known: Sequence[Scatter]) -> tuple[Scatter | None, list[Scatte
         others = [one for one in typical if one is not widest]
         without = _prior(others)
         assert without is not None
-        dof = min(without.dof, sum(one.dof for one in others))
+        dof = min(without.dof, independent * sum(one.dof for one in others))
         chance = float(special.fdtrc(widest.dof, dof, widest.variance / without.variance))
         if chance * len(typical) > OUTLIER:
             return prior, typical

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from loopmark.harness.analysis.moderation import (
     SMALLEST_VARIANCE,
     Scatter,
     half_width,
+    independent_share,
     moderated,
     scatter_of,
 )
@@ -126,6 +128,60 @@ def test_intervals_hold_as_often_as_they_say(pairs: int, members: int, spread: f
             tried += 1
     # Three standard errors of the simulation are 1%.
     assert 0.94 - 0.01 <= held / tried <= 0.97 + 0.01
+
+
+@pytest.mark.parametrize(
+    ("pairs", "groups", "targets", "spread"),
+    [
+        (3, 1, 3, 0.0),
+        (3, 1, 4, 0.0),
+        (3, 4, 3, 0.5),
+        (2, 3, 3, 0.0),
+        (2, 3, 3, 0.5),
+        (3, 2, 4, 0.5),
+    ],
+    ids=str,
+)
+def test_intervals_hold_where_each_target_is_compared_with_each(
+    pairs: int, groups: int, targets: int, spread: float
+) -> None:
+    """Simulated: scenarios whose true standard deviations differ by `spread` (log)."""
+    random = np.random.default_rng([pairs, groups, targets, int(10 * spread)])
+    share = 2 / targets
+    held, tried = 0, 0
+    while tried < 12_000:  # Those of one scenario hold together, or do not.
+        deviations = 0.1 * np.exp(spread * random.standard_normal(groups))
+        of_targets = deviations[:, None, None] * random.standard_normal((groups, targets, pairs))
+        logs = [b - a for one in of_targets for a, b in combinations(one, 2)]
+        scatters = moderated([scatter_of(list(one)) for one in logs], share)
+        for one, scatter in zip(logs, scatters, strict=True):
+            assert scatter is not None
+            held += abs(one.mean()) <= half_width(scatter, pairs, CONFIDENCE)
+            tried += 1
+    assert 0.94 - 0.01 <= held / tried <= 0.97 + 0.01
+
+
+@pytest.mark.parametrize(
+    ("pairs", "share"),
+    [
+        ([], 1),
+        ([("a", "b")], 1),
+        ([("a", "b"), ("c", "d")], 1),
+        ([("a", "b"), ("a", "c")], 1),
+        ([("a", "b"), ("a", "c"), ("b", "c")], 2 / 3),
+        ([("a", "b"), ("c", "d"), ("b", "c"), ("a", "d")], 3 / 4),
+        ([*combinations("abcd", 2), *combinations("xyz", 2)], 5 / 9),
+    ],
+)
+def test_share_of_comparisons_that_do_not_follow_from_others(
+    pairs: list[tuple[str, str]], share: float
+) -> None:
+    assert independent_share(pairs) == pytest.approx(share)
+
+
+def test_dependent_ones_know_no_more_than_the_others_of_them() -> None:
+    found = moderated([Scatter(0.04, 2), Scatter(0.05, 2), Scatter(0.03, 2)], 2 / 3)
+    assert [told(one) for one in found] == [pytest.approx((0.04, 4))] * 3
 
 
 def test_an_interval_of_three_pairs_is_a_quarter_of_that_of_two_alone() -> None:
