@@ -32,7 +32,8 @@ class Arrivals:
         planned: Flows, or publications, planned within the window: of a Poisson schedule the number
             that follows from its seed.
         due: Requests due there, including unsent ones.
-        sent: Of these, those that were sent before the window ended, or refused.
+        sent: Of these, those that were refused, or sent before the window ended, or would have been
+            if the driver had been scheduled whenever it was runnable.
         unsent: Of these, those that the driver missed.
         window_s: Length of the window in seconds.
         late_ms: Percentiles of the time from due to sent, less what the driver was runnable but not
@@ -71,10 +72,11 @@ def arrivals(planned: float, report: DriverReport, due: pd.DataFrame, others: in
         others: Number of other requests due there and sent in time.
     """
     end = report.window_end_ns
-    in_time = (due["sent_ns"] < end) | (due["error"] == ErrorKind.REFUSED)
     dues, sents = (due[name].to_numpy(dtype=np.int64) for name in ("due_ns", "sent_ns"))
     # What others made it late by is bounded elsewhere; the rest is the driver's own doing.
-    waited_ms = (sents - dues - overlaps_ns(dues, sents, report.waits)) / 1e6
+    sents = sents - overlaps_ns(dues, sents, report.waits)
+    in_time = (sents < end) | (due["error"] == ErrorKind.REFUSED)
+    waited_ms = (sents - dues) / 1e6
     return Arrivals(
         planned=planned,
         due=len(due) + others + report.unsent,

@@ -129,6 +129,16 @@ def test_what_was_refused_was_in_time_and_what_was_sent_after_the_window_was_not
     assert found.late_ms.p99 == pytest.approx(600.0, abs=2.0)
 
 
+@pytest.mark.parametrize(("waited_ms", "sent"), [(0, 0), (10, 0), (11, 1)])
+def test_request_that_only_waiting_kept_beyond_the_window_was_sent_in_it(
+    waited_ms: int, sent: int
+) -> None:
+    rows = [sample(sent_ms=2010, took_ms=1, waited_ms=20)]
+    waits = [Wait(START + 1990 * MS, START + 2010 * MS, waited_ms * MS)]
+    found = arrivals(1.0, report(2.0, waited_s=0.02, waits=waits), frame(rows))
+    assert (found.due, found.sent) == (1, sent)
+
+
 @pytest.mark.parametrize("load", [OPEN, ramp(50.0, 150.0, 2.0), fan_out(10, 100.0)])
 def test_evenly_spaced_arrivals_are_planned_by_their_rate_whatever_the_seed(load: Load) -> None:
     assert planned(load, 1, "crud", 0) == planned(load, 2, "wait", 3) == pytest.approx(200.0)
