@@ -251,35 +251,39 @@ while True:
 DISTURBED_PLAN = """
 name = "disturbed"
 title = "Beside a neighbour"
-reserve = 0.5
+reserve = 1.0
 
 [[measure]]
 scenarios = ["wait-timer"]
 targets = ["sync", "async"]
-loads = [{ model = "burst", n = 2, planned_s = 0.6 }]
+loads = [{ model = "burst", n = 2, planned_s = 6 }]
 rounds = 1
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_rounds_beside_a_neighbour_are_repeated_in_pairs(
-    loopmark: Loopmark, plan: Callable[[str], str], tmp_path: Path
+    start_loopmark: Start, plan: Callable[[str], str], tmp_path: Path
 ) -> None:
-    with subprocess.Popen([sys.executable, "-c", NEIGHBOUR]) as neighbour:
+    command = ["run", plan(DISTURBED_PLAN)]
+    with (
+        subprocess.Popen([sys.executable, "-c", NEIGHBOUR]) as neighbour,
+        start_loopmark(*command, environment=EMBEDDED) as run,
+    ):
         try:
-            done = loopmark("run", plan(DISTURBED_PLAN), environment=EMBEDDED)
+            while "as others took the processors" not in (line := run.stderr.readline()):
+                assert line, "nothing is repeated"
         finally:
             neighbour.kill()
-    results = results_of(tmp_path)
-    blocks = [[one["block"] for one in cell["per_round"]] for cell in results["cells"]]
-    assert len(blocks[0]) > 1, done.stderr
+        out, _ = run.communicate(timeout=HANG_S)
+    blocks = [[one["block"] for one in cell["per_round"]] for cell in results_of(tmp_path)["cells"]]
+    assert len(blocks[0]) > 1
     assert blocks[0] == blocks[1], "a pair is repeated whole"
-    for cell in results["cells"]:
+    for cell in results_of(tmp_path)["cells"]:
         first = cell["per_round"][0]
         assert first["disturbed"]
         assert first["conditions"]["seconds"] > 0.5
-    assert "as others took the processors" in done.stderr
-    assert "thers took the processors during" in done.stdout
+    assert "thers took the processors during" in out
 
 
 def test_doctor_finds_this_machine_fit(loopmark: Loopmark) -> None:

@@ -30,6 +30,8 @@ from tests.harness.drivers.tried_flows import connecting
 pytestmark = pytest.mark.anyio
 
 SHORT = Timeouts(connect_s=1.0, first_byte_s=0.4, response_s=0.8)
+PATIENT = Timeouts(connect_s=HANG_S, first_byte_s=HANG_S, response_s=HANG_S)
+"""For what must be found out before the time is over, however slow the machine is."""
 USERS = 3
 GREETING = json.dumps({"event": "connected", "data": {"user_id": 1}})
 OPENING = '0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":100000}'
@@ -275,13 +277,13 @@ async def test_a_hostile_server_is_a_named_error(name: str, tmp_path: Path) -> N
     behaviour, kind, what = BEHAVIOURS[name]
     asked = scenario("websocket", connecting, connects=True)
     async with hostile(behaviour) as url, asyncio.timeout(HANG_S):
-        given = job(url, Burst(USERS), tmp_path, SHORT)
+        patience = SHORT if kind is ErrorKind.TIMEOUT else PATIENT
+        given = job(url, Burst(USERS), tmp_path, patience)
         report = await to_its_end(drive(given, asked))
     samples = samples_of(given)
     assert counted(samples) == {("connect", kind): USERS}
     assert what in report.error_examples[kind][0]
     assert (samples["sent_ns"] <= samples["done_ns"]).all()
-    assert (samples["done_ns"] - samples["sent_ns"] < 5e9).all()
     assert (samples["connected_ns"] > 0).all()
 
 

@@ -71,7 +71,7 @@ async def test_a_closed_load_keeps_every_user_busy_until_the_window_ends(
 ) -> None:
     server = Server()
     server.delay_s = 0.005
-    load = Closed(users=8, duration_s=0.15, warmup_s=0.05)
+    load = Closed(users=8, duration_s=0.15, warmup_s=0.4)
     report, samples = await driven(server, two_steps, load, tmp_path, by=by)
     assert server.most_in_flight == 8
     assert report.window_end_ns - report.window_start_ns == 150_000_000
