@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import StringIO
-from itertools import compress
+from itertools import accumulate, compress
 from typing import Literal
 
 from rich import box
@@ -34,50 +34,64 @@ from loopmark.reports.sections import Section, sections, several_drivers, with_b
 
 
 def render(results: RunResults, *, verbose: bool = False) -> RenderableType:
-    """The answers to the questions, or the headline, and a table per scenario.
+    """The answers to the questions, or the headline, and a table per scenario as far as they fit.
+
+    Those of a locustfile are all shown: nothing else says what its requests took.
 
     Args:
         results: Of the run.
-        verbose: Whether the tables of what answers questions are shown as well.
+        verbose: Whether all tables are shown, those of what answers questions as well.
     """
     parts: list[RenderableType] = []
     if results.run.interrupted:
         line = f"Interrupted: {wording.interrupted(results.run)}."
         parts.append(Text(line, style="bold yellow"))
     asked = {name for one in results.run.questions for name in (one.base, one.other)}
-    if verbose or not asked:
-        parts += _tables(results)
-    elif beside := tuple(cell for cell in results.cells if cell.name not in asked):
-        parts += _tables(replace(results, cells=beside))
-    if not results.questions:
-        lines = [*headline.short(results), *conditions.said(results)]
-        parts += [Text(), *(Text(line) for line in lines)]
-        return Group(*parts)
-    return Group(*parts, *_answers(results))
+    cells = tuple(cell for cell in results.cells if verbose or cell.name not in asked)
+    tables = _tables(replace(results, cells=cells)) if cells else []
+    most = MOST_LINES - bool(tables)
+    said = _answers(results, most) if results.questions else _headline(results)
+    if not (verbose or results.run.locustfiles):
+        # A line for the empty one before the headline, and one for the tables that are left out.
+        room = MOST_LINES - 2 - sum(map(_height, [*parts, *said]))
+        fitting = sum(height <= room for height in accumulate(map(_height, tables)))
+        if left := len(tables) - fitting:
+            tables = tables[:fitting]
+            more = formatting.many(left, "more table")
+            said.append(Text(f"{more} in the report; --verbose prints all", "dim"))
+    between = [Text()] if tables and not results.questions else []
+    return Group(*parts, *tables, *between, *said)
 
 
 def _tables(results: RunResults) -> list[RenderableType]:
     several = several_drivers(results)
-    parts: list[RenderableType] = []
-    for section in sections(results):
-        parts += _section(section, several_drivers=several)
-    return [*parts, *(_agreement(pair) for pair in agreement.driver_pairs(results))]
+    return [
+        *(Group(*_section(one, several_drivers=several)) for one in sections(results)),
+        *(_agreement(pair) for pair in agreement.driver_pairs(results)),
+    ]
+
+
+def _headline(results: RunResults) -> list[RenderableType]:
+    """The answer of a run without questions, and how far it goes."""
+    doubts = (f"{one[:1].upper()}{one[1:]}." for one in _doubts(results))
+    lines = [*headline.short(results), *doubts, *conditions.said(results)]
+    return [Text(line) for line in lines]
 
 
 MOST_LINES = 24
-"""Maximum lines of the answers: with one about the run itself they fill a terminal."""
+"""Maximum lines of what is shown: with one about the run itself they fill a terminal."""
 
 WIDTH = 80
 """Columns of the terminal that they are laid out for."""
 
 
-def _answers(results: RunResults) -> list[RenderableType]:
+def _answers(results: RunResults, most_lines: int) -> list[RenderableType]:
     """The answer, a line for each question as far as there is room, and how much is settled."""
     rows = questions.rows(results.run, results.questions)
     head = [Text(" ".join(answer.sentences(results)), style="bold")]
     accounts = (f"{one[:1].upper()}{one[1:]}." for one in _accounts(results, rows))
     foot = [Text(" ".join([*accounts, *conditions.said(results)]))]
-    room = MOST_LINES - sum(map(_height, [*head, *foot]))
+    room = most_lines - sum(map(_height, [*head, *foot]))
     return [*head, _fitting(rows, room), *foot]
 
 
@@ -86,8 +100,12 @@ def _accounts(results: RunResults, rows: Sequence[questions.Row]) -> list[str]:
     lines = [one for one in (questions.settled(rows), questions.by_chance(rows)) if one]
     if any(row.has_one_pair for row in rows):
         lines.append(questions.ONE_PAIR)
-    if invalid := wording.invalid_by_state(results.cells):
-        lines.append(invalid)
+    return [*lines, *_doubts(results)]
+
+
+def _doubts(results: RunResults) -> list[str]:
+    """How much is invalid, or does not count."""
+    lines = [invalid] if (invalid := wording.invalid_by_state(results.cells)) else []
     if cells := with_bad_rounds(results):
         lines.append(wording.bad_rounds(cells))
     return lines

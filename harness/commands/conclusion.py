@@ -29,7 +29,7 @@ def conclude(folder: RunFolder, *, verbose: bool = False) -> tuple[RunResults, P
 
     Args:
         folder: Of the run.
-        verbose: Whether to print the tables behind the answers as well.
+        verbose: Whether to print all tables.
 
     Returns:
         The results, and where the page is.

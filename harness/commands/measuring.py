@@ -42,7 +42,7 @@ def measure(
         request: What to measure.
         out_folder: Folder for run folders.
         strict: Whether an invalid cell is an error.
-        verbose: Whether to print the tables behind the answers as well.
+        verbose: Whether to print all tables and failures.
     """
     require_writable(out_folder)
     require_open_files(max(_connections(cell) for cell in request.cells))
@@ -77,9 +77,17 @@ def measure(
     out.print(Text(line), soft_wrap=True)
     if trouble is not None:
         raise trouble
-    for line in failures(results):
+    failed = failures(results)
+    shown = failed if verbose else failed[:_MOST_FAILURES]
+    for line in shown:
         err.print(Text(line), soft_wrap=True)
+    if more := len(failed) - len(shown):
+        err.print(f"and {more} more failed, see the report; --verbose names them")
     sys.exit(exit_code(results, strict=strict))
+
+
+_MOST_FAILURES = 5
+"""If more cells failed, it mostly was for one reason."""
 
 
 def further_rounds(

@@ -83,7 +83,7 @@ MAX_WORKERS = 256
 @click.option(
     "--verbose",
     is_flag=True,
-    help="Print the tables of all cells, not only the answers to the plan's questions.",
+    help="Print all tables and failures, not only as many as fit into a terminal.",
 )
 @locustfile_options
 @click.pass_context

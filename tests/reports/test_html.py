@@ -284,7 +284,7 @@ def test_rounds_that_do_not_count_are_told_and_the_cell_is_valid(results: RunRes
 def printed(results: RunResults) -> str:
     """What the terminal shows, on one line."""
     file = io.StringIO()
-    Console(file=file, width=300).print(terminal.render(results))
+    Console(file=file, width=300).print(terminal.render(results, verbose=True))
     return " ".join(file.getvalue().split())
 
 

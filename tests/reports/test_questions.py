@@ -219,6 +219,13 @@ def test_cells_that_nobody_asked_about_have_their_table() -> None:
     assert "Create a resource" not in text
 
 
+def test_tables_beside_the_answers_have_what_room_these_leave(asked: RunResults) -> None:
+    beside = cell_result("create-existing", "async", Burst(10, 1.0), figure=0.5)
+    lines = lines_of(terminal.render(replace(asked, cells=(*asked.cells, beside))))
+    assert len(lines) < MOST_LINES
+    assert lines[-1] == "1 more table in the report; --verbose prints all"
+
+
 @pytest.mark.parametrize("room", [4, 9, 15, 24])
 def test_less_room_takes_lines_and_never_more_than_there_is(asked: RunResults, room: int) -> None:
     lines = lines_of(terminal.settling(_measured(asked), asked.questions, room))

@@ -22,7 +22,7 @@ from tests.reports.conftest import against, cell_result, run_results
 def printed(results: RunResults, width: int) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
     with console.capture() as capture:
-        console.print(terminal.render(results))
+        console.print(terminal.render(results, verbose=True))
     return capture.get()
 
 
@@ -229,6 +229,18 @@ def test_the_terminal_table_fits_eighty_columns(
         rows = [line for line in text.splitlines() if re.search(r" (yes|no)\s*$", line)]
         assert len(rows) == len(shown.cells)
         assert all(row.startswith(("sync", "async")) for row in rows)
+
+
+def test_tables_are_shown_as_far_as_they_fit_into_a_terminal(many: RunResults) -> None:
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    with console.capture() as capture:
+        console.print(terminal.render(many))
+    lines = capture.get().splitlines()
+    assert len(lines) <= terminal.MOST_LINES
+    assert lines[1].startswith("The documented timing table")
+    assert lines[-1] == "6 more tables in the report; --verbose prints all"
+    assert not [line for line in lines if line.startswith("Create a resource")]
+    assert "--verbose" not in printed(many, 80)
 
 
 def test_the_terminal_names_what_is_invalid(results: RunResults) -> None:
