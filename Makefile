@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-series bench-driver bench-driver-against bench-workers bench-events bench-uploads bench-conclusions bench-same test test-pythons fuzz mutants check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-series bench-driver bench-driver-against bench-locustfiles bench-workers bench-events bench-uploads bench-conclusions bench-same test test-pythons fuzz mutants check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -35,8 +35,12 @@ bench-report: $(STAMP) ## How long a report on a million samples takes
 bench-recording: $(STAMP) ## How much memory the driver needs for ten million samples
 	$(BIN)/python tests/bench/recording_at_scale.py
 
-bench-starved: $(STAMP) ## Is a starved driver noticed, and only a starved one? (5 minutes)
-	$(BIN)/python tests/bench/starved_driver.py
+DRIVER ?= native
+bench-starved: $(STAMP) ## Is a starved driver noticed, and only a starved one? DRIVER=native or locust (5 minutes)
+	$(BIN)/python tests/bench/starved_driver.py 20 $(DRIVER)
+
+bench-locustfiles: $(STAMP) ## What Locust's clients add, and its own examples: EXAMPLES=folder (10 minutes and 8), into docs/locust-accuracy.md
+	$(BIN)/python -m tests.bench.locustfiles $(if $(EXAMPLES),--examples $(EXAMPLES))
 
 bench-disturbed: $(STAMP) ## What others take of the processors, quiet and beside neighbours (10 minutes)
 	$(BIN)/python -m tests.bench.disturbances

@@ -97,6 +97,25 @@ def shown_answers(cells: Sequence[CellResult]) -> tuple[Metric, ...]:
     return tuple(one for one in found if one in seen or one.key != _TAIL)
 
 
+def client_notes(cell: CellResult) -> tuple[str, ...]:
+    """What a reader of times that a client of its own has measured must know: none of others."""
+    if cell.load.traits.has_dues:
+        return ()
+    figures = shown(cell)
+    found = []
+    if (cost_ms := figures.driver_use.cpu_ms_per_request) is not None:
+        found.append(
+            "Locust's client measures these times itself and adds its own work, up to "
+            f"{formatting.milliseconds(cost_ms)} of CPU per request"
+        )
+    found += [
+        f"{name} needs {formatting.roughly(figures.seconds_for[name])} of measuring at this rate"
+        for name in ("p50", "p99")
+        if name in figures.seconds_for
+    ]
+    return tuple(found)
+
+
 def metric(key: str, load: Load) -> Metric:
     """A metric, as it is worded under a load."""
     return metrics.metric(key, load.traits)

@@ -103,6 +103,13 @@ def long_time(value: float | None) -> str:
     return f"{minutes:,} min {rest} s"
 
 
+def roughly(value: float) -> str:
+    """Seconds of a duration that nobody needs to know exactly: `about 41 s`, `about 6 min`."""
+    if value < _LONG_S:
+        return f"about {math.ceil(value)} s"
+    return f"about {math.ceil(value / _MINUTE_S):,} min"
+
+
 def mebibytes(value: float | None) -> str:
     """Memory: `80.1 MiB`."""
     return MISSING if value is None else f"{number(value)} MiB"

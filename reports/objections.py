@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from string import Formatter
+from typing import Any
 
 from loopmark.harness.vocabulary.cell import Objection, Validity, Value
 from loopmark.harness.vocabulary.cell import ObjectionCode as Code
@@ -76,7 +77,9 @@ SENTENCES: Mapping[Code, str] = {
         "missing"
     ),
     Code.USERS_UNANSWERED: "only {answered:,} of {users:,} users got a response",
-    Code.ANSWERS_FEW: "{answers:# correct response|# correct responses}; a median needs {needed}",
+    Code.ANSWERS_FEW: (
+        "{answers:# correct response|# correct responses}; a median needs {needed}{seconds:so long}"
+    ),
 }
 """A field is written `{name:form}`. Beside the forms of `format` there are `one|many` and
 `?optional`, in which # is the value, and those of `_Sentences`."""
@@ -100,15 +103,31 @@ def sentence(objection: Objection) -> str:
     return _SENTENCES.vformat(SENTENCES[objection.code], (), objection.values)
 
 
+def _reach(value: Value) -> str:
+    return "" if value is None else f" (reach {formatting.reach(float(value))})"
+
+
+def _so_long(value: Value) -> str:
+    return f", {formatting.roughly(float(value))} at this rate" if value else ""
+
+
+_FORMS: Mapping[str, Callable[[Value], str]] = {
+    "level": lambda value: formatting.level(float(value or 0)),
+    "series": lambda value: _SERIES[str(value)],
+    "reach": _reach,
+    "so long": _so_long,
+}
+
+
 class _Sentences(Formatter):
+    def get_value(self, key: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Value:  # noqa: ARG002 - as Formatter has it
+        """The value of a field; none of one that older runs do not have."""
+        found: Value = kwargs.get(str(key))
+        return found
+
     def format_field(self, value: Value, form: str) -> str:
-        match form:
-            case "level":
-                return formatting.level(float(value or 0))
-            case "series":
-                return _SERIES[str(value)]
-            case "reach":
-                return "" if value is None else f" (reach {formatting.reach(float(value))})"
+        if form in _FORMS:
+            return _FORMS[form](value)
         if form.startswith("?"):
             return form[1:].replace("#", str(value)) if value else ""
         if "|" in form:

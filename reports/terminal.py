@@ -245,10 +245,11 @@ def _requests(cell: CellResult) -> RenderableType:
         texts = map(formatting.milliseconds, (found.p50, found.p95, found.p99))
         counts = formatting.count(step.requests), formatting.count(step.errors)
         table.add_row(*(Text(text) for text in (step.step, *counts, *texts)))
-    if not (left_out := len(steps) - len(busiest)):
-        return Padding(table, (1, 0, 0, 0))
-    more = Text(f"and {formatting.count(left_out)} more kinds of request, in the report", "dim")
-    return Padding(Group(table, more), (1, 0, 0, 0))
+    notes = [Text(f"{note}.", "dim") for note in columns.client_notes(cell)]
+    if left_out := len(steps) - len(busiest):
+        more = f"and {formatting.count(left_out)} more kinds of request, in the report"
+        notes.insert(0, Text(more, "dim"))
+    return Padding(Group(table, *notes), (1, 0, 0, 0))
 
 
 def _errors(cell: CellResult) -> RenderableType:

@@ -108,6 +108,21 @@ def percentiles(latencies: Latencies) -> Percentiles:
     )
 
 
+def seconds_for(found: Percentiles, count: int, measured_s: float) -> dict[str, float]:
+    """How many seconds in all would give the missing percentiles enough samples.
+
+    Args:
+        found: Of these samples.
+        count: Number of samples.
+        measured_s: Seconds in which they came.
+    """
+    return {
+        name: statistics.needed_for(p) * measured_s / count
+        for name, p in PERCENTILES.items()
+        if count and getattr(found, name) is None
+    }
+
+
 def percentile_intervals(
     found: Percentiles, per_round: Sequence[Latencies]
 ) -> tuple[PercentileIntervals, str | None]:

@@ -40,6 +40,7 @@ class RoundEvidence:
             knee of steps and ramps are excluded.
         requests: All requests, those outside of the window included.
         answers: Right answers within the window.
+        window_s: Length of the window, in seconds; 0 without one.
         audits: Rows against acknowledged writes.
         users: Users that received an answer, right or wrong, within the window.
         balance: Both sides of Little's law; None where the load is not steady.
@@ -69,6 +70,7 @@ class RoundEvidence:
     received: int = 0
     reconnects: int = 0
     knee_rps: float | None = None
+    window_s: float = 0.0
 
     @property
     def has_ended(self) -> bool:

@@ -58,6 +58,11 @@ def has_enough_beyond(count: int, p: float) -> bool:
     return count * (1 - p) >= MIN_SAMPLES_BEYOND - 1e-9
 
 
+def needed_for(p: float) -> int:
+    """The smallest number of samples that supports the percentile `p`."""
+    return math.ceil(MIN_SAMPLES_BEYOND / (1 - p) - 1e-6)
+
+
 def interval_over_rounds(estimate: float, per_round: Sequence[float]) -> Interval | None:
     """The 95% interval of a positive figure from its scatter over the rounds.
 

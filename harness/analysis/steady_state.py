@@ -19,6 +19,10 @@ BINS = 20
 """Bins per window: 100 ms in one of 2 s. More and smaller bins detect shifts close to an end, but
 miss those in short windows because of scatter; see `tests/bench/steady_state_calibration.py`."""
 
+LEAST_PER_BIN = 10
+"""Answers per bin, on average. Of sixty answers that arrive at random, one window in 10 seems to
+change its level in bins of three; in bins of ten, one in 100."""
+
 LEAST_KEPT = 4
 """Bins that a cut must leave: one or two that are equal by chance would always win."""
 
@@ -55,8 +59,9 @@ class Change:
 
 
 def answers_per_bin(times_ns: npt.NDArray[np.int64], start_ns: int, end_ns: int) -> Series:
-    """Number of these times in each bin of the window."""
-    return np.histogram(times_ns, bins=BINS, range=(start_ns, end_ns))[0].astype(float)
+    """Number of these times in each bin of the window: fewer bins where there are few of them."""
+    bins = min(max(times_ns.size // LEAST_PER_BIN, 2), BINS)
+    return _counts(times_ns, bins, start_ns, end_ns)
 
 
 def mean_per_bin(
@@ -64,8 +69,12 @@ def mean_per_bin(
 ) -> Series:
     """The mean of the values in each bin; empty bins are omitted."""
     sums = np.histogram(times_ns, bins=BINS, range=(start_ns, end_ns), weights=values)[0]
-    counts = answers_per_bin(times_ns, start_ns, end_ns)
+    counts = _counts(times_ns, BINS, start_ns, end_ns)
     return np.asarray(sums[counts > 0] / counts[counts > 0])
+
+
+def _counts(times_ns: npt.NDArray[np.int64], bins: int, start_ns: int, end_ns: int) -> Series:
+    return np.histogram(times_ns, bins=bins, range=(start_ns, end_ns))[0].astype(float)
 
 
 def is_steady(series: Series, materiality: Materiality) -> bool:

@@ -183,6 +183,7 @@ def _round_evidence(load: Load, begun: _Begun) -> RoundEvidence:
     return replace(
         evidence,
         answers=measured.answers.service.size,
+        window_s=measured.result.window_s,
         users=measured.users,
         balance=measured.balance,
         halves=measured.halves,
@@ -264,6 +265,8 @@ def _figures(
     per_round = [one.latency(load) for one in counted]
     latency = latencies.percentiles(latencies.joined(per_round))
     intervals, intervals_from = latencies.percentile_intervals(latency, per_round)
+    goes_on = not load.traits.ends_with_last_answer
+    measured_s = sum(one.result.window_s for one in rounds)
     kept_up = [one.kept_up for one in rounds if load.stages]
     knees = [knee.of_round(load.stages, kept) for kept in kept_up]
     limit = knee.over_rounds(knees) if knees else None
@@ -299,6 +302,9 @@ def _figures(
         workers=worker_use(all_records),
         fan_out=fan_out.figures([one.fan_out for one in rounds if one.fan_out is not None]),
         conditions=conditions.over_rounds(all_records),
+        seconds_for=latencies.seconds_for(latency, sum(map(len, per_round)), measured_s)
+        if goes_on
+        else {},
     )
 
 
@@ -344,6 +350,7 @@ def _driver_use(records: Sequence[RoundRecord], rounds: Sequence[Round]) -> Driv
     delayed = [one.delayed for one in rounds if one.delayed is not None]
     return DriverUse(
         cpu_fraction=max((report.cpu_s / window_s for report, window_s in windows), default=None),
+        cpu_ms_per_request=_driver_cost_ms(records, rounds),
         waited_fraction=max(waited, default=None),
         delayed_fraction=float(np.median(delayed)) if delayed else None,
         loop_lag_ms=LoopLag(
@@ -354,6 +361,20 @@ def _driver_use(records: Sequence[RoundRecord], rounds: Sequence[Round]) -> Driv
         late_sends=max(one.late_sends for one in rounds),
         send_spread_ms=max(one.send_spread_ms for one in rounds),
     )
+
+
+def _driver_cost_ms(records: Sequence[RoundRecord], rounds: Sequence[Round]) -> float | None:
+    requests = {one.result.round: one.result.requests for one in rounds}
+    reports = [
+        (record.driver, requests[record.round])
+        for record in records
+        if record.driver is not None and record.round in requests
+    ]
+    # Of workers, the CPU time of the busiest one is known only.
+    if any(report.workers for report, _ in reports):
+        return None
+    sent = sum(count for _, count in reports)
+    return 1e3 * sum(report.cpu_s for report, _ in reports) / sent if sent else None
 
 
 def _examples(records: Sequence[RoundRecord]) -> dict[str, tuple[str, ...]]:

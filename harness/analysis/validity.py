@@ -158,11 +158,12 @@ def _explained(lag_ms: float, waited: float) -> bool:
 def _from_flow_of_answers(
     evidence: Evidence, bad: Collection[int], thresholds: Thresholds
 ) -> Iterator[Objection]:
-    every = sum(one.answers for one in evidence.rounds)
-    counted = sum(one.answers for one in evidence.rounds if one.round not in bad)
-    if too_many(len(bad), len(evidence.rounds), thresholds):
-        counted = every
-    if counted < thresholds.min_answers:
+    rounds = evidence.rounds
+    if not too_many(len(bad), len(rounds), thresholds):
+        rounds = tuple(one for one in rounds if one.round not in bad)
+    counted, needed = sum(one.answers for one in rounds), thresholds.min_answers
+    if counted < needed:
+        seconds = sum(one.window_s for one in rounds) * needed / counted if counted else None
         yield Objection.of(
-            ObjectionCode.ANSWERS_FEW, answers=counted, needed=thresholds.min_answers
+            ObjectionCode.ANSWERS_FEW, answers=counted, needed=needed, seconds=seconds
         )

@@ -86,6 +86,17 @@ def assign(cores: Sequence[Sequence[int]], workers: int = 1) -> Pinning:
             )
 
 
+def beside(cores: Sequence[Sequence[int]], workers: int = 1) -> Pinning:
+    """Keep the driver where it is beside a target that runs already, and may run anywhere.
+
+    The system keeps others away from a processor that is busy: without this it moves driver and
+    target about, and onto each other. Workers are left to it: how many processors the target leaves
+    them is unknown.
+    """
+    driver = assign(cores).driver if workers == 1 else ()
+    return Pinning(target=(), driver=driver, database=())
+
+
 def _of_driver(cores: Sequence[Sequence[int]], workers: int) -> tuple[int, ...]:
     """The processors of the driver: one of each core, and the others where workers need them."""
     if workers > len(cores):

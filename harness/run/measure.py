@@ -18,7 +18,14 @@ from loopmark.harness.drivers.process.forked_process import ForkServer
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.process_pool import ProcessPool
 from loopmark.harness.launch.process_reaper import MARK, reaped
-from loopmark.harness.launch.processors import assign, available, cores, staying_on, with_siblings
+from loopmark.harness.launch.processors import (
+    assign,
+    available,
+    beside,
+    cores,
+    staying_on,
+    with_siblings,
+)
 from loopmark.harness.launch.provision import Provision, provision
 from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
 from loopmark.harness.planning.order import compared, interleave, shuffled
@@ -76,11 +83,9 @@ def carry_out(
             workers are lost during the run; the folder then holds the rounds until then.
     """
     workers = request.workers
-    pinning = Pinning(target=(), driver=(), database=())
-    if any(
-        target.is_launched for target in request.targets
-    ):  # Else there is nothing to keep apart.
-        pinning = assign(cores(), workers.count if workers and not workers.listen else 1)
+    here = workers.count if workers and not workers.listen else 1
+    is_launched = any(target.is_launched for target in request.targets)
+    pinning = assign(cores(), here) if is_launched else beside(cores(), here)
     started = time.monotonic()
     with (
         reaped() as token,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from loopmark.harness.vocabulary.conditions import Conditions
 from loopmark.harness.vocabulary.job import ClockKind
@@ -140,6 +141,8 @@ class DriverUse:
 
     Attributes:
         cpu_fraction: CPU seconds per second of the window.
+        cpu_ms_per_request: CPU milliseconds per request within the windows; None of a distributed
+            one.
         waited_fraction: Seconds per second of the window in which it was ready to run and another
             process had its processor.
         delayed_fraction: Share of the main figure that this can account for at most; the median of
@@ -150,6 +153,7 @@ class DriverUse:
     """
 
     cpu_fraction: float | None = None
+    cpu_ms_per_request: float | None = None
     waited_fraction: float | None = None
     delayed_fraction: float | None = None
     loop_lag_ms: LoopLag = LoopLag()
@@ -359,11 +363,12 @@ class Figures:
             burst, else the service time.
         latency_ms_ci: Their intervals.
         latency_ci_from: What the intervals are computed from: `rounds`; None without any.
+        seconds_for: By percentile with too few samples: how many seconds would have to be measured
+            in all, at this rate, for it to have enough. Not of a burst, which does not go on.
         target_use: The target's resource use.
         driver_use: The driver's resource use.
         steps: By step of the flow.
         per_round: The single rounds, those that do not count included.
-        per_round: The single rounds that count.
         response_ms: From due to done.
         service_ms: From sent to done.
         phases_ms: The parts of it.
@@ -411,3 +416,4 @@ class Figures:
     workers: tuple[WorkerUse, ...] = ()
     fan_out: FanOutFigures | None = None
     conditions: Conditions | None = None
+    seconds_for: Mapping[str, float] = field(default_factory=dict)

@@ -148,7 +148,9 @@ class Pinning:
 
     @property
     def sides(self) -> tuple[tuple[int, ...], ...]:
-        """The groups of processors that are kept apart; empty where nothing was pinned."""
+        """The groups of processors that are kept apart; empty where the target may use any."""
+        if not self.target:
+            return ()
         return tuple(dict.fromkeys(one for one in (self.target, self.driver, self.database) if one))
 
 

@@ -1,6 +1,6 @@
 """Does a cell say so when its driver was starved, and only then?
 
-    python tests/bench/starved_driver.py [TRIALS]
+    python tests/bench/starved_driver.py [TRIALS] [DRIVER]
 
 Drives the reference target `async` with a closed and an open load; in half of the trials, in random
 order, a busy loop shares the driver's processor. Tells how often each was called driver-limited.
@@ -46,7 +46,7 @@ LOADS: tuple[FlowLoad, ...] = (Closed(users=50, duration_s=2.0), Open(rate=50.0,
 RESULTS = Path("results") / "bench-starved"
 
 
-def main(trials: int) -> None:
+def main(trials: int, name: str) -> None:
     pinning = assign(cores())
     if not pinning.driver:
         sys.exit("there is one processor only: the driver shares it with the target in any case")
@@ -63,13 +63,14 @@ def main(trials: int) -> None:
         environment, cpus = provided.environment, pinning.target
         target = RunningTarget(reference, folder, TARGET, provided=environment, cpus=cpus)
         target.wait_until_ready()
-        server = ForkServer(DRIVERS["native"])
-        driver = DriverProcess("native", server, folder / "driver.log", pinning.driver)
+        server = ForkServer(DRIVERS[name])
+        driver = DriverProcess(name, server, folder / "driver.log", pinning.driver)
         try:
             for load, starved in _order(trials):
                 busy = _busy_loop(pinning.driver) if starved else _nothing()
                 with busy, staying_on(pinning.target):
-                    cell = _measured(load, driver, target, tokens, folder)
+                    asked = Cell(SCENARIO, TARGET, load, name, 1)
+                    cell = _measured(asked, driver, target, tokens, folder)
                 found.append((load.label, starved, cell))
                 sys.stderr.write(f"{'starved' if starved else 'alone':<8}{cell.name}: ")
                 why = "; ".join(objections.sentences(cell.validity))
@@ -89,7 +90,7 @@ def _order(trials: int) -> Sequence[tuple[FlowLoad, bool]]:
 
 
 def _measured(
-    load: FlowLoad,
+    cell: Cell,
     driver: DriverProcess,
     target: RunningTarget,
     tokens: tuple[str, ...],
@@ -98,11 +99,11 @@ def _measured(
     samples, report = folder / "samples.parquet", folder / "report.json"
     job = LoadJob(
         scenario=SCENARIO,
-        load=load,
+        load=cell.load,
         round=0,
         seed=1,
         base_url=target.base_url,
-        tokens=tokens if isinstance(load, Open) else tokens[: load.concurrency],
+        tokens=tokens if isinstance(cell.load, Open) else tokens[: cell.load.concurrency],
         samples=str(samples),
         report=str(report),
         timeouts=Timeouts(connect_s=5.0, first_byte_s=30.0, response_s=30.0),
@@ -120,7 +121,7 @@ def _measured(
         audits=(),
     )
     frame = pd.read_parquet(samples, columns=list(SUMMARISED))
-    return summarise(Cell(SCENARIO, TARGET, load, "native", 1), [record], lambda _: frame, ())
+    return summarise(cell, [record], lambda _: frame, ())
 
 
 @contextmanager
@@ -180,4 +181,5 @@ def _tell(found: Sequence[tuple[str, bool, CellResult]]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    given = dict(enumerate(sys.argv))
+    main(int(given.get(1, 20)), given.get(2, "native"))

@@ -858,7 +858,16 @@ def locustfile_run(
             database_use=DatabaseUse(),
             over_time=(),
             steps=steps,
-            driver_use=DriverUse(0.2, 0.0, 0.0, LoopLag(None, 0.5, 2.0), 0.0, 0.0),
+            driver_use=DriverUse(
+                cpu_fraction=0.2,
+                cpu_ms_per_request=1.67,
+                waited_fraction=0.0,
+                delayed_fraction=0.0,
+                loop_lag_ms=LoopLag(None, 0.5, 2.0),
+                late_sends=0.0,
+                send_spread_ms=0.0,
+            ),
+            seconds_for={"p999": 83.4},
             phases_ms=Phases(to_send=Phase(3_600, 0.0, 0.0)),
             per_round=tuple(
                 RoundResult(n, n, 1_200, 0, 30.0, None, 120.0, quick, None) for n in range(3)

@@ -37,6 +37,14 @@ def test_small_things_have_small_units() -> None:
     assert formatting.microseconds(None) == formatting.kibibytes(None) == MISSING
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "about 1 s"), (41.0, "about 41 s"), (119.9, "about 120 s"), (121, "about 3 min")],
+)
+def test_time_that_nobody_needs_exactly_is_rounded_up(seconds: float, text: str) -> None:
+    assert formatting.roughly(seconds) == text
+
+
 positive = st.floats(min_value=0.001, max_value=1e9, allow_nan=False)
 
 

@@ -60,6 +60,22 @@ def test_shape_is_named(shaped_locustfile: RunResults) -> None:
     assert "the users of the locustfile&#39;s shape, for at most 10 min 0 s" in text
 
 
+def test_work_of_the_client_is_said_and_how_long_a_missing_percentile_takes(
+    own_locustfile: RunResults,
+) -> None:
+    (cell,) = own_locustfile.cells
+    cost = "adds its own work, up to 1.67 ms of CPU per request."
+    assert cost in page_of(own_locustfile)
+    assert cost in " ".join(printed(own_locustfile, 80).split())
+    (note,) = columns.client_notes(cell)
+    assert "p99" not in note, "it has one"
+    none = with_figures(cell, seconds_for={"p50": 30.2, "p99": 400.0, "p999": 4000.0})
+    assert columns.client_notes(none)[1:] == (
+        "p50 needs about 31 s of measuring at this rate",
+        "p99 needs about 7 min of measuring at this rate",
+    )
+
+
 def test_nothing_of_the_documentation_is_claimed(own_locustfile: RunResults) -> None:
     for text in (
         page_of(own_locustfile),

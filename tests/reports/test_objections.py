@@ -42,6 +42,21 @@ def test_every_code_has_a_sentence() -> None:
             {"missing": 1200, "reach": None},
             "1,200 deliveries are missing",
         ),
+        (
+            Code.ANSWERS_FEW,
+            {"answers": 13, "needed": 20},
+            "13 correct responses; a median needs 20",
+        ),
+        (
+            Code.ANSWERS_FEW,
+            {"answers": 1, "needed": 20, "seconds": 41.2},
+            "1 correct response; a median needs 20, about 42 s at this rate",
+        ),
+        (
+            Code.ANSWERS_FEW,
+            {"answers": 0, "needed": 20, "seconds": None},
+            "0 correct responses; a median needs 20",
+        ),
         (Code.CLIENTS_RECONNECTED, {"times": 1}, "active clients reconnected once"),
         (Code.CLIENTS_RECONNECTED, {"times": 2}, "active clients reconnected 2 times"),
         (Code.TASKS_RAISED, {"times": 3, "example": ""}, "tasks raised an exception 3 times"),

@@ -16,6 +16,7 @@ from loopmark.harness.analysis.statistics import (
     has_enough_beyond,
     interpolated,
     interval_over_rounds,
+    needed_for,
     percentile,
 )
 
@@ -83,6 +84,7 @@ def test_percentile_outside_of_zero_to_one_is_refused(p: float) -> None:
 def test_percentile_needs_ten_samples_beyond_it(p: float, fewest: int) -> None:
     assert has_enough_beyond(fewest, p)
     assert not has_enough_beyond(fewest - 1, p)
+    assert needed_for(p) == fewest
 
 
 # ---- interval_over_rounds ----

@@ -108,10 +108,30 @@ def test_nothing_before_is_an_infinite_change_and_nothing_at_all_is_none() -> No
 
 
 def test_bins_hold_every_answer_of_the_window_once() -> None:
-    times = np.arange(0, 1000, 10)
-    assert steady_state.answers_per_bin(times, 0, 1000).tolist() == [5.0] * 20
+    times = np.arange(0, 1000, 5)
+    assert steady_state.answers_per_bin(times, 0, 1000).tolist() == [10.0] * 20
     means = steady_state.mean_per_bin(np.array([0, 1, 999]), np.array([2.0, 4.0, 9.0]), 0, 1000)
     assert means.tolist() == [3.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "bins"), [(0, 2), (1, 2), (29, 2), (30, 3), (199, 19), (200, 20), (5000, 20)]
+)
+def test_few_answers_have_few_bins(answers: int, bins: int) -> None:
+    series = steady_state.answers_per_bin(np.arange(answers), 0, 10_000)
+    assert (series.size, series.sum()) == (bins, answers)
+
+
+@pytest.mark.parametrize("answers", [22, 40, 60, 100, 200])
+def test_few_answers_at_random_are_steady(answers: int) -> None:
+    random = np.random.default_rng(answers)
+    unsteady = 0
+    for _ in range(400):
+        times = random.integers(0, 1_000_000, max(random.poisson(answers), 20))
+        series = steady_state.answers_per_bin(times, 0, 1_000_000)
+        halves = steady_state.between_halves(series).is_material(MATERIALITY.level)
+        unsteady += halves or not steady_state.is_steady(series, MATERIALITY)
+    assert unsteady <= 0.06 * 400
 
 
 # ---- a slow drift ----

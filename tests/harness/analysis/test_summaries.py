@@ -691,6 +691,26 @@ def test_busy_driver_is_limited() -> None:
 # ---- steps ----
 
 
+def test_missing_percentiles_say_how_long_they_take() -> None:
+    rows = [sample(sent_ms=n, took_ms=1.0) for n in range(1000)]
+    assert closed_cell(rows).seconds_for == pytest.approx({"p999": 20.0})
+    assert closed_cell(rows[:10]).seconds_for == pytest.approx(
+        {"p50": 4.0, "p90": 20.0, "p95": 40.0, "p99": 200.0, "p999": 2000.0}
+    )
+    assert closed_cell([]).seconds_for == {}
+    assert burst_cell([100, 1000], [100, 2000]).seconds_for == {}, "a burst does not go on"
+
+
+def test_cost_of_the_driver_is_that_of_a_request_in_the_windows() -> None:
+    rows = steady(10, 2.0, 20.0) + steady(10, 2.0, 40.0, round_number=1)
+    records = [record(n, report(cpu_s=cpu_s)) for n, cpu_s in enumerate((0.2, 0.4))]
+    found = summarise(cell(load=closed(), rounds=2), records, frame(rows), ())
+    assert found.driver_use.cpu_ms_per_request == pytest.approx(600 / 1500, rel=0.01)
+    shared = replace(report(), workers=(WorkerReport("one", 1000, "shared", lost=""),))
+    of_workers = closed_cell(steady(10, 2.0, 20.0), driver=shared)
+    assert of_workers.driver_use.cpu_ms_per_request is None, "only that of the busiest is known"
+
+
 def test_steps_are_told_apart_in_the_order_of_the_flow() -> None:
     rows = []
     for n in range(20):

@@ -71,6 +71,7 @@ GOOD_ROUND = RoundEvidence(
     users=10,
     balance=Balance(9.9, USERS),
     halves=Change(1.05, 0.05),
+    window_s=2.0,
 )
 
 
@@ -833,7 +834,7 @@ def test_share_of_bad_rounds_is_the_one_that_is_given() -> None:
 def test_answers_of_rounds_that_do_not_count_are_none_for_a_median() -> None:
     evidence = each(GOOD, answers=(900, 9, 9), halves=changes(3.0, 1.0, 1.0))
     assert judge(CLOSED, evidence).objections == (
-        Objection.of(ObjectionCode.ANSWERS_FEW, answers=18, needed=20),
+        Objection.of(ObjectionCode.ANSWERS_FEW, answers=18, needed=20, seconds=4.0 * 20 / 18),
     )
 
 

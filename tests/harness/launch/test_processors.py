@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.launch.processors import assign, available, cores, staying_on, with_siblings
+from loopmark.harness.launch.processors import (
+    assign,
+    available,
+    beside,
+    cores,
+    staying_on,
+    with_siblings,
+)
 from loopmark.harness.vocabulary.record import Pinning
 
 
@@ -54,6 +61,17 @@ def test_workers_have_processors_as_long_as_one_is_left_for_the_target(
     assert pinning.driver == driver
     assert {*pinning.target, *pinning.driver, *pinning.database} == set(range(count))
     assert pinning.target
+
+
+@pytest.mark.parametrize(
+    ("count", "workers", "driver"), [(0, 1, ()), (1, 1, ()), (2, 1, (1,)), (4, 1, (3,)), (4, 2, ())]
+)
+def test_driver_keeps_its_processor_beside_a_target_that_may_use_any(
+    count: int, workers: int, driver: tuple[int, ...]
+) -> None:
+    pinning = beside(apart(range(count)), workers)
+    assert pinning == Pinning(target=(), driver=driver, database=())
+    assert pinning.sides == ()
 
 
 @pytest.mark.parametrize(
