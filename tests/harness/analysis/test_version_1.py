@@ -4,9 +4,10 @@
 that version found in it, but for what was changed on purpose since:
 
 - latency of a burst counts from its start, not from when each request was sent;
-- a number of a series is enough if it is shown to be, not if the rounds show no difference.
+- a number of a series is enough if it is shown to be, not if the rounds show no difference;
 - intervals of ratios come from the scatter of like comparisons as well, so they are not compared;
-- rounds have figures `undelayed` besides.
+- rounds have figures `undelayed` besides;
+- figures of fewer than three rounds, and all of these have two, have no interval.
 
 What the drivers say of themselves is not as measured: it is that of an
 idle machine, so that most cells are valid.
