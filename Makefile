@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-series bench-driver bench-driver-against bench-locustfiles bench-workers bench-events bench-uploads bench-conclusions bench-same test test-pythons fuzz mutants check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-series bench-driver bench-driver-against bench-locustfiles bench-delays bench-workers bench-events bench-uploads bench-conclusions bench-same test test-pythons fuzz mutants check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -38,6 +38,9 @@ bench-recording: $(STAMP) ## How much memory the driver needs for ten million sa
 DRIVER ?= native
 bench-starved: $(STAMP) ## Is a starved driver noticed, and only a starved one? DRIVER=native or locust (5 minutes)
 	$(BIN)/python tests/bench/starved_driver.py 20 $(DRIVER)
+
+bench-delays: $(STAMP) ## Do the bounds of a starved driver's delay hold the truth? (6 minutes)
+	$(BIN)/python -m tests.bench.delay_bounds
 
 bench-locustfiles: $(STAMP) ## What Locust's clients add, and its own examples: EXAMPLES=folder (10 minutes and 8), into docs/locust-accuracy.md
 	$(BIN)/python -m tests.bench.locustfiles $(if $(EXAMPLES),--examples $(EXAMPLES))

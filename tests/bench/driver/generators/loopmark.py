@@ -69,7 +69,7 @@ def measure(task: Task) -> Reading:
             report=str(folder / "report.json"),
             timeouts=TIMEOUTS,
         )
-        cpu = _driven(task.kind, job, folder)
+        cpu = driven(task.kind, job, folder)
         report = read_report(Path(job.report))
         if report is None:
             raise DriverFailedError("the driver wrote no report")
@@ -134,7 +134,7 @@ class CpuReadings:
         return self._cpu_s[-1] - interpolated(at_ns, self._at_ns, self._cpu_s)
 
 
-def _driven(driver: str, job: LoadJob, folder: Path) -> CpuReadings | None:
+def driven(driver: str, job: LoadJob, folder: Path) -> CpuReadings | None:
     """Drive a job; returns the readings of the driver's CPU clock, where there is one."""
     file = folder / "job.json"
     write_job(job, file)
