@@ -112,7 +112,7 @@ def main(cells: int) -> None:
 def table(found: Sequence[Bound]) -> str:
     """What became of them, as Markdown."""
     lines = [
-        "| load | figure | starved cells | bound holds | width, median | share of the main figure |",
+        "| load | figure | starved cells | bound holds | width, median | of the main figure |",
         "|---|---|---|---|---|---|",
     ]
     for load in dict.fromkeys(one.load for one in found):
