@@ -97,6 +97,11 @@ def shown_answers(cells: Sequence[CellResult]) -> tuple[Metric, ...]:
     return tuple(one for one in found if one in seen or one.key != _TAIL)
 
 
+_CLIENTS_SHARE = 2.0
+"""What Locust's clients add to a median, over the driver's CPU time per request: 1.2 to 2.4 from 50
+to 400 requests per second (docs/locust-accuracy.md)."""
+
+
 def client_notes(cell: CellResult) -> tuple[str, ...]:
     """What a reader of times that a client of its own has measured must know: none of others."""
     if cell.load.traits.has_dues:
@@ -105,8 +110,8 @@ def client_notes(cell: CellResult) -> tuple[str, ...]:
     found = []
     if (cost_ms := figures.driver_use.cpu_ms_per_request) is not None:
         found.append(
-            "Locust's client measures these times itself and adds its own work, up to "
-            f"{formatting.milliseconds(cost_ms)} of CPU per request"
+            "Locust's client measures these times itself: its own work adds about "
+            f"{formatting.milliseconds(_CLIENTS_SHARE * cost_ms)} to each"
         )
     found += [
         f"{name} needs {formatting.roughly(figures.seconds_for[name])} of measuring at this rate"

@@ -24,15 +24,17 @@ from statistics import median
 from urllib.parse import urlsplit
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from loopmark.harness.analysis.rounds import measured_round
 from loopmark.harness.analysis.schedule import planned
+from loopmark.harness.analysis.windows import in_window, right
 from loopmark.harness.drivers.process.job_files import read_report
 from loopmark.harness.launch.process_reaper import reaped
 from loopmark.harness.launch.processors import assign, cores, staying_on
 from loopmark.harness.vocabulary.figures import RoundResult
-from loopmark.harness.vocabulary.job import LoadJob, Timeouts
+from loopmark.harness.vocabulary.job import DriverReport, LoadJob, Timeouts
 from loopmark.harness.vocabulary.load import FlowLoad
 from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.closed import Closed
@@ -162,7 +164,7 @@ def _cell(load: FlowLoad, url: str, *, starved: bool) -> list[Bound]:
     )
     due = planned(load, 0, job.scenario, 0)
     round_ = measured_round(load, record, report, samples, SHIPPED, due)
-    true_ms = np.array(_delays_us(url)) / 1e3
+    true_ms = _true_ms(load, report, samples, _delays_us(url))
     least: RoundResult | None = round_.result.undelayed
     assert least is not None
     return [
@@ -177,6 +179,17 @@ def _cell(load: FlowLoad, url: str, *, starved: bool) -> list[Bound]:
         )
         for name, p in SHARES.items()
     ]
+
+
+def _true_ms(
+    load: FlowLoad, report: DriverReport, samples: pd.DataFrame, delays_us: Sequence[int]
+) -> npt.NDArray[np.float64]:
+    """The delays of the requests that the figures are about: both are in the order of responses."""
+    answered = right(samples).sort_values("done_ns")
+    counted = in_window(load, report, answered).index
+    assert len(answered) == len(delays_us)
+    found: npt.NDArray[np.float64] = np.array(delays_us)[answered.index.isin(counted)] / 1e3
+    return found
 
 
 def _delays_us(url: str) -> list[int]:

@@ -3,7 +3,9 @@
     python tests/bench/starved_driver.py [TRIALS] [DRIVER]
 
 Drives the reference target `async` with a closed and an open load; in half of the trials, in random
-order, a busy loop shares the driver's processor. Tells how often each was called driver-limited.
+order, a busy loop shares the driver's processor. Tells how often each was called driver-limited,
+how much of the main figure the driver's delay can account for, and whether the bound holds what the
+trials without a busy loop found.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from statistics import median
+from typing import Any
 
 import pandas as pd
 
@@ -34,6 +38,7 @@ from loopmark.harness.vocabulary.job import LoadJob, Timeouts
 from loopmark.harness.vocabulary.load import FlowLoad
 from loopmark.harness.vocabulary.loads.arriving import Open
 from loopmark.harness.vocabulary.loads.closed import Closed
+from loopmark.harness.vocabulary.metrics import METRICS
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import SUMMARISED
@@ -148,36 +153,54 @@ def _nothing() -> Iterator[None]:
 
 
 def _tell(found: Sequence[tuple[str, bool, CellResult]]) -> None:
-    rows = []
-    for label, starved, cell in found:
-        use = cell.figures_despite(cell.validity).driver_use
-        rows.append(
-            {
-                "load": label,
-                "starved": starved,
-                "state": str(cell.validity.state),
-                "reasons": objections.sentences(cell.validity),
-                "cpu_fraction": use.cpu_fraction,
-                "waited_fraction": use.waited_fraction,
-                "loop_lag_ms_p99": use.loop_lag_ms.p99,
-            }
-        )
+    rows = [_row(label, cell, starved=starved) for label, starved, cell in found]
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    for starved in (True, False):
-        for load in LOADS:
-            states = [
-                cell.validity.state
-                for label, was, cell in found
-                if label == load.label and was is starved
-            ]
-            limited = states.count(ValidityState.DRIVER_LIMITED)
-            kind = "with a busy loop" if starved else "alone"
+    for load in LOADS:
+        of_load = [row for row in rows if row["load"] == load.label]
+        alone = [row for row in of_load if not row["starved"]]
+        most = max(row["delayed"] for row in alone)
+        true = median(row["measured"] for row in alone)
+        for kind, group in (
+            ("with a busy loop", [row for row in of_load if row["starved"]]),
+            ("alone", alone),
+        ):
+            limited = sum(row["state"] == ValidityState.DRIVER_LIMITED for row in group)
+            noticed = sum(row["delayed"] > most for row in group)
+            held = sum(_between(row["least"], true, row["measured"]) for row in group)
+            share = median(row["delayed"] for row in group)
             sys.stdout.write(
-                f"{load.label:<12}{kind:<18}driver-limited in {limited} of {len(states)}\n"
+                f"{load.label:<12}{kind:<18}{len(group)} cells: {limited} driver-limited; in "
+                f"{noticed} more delay than in any alone; median {share:.1%} of the main figure; "
+                f"in {held} the bound holds the median of those alone\n"
             )
     sys.stdout.write(f"{path}\n")
+
+
+def _row(label: str, cell: CellResult, *, starved: bool) -> dict[str, Any]:
+    figures = cell.figures_despite(cell.validity)
+    main = METRICS[cell.load.traits.main or cell.load.traits.headline]
+    (one,) = figures.per_round
+    assert main.of_round is not None
+    use = figures.driver_use
+    return {
+        "load": label,
+        "starved": starved,
+        "state": str(cell.validity.state),
+        "reasons": objections.sentences(cell.validity),
+        "measured": main.of_round(one),
+        "least": main.of_round(one.undelayed or one),
+        "delayed": use.delayed_fraction or 0.0,
+        "cpu_fraction": use.cpu_fraction,
+        "waited_fraction": use.waited_fraction,
+        "loop_lag_ms_p99": use.loop_lag_ms.p99,
+    }
+
+
+def _between(one: float, value: float, other: float) -> bool:
+    """Whether a bound holds a value, but for the 2% by which rounds alone differ."""
+    return min(one, other) / 1.02 <= value <= 1.02 * max(one, other)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def test_page_has_the_error_of_each_percentile_and_the_examples() -> None:
     plain = [PlainRun(client, 50, FOUND, TRUE_MS) for client in CLIENTS]
     examples = [("basic.py", FOUND), ("odd.py", REFUSED)]
     text = page(Outcome("2026-11-27T12:00:00", QUICK, plain, examples))
-    assert "| HttpUser | 50 | 2.20 | 3.90 | - | 1.92 | 10% | 2.5 | valid |" in text
+    assert "| HttpUser | 50 | 2.20 | 3.90 | - | 1.92 | 1.1 | 10% | 2.5 | valid |" in text
     assert "| basic.py | 496 | 49.6 | 36.10 | 10% | valid |" in text
     assert "| odd.py | 0 | - | - | - | refused: shop.py has no user class |" in text
     assert "1 of 2 are valid" in text

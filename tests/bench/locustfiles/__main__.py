@@ -121,11 +121,14 @@ def _examples(plan: Plan, folder: Path, where: Path) -> Iterator[tuple[str, Foun
 
 def _line(client: str, runs: Sequence[PlainRun]) -> dict[str, object]:
     """A row of the table: medians over the runs."""
+    errors = {p: _median([one.error_ms[p] for one in runs]) for p in SHARES}
+    cpu_ms = _median([one.found.cpu_ms for one in runs])
     return {
         "client": client,
         "throughput": _median([one.found.throughput for one in runs]),
-        "errors": {p: _median([one.error_ms[p] for one in runs]) for p in SHARES},
-        "cpu_ms": _median([one.found.cpu_ms for one in runs]),
+        "errors": errors,
+        "cpu_ms": cpu_ms,
+        "times": errors["p50"] / cpu_ms if errors["p50"] is not None and cpu_ms else None,
         "cpu_fraction": _median([one.found.cpu_fraction for one in runs]),
         "lag_ms": _median([one.found.lag_ms for one in runs]),
         "judged": ", ".join(sorted({one.found.state for one in runs})),
