@@ -37,7 +37,7 @@ bench-recording: $(STAMP) ## How much memory the driver needs for ten million sa
 
 DRIVER ?= native
 bench-starved: $(STAMP) ## Is a starved driver noticed, and only a starved one? DRIVER=native or locust (5 minutes)
-	$(BIN)/python tests/bench/starved_driver.py 20 $(DRIVER)
+	$(BIN)/python -m tests.bench.starved_driver 20 $(DRIVER)
 
 bench-delays: $(STAMP) ## Do the bounds of a starved driver's delay hold the truth? (6 minutes)
 	$(BIN)/python -m tests.bench.delay_bounds
