@@ -251,19 +251,19 @@ def test_times_are_exact_also_where_the_event_comes_late(
             @task
             def slow(self):
                 with self.client.get("/slow", catch_response=True) as response:
-                    time.sleep(0.2)
+                    time.sleep(0.5)
                     response.success()
         """
     )
     found = driven(LocustfileChoice(path, target.url), Population(1, 1.0, 1.2), tmp_path)
     took_ms = (found.samples["done_ns"] - found.samples["sent_ns"]) / 1e6
-    assert took_ms.between(SLOW_S * 1e3, 150).all(), took_ms
+    assert took_ms.between(SLOW_S * 1e3, SLOW_S * 1e3 + 450).all(), took_ms
     assert (took_ms % 1 != 0).all(), "not rounded"
     # The next is sent when the pause is over that came after the answer, not with the event.
     gaps_ms = (found.samples["sent_ns"].shift(-1) - found.samples["done_ns"]).dropna() / 1e6
-    assert (gaps_ms >= 200).all(), gaps_ms
+    assert (gaps_ms >= 500).all(), gaps_ms
     start, end = found.report.window_start_ns, found.report.window_end_ns
-    assert 0.9e9 < end - start < 1.5e9
+    assert 0.9e9 < end - start < 5e9
     assert found.samples["due_ns"].equals(found.samples["sent_ns"])
 
 
