@@ -41,10 +41,12 @@ def text(results: RunResults) -> str:
 def sentences(results: RunResults) -> tuple[str, ...]:
     """The answers to the questions, a sentence for each topic; empty without questions."""
     found = [row for row in questions.rows(results.run, results.questions) if not row.in_series]
+    # What other people's targets do to answer is theirs.
+    ours = all(target.is_ours for target in results.run.targets)
     topics: dict[tuple[str, str, str], list[Row]] = {}
     for row in question_groups.leading(found):
         if not _is_timing(row):
-            topic = _TOPICS.get(row.topic, row.title)
+            topic = _TOPICS.get(row.topic, row.title) if ours else row.title
             topics.setdefault((topic, row.base, row.other), []).append(row)
     timing = _largest_timing(found)
     said = [_timing(row) for row in timing]

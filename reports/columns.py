@@ -98,21 +98,25 @@ def shown_answers(cells: Sequence[CellResult]) -> tuple[Metric, ...]:
 
 
 _CLIENTS_SHARE = 2.0
+_CALIBRATED_RPS = 50.0
 """What Locust's clients add to a median, over the driver's CPU time per request: 1.2 to 2.4 from 50
-to 400 requests per second (docs/locust-accuracy.md)."""
+to 400 requests per second. At fewer the driver's own rest is most of its CPU time
+(docs/locust-accuracy.md)."""
 
 
 def client_notes(cell: CellResult) -> tuple[str, ...]:
     """What a reader of times that a client of its own has measured must know: none of others."""
-    if cell.load.traits.has_dues:
-        return ()
     figures = shown(cell)
-    found = []
-    if (cost_ms := figures.driver_use.cpu_ms_per_request) is not None:
-        found.append(
-            "Locust's client measures these times itself: its own work adds about "
-            f"{formatting.milliseconds(_CLIENTS_SHARE * cost_ms)} to each"
-        )
+    if cell.load.traits.has_dues or figures.latency_ms.max is None:
+        return ()
+    cost_ms, rate = figures.driver_use.cpu_ms_per_request, figures.throughput_rps or 0.0
+    known = cost_ms is not None and rate >= _CALIBRATED_RPS
+    adds = formatting.milliseconds(_CLIENTS_SHARE * (cost_ms or 0.0))
+    found = [
+        f"Locust's client measures these times itself: its own work adds about {adds} to each"
+        if known
+        else "Locust's client measures these times itself: a few milliseconds are its own work"
+    ]
     found += [
         f"{name} needs {formatting.roughly(figures.seconds_for[name])} of measuring at this rate"
         for name in ("p50", "p99")

@@ -61,18 +61,18 @@ def balance(load: Load, samples: pd.DataFrame, start_ns: int, end_ns: int) -> Ba
 def closed_balance(held: Held, samples: pd.DataFrame, start_ns: int, end_ns: int) -> Balance:
     """The users in flight or thinking, compared with the number of users: N = X (R + Z).
 
-    Throughput x latency over a long window is the time that all requests spent in flight within it
-    over its length; computed this way, it is exact for a window of any length. Where a user awaits
-    an answer and events by the same request, its time counts once. The remainder is the driver's:
-    from due to sent, or lost.
+    Throughput x response time over a long window is the time that all requests took within it, from
+    due to done, over its length; computed this way, it is exact for a window of any length. What a
+    client does before it sends is part of that, and shown as due to sent. Where a user awaits an
+    answer and events by the same request, its time counts once. The remainder was lost.
     """
     if end_ns <= start_ns:
         return Balance(0.0, held.users)
     window = end_ns - start_ns
     samples = _until_the_last(samples)
     taken_up = samples[samples["sent_ns"] > 0]
-    sent, done = _column(taken_up, "sent_ns"), _column(taken_up, "done_ns")
-    busy = float(_overlap(sent, done, start_ns, end_ns).sum())
+    due, done = _column(taken_up, "due_ns"), _column(taken_up, "done_ns")
+    busy = float(_overlap(due, done, start_ns, end_ns).sum())
     if held.think_s > 0:
         busy += _thinking(held, samples, start_ns, end_ns)
     return Balance(busy / window, held.users)

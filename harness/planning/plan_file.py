@@ -33,9 +33,14 @@ _BLOCKS: Mapping[str, TypeAdapter[Any]] = {
 """By key of the plan: the blocks that stand there."""
 
 _TARGET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,29}")
+_HOST = r"\[[^\]/\s]+\]|[^/\s?#@:]+"
+_PORT = r"0*(?:6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]\d{4}|[1-9]\d{0,3})"
 _FORMS = {
     "asgi": (re.compile(r"[\w.]+:[\w.]+"), "'package.module:app' is needed"),
-    "url": (re.compile(r"https?://[^/\s?#@]+(/[^\s?#]*)?"), "'http://HOST:PORT' is needed"),
+    "url": (
+        re.compile(rf"https?://({_HOST})(:{_PORT})?(/[^\s?#]*)?"),
+        "'http://HOST:PORT' is needed, with a port from 1 to 65535",
+    ),
     "ready": (re.compile(r"/\S*"), "a path such as '/ready' is needed"),
 }
 _UNFIT: Mapping[str, tuple[str, ...]] = {

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
 from loopmark.harness.vocabulary.figures import Percentiles, StepResult
+from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.population import Population
 from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import columns, csv_table, headline, html, markdown, wording
+from loopmark.reports import columns, csv_table, headline, html, markdown, measured, wording
 from loopmark.reports.formatting import MISSING
 from tests.reports.conftest import LOCUSTFILE, against, page_of, with_figures
 from tests.reports.test_tables import printed
@@ -25,6 +26,23 @@ def test_answer_is_what_the_target_did(own_locustfile: RunResults) -> None:
     assert first == (
         "3,600 requests were measured and none failed in 3 rounds, by 50 users of the locustfile."
     )
+
+
+def test_answer_says_which_of_several_cells_it_means(own_locustfile: RunResults) -> None:
+    (cell,) = own_locustfile.cells
+    burst = replace(with_figures(cell, makespan_s=1.5), load=Burst(20), driver="httpx")
+    two = replace(own_locustfile, cells=(cell, burst))
+    assert measured.answer(two) == (
+        "the target at shop.example:8080 (50 users of the locustfile, locust) served 120 requests "
+        "per second, median latency 12.5 ms, p99 41.0 ms; the target at shop.example:8080 (20 "
+        "concurrent requests, httpx) answered all 20 after 1.50 s"
+    )
+    assert measured.sentences(two) == (), "the tables have them"
+    many = replace(own_locustfile, cells=(cell,) * 4)
+    assert measured.answer(many) == (
+        "4 cells were measured, 4 of them valid; the tables have the figures"
+    )
+    assert measured.answer(replace(own_locustfile, cells=())) == "nothing was measured"
 
 
 def test_answer_of_doubtful_figures_has_no_figure(shaped_locustfile: RunResults) -> None:
@@ -69,11 +87,15 @@ def test_work_of_the_client_is_said_and_how_long_a_missing_percentile_takes(
     assert cost in " ".join(printed(own_locustfile, 80).split())
     (note,) = columns.client_notes(cell)
     assert "p99" not in note, "it has one"
-    none = with_figures(cell, seconds_for={"p50": 30.2, "p99": 400.0, "p999": 4000.0})
-    assert columns.client_notes(none)[1:] == (
+    slow = with_figures(
+        cell, throughput_rps=3.0, seconds_for={"p50": 30.2, "p99": 400.0, "p999": 4000.0}
+    )
+    assert columns.client_notes(slow) == (
+        "Locust's client measures these times itself: a few milliseconds are its own work",
         "p50 needs about 31 s of measuring at this rate",
         "p99 needs about 7 min of measuring at this rate",
     )
+    assert columns.client_notes(with_figures(cell, latency_ms=Percentiles())) == ()
 
 
 def test_nothing_of_the_documentation_is_claimed(own_locustfile: RunResults) -> None:

@@ -39,6 +39,11 @@ def test_users_in_flight_are_the_users_there_are(users: int) -> None:
     assert found.deviation == pytest.approx(0)
 
 
+def test_what_a_client_does_before_it_sends_is_no_lost_user() -> None:
+    rows = [row | {"sent_ns": row["sent_ns"] + 5 * MS} for row in steady(3, 2.0, 20.0, lead_ms=500)]
+    assert closed_balance(closed(3).held, frame(rows), START, END).counted == pytest.approx(3)
+
+
 def with_events(rows: list[Any], *, heard_ms: tuple[float, ...]) -> list[Any]:
     """The same requests, of each of which events tell so many ms after it was sent."""
     events = [

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from loopmark.harness.errors import UserError
 from loopmark.harness.planning.plan import cells_of
-from loopmark.harness.planning.plan_file import parse_plan
+from loopmark.harness.planning.plan_file import _FORMS, parse_plan
 from loopmark.harness.planning.plan_problems import shown as abbreviated
 from loopmark.harness.planning.toml_lines import line_numbers
 from loopmark.harness.vocabulary.cell import Cell
@@ -252,6 +252,28 @@ NO_PORT = (
 )
 
 
+@pytest.mark.parametrize(
+    ("url", "fits"),
+    [
+        ("http://localhost", True),
+        ("http://127.0.0.1:8000/api", True),
+        ("https://[::1]:65535", True),
+        ("http://localhost:1", True),
+        ("http://localhost:0", False),
+        ("http://localhost:65536", False),
+        ("http://localhost:99999", False),
+        ("http://localhost:", False),
+        ("http://localhost:http", False),
+        ("ftp://localhost", False),
+    ],
+)
+def test_url_of_a_target_has_a_port_that_there_is(url: str, *, fits: bool) -> None:
+    assert bool(_FORMS["url"][0].fullmatch(url)) is fits
+
+
+URL_NEEDED = "'http://HOST:PORT' is needed, with a port from 1 to 65535"
+
+
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     text = plan_text(
         head="seeds = 3",
@@ -280,7 +302,7 @@ environment = { THREADS = 3 }""",
         "9: measure[0].loads[1].model: unknown load model 'close'; did you mean 'closed'?",
         "12: measure[0].drivers: unknown driver 'natve'; did you mean 'native'?",
         f"14: targets.x: has command and url, but {one_of}",
-        "15: targets.x.url: 'http://HOST:PORT' is needed, got 'localhost:8000'",
+        f"15: targets.x.url: {URL_NEEDED}, got 'localhost:8000'",
         f"16: targets.x.command: {NO_PORT}",
         "17: targets.sync: the catalog has a target of that name; choose another name",
         f"17: targets.sync: does not say how to reach it; {one_of}",
