@@ -157,6 +157,8 @@ PARTS = """
 import loopmark.harness.drivers.locust_driver
 import errno, os, socket, ssl, time, zlib
 import gevent, requests
+from http.client import BadStatusLine, IncompleteRead, RemoteDisconnected
+from urllib3.exceptions import InvalidHeader, ProtocolError
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from geventhttpclient.useragent import ConnectionError, RetriesExceeded
 from locust.exception import CatchResponseError, ResponseError
@@ -179,6 +181,10 @@ for problem, status, kind in [
     (OSError(errno.EPIPE, "pipe"), 0, "reset"),
     (HTTPParseError("not HTTP"), 0, "protocol"),
     (zlib.error("torn"), 200, "protocol"),
+    (requests.ConnectionError(ProtocolError("aborted", BadStatusLine("no HTTP"))), 0, "protocol"),
+    (requests.ConnectionError(ProtocolError("aborted", RemoteDisconnected("bye"))), 0, "reset"),
+    (requests.exceptions.ChunkedEncodingError(ProtocolError("", IncompleteRead(b""))), 0, "reset"),
+    (requests.exceptions.InvalidHeader(InvalidHeader("two lengths")), 0, "protocol"),
     (ssl.SSLError("alert"), 0, "protocol"),
     (ResponseError("not what was asked"), 200, "wrong-answer"),
     (CatchResponseError("not what was asked"), 500, "server-error"),

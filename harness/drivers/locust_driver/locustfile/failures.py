@@ -7,12 +7,14 @@ import socket
 import ssl
 import zlib
 from http import HTTPStatus
+from http.client import HTTPException, IncompleteRead
 
 import gevent
 import requests
 from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from geventhttpclient.useragent import ConnectionError as GeventConnectionError
 from locust.exception import CatchResponseError, ResponseError
+from urllib3.exceptions import InvalidChunkLength, InvalidHeader
 
 from loopmark.harness.drivers.journey import SERVER_ERRORS
 from loopmark.harness.vocabulary.sample import ErrorKind
@@ -27,9 +29,11 @@ _KINDS: tuple[tuple[str, tuple[type[BaseException], ...]], ...] = (
     (ErrorKind.TIMEOUT, (gevent.Timeout, TimeoutError, requests.Timeout)),
     (ErrorKind.CONNECT, (ConnectionRefusedError, socket.gaierror)),
     (ErrorKind.RESET, (HTTPConnectionClosed, ConnectionResetError, BrokenPipeError)),
-    (ErrorKind.PROTOCOL, (HTTPParseError, zlib.error, ssl.SSLError)),
+    (ErrorKind.PROTOCOL, (HTTPParseError, InvalidChunkLength, zlib.error, ssl.SSLError)),
+    (ErrorKind.RESET, (IncompleteRead,)),
+    (ErrorKind.PROTOCOL, (HTTPException, InvalidHeader)),
 )
-"""The first match counts: in the client, a closed connection is a parse error, too."""
+"""The first match counts: in the clients, a closed connection is a parse error, too."""
 
 
 def kind_of(problem: BaseException, status: int = 0) -> str:
