@@ -9,7 +9,6 @@ what these find too much is the way over the loopback interface, which is nobody
 
 from __future__ import annotations
 
-import http.client
 import json
 import multiprocessing
 import sys
@@ -21,7 +20,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from statistics import median
-from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +42,7 @@ from loopmark.harness.vocabulary.thresholds import SHIPPED
 from tests.bench.conclusions.neighbours import half
 from tests.bench.driver.generators.loopmark import driven
 from tests.bench.driver.generators.loopmark_driver import scenario_name
+from tests.bench.driver.measure import delays_of
 from tests.bench.driver.processes import target
 
 PATH = "/answers"
@@ -164,7 +163,7 @@ def _cell(load: FlowLoad, url: str, *, starved: bool) -> list[Bound]:
     )
     due = planned(load, 0, job.scenario, 0)
     round_ = measured_round(load, record, report, samples, SHIPPED, due)
-    true_ms = _true_ms(load, report, samples, _delays_us(url))
+    true_ms = _true_ms(load, report, samples, delays_of(url))
     least: RoundResult | None = round_.result.undelayed
     assert least is not None
     return [
@@ -182,22 +181,14 @@ def _cell(load: FlowLoad, url: str, *, starved: bool) -> list[Bound]:
 
 
 def _true_ms(
-    load: FlowLoad, report: DriverReport, samples: pd.DataFrame, delays_us: Sequence[int]
+    load: FlowLoad, report: DriverReport, samples: pd.DataFrame, delays_ms: Sequence[float]
 ) -> npt.NDArray[np.float64]:
     """The delays of the requests that the figures are about: both are in the order of responses."""
     answered = right(samples).sort_values("done_ns")
     counted = in_window(load, report, answered).index
-    assert len(answered) == len(delays_us)
-    found: npt.NDArray[np.float64] = np.array(delays_us)[answered.index.isin(counted)] / 1e3
+    assert len(answered) == len(delays_ms)
+    found: npt.NDArray[np.float64] = np.array(delays_ms)[answered.index.isin(counted)]
     return found
-
-
-def _delays_us(url: str) -> list[int]:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
-    connection.request("GET", "/delays")
-    delays: list[int] = json.loads(connection.getresponse().read())["us"]
-    connection.close()
-    return delays
 
 
 @contextmanager

@@ -133,9 +133,14 @@ def _held(plan: Plan, pinning: Pinning, say: Say) -> Sequence[Held]:
     return found
 
 
+def delays_of(base_url: str) -> list[float]:
+    """The delays of right answers that a known target made, by its clock, in ms and in order."""
+    return [us / 1000 for us in httpx.get(f"{base_url}/delays", trust_env=False).json()["us"]]
+
+
 def _true_ms(base_url: str) -> Mapping[str, float]:
     """Percentiles of the delays that a known target made, by its own clock, in ms."""
-    delays_ms = [us / 1000 for us in httpx.get(f"{base_url}/delays", trust_env=False).json()["us"]]
+    delays_ms = delays_of(base_url)
     return {name: percentile(delays_ms, PERCENTILES[name]) for name in HELD_PERCENTILES}
 
 

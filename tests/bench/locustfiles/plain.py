@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from tests.bench.driver.known_behaviour import DELAY
+from tests.bench.driver.measure import delays_of
 from tests.bench.driver.processes import target
 from tests.bench.locustfiles.runs import Found, run
 
@@ -73,14 +71,6 @@ def plain_run(client: str, rate: float, seconds: int, folder: Path) -> PlainRun:
     file.write_text(FILE.format(client=client, wait_s=wait_s), encoding="utf-8")
     with target("known_target", ()) as url:
         found = run(file, url, USERS, seconds, folder / "results")
-        delays_ms = np.array(_delays_us(url)) / 1e3
+        delays_ms = np.array(delays_of(url))
     true_ms = {name: float(np.quantile(delays_ms, p)) for name, p in SHARES.items()}
     return PlainRun(client, rate, found, true_ms)
-
-
-def _delays_us(url: str) -> list[int]:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
-    connection.request("GET", "/delays")
-    delays: list[int] = json.loads(connection.getresponse().read())["us"]
-    connection.close()
-    return delays
