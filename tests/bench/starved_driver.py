@@ -3,9 +3,9 @@
     python -m tests.bench.starved_driver [TRIALS] [DRIVER]
 
 Drives the reference target `async` with a closed and an open load; in half of the trials, in random
-order, busy loops share the driver's processor. Some schedulers let a driver that mostly waits run at
-once all the same. Tells how often each was called driver-limited, and how much of the main figure
-the driver's delay can account for; `delay_bounds.py` tells whether such a bound is right.
+order, busy loops share the driver's processor. Some schedulers let a driver that mostly waits run
+at once all the same. Tells how often each was called driver-limited, and how much of the main
+figure the driver's delay can account for; `delay_bounds.py` tells whether such a bound is right.
 """
 
 from __future__ import annotations
