@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 from collections.abc import Callable, Iterator
@@ -69,17 +70,20 @@ def node_modules() -> Path:
     """What package-lock.json names, installed beside it unless it already is."""
     npm = needed_program("npm", package="npm")
     modules = FOLDER / "node_modules"
-    lock = (FOLDER / "package-lock.json").read_text(encoding="utf-8")
     # Written last: an installation that was interrupted is done again.
     stamp = modules / ".installed-from.json"
-    if not stamp.exists() or stamp.read_text(encoding="utf-8") != lock:
-        command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        done = subprocess.run(
-            command, cwd=FOLDER, capture_output=True, text=True, check=False, timeout=INSTALL_S
-        )
-        if done.returncode != 0:
-            pytest.fail(f"{' '.join(command)} in {FOLDER}:\n{done.stderr}")
-        stamp.write_text(lock, encoding="utf-8")
+    with (FOLDER / "package-lock.json").open(encoding="utf-8") as file:
+        # Processes of tests that need it at the same time wait for the first.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lock = file.read()
+        if not stamp.exists() or stamp.read_text(encoding="utf-8") != lock:
+            command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+            done = subprocess.run(
+                command, cwd=FOLDER, capture_output=True, text=True, check=False, timeout=INSTALL_S
+            )
+            if done.returncode != 0:
+                pytest.fail(f"{' '.join(command)} in {FOLDER}:\n{done.stderr}")
+            stamp.write_text(lock, encoding="utf-8")
     return modules
 
 
