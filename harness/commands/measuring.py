@@ -20,8 +20,8 @@ from loopmark.harness.drivers.catalog import WITH_EVENTS
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.processors import assign, cores
 from loopmark.harness.planning.allocation import Known, further_blocks
-from loopmark.harness.planning.plan import BLOCK_S
 from loopmark.harness.run.measure import carry_out
+from loopmark.harness.run.overhead import Overhead
 from loopmark.harness.run.preflight import require_open_files, require_targets, require_writable
 from loopmark.harness.run.progress import ProgressBar
 from loopmark.harness.run.request import RunRequest
@@ -91,7 +91,7 @@ _MOST_FAILURES = 5
 
 
 def further_rounds(
-    folder: RunFolder, deadline: float, overhead_s: float
+    folder: RunFolder, deadline: float, overhead: Overhead
 ) -> tuple[tuple[Cell, ...], ...]:
     """The rounds that follow the first ones, from what these say; see `Allocation`."""
     with err.status("deciding which rounds follow", spinner="dots"):
@@ -108,13 +108,13 @@ def further_rounds(
             if not one.comparison.reasons
         ]
         round_s = {
-            name: seconds + overhead_s for name, seconds in round_seconds(folder, run).items()
+            name: seconds + overhead.round_s for name, seconds in round_seconds(folder, run).items()
         }
         left_s = deadline - time.monotonic()
         cells = {cell.name: cell for cell in run.cells}
         return tuple(
             tuple(cells[name] for name in block)
-            for block in further_blocks(known, round_s, left_s, BLOCK_S)
+            for block in further_blocks(known, round_s, left_s, overhead.block_s)
         )
 
 

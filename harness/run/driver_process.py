@@ -6,10 +6,12 @@ Meanwhile the target is monitored, if the run started it.
 from __future__ import annotations
 
 import select
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from signal import strsignal
 from typing import Protocol
 
 from loopmark.harness.drivers.catalog import DRIVERS
@@ -29,6 +31,9 @@ READING_INTERVAL_S = 0.08
 
 START_ALLOWANCE_S = 60.0
 """For starting, connecting and warming up, added to the load's planned duration."""
+
+EXIT_ALLOWANCE_S = 2.0
+"""Between the end of a process's pipe and its own."""
 
 WORKERS_ELSEWHERE_S = 300.0
 """Workers on other machines are started by hand."""
@@ -147,6 +152,7 @@ class DriverProcess:
             state = self._watched(job, target, monitor)
         except KeyboardInterrupt:
             state = "interrupted"
+        tail = "" if state != "driver-died" else self._ending()
         if state != "measured":
             self.stop()
         report = read_report(Path(job.report))
@@ -157,11 +163,8 @@ class DriverProcess:
             monitor.read()
             monitor.close()
             readings = tuple(monitor.readings)
-        tail = ""
         if state == "target-died" and target is not None:
             tail = target.stderr_tail
-        elif state == "driver-died":
-            tail = "\n".join(last_lines(self._log))
         return Drive(
             state=state,
             wall_s=time.monotonic() - started,
@@ -175,6 +178,16 @@ class DriverProcess:
         self._process.stdin.close()
         end(self._process)
         self._process.stdout.close()
+
+    def _ending(self) -> str:
+        """How the process of a driver that failed ended, and the last lines that it wrote."""
+        try:
+            code = self._process.wait(EXIT_ALLOWANCE_S)
+        except subprocess.TimeoutExpired:
+            how = "it did not end in time"
+        else:
+            how = f"exit code {code}" if code >= 0 else f"signal {-code} ({strsignal(-code)})"
+        return "\n".join([f"its process: {how}", *last_lines(self._log)])
 
     def _watched(
         self, job: LoadJob, target: Watched | None, monitor: TargetMonitor | None

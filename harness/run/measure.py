@@ -33,6 +33,7 @@ from loopmark.harness.planning.plan import planned_seconds
 from loopmark.harness.run.driver_process import DriverProcess
 from loopmark.harness.run.journal import Observer, RunJournal, now
 from loopmark.harness.run.machine import fingerprint
+from loopmark.harness.run.overhead import Overhead, Stopwatch
 from loopmark.harness.run.request import RunRequest
 from loopmark.harness.run.reserve import Reserve
 from loopmark.harness.store import RunFolder
@@ -55,17 +56,17 @@ from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 
 
 class Allocation(Protocol):
-    """Decides on the rounds that follow the planned ones."""
+    """Decides on the rounds that follow the planned ones; asked until it names no more."""
 
     def __call__(
-        self, folder: RunFolder, deadline: float, overhead_s: float
+        self, folder: RunFolder, deadline: float, overhead: Overhead
     ) -> Sequence[Sequence[Cell]]:
         """Blocks of cells.
 
         Args:
             folder: Of the run.
             deadline: When measuring is to end (`time.monotonic`).
-            overhead_s: Seconds that pass beside each round, in the mean.
+            overhead: What passes beside the rounds.
         """
 
 
@@ -140,9 +141,8 @@ class _Measuring:
         self._machine = MachineReader(_mark(request, provided))
         self._sides = with_siblings(journal.record.pinning.sides or (available(),))
         self._random = Random(journal.record.order_seed)  # noqa: S311 - an order, not a secret
+        self._stopwatch = Stopwatch()
         self._block = 0
-        self._rounds = 0
-        self._round_wall_s = 0.0
         largest = max(cell.load.concurrency for cell in request.cells)
         count = max(largest, SEEDED_ACCOUNTS) if request.locustfile is None else 0
         self._tokens = _bearer_tokens(request.run_id, count)
@@ -156,20 +156,18 @@ class _Measuring:
         blocks = interleave(self._request.cells, self._request.questions, self._random)
         with ExitStack() as stack:
             lasting = self._with_workers_elsewhere(stack)
-            began = time.monotonic()
             may_go_on = self._undisturbed(blocks, lasting)
             if not may_go_on or allocation is None or self._request.budget_s is None:
                 return
-            overhead_s = (time.monotonic() - began - self._round_wall_s) / self._rounds
             self._journal.decide(self._block)
-            more = allocation(self._folder, self._reserve.end, overhead_s)
-            self._journal.observer.rounds_added([cell for block in more for cell in block])
-            for cells in more:
-                block = self._ordered(cells)
-                if not self._undisturbed([block], lasting):
-                    return
-                if time.monotonic() > self._reserve.end:
-                    return
+            # What was estimated to take longer than it did leaves time for more.
+            while more := allocation(self._folder, self._reserve.end, self._stopwatch.overhead):
+                self._journal.observer.rounds_added([cell for block in more for cell in block])
+                for cells in more:
+                    if not self._undisturbed([self._ordered(cells)], lasting):
+                        return
+                    if time.monotonic() > self._reserve.end:
+                        return
 
     def _undisturbed(
         self,
@@ -200,7 +198,10 @@ class _Measuring:
         for block in blocks:
             number = self._block
             self._block += 1
-            with nullcontext(lasting) if lasting else self._drivers(number) as drivers:
+            with (
+                self._stopwatch.block(),
+                nullcontext(lasting) if lasting else self._drivers(number) as drivers,
+            ):
                 self._one_block(number, block, drivers)
             self._journal.observer.block_ends()
             if self._journal.interrupted:
@@ -280,12 +281,12 @@ class _Measuring:
                 targets.launch(name)
             self._reserve.block_begins()
             for cell, round_number in block:
-                self._journal.observer.round_begins(cell, round_number)
-                record = self._one_round(cell, round_number, number, targets, drivers)
-                self._rounds += 1
-                self._round_wall_s += record.wall_s
-                self._reserve.keep(cell, record)
-                self._journal.keep(cell, record)
+                with self._stopwatch.round():
+                    self._journal.observer.round_begins(cell, round_number)
+                    record = self._one_round(cell, round_number, number, targets, drivers)
+                    self._stopwatch.drove(record.wall_s)
+                    self._reserve.keep(cell, record)
+                    self._journal.keep(cell, record)
                 if self._journal.interrupted:
                     return
 
@@ -299,7 +300,8 @@ class _Measuring:
     ) -> RoundRecord:
         self._reset(targets)
         try:
-            target = targets.ready(cell.target)
+            with self._stopwatch.starting():
+                target = targets.ready(cell.target)
         except TargetFailedError as error:
             return _unmeasured(round_number, block, f"{error}\n{error.stderr_tail}")
         audits = self._journal.record.audits_of(cell)
@@ -318,7 +320,8 @@ class _Measuring:
             timeouts=self._request.plan.timeouts,
             locustfile=self._locustfile(cell, round_number, target),
         )
-        driver = drivers.ready(cell.driver)
+        with self._stopwatch.starting():
+            driver = drivers.ready(cell.driver)
         pid = None if target.process is None else target.process.pid
         with self._database_readings(target) as database:
             began = self._machine.read(pid)

@@ -2,16 +2,18 @@
 
     python -m tests.bench.starved_driver [TRIALS] [DRIVER]
 
-Drives the reference target `async` with a closed and an open load; in half of the trials, in random
-order, busy loops share the driver's processor. Some schedulers let a driver that mostly waits run
-at once all the same. Tells how often each was called driver-limited, and how much of the main
-figure the driver's delay can account for; `delay_bounds.py` tells whether such a bound is right.
+Drives the reference target `async` with a closed and an open load. Half of the trials, in random
+order, are driven by a second driver of the least priority (nice 19) beside busy loops on its
+processor: at equal priority, a scheduler lets a process that mostly waits run at once all the
+same. Tells how often each was called driver-limited, and how much of the main figure the driver's
+delay can account for; `delay_bounds.py` tells whether such a bound is right.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -48,7 +50,8 @@ from tests.bench.conclusions.neighbours import always
 TARGET = "async"
 SCENARIO = "read-mostly"
 LOADS: tuple[FlowLoad, ...] = (Closed(users=50, duration_s=2.0), Open(rate=50.0, duration_s=2.0))
-BUSY_LOOPS = 8
+BUSY_LOOPS = 2
+LEAST_PRIORITY = 19
 RESULTS = Path("results") / "bench-starved"
 
 
@@ -70,26 +73,31 @@ def main(trials: int, name: str) -> None:
         target = RunningTarget(reference, folder, TARGET, provided=environment, cpus=cpus)
         target.wait_until_ready()
         server = ForkServer(DRIVERS[name])
-        driver = DriverProcess(name, server, folder / "driver.log", pinning.driver)
+        drivers = {
+            starved: DriverProcess(name, server, folder / f"{starved}.log", pinning.driver)
+            for starved in (False, True)
+        }
+        os.setpriority(os.PRIO_PROCESS, drivers[True].pid, LEAST_PRIORITY)
         try:
             for load, starved in _order(trials):
                 busy = _busy_loops(pinning.driver) if starved else _nothing()
                 with busy, staying_on(pinning.target):
                     asked = Cell(SCENARIO, TARGET, load, name, 1)
-                    cell = _measured(asked, driver, target, tokens, folder)
+                    cell = _measured(asked, drivers[starved], target, tokens, folder)
                 found.append((load.label, starved, cell))
                 sys.stderr.write(f"{'starved' if starved else 'alone':<8}{cell.name}: ")
                 why = "; ".join(objections.sentences(cell.validity))
                 sys.stderr.write(f"{cell.validity.state} {why}\n")
         finally:
-            driver.stop()
+            for driver in drivers.values():
+                driver.stop()
             server.stop()
             target.stop()
     _tell(found)
 
 
 def _order(trials: int) -> Sequence[tuple[FlowLoad, bool]]:
-    """Every load with and without the busy loop, in a random order."""
+    """Every load with and without busy loops, in a random order."""
     order = [(load, starved) for load in LOADS for starved in (False, True)] * trials
     Random(1).shuffle(order)
     return order

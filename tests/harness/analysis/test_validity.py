@@ -211,6 +211,14 @@ def test_nothing_against_it_is_valid_without_reasons(load: Load, evidence: Evide
         (CLOSED, with_states("measured", "measured"), "interrupted", "2 of 3 rounds"),
         (CLOSED, with_states(), "interrupted", "0 of 3 rounds"),
         (CLOSED, with_states("measured", "driver-died", "measured"), "interrupted", "driver"),
+        (
+            CLOSED,
+            replace(
+                with_states("measured", "driver-died", "measured"), driver_ending="exit code 7"
+            ),
+            "interrupted",
+            "the driver failed: exit code 7",
+        ),
         (CLOSED, replace(GOOD, death=DEATH), "target-died", "the target exited under load: killed"),
         (
             CLOSED,
@@ -746,7 +754,8 @@ def test_failed_requests_and_lost_rows_do_not_count_and_lost_rounds_are_never_va
     if (
         3 * len(bad) > len(evidence.rounds)
         or evidence.missing_samples
-        or [one.state for one in evidence.rounds].count("measured") < evidence.planned_rounds
+        or evidence.losses
+        or evidence.ended < evidence.planned_rounds
     ):
         # What is missing on disk is not looked for where no round ended.
         assert not verdict.is_valid or not evidence.ended
