@@ -14,7 +14,7 @@ _SERIES = {"answers": "throughput", "responses": "mean response time"}
 
 SENTENCES: Mapping[Code, str] = {
     Code.ROUNDS_UNFINISHED: "{measured} of {planned} rounds were completed",
-    Code.DRIVER_FAILED: "the driver failed or did not end in time",
+    Code.DRIVER_FAILED: "the driver failed{why:?: #}",
     Code.WORKER_LOST: (
         "round {round} lost worker {worker}: {why}; its {samples:,} samples received before are "
         "kept"

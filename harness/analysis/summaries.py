@@ -131,6 +131,7 @@ def summarise(  # noqa: PLR0913, PLR0917 - what a run knows of a cell
         ),
         knee_rps=figures.knee_rps,
         death=next((_death(r) for r in records if r.state == "target-died"), None),
+        driver_ending=next((_driver_ending(r) for r in records if r.state == "driver-died"), ""),
         losses=losses(records),
         task_exceptions=task_exceptions,
         ended_early=tuple(dict.fromkeys(one.ended_early for one in reports if one.ended_early)),
@@ -197,12 +198,22 @@ def _round_evidence(load: Load, begun: _Begun) -> RoundEvidence:
 
 def _death(record: RoundRecord) -> Objection:
     """The target's last output; for one that was not driven, the first line says why."""
-    # Reasons are shown as they are: a log may hold what moves a terminal, and lines without an end.
-    printable = ["".join(filter(str.isprintable, one)) for one in record.stderr_tail.splitlines()]
-    lines = [f"{one[:_LONGEST]}…" if len(one) > _LONGEST else one for one in printable]
+    lines = _printable(record.stderr_tail)
     if record.wall_s:
         return Objection.of(ObjectionCode.TARGET_DIED, why=" ".join(lines[-2:]))
     return Objection.of(ObjectionCode.TARGET_NOT_READY, why=" ".join(lines[:1]))
+
+
+def _driver_ending(record: RoundRecord) -> str:
+    """The first line says how its process ended; then the last that it wrote."""
+    first, *written = _printable(record.stderr_tail) or [""]
+    return "; ".join([first, *written[-1:]])
+
+
+def _printable(tail: str) -> list[str]:
+    """Lines as a reason shows them: a log may hold what moves a terminal, and lines without end."""
+    printable = ["".join(filter(str.isprintable, one)) for one in tail.splitlines()]
+    return [f"{one[:_LONGEST]}…" if len(one) > _LONGEST else one for one in printable]
 
 
 def _shown(records: Sequence[RoundRecord]) -> frozenset[int]:

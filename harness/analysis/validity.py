@@ -33,6 +33,8 @@ class Evidence:
         arrivals: By round of an open load: the schedule, and how the driver kept it.
         knee_rps: Of steps and ramps; 0 where the target did not keep up with any stage.
         death: How the target died, or why it did not get ready.
+        driver_ending: How the driver's process ended in a round that it did not complete, and what
+            it wrote last.
         losses: Of a distributed driver: the workers that did not deliver all, and why.
         task_exceptions: Of a locustfile: exceptions that its tasks raised.
         ended_early: Of a locustfile: why rounds ended early.
@@ -49,6 +51,7 @@ class Evidence:
     arrivals: tuple[Arrivals, ...] = ()
     knee_rps: float | None = None
     death: Objection | None = None
+    driver_ending: str = ""
     losses: tuple[Objection, ...] = ()
     task_exceptions: int = 0
     ended_early: tuple[str, ...] = ()
@@ -93,7 +96,7 @@ def _from_rounds(evidence: Evidence) -> Iterator[Objection]:
     if evidence.death is not None:
         yield evidence.death
     if "driver-died" in states:
-        yield Objection(ObjectionCode.DRIVER_FAILED)
+        yield Objection.of(ObjectionCode.DRIVER_FAILED, why=evidence.driver_ending)
     # What was interrupted beyond the plan is no loss.
     if evidence.ended < evidence.planned_rounds and (
         "interrupted" in states or len(states) < evidence.planned_rounds

@@ -85,7 +85,7 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # Also a number or a nesting beyond all measure.
-        raise UserError(f"{source}: not valid TOML: {error}") from None
+        raise UserError(_not_toml(source, str(error))) from None
     try:
         # Strict, so that the text "3" is no number. Through JSON, because only there does strict
         # validation make dataclasses of tables and tuples of arrays.
@@ -102,6 +102,15 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
     return replace(
         plan, targets={name: row for name, row in known.targets.items() if name in named} | own
     )
+
+
+def _not_toml(source: str, what: str) -> str:
+    """The message, with the line where messages have it."""
+    said, _, place = what.rpartition(" (at line ")
+    line, _, column = place.removesuffix(")").partition(", column ")
+    if not said or not column:
+        return f"{source}: not valid TOML: {what}"
+    return f"{source}:{line}: not valid TOML: {said}, at column {column}"
 
 
 def _with_names(document: dict[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,24 @@ from typing import Any, get_args
 from pydantic_core import ErrorDetails
 
 from loopmark.harness.errors import unknown_name
-from loopmark.harness.planning.plan import Measure, Plan
+from loopmark.harness.planning.plan import Ask, Measure, Plan
 from loopmark.harness.planning.toml_lines import Place, line_numbers
 from loopmark.harness.vocabulary.load import EventLoad, FlowLoad
 from loopmark.harness.vocabulary.target import Target
 
 NOT_FOR_PLANS = frozenset({"name", "prepared_by"})
 """Fields of a target that are not keys of its table."""
+
+_TABLES: Mapping[str, tuple[type[Any], str]] = {
+    "measure": (Measure, "in a [[measure]]"),
+    "question": (Ask, "in a [[question]]"),
+    "targets": (Target, "in a [targets.NAME]"),
+}
+_WHERE: tuple[tuple[type[Any], str], ...] = (
+    (Plan, "at the top, before the first table"),
+    *_TABLES.values(),
+)
+"""Tables of a plan, and where they are."""
 
 _LOADS: dict[str, Any] = {
     load.__dataclass_fields__["model"].default: load
@@ -165,14 +176,22 @@ def _unknown_key(key: str, table: Place, document: Mapping[str, Any]) -> str:
     match table:
         case (_, _, "loads", _):
             kind: type[Any] = _LOADS[_at(table, document)["model"]]
-        case ("measure", *_):
-            kind = Measure
-        case ("targets", *_):
-            kind = Target
+        case (str(first), *_) if first in _TABLES:
+            kind, _ = _TABLES[first]
         case _:
             kind = Plan
-    hidden = NOT_FOR_PLANS if kind is Target else ()
-    known = [one.name for one in fields(kind) if one.name not in hidden]
-    nearest = get_close_matches(key, known, cutoff=0.5)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+    known = _keys(kind)
+    if nearest := get_close_matches(key, known, cutoff=0.8):
+        hint = f"did you mean {nearest[0]}?"
+    elif elsewhere := [where for of, where in _WHERE if of is not kind and key in _keys(of)]:
+        hint = f"it belongs {' or '.join(elsewhere)}"
+    elif nearest := get_close_matches(key, known, cutoff=0.5):
+        hint = f"did you mean {nearest[0]}?"
+    else:
+        hint = f"known: {', '.join(known)}"
     return f"unknown key {key}, {hint}"
+
+
+def _keys(kind: type[Any]) -> list[str]:
+    hidden = NOT_FOR_PLANS if kind is Target else ()
+    return [one.name for one in fields(kind) if one.name not in hidden]

@@ -568,6 +568,26 @@ def test_what_was_measured_is_kept_when_the_driver_is_told_to_end(
     assert found.report.window_end_ns > found.report.window_start_ns
 
 
+def test_a_task_that_ends_the_process_is_named_by_its_exit_code(
+    target: CountingTarget, write: Write, tmp_path: Path
+) -> None:
+    path = write("""
+        import os, sys
+        from locust import HttpUser, task
+
+        class Gone(HttpUser):
+            @task
+            def leave(self):
+                print("no licence", file=sys.stderr, flush=True)
+                os._exit(7)
+    """)
+    driver = Driver(LocustfileChoice(path, target.url), Population(1, 1.0, 5.0), tmp_path)
+    drive = driver.process.drive(driver.job, None)
+    assert drive.state == "driver-died"
+    first, *_, last = drive.stderr_tail.splitlines()
+    assert (first, last) == ("its process: exit code 7", "no licence")
+
+
 # ---- the look before anything is measured ----
 
 HEALTHY = """
@@ -629,6 +649,7 @@ UNUSABLE: dict[str, tuple[str, dict[str, object], str]] = {
     "tags": (HEALTHY, {"tags": ["t"]}, "no task of Some matches the tags"),
     "option": (HEALTHY, {"arguments": ["--nope"]}, "unrecognized arguments: --nope"),
     "own_option": (HEALTHY, {"arguments": ["--users", "5"]}, "--users is an option of Locust"),
+    "no_task": (HEALTHY.replace("@task", ""), {}, "Some has no task: mark a method of it with @"),
     "weight": (HEALTHY + "\n        weight = 0\n", {}, "There are no users with weight > 0."),
 }
 

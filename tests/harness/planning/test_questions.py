@@ -111,7 +111,14 @@ def test_fixed_rounds_and_questions_stand_side_by_side() -> None:
             question_text(metrics='["throughput"]'),
             "8: question[0].metrics: unknown metric 'throughput'; did you mean 'throughput_rps'?",
         ),
-        (question_text(rounds="3"), "8: question[0]: unknown key rounds"),
+        (
+            question_text(rounds="3"),
+            "8: question[0]: unknown key rounds, it belongs in a [[measure]]",
+        ),
+        (
+            question_text(threshold="[0.1]"),
+            "8: question[0]: unknown key threshold, did you mean thresholds?",
+        ),
         (
             question_text(series="true", scenarios='["files-1"]', targets='["async"]'),
             "5: question[0].scenarios: two or more scenarios of one series are needed",

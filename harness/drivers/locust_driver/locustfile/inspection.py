@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from locust import User
 from locust.env import Environment
 from pydantic import TypeAdapter
 
@@ -36,7 +37,7 @@ def inspect(choice: LocustfileChoice) -> Inspection:
     """
     loaded = load(choice)
     environment = loaded.environment()
-    _require_tasks_left(environment)
+    _require_tasks(environment)
     shape = loaded.shape
     return Inspection(
         user_classes=tuple(one.__name__ for one in environment.user_classes),
@@ -46,7 +47,11 @@ def inspect(choice: LocustfileChoice) -> Inspection:
     )
 
 
-def _require_tasks_left(environment: Environment) -> None:
+def _require_tasks(environment: Environment) -> None:
+    for one in environment.user_classes:
+        # One without tasks may do everything when it starts, and stop itself then.
+        if not one.tasks and one.on_start is User.on_start:
+            raise UserError(f"{one.__name__} has no task: mark a method of it with @task")
     before = {one for one in environment.user_classes if one.tasks}
     environment._filter_tasks_by_tags()  # noqa: SLF001 - as the runner does at its start
     for one in environment.user_classes:
