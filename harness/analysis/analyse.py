@@ -36,7 +36,7 @@ def analyse(folder: RunFolder) -> RunResults:
     found = candidates(cells, run.waiting)
     questions = asked(run.questions, cells, run.waiting)
     # Together, as like comparisons know more of their scatter.
-    comparisons = concluded([*found, *questions], run.first_blocks)
+    comparisons = concluded([*found, *questions])
     of_series = (one for among in series for one in among.comparisons.values())
     results = RunResults(
         schema_version=SCHEMA_VERSION,
@@ -50,17 +50,30 @@ def analyse(folder: RunFolder) -> RunResults:
     return results
 
 
-def answers_so_far(folder: RunFolder) -> tuple[QuestionResult, ...]:
-    """The questions of a run that is under way; only their cells are summarised.
+class AnswersSoFar:
+    """The questions of a run that is under way."""
 
-    Raises:
-        UserError: A file of the run is broken.
-    """
-    run = folder.read_run()
-    names = {name for one in run.questions for name in (one.base, one.other)}
-    cells = [_summary(folder, cell, run) for cell in run.cells if cell.name in names]
-    comparisons = concluded(asked(run.questions, cells, run.waiting), run.first_blocks)
-    return answered(run.questions, comparisons, round_seconds(folder, run))
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], CellResult] = {}
+
+    def __call__(self, folder: RunFolder) -> tuple[QuestionResult, ...]:
+        """Summarise the cells that they are about, as far as these have new rounds.
+
+        Raises:
+            UserError: A file of the run is broken.
+        """
+        run = folder.read_run()
+        names = {name for one in run.questions for name in (one.base, one.other)}
+        cells = {
+            (cell.name, len(run.round_states.get(cell.name, ()))): cell
+            for cell in run.cells
+            if cell.name in names
+        }
+        self._known = {
+            key: self._known.get(key) or _summary(folder, cell, run) for key, cell in cells.items()
+        }
+        comparisons = concluded(asked(run.questions, [*self._known.values()], run.waiting))
+        return answered(run.questions, comparisons, round_seconds(folder, run))
 
 
 def round_seconds(folder: RunFolder, run: RunRecord) -> dict[str, float]:

@@ -110,21 +110,17 @@ def candidates(cells: Sequence[CellResult], waiting: Collection[str] = ()) -> tu
     )
 
 
-def concluded(
-    found: Sequence[Candidate], first_blocks: int | None = None
-) -> tuple[Comparison, ...]:
+def concluded(found: Sequence[Candidate]) -> tuple[Comparison, ...]:
     """Their ratios, with intervals from the scatter of each and of its like.
 
     Args:
         found: All comparisons of a run, because like ones know more together.
-        first_blocks: The scatter is that of so many blocks, which decided on the number of the
-            others; None if nothing depended on any.
     """
     paired = [one.paired for one in found]
     groups: dict[Like, dict[Identity, Scatter | None]] = {}
     for one, rounds in zip(found, paired, strict=True):
         if rounds.logs:
-            groups.setdefault(one.like, {})[one.identity] = rounds.scatter(first_blocks)
+            groups.setdefault(one.like, {})[one.identity] = rounds.scatter
     scatters = {
         (like, identity): scatter
         for like, members in groups.items()

@@ -26,7 +26,7 @@ class PairedRounds:
             less than it is, and more.
         left_out: Pairs of which a round does not count.
         set_aside: Pairs of which a round was disturbed.
-        blocks: By pair: the number of its block.
+        planned: Pairs that were planned; further ones were measured because of their scatter.
     """
 
     logs: tuple[float, ...]
@@ -34,25 +34,21 @@ class PairedRounds:
     delay: tuple[float, float] = (0.0, 0.0)
     left_out: int = 0
     set_aside: int = 0
-    blocks: tuple[int, ...] = ()
+    planned: int | None = None
 
     @property
     def ratio(self) -> float | None:
         """Geometric mean over the pairs of other / base; None without any."""
         return math.exp(self._mean) if self.logs else None
 
-    def scatter(self, first_blocks: int | None = None) -> Scatter | None:
-        """The variance of the logarithms.
-
-        Args:
-            first_blocks: Only that of the pairs of so many blocks. Where it decided on the number
-                of the others, theirs must not be mixed in (Stein 1945, doi
-                10.1214/aoms/1177731088).
-        """
-        if first_blocks is None:
-            return moderation.scatter_of(self.logs)
-        pairs = zip(self.logs, self.blocks, strict=True)
-        return moderation.scatter_of([log for log, block in pairs if block < first_blocks])
+    @property
+    def scatter(self) -> Scatter | None:
+        """The variance of the logarithms; None for fewer than two."""
+        found = moderation.scatter_of(self.logs)
+        if found is None or self.planned is None:
+            return found
+        further = max(len(self.logs) - max(self.planned, 2), 0)
+        return Scatter(found.variance, found.dof - (1 - moderation.FURTHER) * further)
 
     def interval(self, scatter: Scatter | None, family: int = 1) -> Interval | None:
         """The 95% interval of the ratio, widened by what delay can have done.
@@ -112,7 +108,7 @@ def paired_rounds(
         ),
         left_out=len(every) - len(blocks),
         set_aside=len(blocks) - len(chosen),
-        blocks=tuple(chosen),
+        planned=min(base.planned, other.planned),
     )
 
 

@@ -83,7 +83,7 @@ def pairs_needed(question: Question, found: Comparison) -> int | None:
     None if that is unknown, or if the driver's delay alone keeps it from being so: more pairs do
     not make it less.
 
-    Stein's two-stage rule (1945): it follows from the scatter of the first pairs alone.
+    It follows from their scatter alone, never from where the ratio lies.
     """
     width, aim = found.scatter_half_width, question.half_width - found.delay_half_width
     if width is None or aim <= 0:

@@ -101,7 +101,7 @@ class Series:
             mean, delay = sum(paired.logs) / len(paired.logs), paired.delay
             if not self._more_is_better:
                 mean, delay = -mean, (delay[1], delay[0])
-            found[first, second] = Difference(mean, len(paired.logs), paired.scatter(), delay)
+            found[first, second] = Difference(mean, len(paired.logs), paired.scatter, delay)
         return found
 
     def _comparison(self, best: float, at: float, bounds: Interval | None) -> Comparison:

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import NoReturn
 
-from rich.console import RenderableType
 from rich.text import Text
 
-from loopmark.harness.analysis.analyse import answers_so_far, round_seconds
 from loopmark.harness.commands.conclusion import conclude
 from loopmark.harness.commands.console import err, out
 from loopmark.harness.commands.exits import ExitCode
 from loopmark.harness.commands.outcome import exit_code, failures
+from loopmark.harness.commands.settling import Settling
 from loopmark.harness.drivers.catalog import WITH_EVENTS
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.processors import assign, cores
-from loopmark.harness.planning.allocation import Known, further_blocks
 from loopmark.harness.run.measure import carry_out
-from loopmark.harness.run.overhead import Overhead
 from loopmark.harness.run.preflight import require_open_files, require_targets, require_writable
 from loopmark.harness.run.progress import ProgressBar
 from loopmark.harness.run.request import RunRequest
-from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Workers
 from loopmark.harness.vocabulary.loads.model import REQUEST
-from loopmark.harness.vocabulary.question import QuestionResult
-from loopmark.reports import terminal
 
 
 def measure(
@@ -51,10 +44,11 @@ def measure(
         _warn_of_crowding(request.workers)
     started = time.monotonic()
     trouble: UserError | None = None
-    bar = ProgressBar(err, request.cells, _Settling() if request.questions else None)
+    settling = Settling()
+    bar = ProgressBar(err, request.cells, settling.table if request.questions else None)
     try:
         with bar:
-            carry_out(request, out_folder, bar, further_rounds)
+            carry_out(request, out_folder, bar, settling.next_block)
     except KeyboardInterrupt:
         if bar.folder is None:
             err.print("interrupted before anything was measured")
@@ -88,53 +82,6 @@ def measure(
 
 _MOST_FAILURES = 5
 """If more cells failed, it mostly was for one reason."""
-
-
-def further_rounds(
-    folder: RunFolder, deadline: float, overhead: Overhead
-) -> tuple[tuple[Cell, ...], ...]:
-    """The rounds that follow the first ones, from what these say; see `Allocation`."""
-    with err.status("deciding which rounds follow", spinner="dots"):
-        run = folder.read_run()
-        known = [
-            # A pair that does not count is not repeated.
-            Known(
-                one.question,
-                one.comparison.rounds + one.comparison.left_out,
-                one.comparison.scatter_half_width,
-                one.comparison.delay_half_width,
-            )
-            for one in answers_so_far(folder)
-            if not one.comparison.reasons
-        ]
-        round_s = {
-            name: seconds + overhead.round_s for name, seconds in round_seconds(folder, run).items()
-        }
-        left_s = deadline - time.monotonic()
-        cells = {cell.name: cell for cell in run.cells}
-        return tuple(
-            tuple(cells[name] for name in block)
-            for block in further_blocks(known, round_s, left_s, overhead.block_s)
-        )
-
-
-class _Settling:
-    """The questions of a run under way; with answers once all have their first pairs of rounds."""
-
-    def __init__(self) -> None:
-        self._answers: tuple[QuestionResult, ...] = ()
-
-    def __call__(self, folder: RunFolder) -> RenderableType:
-        """What is known by now."""
-        run = folder.read_run()
-        rounds = Counter({name: len(states) for name, states in run.round_states.items()})
-        if all(min(rounds[one.base], rounds[one.other]) >= one.pairs for one in run.questions):
-            self._answers = answers_so_far(folder)
-        return terminal.settling(run, self._answers, err.size.height - _LINES_OF_BAR)
-
-
-_LINES_OF_BAR = 3
-"""Of the bar above the questions, and free ones below them."""
 
 
 def _connections(cell: Cell) -> int:

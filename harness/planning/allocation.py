@@ -1,7 +1,7 @@
 """Which rounds follow the first ones: those of the questions that are known least.
 
-The number of pairs depends on the scatter of the first pairs alone, not on where a ratio lies:
-intervals keep their coverage (Stein 1945, doi 10.1214/aoms/1177731088).
+What follows depends on the scatter of the pairs until then, and never on where a ratio lies. That
+one stops when a scatter is small, `moderation.FURTHER` makes up for.
 """
 
 from __future__ import annotations

@@ -95,11 +95,6 @@ class RunJournal:
         self.folder.write_run(replace(self.record, wall_s=wall_s, finished=now()))
         return isinstance(error, KeyboardInterrupt)
 
-    def decide(self, first_blocks: int) -> None:
-        """Note that the rounds after so many blocks depend on these blocks' scatter."""
-        self._record = replace(self._record, first_blocks=first_blocks)
-        self.folder.write_run(self.record)
-
     def keep(self, cell: Cell, record: RoundRecord) -> None:
         """Store the record of a round."""
         self.folder.write_round(cell, record)

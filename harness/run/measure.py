@@ -56,12 +56,10 @@ from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 
 
 class Allocation(Protocol):
-    """Decides on the rounds that follow the planned ones; asked until it names no more."""
+    """Decides on the rounds that follow the planned ones, block by block."""
 
-    def __call__(
-        self, folder: RunFolder, deadline: float, overhead: Overhead
-    ) -> Sequence[Sequence[Cell]]:
-        """Blocks of cells.
+    def __call__(self, folder: RunFolder, deadline: float, overhead: Overhead) -> Sequence[Cell]:
+        """The cells of the next block; none if there is nothing more to measure, or no time.
 
         Args:
             folder: Of the run.
@@ -159,15 +157,10 @@ class _Measuring:
             may_go_on = self._undisturbed(blocks, lasting)
             if not may_go_on or allocation is None or self._request.budget_s is None:
                 return
-            self._journal.decide(self._block)
-            # What was estimated to take longer than it did leaves time for more.
-            while more := allocation(self._folder, self._reserve.end, self._stopwatch.overhead):
-                self._journal.observer.rounds_added([cell for block in more for cell in block])
-                for cells in more:
-                    if not self._undisturbed([self._ordered(cells)], lasting):
-                        return
-                    if time.monotonic() > self._reserve.end:
-                        return
+            while cells := allocation(self._folder, self._reserve.end, self._stopwatch.overhead):
+                self._journal.observer.rounds_added(cells)
+                if not self._undisturbed([self._ordered(cells)], lasting):
+                    return
 
     def _undisturbed(
         self,

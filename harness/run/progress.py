@@ -56,6 +56,7 @@ class ProgressBar:
         self._planned_s = self._planned_left_s = planned_seconds(cells)
         self._overheads_s: list[float] = []
         self._began = 0.0
+        self._has_more = False
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
@@ -100,22 +101,29 @@ class ProgressBar:
         self._console.print(Text(line), soft_wrap=True)
 
     def rounds_added(self, cells: Sequence[Cell]) -> None:
-        """Print how many rounds follow, and extend the bar."""
-        self._extend(cells, "more round", "where ratios are known least")
+        """Extend the bar; print, the first time, that more rounds follow."""
+        if not self._has_more:
+            self._console.print("now more rounds where ratios are known least, while time is left")
+        self._has_more = True
+        self._extend(cells)
 
     def rounds_repeated(self, cells: Sequence[Cell]) -> None:
         """Print how many rounds are repeated, and extend the bar."""
-        self._extend(cells, "round", "again, as others took the processors")
+        more_s = self._extend(cells)
+        line = (
+            f"{_many(len(cells), 'round')} again, as others took the processors, {more_s:.0f} "
+            "seconds of measuring"
+        )
+        self._console.print(Text(line), soft_wrap=True)
 
-    def _extend(self, cells: Sequence[Cell], what: str, why: str) -> None:
+    def _extend(self, cells: Sequence[Cell]) -> float:
+        """Returns how many seconds of measuring these are."""
         more_s = sum(cell.load.planned_s for cell in cells)
         self._rounds_left += len(cells)
         self._planned_left_s += more_s
         self._planned_s += more_s
         self._bar.update(self._task, total=self._planned_s)
-        if cells:
-            line = f"{_many(len(cells), what)} {why}, {more_s:.0f} seconds of measuring"
-            self._console.print(Text(line), soft_wrap=True)
+        return more_s
 
     def round_begins(self, cell: Cell, round_number: int) -> None:
         """Show the round and the time left."""

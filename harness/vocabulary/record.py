@@ -239,8 +239,6 @@ class RunRecord:
         questions: What the run is to settle; empty for a plan of fixed rounds.
         budget_s: Seconds within which; None without questions.
         order_seed: Of the order of the rounds; each run has another.
-        first_blocks: Blocks after which it was decided, from their scatter, which rounds follow;
-            None if it was not.
     """
 
     schema_version: int
@@ -267,7 +265,6 @@ class RunRecord:
     questions: tuple[Question, ...] = ()
     budget_s: float | None = None
     order_seed: int = 0
-    first_blocks: int | None = None
 
     @property
     def waiting(self) -> frozenset[str]:

@@ -492,4 +492,5 @@ def cell_result(
         audits=(),
         validity=validity,
         unjudged=figures(rounds),
+        planned=max(len(rounds), 1),
     )

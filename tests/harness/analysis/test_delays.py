@@ -198,7 +198,7 @@ def test_a_starved_driver_hides_no_truth(starved: str) -> None:
                 rounds.append(burst_of_one(number, true_ms + late_ms, late_ms))
             cells.append(cell_result(cell(name, burst(1)), rounds))
         paired = paired_rounds(cells[0], cells[1], METRICS["makespan_s"], lambda one: one.target)
-        interval = paired.interval(paired.scatter())
+        interval = paired.interval(paired.scatter)
         assert interval is not None
         held += interval[0] <= truth <= interval[1]
     assert held / 40 >= 0.95

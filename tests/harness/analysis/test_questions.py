@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from loopmark.harness.analysis.comparison import concluded
+from loopmark.harness.analysis.paired_rounds import PairedRounds
 from loopmark.harness.analysis.questions import answered, asked, pairs_needed, verdict_of
 from loopmark.harness.vocabulary.cell import Validity, ValidityState
 from loopmark.harness.vocabulary.comparison import Comparison, Side
@@ -131,18 +132,15 @@ def test_a_single_pair_is_judged_by_the_scatter_of_its_like() -> None:
     assert 0.009 < low < 0.6 / 50 < high < 0.015
 
 
-def test_further_pairs_do_not_add_to_the_scatter_that_decided_on_them() -> None:
-    """Decided after three blocks; `round_result` has a block for each round."""
-    steady, wild = [110.0, 100.0, 90.0, 100.0, 100.0], [110.0, 100.0, 90.0, 300.0, 30.0]
-    intervals = []
-    for rps in (steady, wild):
-        found = cells(*rps)
-        ask = question_about(found)
-        (one,) = concluded(asked([ask], found), first_blocks=3)
-        assert one.rounds == 5
-        assert one.half_width is not None
-        intervals.append(one.half_width)
-    assert intervals[0] == pytest.approx(intervals[1])
+def test_further_pairs_are_a_third_of_a_degree_of_freedom_each() -> None:
+    """Three were planned; the scatter is that of all."""
+    logs = [0.1, 0.0, -0.1, 0.02, -0.02, 0.0]
+    planned = PairedRounds(tuple(logs), planned=3).scatter
+    fixed = PairedRounds(tuple(logs)).scatter
+    assert planned is not None and fixed is not None  # noqa: PT018 - for the types
+    assert planned.variance == fixed.variance
+    assert (planned.dof, fixed.dof) == pytest.approx((2 + 3 / 3, 5))
+    assert PairedRounds((0.1,), planned=3).scatter is None
 
 
 def test_delay_is_no_reason_for_more_pairs() -> None:
