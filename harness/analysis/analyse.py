@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from loopmark.harness.analysis.comparison import candidates, concluded
-from loopmark.harness.analysis.questions import answered, asked
+from loopmark.harness.analysis.comparison import LOOKS, Candidate, candidates, concluded
+from loopmark.harness.analysis.questions import answered, asked, verdict_of
 from loopmark.harness.analysis.series import series_of
 from loopmark.harness.analysis.summaries import summarise
 from loopmark.harness.store import RunFolder
@@ -57,12 +57,31 @@ class AnswersSoFar:
         self._known: dict[tuple[str, int], CellResult] = {}
 
     def __call__(self, folder: RunFolder) -> tuple[QuestionResult, ...]:
-        """Summarise the cells that they are about, as far as these have new rounds.
+        """All of them.
 
         Raises:
             UserError: A file of the run is broken.
         """
         run = folder.read_run()
+        found = concluded(self._candidates(folder, run))
+        return answered(run.questions, found, round_seconds(folder, run))
+
+    def undecided(self, folder: RunFolder) -> tuple[QuestionResult, ...]:
+        """Those that no interval answers which holds at every look.
+
+        Raises:
+            UserError: A file of the run is broken.
+        """
+        run = folder.read_run()
+        strict = concluded(self._candidates(folder, run), LOOKS)
+        return tuple(
+            one
+            for one, found in zip(self(folder), strict, strict=True)
+            if verdict_of(one.question, found) == "open"
+        )
+
+    def _candidates(self, folder: RunFolder, run: RunRecord) -> tuple[Candidate, ...]:
+        """Summarises the cells that the questions are about, as far as these have new rounds."""
         names = {name for one in run.questions for name in (one.base, one.other)}
         cells = {
             (cell.name, len(run.round_states.get(cell.name, ()))): cell
@@ -72,8 +91,7 @@ class AnswersSoFar:
         self._known = {
             key: self._known.get(key) or _summary(folder, cell, run) for key, cell in cells.items()
         }
-        comparisons = concluded(asked(run.questions, [*self._known.values()], run.waiting))
-        return answered(run.questions, comparisons, round_seconds(folder, run))
+        return asked(run.questions, [*self._known.values()], run.waiting)
 
 
 def round_seconds(folder: RunFolder, run: RunRecord) -> dict[str, float]:

@@ -110,11 +110,17 @@ def candidates(cells: Sequence[CellResult], waiting: Collection[str] = ()) -> tu
     )
 
 
-def concluded(found: Sequence[Candidate]) -> tuple[Comparison, ...]:
+LOOKS = 10
+"""Intervals that hold at so many looks together may decide whether a question is measured further
+(Bonferroni): a rule that looks at where a ratio lies needs them."""
+
+
+def concluded(found: Sequence[Candidate], looks: int = 1) -> tuple[Comparison, ...]:
     """Their ratios, with intervals from the scatter of each and of its like.
 
     Args:
         found: All comparisons of a run, because like ones know more together.
+        looks: How often somebody looks at intervals that are to hold all the time.
     """
     paired = [one.paired for one in found]
     groups: dict[Like, dict[Identity, Scatter | None]] = {}
@@ -127,7 +133,7 @@ def concluded(found: Sequence[Candidate]) -> tuple[Comparison, ...]:
         for identity, scatter in zip(members, _moderated(members), strict=True)
     }
     return tuple(
-        _comparison(one, rounds, scatters.get((one.like, one.identity)))
+        _comparison(one, rounds, scatters.get((one.like, one.identity)), looks)
         for one, rounds in zip(found, paired, strict=True)
     )
 
@@ -167,7 +173,9 @@ def _neither_has(base: CellResult, other: CellResult, metric: str) -> bool:
     return valid and figure_of(base, metric) is None and figure_of(other, metric) is None
 
 
-def _comparison(of: Candidate, paired: PairedRounds, scatter: Scatter | None) -> Comparison:
+def _comparison(
+    of: Candidate, paired: PairedRounds, scatter: Scatter | None, looks: int
+) -> Comparison:
     label, base, other = _LABELS[of.axis], of.base, of.other
     return Comparison(
         axis=of.axis,
@@ -179,7 +187,7 @@ def _comparison(of: Candidate, paired: PairedRounds, scatter: Scatter | None) ->
         load=other.load,
         driver=other.driver,
         ratio=paired.ratio,
-        ratio_ci=paired.interval(scatter, of.family),
+        ratio_ci=paired.interval(scatter, of.family * looks),
         rounds=len(paired.logs),
         reasons=paired.reasons,
         delay=math.expm1(sum(paired.delay)),

@@ -48,7 +48,7 @@ class Settling:
                 one.comparison.scatter_half_width,
                 one.comparison.delay_half_width,
             )
-            for one in self._answers_so_far(folder)
+            for one in self._answers_so_far.undecided(folder)
             if not one.comparison.reasons
         ]
         round_s = {

@@ -1,7 +1,8 @@
 """Which rounds follow the first ones: those of the questions that are known least.
 
-What follows depends on the scatter of the pairs until then, and never on where a ratio lies. That
-one stops when a scatter is small, `moderation.FURTHER` makes up for.
+What follows depends on the scatter of the pairs until then. That one stops when a scatter is small,
+`moderation.FURTHER` makes up for. Where a ratio lies is looked at once only, beforehand: what is
+decided at every look (`comparison.LOOKS`) needs no more.
 """
 
 from __future__ import annotations

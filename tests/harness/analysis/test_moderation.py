@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loopmark.harness.analysis.comparison import LOOKS
 from loopmark.harness.analysis.moderation import (
     SMALLEST_VARIANCE,
     Scatter,
@@ -133,39 +134,54 @@ def test_intervals_hold_as_often_as_they_say(pairs: int, members: int, spread: f
 
 @pytest.mark.parametrize("tails", ["normal", "heavy"])
 @pytest.mark.parametrize(
-    ("members", "spread", "scale", "most"),
-    [(1, 0.0, 0.2, 12), (2, 0.0, 0.1, 6), (2, 0.6, 0.2, 12), (4, 0.6, 0.1, 12), (8, 0.6, 0.2, 8)],
+    ("members", "scale", "most", "effect"),
+    [
+        (1, 0.2, 12, 0.0),
+        (1, 0.2, 12, 0.5),
+        (2, 0.1, 6, 0.0),
+        (2, 0.2, 12, 0.3),
+        (4, 0.1, 12, 0.15),
+        (4, 0.2, 8, 0.3),
+        (8, 0.2, 8, 0.0),
+    ],
     ids=str,
 )
-def test_intervals_hold_where_pairs_follow_until_they_are_narrow(
-    members: int, spread: float, scale: float, most: int, tails: str
+def test_intervals_hold_where_pairs_follow_until_the_ratio_is_known(
+    members: int, scale: float, most: int, effect: float, tails: str
 ) -> None:
-    """Simulated: each comparison gets pairs until it is known to 15%, or has `most`."""
-    random = np.random.default_rng([members, int(10 * spread), int(10 * scale), most])
+    """Simulated: each gets pairs until it is known to 15%, is surely not 1, or has `most`."""
+    random = np.random.default_rng([members, int(10 * scale), most, int(10 * effect)])
     held, tried = 0, 0
 
     def pair(deviation: float) -> float:
         if tails == "normal":
-            return deviation * float(random.standard_normal())
-        return deviation * float(random.standard_t(3)) / math.sqrt(3)
+            return effect + deviation * float(random.standard_normal())
+        return effect + deviation * float(random.standard_t(3)) / math.sqrt(3)
 
     while tried < 2400:
-        deviations = scale * np.exp(spread * random.standard_normal(members))
+        deviations = scale * np.exp(0.5 * random.standard_normal(members))
         logs = [[pair(one), pair(one), pair(one)] for one in deviations]
         while True:
             scatters = moderated([PairedRounds(tuple(one), planned=3).scatter for one in logs])
-            widths = [
-                half_width(scatter, len(one), CONFIDENCE) if scatter else math.inf
-                for one, scatter in zip(logs, scatters, strict=True)
-            ]
+            widths, surely = (
+                [
+                    half_width(scatter, len(one), 1 - (1 - CONFIDENCE) / looks) if scatter else 9.0
+                    for one, scatter in zip(logs, scatters, strict=True)
+                ]
+                for looks in (1, LOOKS)
+            )
             wide = [
-                n for n, one in enumerate(logs) if widths[n] > math.log(1.15) and len(one) < most
+                n
+                for n, one in enumerate(logs)
+                if widths[n] > math.log(1.15) and abs(np.mean(one)) <= surely[n] and len(one) < most
             ]
             if not wide:
                 break
             for n in wide:
                 logs[n].append(pair(deviations[n]))
-        held += sum(bool(abs(np.mean(one)) <= w) for one, w in zip(logs, widths, strict=True))
+        held += sum(
+            bool(abs(np.mean(one) - effect) <= w) for one, w in zip(logs, widths, strict=True)
+        )
         tried += members
     # Three standard errors of the simulation are 1.3%.
     assert 0.93 - 0.013 <= held / tried <= 0.97 + 0.013
