@@ -95,6 +95,8 @@ def _from_rounds(evidence: Evidence) -> Iterator[Objection]:
     states = [one.state for one in evidence.rounds]
     if evidence.death is not None:
         yield evidence.death
+    elif "target-died" in states:
+        yield Objection(ObjectionCode.TARGET_DIED)
     if "driver-died" in states:
         yield Objection.of(ObjectionCode.DRIVER_FAILED, why=evidence.driver_ending)
     # What was interrupted beyond the plan is no loss.
