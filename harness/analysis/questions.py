@@ -80,13 +80,13 @@ def verdict_of(question: Question, found: Comparison) -> Verdict:
 def pairs_needed(question: Question, found: Comparison) -> int | None:
     """Pairs of rounds after which the ratio is known as well as aimed at.
 
-    None if that is unknown, or if the driver's delay alone keeps it from being so: more pairs do
-    not make it less.
+    None if that is unknown, if it gets a single pair, or if the driver's delay alone keeps it from
+    being so: more pairs do not make it less.
 
     It follows from their scatter alone, never from where the ratio lies.
     """
     width, aim = found.scatter_half_width, question.half_width - found.delay_half_width
-    if width is None or aim <= 0:
+    if width is None or aim <= 0 or not question.is_extended:
         return None
     return max(found.rounds, math.ceil(found.rounds * (width / aim) ** 2))
 

@@ -60,6 +60,13 @@ def test_a_single_pair_gets_the_scatter_of_its_like() -> None:
     assert told(single) == pytest.approx((0.045, 4))
 
 
+def test_a_single_pair_can_be_judged_where_its_like_differ() -> None:
+    *_, single = moderated([Scatter(0.0036, 2), Scatter(0.00002, 2), None])
+    variance, dof = told(single)
+    assert dof == 1
+    assert variance == pytest.approx((0.0036 + 0.00002) / 2)
+
+
 def test_one_that_scatters_a_hundred_times_as_much_keeps_to_itself() -> None:
     calm = [Scatter(variance, 2) for variance in (1e-4, 2e-4, 1.5e-4, 0.8e-4, 1.2e-4)]
     wild = Scatter(0.5, 2)

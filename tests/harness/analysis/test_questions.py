@@ -149,6 +149,7 @@ def test_delay_is_no_reason_for_more_pairs() -> None:
     assert found.scatter_half_width == pytest.approx(found.half_width - found.delay_half_width)
     assert pairs_needed(THROUGHPUT, found) is None
     assert pairs_needed(THROUGHPUT, compared((0.5, 2.0))) == 74
+    assert pairs_needed(replace(THROUGHPUT, pairs=1), compared((0.5, 2.0))) is None
 
 
 def test_waits_scatter_like_waits_and_work_like_work() -> None:
