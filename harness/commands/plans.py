@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from loopmark.harness.commands.plan_texts import PlanText, profile_text
+from loopmark.harness.commands.run_time import minutes
 from loopmark.harness.drivers.catalog import DISTRIBUTED, DRIVERS, drivers_for
 from loopmark.harness.errors import UserError, require_known
 from loopmark.harness.launch.ports import HOST
@@ -115,8 +116,8 @@ def _budget(plan: Plan, cells: Sequence[Cell], asked_s: float | None) -> float:
     if given_s < needed_s:
         where = "--time" if asked_s else f"{plan.name}: budget_s"
         raise UserError(
-            f"{where}: the first rounds of every question take about {needed_s // 60}m"
-            f"{needed_s % 60:02d}s; give as much, or choose fewer cells with --only"
+            f"{where}: the first rounds of every question take about {minutes(needed_s)}; give as "
+            "much, or choose fewer cells with --only"
         )
     return given_s
 
@@ -175,7 +176,7 @@ def profile_line(name: str) -> str:
     plan = parsed(profile_text(name))
     cells = cells_of(plan)
     if questions := questions_of(plan, cells, _places()):
-        minutes = _budget(plan, cells, None) / 60
-        return f"{plan.title} ({len(questions)} questions, {minutes:.0f} minutes)"
-    minutes = planned_seconds(cells) / 60
-    return f"{plan.title} ({len(cells)} cells, {minutes:.1f} minutes of measuring)"
+        whole = _budget(plan, cells, None) / 60
+        return f"{plan.title} ({len(questions)} questions, {whole:.0f} minutes)"
+    measuring = planned_seconds(cells) / 60
+    return f"{plan.title} ({len(cells)} cells, {measuring:.1f} minutes of measuring)"

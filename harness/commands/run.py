@@ -76,6 +76,11 @@ MAX_WORKERS = 256
     help="Folder for run folders.",
 )
 @click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the cells and about how long they take, and measure nothing.",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Exit with 1 if any cell is invalid, not only if requests, responses or targets failed.",
@@ -99,6 +104,7 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     budget: str | None,
     out_folder: Path,
     *,
+    dry_run: bool,
     strict: bool,
     verbose: bool,
     **_: object,
@@ -126,6 +132,11 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     else:
         budget_s = None if budget is None else seconds(budget, "--time")
         request = _plan_request(plan_text(plan, profile), drivers, only, shared, budget_s)
+    if dry_run:
+        from loopmark.harness.commands.dry_run import show  # noqa: PLC0415 - not for --help
+
+        show(request)
+        return
     # What can be wrong with the arguments has been found without the slow imports.
     from loopmark.harness.commands.measuring import measure  # noqa: PLC0415
 

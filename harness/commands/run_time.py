@@ -32,3 +32,9 @@ def seconds(text: str, option: str = "--run-time") -> float:
     if found > MAX_SECONDS:
         raise UserError(f"{option} {text}: at most {MAX_SECONDS} s")
     return found
+
+
+def minutes(seconds: float) -> str:
+    """A time as `seconds` reads it, such as "6m20s", to the whole second."""
+    whole = round(seconds)
+    return f"{whole // 60}m{whole % 60:02d}s"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from loopmark.harness.commands.run_time import seconds
+from loopmark.harness.commands.run_time import minutes, seconds
 from loopmark.harness.errors import UserError
+from loopmark.harness.vocabulary.loads.bounds import MAX_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,12 @@ from loopmark.harness.errors import UserError
 )
 def test_a_time_is_read(text: str, expected: float) -> None:
     assert seconds(text) == expected
+
+
+@given(st.floats(0, MAX_SECONDS))
+def test_a_time_is_told_as_it_is_read(time_s: float) -> None:
+    told = minutes(max(time_s, 1.0))
+    assert seconds(told) == pytest.approx(max(time_s, 1.0), abs=0.5)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""What a run would measure: `loopmark run --dry-run`."""
+
+from __future__ import annotations
+
+from loopmark.harness.commands.console import out, print_rows
+from loopmark.harness.commands.run_time import minutes
+from loopmark.harness.planning.plan import expected_seconds
+from loopmark.harness.run.request import RunRequest
+
+
+def show(request: RunRequest) -> None:
+    """Print the cells, their rounds, and about how long the run would take."""
+    print_rows(
+        f"Cells of {request.plan.name}",
+        ((one.name, f"{one.rounds} x {one.load.planned_s:g} s") for one in request.cells),
+    )
+    rounds = sum(cell.rounds for cell in request.cells)
+    counts = f"{len(request.cells)} cells, {rounds} rounds"
+    expected = minutes(expected_seconds(request.cells))
+    if request.budget_s is None:
+        out.print(f"{counts}: about {expected}")
+    else:
+        out.print(
+            f"{counts} for {len(request.questions)} questions: about {expected}, then more rounds "
+            f"where ratios are known least, until {minutes(request.budget_s)}"
+        )
