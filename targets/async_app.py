@@ -5,28 +5,27 @@ connection.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
 import asyncpg
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI, Request
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from loopmark.targets import (
     async_files,
+    async_rows,
     async_uploads,
     contract,
     event_contract,
     event_service,
-    events,
     loop_lag,
     queries,
-    schema,
 )
-from loopmark.targets.async_sessions import Sessions, identified, transaction
+from loopmark.targets.async_sessions import Sessions, identified
 from loopmark.targets.emitter import Emitter
 from loopmark.targets.operation import Operation
 from loopmark.targets.settings import Settings
@@ -43,108 +42,6 @@ async def ready(request: Request, sessions: Sessions) -> contract.Ready:
     except (SQLAlchemyError, OSError) as error:
         raise contract.DATABASE_SILENT.exception(error) from error
     return contract.Ready(instance=request.state.instance)
-
-
-@contract.CREATE_RESOURCE.on(router)
-async def create_resource(
-    data: contract.ResourceData,
-    request: Request,
-    sessions: Sessions,
-    credentials: contract.Credentials,
-) -> contract.ResourceCreated:
-    """Get or create in one transaction."""
-    try:
-        async with transaction(sessions, credentials) as (session, caller_id):
-            created = False
-            resource = await session.scalar(queries.resource(data.id))
-            if resource is None:
-                resource = await session.scalar(queries.insert_resource(data, caller_id))
-                created = resource is not None
-            if resource is None:
-                resource = (await session.scalars(queries.resource(data.id))).one()
-            answer = contract.ResourceCreated(
-                created=created, resource=contract.Resource.model_validate(resource)
-            )
-    except IntegrityError as error:
-        # The caller was deleted between the look-up of the token and the insert.
-        raise contract.UNAUTHENTICATED.exception() from error
-    if created:
-        emitter: Emitter = request.state.emitter
-        emitter.emit(events.resource_created(caller_id, data.id))
-    return answer
-
-
-@contract.LIST_USERS.on(router)
-async def list_users(
-    sessions: Sessions,
-    credentials: contract.Credentials,
-    limit: contract.PageLimit = contract.DEFAULT_PAGE,
-    after: contract.PageAfter = 0,
-) -> contract.UserPage:
-    """Select one page."""
-    async with transaction(sessions, credentials) as (session, _):
-        users = await session.scalars(queries.users(after, limit))
-        return contract.UserPage(users=[contract.User.model_validate(user) for user in users])
-
-
-@contract.CREATE_USER.on(router)
-async def create_user(
-    data: contract.UserData, sessions: Sessions, credentials: contract.Credentials
-) -> contract.User:
-    """Insert, and let the unique constraints decide who was first."""
-    user = schema.User(**data.model_dump())
-    try:
-        async with transaction(sessions, credentials) as (session, _):
-            session.add(user)
-    except IntegrityError as error:
-        raise contract.USER_TAKEN.exception() from error
-    return contract.User.model_validate(user)
-
-
-@contract.GET_USER.on(router)
-async def get_user(
-    user_id: contract.UserId, sessions: Sessions, credentials: contract.Credentials
-) -> contract.User:
-    """Select by id."""
-    async with transaction(sessions, credentials) as (session, _):
-        user = await session.scalar(queries.user(user_id))
-    if user is None:
-        raise contract.USER_ABSENT.exception()
-    return contract.User.model_validate(user)
-
-
-@contract.UPDATE_USER.on(router)
-async def update_user(
-    user_id: contract.UserId,
-    changes: contract.UserChanges,
-    sessions: Sessions,
-    credentials: contract.Credentials,
-) -> contract.User:
-    """Load, set attributes, commit."""
-    try:
-        async with transaction(sessions, credentials) as (session, _):
-            user = await session.scalar(queries.user(user_id))
-            if user is None:
-                raise contract.USER_ABSENT.exception()
-            for name, value in changes.items():
-                setattr(user, name, value)
-    except IntegrityError as error:
-        raise contract.EMAIL_TAKEN.exception() from error
-    return contract.User.model_validate(user)
-
-
-@contract.DELETE_USER.on(router)
-async def delete_user(
-    user_id: contract.UserId, sessions: Sessions, credentials: contract.Credentials
-) -> None:
-    """Delete by statement."""
-    try:
-        async with transaction(sessions, credentials) as (session, _):
-            deleted = await session.scalar(queries.delete_user(user_id))
-    except IntegrityError as error:
-        raise contract.USER_OWNS.exception() from error
-    if deleted is None:
-        raise contract.USER_ABSENT.exception()
 
 
 @contract.WAIT.on(router)
@@ -187,17 +84,40 @@ async def emitter_counts(request: Request) -> event_contract.EmitterCounts:
     return event_contract.EmitterCounts(clients=emitter.clients, **asdict(emitter.totals))
 
 
-def build(settings: Settings) -> FastAPI:
-    """Return the application. It connects to the database when the first request needs it."""
+def build(settings: Settings, rows: APIRouter = async_rows.router) -> FastAPI:
+    """Return the application. It connects to the database when the first request needs it.
+
+    Args:
+        settings: Of the target.
+        rows: The handlers of resources and users.
+    """
 
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(settings.database_url, timeout=settings.pool_timeout_s)
+
+    return on_driver(settings, "asyncpg", connect, rows)
+
+
+def on_driver(
+    settings: Settings,
+    driver: str,
+    connect: Callable[[], Awaitable[object]],
+    rows: APIRouter = async_rows.router,
+) -> FastAPI:
+    """Return the application on one of SQLAlchemy's asynchronous drivers.
+
+    Args:
+        settings: Of the target.
+        driver: SQLAlchemy's name of it.
+        connect: Opens a connection of the driver.
+        rows: The handlers of resources and users.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, object]]:
         current_default_thread_limiter().total_tokens = settings.worker_threads
         engine = create_async_engine(
-            "postgresql+asyncpg://",
+            f"postgresql+{driver}://",
             async_creator=connect,
             pool_size=settings.pool_size,
             max_overflow=settings.max_overflow,
@@ -225,5 +145,5 @@ def build(settings: Settings) -> FastAPI:
         finally:
             await engine.dispose()
 
-    app = contract.application(lifespan, router, async_files.router, async_uploads.router)
+    app = contract.application(lifespan, router, rows, async_files.router, async_uploads.router)
     return event_service.connect(app, settings)

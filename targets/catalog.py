@@ -12,36 +12,82 @@ class Variant:
     Attributes:
         name: Its name in plans, reports and the command line.
         factory: `module:function`; the function takes Settings and returns the application.
-        worker_threads: Size of the thread pool that runs `def` handlers.
         description: One sentence.
+        twin: The variant from which it differs in one thing; empty for those that others differ
+            from.
+        worker_threads: Size of the thread pool that runs `def` handlers.
+        pool_pre_ping: Whether a connection is tested each time it leaves the pool.
         preparation: Module that makes the tables and folders it needs.
     """
 
     name: str
     factory: str
-    worker_threads: int
     description: str
+    twin: str = ""
+    worker_threads: int = 40
+    pool_pre_ping: bool = True
     preparation: str = "loopmark.targets.preparation"
 
+
+_SYNC = "loopmark.targets.sync_app:build"
+_ASYNC = "loopmark.targets.async_app:build"
 
 _ROWS = (
     Variant(
         "sync",
-        "loopmark.targets.sync_app:build",
-        40,
+        _SYNC,
         "Plain def handlers in the framework's pool of 40 threads, Session on psycopg.",
     ),
     Variant(
         "sync-one-thread",
-        "loopmark.targets.sync_app:build",
-        1,
+        _SYNC,
         "The sync variant with one worker thread: requests are served one after another.",
+        twin="sync",
+        worker_threads=1,
     ),
     Variant(
         "async",
-        "loopmark.targets.async_app:build",
-        40,
+        _ASYNC,
         "async def handlers on the event loop, AsyncSession on asyncpg.",
+    ),
+    Variant(
+        "sync-threads-100",
+        _SYNC,
+        "The sync variant with 100 worker threads.",
+        twin="sync",
+        worker_threads=100,
+    ),
+    Variant(
+        "sync-no-ping",
+        _SYNC,
+        "The sync variant whose connections are not tested before each use.",
+        twin="sync",
+        pool_pre_ping=False,
+    ),
+    Variant(
+        "async-no-ping",
+        _ASYNC,
+        "The async variant whose connections are not tested before each use.",
+        twin="async",
+        pool_pre_ping=False,
+    ),
+    Variant(
+        "sync-depends",
+        "loopmark.targets.sync_depends:build",
+        "The sync variant with session, transaction and caller as dependencies.",
+        twin="sync",
+    ),
+    Variant(
+        "async-depends",
+        "loopmark.targets.async_depends:build",
+        "The async variant with session, transaction and caller as dependencies.",
+        twin="async",
+    ),
+    Variant(
+        "async-psycopg",
+        "loopmark.targets.async_psycopg:build",
+        "The async variant on psycopg, the driver of the sync one.",
+        twin="async",
     ),
 )
 

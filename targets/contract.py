@@ -17,9 +17,11 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.encoders import jsonable_encoder
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, with_config
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.types import Lifespan
 from typing_extensions import TypedDict
 
@@ -201,6 +203,7 @@ USER_TAKEN = Problem(409, "The username or the email belongs to another user.")
 EMAIL_TAKEN = Problem(409, "The email belongs to another user.")
 USER_OWNS = Problem(409, "The user still owns resources.")
 DATABASE_SILENT = Problem(503, "The database does not answer.")
+DATABASE_BUSY = Problem(503, "No connection to the database was free in time.")
 
 
 class _Bearer(HTTPBearer):
@@ -275,7 +278,7 @@ class Endpoint:
         )
 
 
-_AUTH = (UNAUTHENTICATED, INACTIVE)
+_AUTH = (UNAUTHENTICATED, INACTIVE, DATABASE_BUSY)
 
 READY = Endpoint(
     "GET",
@@ -359,6 +362,7 @@ WAIT = Endpoint(
     "The slow operation behind the documented timing table. On a timer it holds no database "
     "connection; on the database it holds one for as long as it waits.",
     Waited,
+    problems=(DATABASE_BUSY,),
 )
 
 ENDPOINTS = (
@@ -384,6 +388,11 @@ async def _unprocessable(_request: Request, error: Exception) -> Response:
     return Response(content, 422, media_type="application/json")
 
 
+async def _busy(request: Request, _error: Exception) -> Response:
+    """Answer 503 where a request waited for a connection until the pool's timeout."""
+    return await http_exception_handler(request, DATABASE_BUSY.exception())
+
+
 def application(lifespan: Lifespan[FastAPI], *routers: APIRouter) -> FastAPI:
     """Return the application that serves the routers under the contract's title and tags."""
     app = FastAPI(
@@ -400,6 +409,7 @@ def application(lifespan: Lifespan[FastAPI], *routers: APIRouter) -> FastAPI:
         lifespan=lifespan,
     )
     app.add_exception_handler(RequestValidationError, _unprocessable)
+    app.add_exception_handler(PoolTimeoutError, _busy)
     for router in routers:
         app.include_router(router)
     return app

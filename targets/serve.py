@@ -27,7 +27,11 @@ def main() -> int:
         nearest = difflib.get_close_matches(arguments.variant, VARIANTS, n=1, cutoff=0)
         return _refuse(f"unknown variant {arguments.variant!r}; did you mean {nearest[0]!r}?")
     try:
-        settings = Settings.from_environment(os.environ, worker_threads=variant.worker_threads)
+        settings = Settings.from_environment(
+            os.environ,
+            worker_threads=variant.worker_threads,
+            pool_pre_ping=variant.pool_pre_ping,
+        )
     except SettingsError as error:
         return _refuse(str(error))
     module, function = variant.factory.split(":")

@@ -79,7 +79,13 @@ class Settings:
     allowed_origins: tuple[str, ...] = ()
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str], *, worker_threads: int = 40) -> Self:
+    def from_environment(
+        cls,
+        environment: Mapping[str, str],
+        *,
+        worker_threads: int = 40,
+        pool_pre_ping: bool = True,
+    ) -> Self:
         """Read the settings.
 
         Args:
@@ -88,6 +94,7 @@ class Settings:
                 PING_TIMEOUT_S and ALLOWED_ORIGINS (separated by commas). An empty variable counts
                 as absent.
             worker_threads: The variant's own number, when WORKER_THREADS is absent.
+            pool_pre_ping: The variant's own choice.
 
         Raises:
             SettingsError: A variable is missing or unusable.
@@ -106,6 +113,7 @@ class Settings:
             ),
             instance=environment.get("INSTANCE") or uuid4().hex,
             worker_threads=_count(environment, "WORKER_THREADS", worker_threads),
+            pool_pre_ping=pool_pre_ping,
             loop_lag_file=Path(lag_file) if lag_file else None,
             corpus=_folder(environment, "CORPUS"),
             uploads=_folder(environment, "UPLOADS"),

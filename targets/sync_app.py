@@ -10,24 +10,23 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import create_engine
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import sessionmaker
 
 from loopmark.targets import (
     contract,
     event_contract,
     event_service,
-    events,
     loop_lag,
     queries,
-    schema,
     sync_files,
+    sync_rows,
     sync_uploads,
 )
 from loopmark.targets.emitter import Emitter
 from loopmark.targets.operation import Operation
 from loopmark.targets.settings import Settings
-from loopmark.targets.sync_sessions import Sessions, identified, transaction
+from loopmark.targets.sync_sessions import Sessions, identified
 
 router = APIRouter()
 
@@ -41,108 +40,6 @@ def ready(request: Request, sessions: Sessions) -> contract.Ready:
     except (SQLAlchemyError, OSError) as error:
         raise contract.DATABASE_SILENT.exception(error) from error
     return contract.Ready(instance=request.state.instance)
-
-
-@contract.CREATE_RESOURCE.on(router)
-def create_resource(
-    data: contract.ResourceData,
-    request: Request,
-    sessions: Sessions,
-    credentials: contract.Credentials,
-) -> contract.ResourceCreated:
-    """Get or create in one transaction."""
-    try:
-        with transaction(sessions, credentials) as (session, caller_id):
-            created = False
-            resource = session.scalar(queries.resource(data.id))
-            if resource is None:
-                resource = session.scalar(queries.insert_resource(data, caller_id))
-                created = resource is not None
-            if resource is None:
-                resource = session.scalars(queries.resource(data.id)).one()
-            answer = contract.ResourceCreated(
-                created=created, resource=contract.Resource.model_validate(resource)
-            )
-    except IntegrityError as error:
-        # The caller was deleted between the look-up of the token and the insert.
-        raise contract.UNAUTHENTICATED.exception() from error
-    if created:
-        emitter: Emitter = request.state.emitter
-        emitter.emit_from_thread(events.resource_created(caller_id, data.id))
-    return answer
-
-
-@contract.LIST_USERS.on(router)
-def list_users(
-    sessions: Sessions,
-    credentials: contract.Credentials,
-    limit: contract.PageLimit = contract.DEFAULT_PAGE,
-    after: contract.PageAfter = 0,
-) -> contract.UserPage:
-    """Select one page."""
-    with transaction(sessions, credentials) as (session, _):
-        users = session.scalars(queries.users(after, limit))
-        return contract.UserPage(users=[contract.User.model_validate(user) for user in users])
-
-
-@contract.CREATE_USER.on(router)
-def create_user(
-    data: contract.UserData, sessions: Sessions, credentials: contract.Credentials
-) -> contract.User:
-    """Insert, and let the unique constraints decide who was first."""
-    user = schema.User(**data.model_dump())
-    try:
-        with transaction(sessions, credentials) as (session, _):
-            session.add(user)
-    except IntegrityError as error:
-        raise contract.USER_TAKEN.exception() from error
-    return contract.User.model_validate(user)
-
-
-@contract.GET_USER.on(router)
-def get_user(
-    user_id: contract.UserId, sessions: Sessions, credentials: contract.Credentials
-) -> contract.User:
-    """Select by id."""
-    with transaction(sessions, credentials) as (session, _):
-        user = session.scalar(queries.user(user_id))
-    if user is None:
-        raise contract.USER_ABSENT.exception()
-    return contract.User.model_validate(user)
-
-
-@contract.UPDATE_USER.on(router)
-def update_user(
-    user_id: contract.UserId,
-    changes: contract.UserChanges,
-    sessions: Sessions,
-    credentials: contract.Credentials,
-) -> contract.User:
-    """Load, set attributes, commit."""
-    try:
-        with transaction(sessions, credentials) as (session, _):
-            user = session.scalar(queries.user(user_id))
-            if user is None:
-                raise contract.USER_ABSENT.exception()
-            for name, value in changes.items():
-                setattr(user, name, value)
-    except IntegrityError as error:
-        raise contract.EMAIL_TAKEN.exception() from error
-    return contract.User.model_validate(user)
-
-
-@contract.DELETE_USER.on(router)
-def delete_user(
-    user_id: contract.UserId, sessions: Sessions, credentials: contract.Credentials
-) -> None:
-    """Delete by statement."""
-    try:
-        with transaction(sessions, credentials) as (session, _):
-            deleted = session.scalar(queries.delete_user(user_id))
-    except IntegrityError as error:
-        raise contract.USER_OWNS.exception() from error
-    if deleted is None:
-        raise contract.USER_ABSENT.exception()
 
 
 @contract.WAIT.on(router)
@@ -185,8 +82,13 @@ def emitter_counts(request: Request) -> event_contract.EmitterCounts:
     return event_contract.EmitterCounts(clients=emitter.clients, **asdict(emitter.totals))
 
 
-def build(settings: Settings) -> FastAPI:
-    """Return the application. It connects to the database when the first request needs it."""
+def build(settings: Settings, rows: APIRouter = sync_rows.router) -> FastAPI:
+    """Return the application. It connects to the database when the first request needs it.
+
+    Args:
+        settings: Of the target.
+        rows: The handlers of resources and users.
+    """
 
     def connect() -> psycopg.Connection:
         return psycopg.connect(settings.database_url, connect_timeout=settings.pool_timeout_s)
@@ -223,5 +125,5 @@ def build(settings: Settings) -> FastAPI:
         finally:
             engine.dispose()
 
-    app = contract.application(lifespan, router, sync_files.router, sync_uploads.router)
+    app = contract.application(lifespan, router, rows, sync_files.router, sync_uploads.router)
     return event_service.connect(app, settings)

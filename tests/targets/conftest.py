@@ -7,10 +7,11 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from tempfile import NamedTemporaryFile
+from types import MappingProxyType
 from typing import Any, BinaryIO, TypeVar, cast
 
 import httpx
@@ -38,6 +39,10 @@ IMPLEMENTATIONS = tuple(
     {row.factory: row.name for row in reversed(tuple(VARIANTS.values()))}.values()
 )
 
+SERVERS = ("sync", "async")
+"""Of these, those that differ in more than the driver of their database: in what they do to files,
+processes and sockets."""
+
 
 @dataclass(frozen=True)
 class Application:
@@ -46,10 +51,12 @@ class Application:
     Attributes:
         asgi: To be called as a server would call it.
         engine: With which it reaches its database.
+        expires: Whether a commit makes its objects load themselves again.
     """
 
     asgi: ASGIApp
     engine: Engine
+    expires: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,19 +192,30 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @asynccontextmanager
-async def running(variant: str, **environment: str) -> AsyncIterator[Application]:
-    """Run the application of a variant in this process, as a server would."""
+async def running(
+    variant: str, changes: Mapping[str, Any] = MappingProxyType({}), /, **environment: str
+) -> AsyncIterator[Application]:
+    """Run the application of a variant in this process, as a server would.
+
+    Args:
+        variant: Its name.
+        changes: Settings that it is not served with.
+        environment: Of its process.
+    """
+    row = VARIANTS[variant]
     settings = Settings.from_environment(
-        environment, worker_threads=VARIANTS[variant].worker_threads
+        environment, worker_threads=row.worker_threads, pool_pre_ping=row.pool_pre_ping
     )
+    settings = replace(settings, **changes)
     app = resolve_name(VARIANTS[variant].factory)(settings)
     async with app.router.lifespan_context(app) as state:
 
         async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, "state": dict(state)}, receive, send)
 
-        engine = state["sessions"].kw["bind"]
-        yield Application(asgi, getattr(engine, "sync_engine", engine))
+        sessions = state["sessions"].kw
+        engine = getattr(sessions["bind"], "sync_engine", sessions["bind"])
+        yield Application(asgi, engine, expires=sessions["expire_on_commit"])
 
 
 def local_client(application: Application, headers: dict[str, str]) -> httpx.AsyncClient:
@@ -250,7 +268,7 @@ async def local_targets(
         started = {}
         for name in IMPLEMENTATIONS:
             fields, environment = surroundings()
-            application = await stack.enter_async_context(running(name, **environment))
+            application = await stack.enter_async_context(running(name, {}, **environment))
             started[name] = LocalTarget(name=name, application=application, **fields)
         yield started
 
@@ -260,11 +278,11 @@ def served_targets(
     surroundings: Surroundings,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, ServedTarget]]:
-    """Every implementation in a process of its own, started side by side and ready."""
+    """Sync and async in processes of their own, started side by side and ready."""
     folder = tmp_path_factory.mktemp("loop-lag")
     with ExitStack() as stack:
         started = {}
-        for name in IMPLEMENTATIONS:
+        for name in SERVERS:
             fields, environment = surroundings()
             process = stack.enter_context(
                 serving(name, environment | {"LOOP_LAG_FILE": str(folder / name)})
@@ -305,7 +323,7 @@ async def anonymous(target: LocalTarget) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
+@pytest.fixture(params=SERVERS)
 def served(request: pytest.FixtureRequest, served_targets: dict[str, ServedTarget]) -> ServedTarget:
     """One implementation behind a socket, with known rows."""
     return with_known_rows(served_targets[request.param])

@@ -22,8 +22,8 @@ from loopmark.targets import schema
 from loopmark.targets.text_analysis import Analysis, TextAnalysis, most_at_once
 from tests.hang_limit import HANG_S
 from tests.targets.conftest import (
-    IMPLEMENTATIONS,
     SEEDS,
+    SERVERS,
     TOKENS,
     LocalTarget,
     ServedTarget,
@@ -239,7 +239,7 @@ async def test_an_unreadable_file_is_403(database_url: str, tmp_path: Path) -> N
     (tmp_path / "mine.txt").chmod(0)
     socket = make_url(database_url).query.get("host", "")
     with seeded_tables(database_url) as name, open_to_all(str(socket)):
-        for variant in IMPLEMENTATIONS:
+        for variant in SERVERS:
             with serving(
                 variant,
                 {
@@ -272,7 +272,7 @@ def open_to_all(folder: str) -> Iterator[None]:
         Path(folder).chmod(mode)
 
 
-@pytest.mark.parametrize("variant", IMPLEMENTATIONS)
+@pytest.mark.parametrize("variant", SERVERS)
 async def test_without_folders_the_answer_names_the_variable(
     database_url: str, variant: str
 ) -> None:
@@ -328,7 +328,7 @@ async def test_a_worker_that_dies_is_503_and_the_next_request_is_served(
         assert (await client.post(PROCESS, json=small)).status_code == 200
 
 
-@pytest.mark.parametrize("variant", IMPLEMENTATIONS)
+@pytest.mark.parametrize("variant", SERVERS)
 @pytest.mark.parametrize("killed", [True, False])
 async def test_the_workers_end_with_the_server(
     database_url: str, corpus_folder: Path, variant: str, *, killed: bool

@@ -29,9 +29,9 @@ from loopmark.targets.file_names import fault
 from loopmark.targets.upload_stream import PIECE_BYTES, BodyPieces, UploadedFile
 from tests.hang_limit import HANG_S
 from tests.targets.conftest import (
-    IMPLEMENTATIONS,
     MAX_UPLOAD_BYTES,
     SEEDS,
+    SERVERS,
     TOKENS,
     LocalTarget,
     ServedProcess,
@@ -409,7 +409,7 @@ class Place:
             return int(found or 0)
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
+@pytest.fixture(params=SERVERS)
 def place(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[Place]:
     with tables(database_url) as (name, engine):
         with engine.begin() as connection:

@@ -1,0 +1,148 @@
+"""The async-depends variant: session, transaction and caller come to handlers as dependencies.
+
+The transaction ends when the handler has returned, and before the response is sent.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from loopmark.targets import async_app, contract, events, queries, schema
+from loopmark.targets.async_sessions import Sessions, authenticate
+from loopmark.targets.emitter import Emitter
+from loopmark.targets.settings import Settings
+
+router = APIRouter()
+
+
+async def open_session(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """Open a session for as long as the request takes."""
+    async with sessions() as session:
+        yield session
+
+
+async def begin(
+    session: Annotated[AsyncSession, Depends(open_session)],
+) -> AsyncIterator[AsyncSession]:
+    """Commit when the handler has returned, or roll back if it raised."""
+    async with session.begin():
+        yield session
+
+
+Transaction = Annotated[AsyncSession, Depends(begin, scope="function")]
+
+
+async def identify(session: Transaction, credentials: contract.Credentials) -> int:
+    """Return the id of the active user behind the bearer token."""
+    return await authenticate(session, credentials)
+
+
+Caller = Annotated[int, Depends(identify)]
+
+
+@contract.CREATE_RESOURCE.on(router)
+async def create_resource(
+    data: contract.ResourceData,
+    request: Request,
+    session: Transaction,
+    caller_id: Caller,
+    after: BackgroundTasks,
+) -> contract.ResourceCreated:
+    """Get or create; the event follows the commit."""
+    created = False
+    resource = await session.scalar(queries.resource(data.id))
+    try:
+        if resource is None:
+            resource = await session.scalar(queries.insert_resource(data, caller_id))
+            created = resource is not None
+    except IntegrityError as error:
+        # The caller was deleted between the look-up of the token and the insert.
+        raise contract.UNAUTHENTICATED.exception() from error
+    if resource is None:
+        resource = (await session.scalars(queries.resource(data.id))).one()
+    if created:
+        after.add_task(emit_created, request.state.emitter, caller_id, data.id)
+    return contract.ResourceCreated(
+        created=created, resource=contract.Resource.model_validate(resource)
+    )
+
+
+async def emit_created(emitter: Emitter, caller_id: int, resource_id: str) -> None:
+    """Tell everybody. A coroutine, to spare a hop into a thread."""
+    emitter.emit(events.resource_created(caller_id, resource_id))
+
+
+@contract.LIST_USERS.on(router)
+async def list_users(
+    session: Transaction,
+    _caller_id: Caller,
+    limit: contract.PageLimit = contract.DEFAULT_PAGE,
+    after: contract.PageAfter = 0,
+) -> contract.UserPage:
+    """Select one page."""
+    users = await session.scalars(queries.users(after, limit))
+    return contract.UserPage(users=[contract.User.model_validate(user) for user in users])
+
+
+@contract.CREATE_USER.on(router)
+async def create_user(
+    data: contract.UserData, session: Transaction, _caller_id: Caller
+) -> contract.User:
+    """Insert, and let the unique constraints decide who was first."""
+    user = schema.User(**data.model_dump())
+    session.add(user)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise contract.USER_TAKEN.exception() from error
+    return contract.User.model_validate(user)
+
+
+@contract.GET_USER.on(router)
+async def get_user(
+    user_id: contract.UserId, session: Transaction, _caller_id: Caller
+) -> contract.User:
+    """Select by id."""
+    user = await session.scalar(queries.user(user_id))
+    if user is None:
+        raise contract.USER_ABSENT.exception()
+    return contract.User.model_validate(user)
+
+
+@contract.UPDATE_USER.on(router)
+async def update_user(
+    user_id: contract.UserId,
+    changes: contract.UserChanges,
+    session: Transaction,
+    _caller_id: Caller,
+) -> contract.User:
+    """Load, set attributes, flush."""
+    user = await session.scalar(queries.user(user_id))
+    if user is None:
+        raise contract.USER_ABSENT.exception()
+    for name, value in changes.items():
+        setattr(user, name, value)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise contract.EMAIL_TAKEN.exception() from error
+    return contract.User.model_validate(user)
+
+
+@contract.DELETE_USER.on(router)
+async def delete_user(user_id: contract.UserId, session: Transaction, _caller_id: Caller) -> None:
+    """Delete by statement."""
+    try:
+        deleted = await session.scalar(queries.delete_user(user_id))
+    except IntegrityError as error:
+        raise contract.USER_OWNS.exception() from error
+    if deleted is None:
+        raise contract.USER_ABSENT.exception()
+
+
+def build(settings: Settings) -> FastAPI:
+    """Return the application. It connects to the database when the first request needs it."""
+    return async_app.build(settings, router)
