@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-series bench-driver bench-driver-against bench-locustfiles bench-delays bench-workers bench-events bench-uploads bench-conclusions bench-same test test-pythons fuzz mutants check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-series bench-driver bench-driver-against bench-locustfiles bench-delays bench-workers bench-events bench-uploads bench-conclusions bench-effects bench-same test test-pythons fuzz mutants check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -71,6 +71,9 @@ bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 m
 
 bench-conclusions: $(STAMP) ## What `make bench` concludes quiet and beside busy neighbours (25 minutes), into docs/conclusions.md
 	$(BIN)/python -m tests.bench.conclusions profiles
+
+bench-effects: $(STAMP) ## What connection tests, drivers, dependencies and thread pools cost (14 minutes), into docs/bias.md
+	$(BIN)/python -m tests.bench.effects
 
 bench-same: $(STAMP) ## How often async is found different from itself (35 minutes), into docs/same-against-same.md
 	$(BIN)/python -m tests.bench.conclusions same --runs 10

@@ -47,12 +47,16 @@ class Answer:
         return self.is_settled and other.is_settled and apart
 
     @property
-    def told(self) -> str:
+    def figures(self) -> str:
         if self.ratio is None:
             return "no ratio"
         if not self.has_interval:
             return f"{self.ratio:.3g} (no interval)"
-        return f"{self.ratio:.3g} ({self.low:.3g} to {self.high:.3g}), {self.verdict}"
+        return f"{self.ratio:.3g} ({self.low:.3g} to {self.high:.3g})"
+
+    @property
+    def told(self) -> str:
+        return f"{self.figures}, {self.verdict}" if self.has_interval else self.figures
 
 
 @dataclass(frozen=True)

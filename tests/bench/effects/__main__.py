@@ -1,0 +1,96 @@
+"""What one thing does, each variant against its twin: `python -m tests.bench.effects`.
+
+Writes docs/bias.md, and the raw data under results/bench-effects/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from tests.bench.conclusions.runs import ROOT, Answer, Concluded, concluded
+from tests.targets.database_work import DRIVERS, REQUESTS, TESTS
+
+HERE = Path(__file__).parent
+PAGE = ROOT / "docs" / "bias.md"
+RESULTS = ROOT / "results" / "bench-effects"
+
+MARKDOWN = Environment(
+    loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    folder = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    run = concluded("quiet", [str(HERE / "effects.toml")], folder)
+    (folder / "run.json").write_text(json.dumps(asdict(run), indent=1), encoding="utf-8")
+    PAGE.write_text(page(run), encoding="utf-8")
+    return run.exit_code
+
+
+def page(run: Concluded) -> str:
+    """The page, with the effects as measured."""
+    with_driver = {
+        driver: ", ".join(name for name, used in DRIVERS.items() if used == driver)
+        for driver in TESTS
+    }
+    return MARKDOWN.get_template("bias.md.jinja").render(
+        written=f"{datetime.now(UTC):%Y-%m-%d}",
+        requests=[
+            (f"`{endpoint.method} {path}`", statements)
+            for endpoint, path, _, statements in REQUESTS
+        ],
+        tests=[(driver, with_driver[driver], test) for driver, test in TESTS.items()],
+        fewest=min(answer.pairs for answer in run.answers),
+        rows=[_row(answer) for answer in run.answers],
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    what: str
+    figure: str
+    load: str
+    ratio: str
+    pairs: int
+
+
+def _row(answer: Answer) -> _Row:
+    where, _, differs = answer.question.partition(": ")
+    return _Row(
+        what=WHAT[differs],
+        figure=FIGURES[answer.metric],
+        load=where,
+        ratio=answer.figures,
+        pairs=answer.pairs,
+    )
+
+
+WHAT = {
+    "async against async-no-ping": "async, with the test of connections",
+    "sync against sync-no-ping": "sync, with the test of connections",
+    "async-no-ping against sync-no-ping": "async against sync, neither tests connections",
+    "async against async-psycopg": "async, asyncpg against psycopg",
+    "async-psycopg against sync": "async against sync, both on psycopg",
+    "async-depends against async": "async, dependencies instead of one transaction in the handler",
+    "sync-depends against sync": "sync, dependencies instead of one transaction in the handler",
+    "sync-threads-100 against sync": "sync, 100 threads against 40",
+}
+"""What two variants differ in."""
+
+FIGURES = {
+    "throughput_rps": "requests per second",
+    "cpu_ms_per_request": "CPU per request",
+    "makespan_s": "time to the last response",
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
