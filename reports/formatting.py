@@ -177,6 +177,12 @@ FORMS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
 """By the name used in a metric's row, or in the texts of a load."""
 
 
+def one_or_many(value: Any, form: str) -> str:  # noqa: ANN401 - a number, or nothing
+    """A form such as `# user|# users`, with the number in place of #."""
+    one, many = form.split("|")
+    return (one if value == 1 else many).replace("#", f"{value:,}")
+
+
 class _Filling(string.Formatter):
     """Fields are attributes of one value; the part after the colon is a form."""
 
@@ -184,7 +190,7 @@ class _Filling(string.Formatter):
         return getattr(args[0], str(key))
 
     def format_field(self, value: Any, format_spec: str) -> str:  # noqa: ANN401 - any attribute
-        return FORMS[format_spec](value)
+        return one_or_many(value, format_spec) if "|" in format_spec else FORMS[format_spec](value)
 
 
 def filled(template: str, of: object) -> str:

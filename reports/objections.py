@@ -131,8 +131,7 @@ class _Sentences(Formatter):
         if form.startswith("?"):
             return form[1:].replace("#", str(value)) if value else ""
         if "|" in form:
-            one, many = form.split("|")
-            return (one if value == 1 else many).replace("#", f"{value:,}")
+            return formatting.one_or_many(value, form)
         return format(value, form)
 
 

@@ -26,6 +26,9 @@ SCHEMA_PREFIX = "loopmark_"
 MAX_NAME_LENGTH = 63
 CONNECTIONS_PER_TARGET = 30
 CONNECTIONS_OF_HARNESS = 3
+USUAL_CONNECTIONS = 100
+"""PostgreSQL's own limit."""
+
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S = 15
 
@@ -123,7 +126,7 @@ class Database:
 
 @contextmanager
 def open_database(
-    token: str, run_id: str, prepared_by: str, cpus: Sequence[int] = ()
+    token: str, run_id: str, prepared_by: str, cpus: Sequence[int] = (), targets: int = 3
 ) -> Iterator[Database]:
     """Provide a schema for one run, and drop it afterwards.
 
@@ -132,6 +135,8 @@ def open_database(
         run_id: The schema is named after it.
         prepared_by: The module that makes the tables, a `Preparation`.
         cpus: Processors for an embedded server; empty means any.
+        targets: How many are connected at the same time; an embedded server has connections for so
+            many.
 
     Raises:
         UserError: There is no usable server; it says which was tried.
@@ -143,8 +148,15 @@ def open_database(
     if url_text:
         yield from _in_schema(_external_url(url_text), schema, preparation, embedded=False)
     else:
-        with _embedded(token, cpus) as url:
+        with _embedded(token, cpus, targets) as url:
             yield from _in_schema(url, schema, preparation, embedded=True)
+
+
+def connections_for(targets: int) -> int:
+    """Connections of a server that so many targets use at most, with those of the harness."""
+    reserved_for_superusers = 3
+    needed = targets * CONNECTIONS_PER_TARGET + CONNECTIONS_OF_HARNESS + reserved_for_superusers
+    return max(needed, USUAL_CONNECTIONS)
 
 
 def external_server() -> tuple[DatabaseFacts, int, list[str]] | None:
@@ -234,7 +246,7 @@ def _external_url(url_text: str) -> URL:
 
 
 @contextmanager
-def _embedded(token: str, cpus: Sequence[int]) -> Iterator[URL]:
+def _embedded(token: str, cpus: Sequence[int], targets: int) -> Iterator[URL]:
     try:
         with warnings.catch_warnings():
             # The package asks for a runtime folder that servers and containers do not have.
@@ -248,7 +260,11 @@ def _embedded(token: str, cpus: Sequence[int]) -> Iterator[URL]:
     folder: Path = temporary_folder(token, "postgres")
     try:
         with staying_on(cpus):
-            server: Any = get_server(folder, cleanup_mode="delete")
+            server: Any = get_server(folder, cleanup_mode="delete", start=False)
+            server.ensure_pgdata_inited()
+            with (server.pgdata / "postgresql.conf").open("a", encoding="utf-8") as settings:
+                settings.write(f"max_connections = {connections_for(targets)}\n")
+            server.start()
     except Exception as error:  # noqa: BLE001 - the package raises whatever its steps raise
         raise UserError(
             f"the embedded PostgreSQL did not start in {folder}: {_first_line(error)}; "

@@ -39,10 +39,10 @@ def provision(
     Raises:
         UserError: There is no usable database.
     """
-    prepared_by = next((target.prepared_by for target in targets if target.is_ours), None)
-    if prepared_by is None:
+    ours = [target for target in targets if target.is_ours]
+    if not ours:
         yield None
         return
-    with open_database(token, run_id, prepared_by, cpus) as database:
+    with open_database(token, run_id, ours[0].prepared_by, cpus, len(ours)) as database:
         folders = database.preparation.make_folders(temporary_folder(token, "files"))
         yield Provision(database, database.target_environment | folders)

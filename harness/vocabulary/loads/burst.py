@@ -36,10 +36,10 @@ class Burst(LoadModel):
         agreed=("makespan_s", "latency_ms.p50", "cpu_ms_per_request"),
     )
     words: ClassVar[Words] = Words(
-        at_once="{n:count} concurrent requests",
+        at_once="{n:# request|# concurrent requests}",
         size="{n:count}",
         heading="Concurrent",
-        planned="{n:count} concurrent requests",
+        planned="{n:# request|# concurrent requests}",
         kind="burst",
         axis="concurrent requests",
         note=(

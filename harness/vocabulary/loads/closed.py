@@ -51,7 +51,7 @@ class Closed(LoadModel):
         """The texts, with the think time if there is any."""
         mean = " in the mean" if self.think == "exponential" else ""
         thinking = f" who think {{think_s:seconds}}{mean} between flows" if self.think_s else ""
-        at_once = f"{{users:count}} users{thinking}"
+        at_once = f"{{users:# user|# users}}{thinking}"
         return Words(
             at_once=at_once,
             size="{users:count}" + (", thinking {think_s:seconds}" if self.think_s else ""),

@@ -106,10 +106,11 @@ def test_a_held_lock_is_told_instead_of_waited_for(
 def test_the_embedded_server_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(URL_VARIABLE, raising=False)
     assert external_server() is None
-    with reaped() as token, open_database(token, "embedded", PREPARATION) as opened:
+    with reaped() as token, open_database(token, "embedded", PREPARATION, (), 8) as opened:
         assert opened.facts.embedded
         assert opened.facts.url == "embedded"
         assert opened.facts.settings["fsync"] == "on"
+        assert opened.facts.settings["max_connections"] == "246", "30 for each of 8, and 6"
 
 
 def test_odd_passwords_reach_the_targets_quoted() -> None:

@@ -42,7 +42,7 @@ def url(database_url: str) -> Iterator[str]:
 def own_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server that a test may treat badly."""
     monkeypatch.delenv(URL_VARIABLE, raising=False)
-    with reaped() as token, database._embedded(token, ()) as url:
+    with reaped() as token, database._embedded(token, (), 1) as url:
         yield url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
