@@ -189,14 +189,14 @@ async def test_a_hundred_creates_at_once_neither_fail_nor_stall(
 
     After 30 s without a connection a request fails.
     """
-    if target.name == "sync-depends":
-        pytest.skip("holds one between thread hops, as it declares")
+    # It does hold one, as it declares: only as many as there are connections do not stall it.
+    at_once = 20 if target.name == "sync-depends" else 100
     answers = await asyncio.gather(
-        *(client.post(CREATE, json={"id": f"r-{n}", "name": "n"}) for n in range(100))
+        *(client.post(CREATE, json={"id": f"r-{n}", "name": "n"}) for n in range(at_once))
     )
-    assert Counter(answer.status_code for answer in answers) == {200: 100}
+    assert Counter(answer.status_code for answer in answers) == {200: at_once}
     assert all(answer.json()["created"] for answer in answers)
-    assert target.count("resources") == SEEDS + 100
+    assert target.count("resources") == SEEDS + at_once
 
 
 async def test_connections_held_between_thread_hops_stall_until_the_pool_gives_up(
