@@ -6,6 +6,7 @@ from loopmark.harness.commands.console import out, print_rows
 from loopmark.harness.commands.run_time import minutes
 from loopmark.harness.planning.plan import expected_seconds
 from loopmark.harness.run.request import RunRequest
+from loopmark.reports import formatting
 
 
 def show(request: RunRequest) -> None:
@@ -15,7 +16,8 @@ def show(request: RunRequest) -> None:
         ((one.name, f"{one.rounds} x {one.load.planned_s:g} s") for one in request.cells),
     )
     rounds = sum(cell.rounds for cell in request.cells)
-    counts = f"{len(request.cells)} cells, {rounds} rounds"
+    cells = formatting.many(len(request.cells), "cell")
+    counts = f"{cells}, {formatting.many(rounds, 'round')}"
     expected = minutes(expected_seconds(request.cells))
     if request.budget_s is None:
         out.print(f"{counts}: about {expected}")
