@@ -33,7 +33,7 @@ from loopmark.reports.formatting import MISSING
 from loopmark.reports.sections import Section, sections, several_drivers, with_bad_rounds
 
 
-def render(results: RunResults, *, verbose: bool = False) -> RenderableType:
+def render(results: RunResults, *, verbose: bool = False, below: int = 0) -> RenderableType:
     """The answers to the questions, or the headline, and a table per scenario as far as they fit.
 
     Those of a locustfile are all shown: nothing else says what its requests took.
@@ -41,6 +41,7 @@ def render(results: RunResults, *, verbose: bool = False) -> RenderableType:
     Args:
         results: Of the run.
         verbose: Whether all tables are shown, those of what answers questions as well.
+        below: How many lines are printed below it.
     """
     parts: list[RenderableType] = []
     if results.run.interrupted:
@@ -49,11 +50,12 @@ def render(results: RunResults, *, verbose: bool = False) -> RenderableType:
     asked = {name for one in results.run.questions for name in (one.base, one.other)}
     cells = tuple(cell for cell in results.cells if verbose or cell.name not in asked)
     tables = _tables(replace(results, cells=cells)) if cells else []
-    most = MOST_LINES - bool(tables)
+    lines = MOST_LINES - below
+    most = lines - bool(tables)
     said = _answers(results, most) if results.questions else _headline(results)
     if not (verbose or results.run.locustfiles):
         # A line for the empty one before the headline, and one for the tables that are left out.
-        room = MOST_LINES - 2 - sum(map(_height, [*parts, *said]))
+        room = lines - 2 - sum(map(_height, [*parts, *said]))
         fitting = sum(height <= room for height in accumulate(map(_height, tables)))
         if left := len(tables) - fitting:
             tables = tables[:fitting]

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from loopmark.harness.analysis.analyse import analyse
 from loopmark.harness.commands.console import err, out
+from loopmark.harness.commands.outcome import shown_failures
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import terminal
@@ -37,7 +38,9 @@ def conclude(folder: RunFolder, *, verbose: bool = False) -> tuple[RunResults, P
     with err.status("analysing", spinner="dots"):
         results = analyse(folder)
         page = write_html(folder, results)
-    out.print(terminal.render(results, verbose=verbose))
+    failed = shown_failures(results, verbose=verbose)
+    below = sum(1 + len(line) // terminal.WIDTH for line in failed)
+    out.print(terminal.render(results, verbose=verbose, below=below))
     return results, page
 
 

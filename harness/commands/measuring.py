@@ -12,7 +12,7 @@ from rich.text import Text
 from loopmark.harness.commands.conclusion import conclude
 from loopmark.harness.commands.console import err, out
 from loopmark.harness.commands.exits import ExitCode
-from loopmark.harness.commands.outcome import exit_code, failures
+from loopmark.harness.commands.outcome import exit_code, shown_failures
 from loopmark.harness.commands.settling import Settling
 from loopmark.harness.drivers.catalog import WITH_EVENTS
 from loopmark.harness.errors import UserError
@@ -71,17 +71,9 @@ def measure(
     out.print(Text(line), soft_wrap=True)
     if trouble is not None:
         raise trouble
-    failed = failures(results)
-    shown = failed if verbose else failed[:_MOST_FAILURES]
-    for line in shown:
+    for line in shown_failures(results, verbose=verbose):
         err.print(Text(line), soft_wrap=True)
-    if more := len(failed) - len(shown):
-        err.print(f"and {more} more failed, see the report; --verbose names them")
     sys.exit(exit_code(results, strict=strict))
-
-
-_MOST_FAILURES = 5
-"""If more cells failed, it mostly was for one reason."""
 
 
 def _connections(cell: Cell) -> int:

@@ -35,6 +35,20 @@ def failures(results: RunResults) -> tuple[str, ...]:
     )
 
 
+MOST_FAILURES = 5
+"""If more cells failed, it mostly was for one reason."""
+
+
+def shown_failures(results: RunResults, *, verbose: bool) -> tuple[str, ...]:
+    """The lines with which a run ends: what failed, as far as there is room, and how much more."""
+    failed = failures(results)
+    more = len(failed) - MOST_FAILURES
+    if verbose or more <= 0:
+        return failed
+    rest = f"and {more} more failed, see the report; --verbose names them"
+    return (*failed[:MOST_FAILURES], rest)
+
+
 def _failed(validity: Validity) -> list[str]:
     """What failed, of the cell, or else of single rounds."""
     of_cell = [one for one in validity.objections if one.code.state.is_failure]

@@ -191,6 +191,8 @@ def test_how_far_the_answers_go(asked: RunResults) -> None:
 def test_the_answers_fill_at_most_a_terminal(asked: RunResults, width: int) -> None:
     lines = lines_of(terminal.render(asked), width)
     assert len(lines) < MOST_LINES, "one more names the report"
+    above_failures = lines_of(terminal.render(asked, below=6), width)
+    assert len(above_failures) + 6 < MOST_LINES
     assert max(map(len, lines)) <= width
     text = " ".join(" ".join(lines).split())
     assert "wait-timer 1,000: 8.7 times as fast (8.1 to 9.3), below 10 times" in text
