@@ -69,18 +69,18 @@ bench-events: $(STAMP) ## Events to many, and files at once (25 minutes), into d
 bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 minutes), into docs/uploads.md
 	$(BIN)/python -m tests.bench.uploads
 
-bench-conclusions: $(STAMP) ## What `make bench` concludes quiet and beside busy neighbours (25 minutes), into docs/conclusions.md
-	$(BIN)/python -m tests.bench.conclusions profiles
+bench-conclusions: $(STAMP) ## What `make bench` concludes quiet and beside busy neighbours, three times (an hour), into docs/conclusions.md
+	$(BIN)/python -m tests.bench.conclusions profiles --runs 3
 
-bench-effects: $(STAMP) ## What connection tests, drivers, dependencies and thread pools cost (14 minutes), into docs/bias.md
+bench-effects: $(STAMP) ## What connection tests, drivers, dependencies and thread pools cost (17 minutes), into docs/bias.md
 	$(BIN)/python -m tests.bench.effects
 
-bench-same: $(STAMP) ## How often async is found different from itself (35 minutes), into docs/same-against-same.md
-	$(BIN)/python -m tests.bench.conclusions same --runs 10
+bench-same: $(STAMP) ## How often async is found different from itself (40 minutes), into docs/same-against-same.md
+	$(BIN)/python -m tests.bench.conclusions same --runs 12
 
 # More processes than a small machine has processors: many tests wait for what they have started.
 test: $(STAMP) ## Run all tests
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
 
 # Of pyenv or on the PATH; each gets an environment of its own. Tests that start no servers.
 PYTHONS ?= $(foreach version,3.11 3.12 3.13 3.14,$(or \

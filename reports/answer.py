@@ -20,6 +20,7 @@ _TOPICS: Mapping[str, str] = MappingProxyType(
         "wait-database": "waits in the database",
         "fan-out-websocket": "one event to everybody",
         "fan-out-socketio": "one event to everybody",
+        "fan-out-sse": "one event to everybody",
         "upload": "uploads",
     }
 )

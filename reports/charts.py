@@ -12,7 +12,7 @@ from loopmark.harness.vocabulary.loads.model import DELIVERY
 from loopmark.harness.vocabulary.metrics import METRICS, Metric
 from loopmark.harness.vocabulary.record import DocumentedPoint
 from loopmark.harness.vocabulary.result import CellResult
-from loopmark.reports import formatting, wording
+from loopmark.reports import formatting, series_styles, wording
 from loopmark.reports.columns import shown
 from loopmark.reports.sections import Section
 from loopmark.reports.series_styles import SeriesStyle
@@ -324,7 +324,8 @@ def _stage_lines(
         label = f"{cell.target} ({cell.load.label}, {cell.driver})" if several else cell.target
         if points:
             knee = figures.knee_rps if cell.validity.is_valid else None
-            found.append(Line(label, points, styles[cell.target], faint, knee, what))
+            look = series_styles.of(styles, cell.target, cell.driver)
+            found.append(Line(label, points, look, faint, knee, what))
     return tuple(found)
 
 
@@ -385,9 +386,10 @@ def _lines(
             found.setdefault((cell.target, cell.driver, kind(cell)), []).append(point)
     return tuple(
         Line(
-            label=target + f" ({driver})" * several_drivers + f" ({of_kind})" * several_kinds,
+            label=(series_styles.series(target, driver) if several_drivers else target)
+            + f" ({of_kind})" * several_kinds,
             points=tuple(points),
-            style=styles[target],
+            style=series_styles.of(styles, target, driver),
             faint=figure.faint,
             what=figure.what,
         )

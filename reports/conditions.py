@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from loopmark.harness.vocabulary.conditions import Conditions
 from loopmark.harness.vocabulary.figures import RoundResult
-from loopmark.harness.vocabulary.record import ProcessorFacts, RunRecord
+from loopmark.harness.vocabulary.record import Pinning, ProcessorFacts, RunRecord
 from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import formatting
 
@@ -16,6 +16,12 @@ _ENOUGH_PROCESSORS = 2
 
 _MATERIAL_SHARE = 0.01
 """Of time: less is not worth a line."""
+
+_BUSY = 0.85
+"""Share of its processors from which the database may be what limits a target."""
+
+_LOCKED = 0.25
+"""Share of statements that wait for a lock, from which locks may be it."""
 
 
 def disturbed(results: RunResults) -> str:
@@ -69,8 +75,13 @@ def not_reported(results: RunResults) -> str:
     return f"not reported on this machine: {', '.join(missing)}" if missing else ""
 
 
-def of_cell(cell: CellResult) -> str:
-    """The conditions of a cell, where they matter; else empty."""
+def of_cell(cell: CellResult, pinning: Pinning | None = None) -> str:
+    """The conditions of a cell, where they matter; else empty.
+
+    Args:
+        cell: The cell.
+        pinning: Of the run: whether the database has processors of its own.
+    """
     rounds = _rounds(cell)
     parts = []
     if aside := sum(one.set_aside for one in rounds):
@@ -80,12 +91,14 @@ def of_cell(cell: CellResult) -> str:
     found = cell.figures_despite(cell.validity).conditions
     if found is not None:
         parts += _losses(found, was_disturbed=left > 0)
-    return "; ".join(parts)
+    return "; ".join([*parts, *_ceilings(cell, pinning)])
 
 
-def of_cells(cells: Sequence[CellResult]) -> tuple[tuple[CellResult, str], ...]:
-    """The cells whose conditions matter."""
-    return tuple((cell, text) for cell in cells if (text := of_cell(cell)))
+def of_cells(
+    cells: Sequence[CellResult], pinning: Pinning | None = None
+) -> tuple[tuple[CellResult, str], ...]:
+    """The cells whose conditions matter; the arguments are those of `of_cell`."""
+    return tuple((cell, text) for cell in cells if (text := of_cell(cell, pinning)))
 
 
 def processors(facts: ProcessorFacts) -> str:
@@ -117,6 +130,22 @@ def _losses(found: Conditions, *, was_disturbed: bool) -> Iterator[str]:
             f"a quota stopped processes for {formatting.seconds(throttled_s)} in "
             f"{formatting.seconds(found.seconds)}"
         )
+
+
+def _ceilings(cell: CellResult, pinning: Pinning | None) -> Iterator[str]:
+    """Where the database may be what is measured, and not the target.
+
+    Of its processors only if it has some of its own, as on three or more.
+    """
+    use = cell.figures_despite(cell.validity).database_use
+    own = set(pinning.database) - set(pinning.target) if pinning is not None else set()
+    if own and use.cpu_fraction is not None and use.cpu_fraction > _BUSY * len(own):
+        busy = formatting.share(use.cpu_fraction / len(own))
+        yield f"the database used {busy} of its processors, and may be the limit"
+    # Less than one at a time is a few readings of a short round.
+    if use.waiting is not None and use.active and use.waiting > max(1.0, _LOCKED * use.active):
+        locked = formatting.share(use.waiting / use.active)
+        yield f"{locked} of the statements waited for a lock, which may be the limit"
 
 
 def _rounds(cell: CellResult) -> tuple[RoundResult, ...]:

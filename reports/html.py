@@ -15,7 +15,7 @@ from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.fan_out import IN_TIME
 from loopmark.harness.vocabulary.loads.model import DELIVERY
 from loopmark.harness.vocabulary.metrics import METRICS, Metric
-from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END
+from loopmark.harness.vocabulary.record import RAN_TO_THEIR_END, RunRecord
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import (
     agreement,
@@ -117,7 +117,8 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         results: The results.
         data_root: The run folder as seen from the page, for the links to the data.
     """
-    styles = series_styles.styles(list(sections.target_order(results)))
+    drivers = sections.side_by_side(results)
+    styles = series_styles.styles(list(sections.target_order(results)), drivers)
     ratios = headline.ratio_rows(results)
     asked = questions.rows(results.run, results.questions)
     cell_ids = sections.unique_ids(f"cell-{cell.name}" for cell in results.cells)
@@ -126,6 +127,7 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         run=results.run,
         style=Markup(_STYLE_SHEET.read_text(encoding="utf-8")),  # noqa: S704 - our own file
         styles=styles,
+        series_styles=series_styles,
         timing=headline.timing_rows(results),
         timing_targets=_timing_targets(results),
         timing_chart=_timing_chart(results, styles),
@@ -159,6 +161,7 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         clock_notes=clocks.notes(_workers(results)),
         pairs=agreement.driver_pairs(results),
         agreement=agreement,
+        database_statements=_database_statements(results.run),
         locustfile_facts=measured.facts(results.run),
         has_dues=any(cell.load.traits.has_dues for cell in results.run.cells),
         is_at_most=any(cell.load.traits.is_at_most for cell in results.run.cells),
@@ -171,6 +174,20 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
         formatting=formatting,
         wording=wording,
     )
+
+
+def _database_statements(run: RunRecord) -> Sequence[tuple[str, str]]:
+    """What each kind of request asks of it, each once; nothing where no target is one of ours."""
+    if not any(target.is_ours for target in run.targets):
+        return []
+    found: dict[tuple[str, str], list[str]] = {}
+    for scenario in run.scenarios:
+        for step, statements in scenario.statements.items():
+            found.setdefault((step, statements), []).append(scenario.name)
+    return [
+        (f"{step} ({formatting.listed(names)})", statements)
+        for (step, statements), names in found.items()
+    ]
 
 
 def _workers(results: RunResults) -> Sequence[WorkerUse]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from loopmark.harness.vocabulary.metrics import Metric
+from loopmark.harness.vocabulary.record import Pinning
 from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import (
     agreement,
@@ -53,7 +54,7 @@ def render(results: RunResults) -> str:
     blocks += _agreement(results)
     several = several_drivers(results)
     for section in sections(results):
-        blocks += _section(section, several_drivers=several)
+        blocks += _section(section, run.pinning, several_drivers=several)
     for file in run.locustfiles:
         blocks += ["## The locustfile", _code(file.text)]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -135,7 +136,7 @@ def _agreement(results: RunResults) -> list[str]:
     return blocks
 
 
-def _section(section: Section, *, several_drivers: bool) -> list[str]:
+def _section(section: Section, pinning: Pinning, *, several_drivers: bool) -> list[str]:
     blocks = [f"## {_escaped(section.title)}"]
     if section.description:
         blocks.append(_escaped(section.description))
@@ -150,7 +151,7 @@ def _section(section: Section, *, several_drivers: bool) -> list[str]:
     blocks.append(
         _bullets(
             f"{wording.cell_label(cell, driver=several_drivers)}: {text}"
-            for cell, text in conditions.of_cells(section.cells)
+            for cell, text in conditions.of_cells(section.cells, pinning)
         )
     )
     if section.series:

@@ -124,6 +124,16 @@ class Section:
         """The targets in reading order, each once."""
         return tuple(dict.fromkeys(cell.target for cell in self.cells))
 
+    @property
+    def drawn(self) -> tuple[tuple[str, str], ...]:
+        """What its charts have lines of: targets and their drivers."""
+        return tuple(dict.fromkeys((cell.target, cell.driver) for cell in self.cells))
+
+    @property
+    def has_several_drivers(self) -> bool:
+        """Whether a target alone does not say which line is meant."""
+        return len({driver for _, driver in self.drawn}) > 1
+
 
 def sections(results: RunResults) -> tuple[Section, ...]:
     """Sort the cells and comparisons of a run into sections, in the plan's order of scenarios."""
@@ -218,6 +228,16 @@ def target_order(results: RunResults) -> Mapping[str, int]:
     names = [target.name for target in results.run.targets]
     names += [cell.target for cell in results.cells]
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
+
+
+def side_by_side(results: RunResults) -> Mapping[str, Sequence[str]]:
+    """By target: the drivers that some section shows beside each other, in the plan's order."""
+    drivers_of: dict[str, dict[str, None]] = {}
+    for section in sections(results):
+        if section.has_several_drivers:
+            for target, driver in section.drawn:
+                drivers_of.setdefault(target, {})[driver] = None
+    return {target: list(drivers) for target, drivers in drivers_of.items()}
 
 
 def doubtful(results: RunResults) -> tuple[CellResult, ...]:

@@ -1,7 +1,9 @@
 """Colour, marker and line of each target: the same in every chart, table and legend of a page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,33 @@ _FIXED = {"async": 0, "sync": 1, "sync-one-thread": 2}
 """These three look the same in every report, so that two reports can be held side by side."""
 
 
-def styles(targets: Sequence[str]) -> Mapping[str, SeriesStyle]:
-    """A style for each target; beyond six they repeat."""
+def styles(
+    targets: Sequence[str], drivers: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Mapping[str, SeriesStyle]:
+    """A style for each target, and for each target under each driver; beyond six they repeat.
+
+    Args:
+        targets: Their names.
+        drivers: By target: the drivers that drove it. The first has the style of the target, the
+            others its colour.
+    """
     others = [target for target in targets if target not in _FIXED]
     places = {target: place + len(_FIXED) for place, target in enumerate(others)} | _FIXED
-    return {target: SERIES_STYLES[places[target] % len(SERIES_STYLES)] for target in targets}
+    found = {target: SERIES_STYLES[places[target] % len(SERIES_STYLES)] for target in targets}
+    unused = [one for one in SERIES_STYLES if one not in found.values()] or SERIES_STYLES
+    next_one = cycle(unused)
+    for target, names in drivers.items():
+        for place, driver in enumerate(names):
+            look = replace(next(next_one), colour=found[target].colour) if place else found[target]
+            found[series(target, driver)] = look
+    return found
+
+
+def series(target: str, driver: str) -> str:
+    """The name of a target under one of several drivers."""
+    return f"{target} ({driver})"
+
+
+def of(styles: Mapping[str, SeriesStyle], target: str, driver: str) -> SeriesStyle:
+    """The style of a target under a driver."""
+    return styles.get(series(target, driver), styles[target])

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from loopmark.harness.vocabulary.scenario import Audit, Scenario
 from loopmark.scenarios import flows, journeys
-from loopmark.scenarios.event_scenarios import EVENT_SCENARIOS, RESOURCE_ROWS
+from loopmark.scenarios.event_scenarios import CREATED, EVENT_SCENARIOS, RESOURCE_ROWS
 from loopmark.scenarios.file_scenarios import FILE_SCENARIOS
 
 USERS = "SELECT count(*) FROM users"
+
+READ = "BEGIN SELECT SELECT COMMIT"
+UPDATED = "BEGIN SELECT SELECT UPDATE COMMIT"
+ACCOUNT_STEPS = {
+    "create": "BEGIN SELECT INSERT COMMIT",
+    "read": READ,
+    "update": UPDATED,
+    "read-updated": READ,
+    "delete": "BEGIN SELECT DELETE COMMIT",
+}
+"""Every transaction begins with the look-up of the token."""
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
@@ -21,6 +33,7 @@ SCENARIOS: dict[str, Scenario] = {
             flow=flows.wait_timer,
             warm=flows.no_wait("timer"),
             waits=True,
+            statements={"wait": ""},
         ),
         Scenario(
             name="wait-database",
@@ -32,6 +45,20 @@ SCENARIOS: dict[str, Scenario] = {
             flow=flows.wait_database,
             warm=flows.no_wait("database"),
             waits=True,
+            statements={"wait": "BEGIN SELECT ROLLBACK"},
+        ),
+        Scenario(
+            name="wait-upstream",
+            title="The same wait for another service",
+            description=(
+                "Every request sends an HTTP request of its own to another service, which answers "
+                "after 0.5 s: httpx on both sides, with connections for all that wait. That "
+                "service runs beside the database."
+            ),
+            flow=flows.wait_upstream,
+            warm=flows.no_delay(),
+            waits=True,
+            statements={"fetch": ""},
         ),
         Scenario(
             name="create-fresh",
@@ -44,6 +71,7 @@ SCENARIOS: dict[str, Scenario] = {
             warm=flows.no_wait("timer"),
             waits=True,
             audits=(Audit("resources", RESOURCE_ROWS, {"create-fresh": 1}),),
+            statements={"create-fresh": CREATED},
         ),
         Scenario(
             name="create-existing",
@@ -56,6 +84,7 @@ SCENARIOS: dict[str, Scenario] = {
             warm=flows.no_wait("timer"),
             waits=True,
             audits=(Audit("resources", RESOURCE_ROWS, {"create-existing": 0}),),
+            statements={"create-existing": READ},
         ),
         Scenario(
             name="crud",
@@ -68,6 +97,7 @@ SCENARIOS: dict[str, Scenario] = {
             warm=flows.no_wait("timer"),
             waits=True,
             audits=(Audit("user accounts", USERS, {"create": 1, "delete": -1}),),
+            statements=ACCOUNT_STEPS,
         ),
         Scenario(
             name="crud-client",
@@ -80,6 +110,7 @@ SCENARIOS: dict[str, Scenario] = {
             warm=flows.no_wait("timer"),
             waits=True,
             audits=(Audit("user accounts", USERS, {"create": 1, "delete": -1}),),
+            statements=ACCOUNT_STEPS,
         ),
         Scenario(
             name="read-mostly",
@@ -89,6 +120,20 @@ SCENARIOS: dict[str, Scenario] = {
             warm=flows.no_wait("timer"),
             waits=True,
             audits=(Audit("user accounts", USERS, {"read": 0, "update": 0}),),
+            statements={"read": READ, "update": UPDATED},
+        ),
+        Scenario(
+            name="beside-report",
+            title="A large JSON answer, and small ones beside it",
+            description=(
+                "One user in ten asks for a megabyte of JSON, which takes CPU time to make. The "
+                "others ask for next to nothing: their step, innocent, shows what waiting for the "
+                "processor costs them. Sync makes the rows in a thread, but writes them as JSON on "
+                "its event loop too."
+            ),
+            flow=flows.beside_report,
+            warm=flows.no_wait("timer"),
+            statements={"report": "", "innocent": ""},
         ),
         *EVENT_SCENARIOS,
         *FILE_SCENARIOS,

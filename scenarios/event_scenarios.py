@@ -8,10 +8,14 @@ from loopmark.scenarios import event_flows, flows
 RESOURCE_ROWS = "SELECT count(*) FROM resources"
 ANALYSED = "SELECT count(*) FROM uploads WHERE state = 'analysed' AND analyses = 1"
 
+CREATED = "BEGIN SELECT SELECT INSERT COMMIT"
+"""What a resource that is created asks of the database."""
+
 WEBSOCKET = EventEndpoint("websocket", "/ws", "connected")
 SOCKETIO = EventEndpoint("socketio", "/socket.io/", "connected")
+STREAM = EventEndpoint("sse", "/events", "connected")
 
-EVENT_PROTOCOLS = {"websocket": "WebSocket", "socketio": "Socket.IO"}
+EVENT_PROTOCOLS = {"websocket": "WebSocket", "socketio": "Socket.IO", "sse": "Server-Sent Events"}
 """The protocols' names."""
 
 RESOURCE_CREATED = Broadcast(
@@ -33,13 +37,14 @@ def _receiving(endpoint: EventEndpoint) -> tuple[Scenario, ...]:
             name=f"connect-{protocol}",
             title=f"Connect over {name}",
             description=(
-                f"Each user opens a {name} connection, is authenticated against the database and "
-                "receives a greeting."
+                f"Each user opens a connection for {name}, is authenticated against the "
+                "database and receives a greeting."
             ),
             flow=event_flows.connect,
             warm=flows.no_wait("timer"),
             events=endpoint,
             connects=True,
+            statements={"connect": "BEGIN SELECT COMMIT"},
         ),
         Scenario(
             name=f"fan-out-{protocol}",
@@ -53,6 +58,7 @@ def _receiving(endpoint: EventEndpoint) -> tuple[Scenario, ...]:
             audits=(Audit("resources", RESOURCE_ROWS, {"create-fresh": 1}),),
             events=endpoint,
             broadcast=RESOURCE_CREATED,
+            statements={"create-fresh": CREATED},
         ),
         Scenario(
             name=f"process-{protocol}",
@@ -65,6 +71,7 @@ def _receiving(endpoint: EventEndpoint) -> tuple[Scenario, ...]:
             flow=event_flows.process_and_hear,
             warm=flows.no_wait("timer"),
             events=endpoint,
+            statements={"answer": "BEGIN SELECT COMMIT"},
         ),
     )
 
@@ -72,6 +79,7 @@ def _receiving(endpoint: EventEndpoint) -> tuple[Scenario, ...]:
 EVENT_SCENARIOS: tuple[Scenario, ...] = (
     *_receiving(WEBSOCKET),
     *_receiving(SOCKETIO),
+    *_receiving(STREAM),
     Scenario(
         name="upload",
         title="Upload a file, analysed in the background",
@@ -84,5 +92,11 @@ EVENT_SCENARIOS: tuple[Scenario, ...] = (
         warm=flows.no_wait("timer"),
         audits=(Audit("files analysed once", ANALYSED, {"upload": 1}),),
         events=WEBSOCKET,
+        # The second transaction stores it; the others begin and end its analysis.
+        statements={
+            "upload": (
+                "BEGIN SELECT COMMIT BEGIN INSERT COMMIT BEGIN UPDATE COMMIT BEGIN UPDATE COMMIT"
+            )
+        },
     ),
 )

@@ -63,3 +63,9 @@ class ProcessFiles:
         if self.max_concurrent is not None:
             seen = answer["max_concurrent_seen"]
             check(seen <= self.max_concurrent, f"{seen} files were open at once")
+
+
+def one_computed(pool: Pool) -> Request:
+    """A small file, computed in the same place: its processes are started then."""
+    asked = {"files": [MIXED[0]], "analysis": "cpu", "pool": pool}
+    return Request("POST", FILES, step="warm", json=asked)

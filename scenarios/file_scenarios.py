@@ -21,6 +21,10 @@ POOLS: dict[Pool, str] = {
 }
 
 
+STATEMENTS = {"process-files": "BEGIN SELECT COMMIT"}
+"""The look-up of the token."""
+
+
 def _files_at_once(limit: int) -> Scenario:
     return Scenario(
         name=f"files-io-{limit}",
@@ -31,6 +35,7 @@ def _files_at_once(limit: int) -> Scenario:
         ),
         flow=ProcessFiles(file_flows.MANY, limit),
         warm=flows.no_wait("timer"),
+        statements=STATEMENTS,
         sweep=Sweep("files-io", "256 files, so many at once", "max_concurrent", limit),
     )
 
@@ -46,6 +51,7 @@ FILE_SCENARIOS: tuple[Scenario, ...] = (
         ),
         flow=ProcessFiles(file_flows.MANY, None),
         warm=flows.no_wait("timer"),
+        statements=STATEMENTS,
     ),
     Scenario(
         name="files-mixed",
@@ -56,6 +62,7 @@ FILE_SCENARIOS: tuple[Scenario, ...] = (
         ),
         flow=ProcessFiles(file_flows.MIXED, 5),
         warm=flows.no_wait("timer"),
+        statements=STATEMENTS,
     ),
     *(
         Scenario(
@@ -68,6 +75,7 @@ FILE_SCENARIOS: tuple[Scenario, ...] = (
             ),
             flow=ProcessFiles(file_flows.LARGE, 5, reader=reader),
             warm=flows.no_wait("timer"),
+            statements=STATEMENTS,
         )
         for reader, words in READERS.items()
     ),
@@ -77,6 +85,7 @@ FILE_SCENARIOS: tuple[Scenario, ...] = (
         description="Each request processes four files of 10 MB, two at a time.",
         flow=ProcessFiles(file_flows.LARGEST, 2),
         warm=flows.no_wait("timer"),
+        statements=STATEMENTS,
     ),
     *(
         Scenario(
@@ -87,7 +96,8 @@ FILE_SCENARIOS: tuple[Scenario, ...] = (
                 "them takes CPU time instead of waiting."
             ),
             flow=ProcessFiles(file_flows.COMPUTED, 5, analysis="cpu", pool=pool),
-            warm=flows.no_wait("timer"),
+            warm=file_flows.one_computed(pool),
+            statements=STATEMENTS,
         )
         for pool, words in POOLS.items()
     ),

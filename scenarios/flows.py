@@ -12,9 +12,17 @@ Steps: TypeAlias = Generator[Request, Response, None]
 RESOURCES = "/api/v2/resource/create"
 USERS = "/api/v2/users"
 WAIT = "/api/v2/wait"
+UPSTREAM = "/api/v2/upstream"
+REPORT = "/api/v2/report"
 
 SEEDED_ACCOUNTS = 1000
 """Accounts 1..1000 and resources seed-1..seed-1000 exist at the start of every round."""
+
+REPORT_ROWS = 5000
+"""A megabyte of JSON."""
+
+REPORT_SHARE = 10
+"""One user in so many asks for reports."""
 
 WAIT_SECONDS = 0.5
 READ_SHARE = 0.9
@@ -80,6 +88,34 @@ def wait_timer(_user: VirtualUser) -> Steps:
 def wait_database(_user: VirtualUser) -> Steps:
     """Wait half a second in the database, holding a pooled connection."""
     yield from _wait("database")
+
+
+def wait_upstream(_user: VirtualUser) -> Steps:
+    """Wait half a second for the answer of another service."""
+    params = {"seconds": str(WAIT_SECONDS)}
+    response = yield Request("GET", UPSTREAM, step="fetch", params=params)
+    check_fields(response.json(), {"status": "success", "waited_s": WAIT_SECONDS})
+
+
+def beside_report(user: VirtualUser) -> Steps:
+    """One user in ten asks for a large report, the others for next to nothing."""
+    if user.number % REPORT_SHARE == 0:
+        response = yield Request("GET", REPORT, step="report", params={"rows": str(REPORT_ROWS)})
+        # To parse a megabyte would take the driver's time from the other users.
+        body = response.content
+        rows = body.count(b'{"number":')
+        check(rows == REPORT_ROWS, f"the report has {rows} of {REPORT_ROWS} rows")
+        last = body[body.rindex(b"{") :]
+        check(last.startswith(b'{"number":%d,' % (REPORT_ROWS - 1)), "its last row is another")
+    else:
+        params = {"seconds": "0", "on": "timer"}
+        response = yield Request("GET", WAIT, step="innocent", params=params)
+        check_fields(response.json(), {"status": "success", "waited_s": 0, "on": "timer"})
+
+
+def no_delay() -> Request:
+    """The same endpoint where the other service answers at once."""
+    return Request("GET", UPSTREAM, step="warm", params={"seconds": "0"})
 
 
 def no_wait(on: str) -> Request:

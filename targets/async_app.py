@@ -7,9 +7,10 @@ connection.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 
 import asyncpg
+import httpx
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI, Request
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,11 +20,14 @@ from loopmark.targets import (
     async_files,
     async_rows,
     async_uploads,
+    async_upstream,
     contract,
     event_contract,
     event_service,
     loop_lag,
     queries,
+    upstream_contract,
+    warm_pools,
 )
 from loopmark.targets.async_sessions import Sessions, identified
 from loopmark.targets.emitter import Emitter
@@ -31,6 +35,21 @@ from loopmark.targets.operation import Operation
 from loopmark.targets.settings import Settings
 
 router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What variants of this one put in another's place.
+
+    Attributes:
+        rows: The handlers of resources and users.
+        uploads: The handlers of uploads.
+        events: How events are sent.
+    """
+
+    rows: APIRouter = field(default_factory=lambda: async_rows.router)
+    uploads: APIRouter = field(default_factory=lambda: async_uploads.router)
+    events: event_service.EventDelivery = event_service.PREPARED_FRAMES
 
 
 @contract.READY.on(router)
@@ -59,6 +78,12 @@ async def wait(
     return contract.Waited(waited_s=seconds, on=on)
 
 
+@contract.REPORT.on(router)
+async def report(rows: contract.ReportRows = 5000) -> contract.Report:
+    """Make the rows on the event loop, where the framework writes them as JSON as well."""
+    return contract.report_of(rows)
+
+
 @event_contract.PROCESS.on(router)
 async def process(
     job: event_contract.Job,
@@ -84,25 +109,27 @@ async def emitter_counts(request: Request) -> event_contract.EmitterCounts:
     return event_contract.EmitterCounts(clients=emitter.clients, **asdict(emitter.totals))
 
 
-def build(settings: Settings, rows: APIRouter = async_rows.router) -> FastAPI:
-    """Return the application. It connects to the database when the first request needs it.
+def build(settings: Settings, parts: Parts | None = None) -> FastAPI:
+    """Return the application.
+
+    It connects to the database when the first request needs it; with `warm_pools` at its start.
 
     Args:
         settings: Of the target.
-        rows: The handlers of resources and users.
+        parts: Those of another variant.
     """
 
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(settings.database_url, timeout=settings.pool_timeout_s)
 
-    return on_driver(settings, "asyncpg", connect, rows)
+    return on_driver(settings, "asyncpg", connect, parts or Parts())
 
 
 def on_driver(
     settings: Settings,
     driver: str,
     connect: Callable[[], Awaitable[object]],
-    rows: APIRouter = async_rows.router,
+    parts: Parts,
 ) -> FastAPI:
     """Return the application on one of SQLAlchemy's asynchronous drivers.
 
@@ -110,7 +137,7 @@ def on_driver(
         settings: Of the target.
         driver: SQLAlchemy's name of it.
         connect: Opens a connection of the driver.
-        rows: The handlers of resources and users.
+        parts: Those that differ between variants.
     """
 
     @asynccontextmanager
@@ -133,17 +160,23 @@ def on_driver(
         try:
             async with (
                 loop_lag.recorded(settings.loop_lag_file),
-                event_service.running(settings, identify) as event_state,
+                event_service.running(settings, identify, parts.events) as event_state,
                 async_uploads.opened(settings, sessions) as workplace,
+                httpx.AsyncClient(**upstream_contract.client_options(settings)) as upstream,
             ):
+                if settings.warm_pools:
+                    await warm_pools.start_threads(settings.worker_threads)
+                    await warm_pools.connect_async(engine, settings.pool_size)
                 yield {
                     "sessions": sessions,
                     "instance": settings.instance,
                     "workplace": workplace,
+                    "upstream": upstream,
                     **event_state,
                 }
         finally:
             await engine.dispose()
 
-    app = contract.application(lifespan, router, rows, async_files.router, async_uploads.router)
-    return event_service.connect(app, settings)
+    routers = (router, parts.rows, async_upstream.router, async_files.router, parts.uploads)
+    app = contract.application(lifespan, *routers)
+    return event_service.connect(app, settings, parts.events)

@@ -144,5 +144,5 @@ async def delete_user(user_id: contract.UserId, session: Transaction, _caller_id
 
 
 def build(settings: Settings) -> FastAPI:
-    """Return the application. It connects to the database when the first request needs it."""
-    return async_app.build(settings, router)
+    """Return the application."""
+    return async_app.build(settings, async_app.Parts(rows=router))

@@ -11,11 +11,11 @@ from loopmark.targets.settings import Settings
 
 
 def build(settings: Settings) -> FastAPI:
-    """Return the application. It connects to the database when the first request needs it."""
+    """Return the application."""
 
     async def connect() -> psycopg.AsyncConnection:
         return await psycopg.AsyncConnection.connect(
             settings.database_url, connect_timeout=settings.pool_timeout_s
         )
 
-    return async_app.on_driver(settings, "psycopg", connect)
+    return async_app.on_driver(settings, "psycopg", connect, async_app.Parts())

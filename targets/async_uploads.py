@@ -39,6 +39,18 @@ async def upload(
         stored = await _received(request, workplace)
     except (file_contract.RefusalError, ClientDisconnect) as error:
         raise log_refused(error, user_id) from error
+    return await accepted(stored, user_id, sessions, workplace, background, request.state.emitter)
+
+
+async def accepted(  # noqa: PLR0913, PLR0917 - all of it describes one upload
+    stored: StoredFile,
+    user_id: int,
+    sessions: async_sessionmaker[AsyncSession],
+    workplace: Workplace,
+    background: BackgroundTasks,
+    emitter: Emitter,
+) -> file_contract.Uploaded:
+    """Note a stored file in the database, let it be analysed, and return the answer."""
     workplace.unfinished[stored.upload_id] = stored.path
     try:
         async with sessions.begin() as session:
@@ -51,7 +63,7 @@ async def upload(
         if isinstance(error, IntegrityError):  # The user was deleted meanwhile.
             raise contract.UNAUTHENTICATED.exception() from error
         raise
-    background.add_task(analyse, stored, user_id, sessions, workplace, request.state.emitter)
+    background.add_task(analyse, stored, user_id, sessions, workplace, emitter)
     return file_contract.Uploaded(
         upload_id=stored.upload_id,
         file_path=stored.path.name,

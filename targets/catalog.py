@@ -17,6 +17,7 @@ class Variant:
             from.
         worker_threads: Size of the thread pool that runs `def` handlers.
         pool_pre_ping: Whether a connection is tested each time it leaves the pool.
+        database_driver: What it reaches the database with.
         preparation: Module that makes the tables and folders it needs.
     """
 
@@ -26,8 +27,19 @@ class Variant:
     twin: str = ""
     worker_threads: int = 40
     pool_pre_ping: bool = True
+    database_driver: str = "asyncpg"
     preparation: str = "loopmark.targets.preparation"
 
+    @property
+    def connection_test(self) -> str:
+        """The statements with which a connection is tested; empty where it is not."""
+        return CONNECTION_TESTS[self.database_driver] if self.pool_pre_ping else ""
+
+
+CONNECTION_TESTS: Mapping[str, str] = MappingProxyType(
+    {"psycopg": ";", "asyncpg": "BEGIN ; ROLLBACK"}
+)
+"""By driver of the database. SQLAlchemy tests asyncpg's connections in a transaction."""
 
 _SYNC = "loopmark.targets.sync_app:build"
 _ASYNC = "loopmark.targets.async_app:build"
@@ -37,6 +49,7 @@ _ROWS = (
         "sync",
         _SYNC,
         "Plain def handlers in the framework's pool of 40 threads, Session on psycopg.",
+        database_driver="psycopg",
     ),
     Variant(
         "sync-one-thread",
@@ -44,6 +57,7 @@ _ROWS = (
         "The sync variant with one worker thread: requests are served one after another.",
         twin="sync",
         worker_threads=1,
+        database_driver="psycopg",
     ),
     Variant(
         "async",
@@ -56,6 +70,7 @@ _ROWS = (
         "The sync variant with 100 worker threads.",
         twin="sync",
         worker_threads=100,
+        database_driver="psycopg",
     ),
     Variant(
         "sync-no-ping",
@@ -63,6 +78,7 @@ _ROWS = (
         "The sync variant whose connections are not tested before each use.",
         twin="sync",
         pool_pre_ping=False,
+        database_driver="psycopg",
     ),
     Variant(
         "async-no-ping",
@@ -76,6 +92,7 @@ _ROWS = (
         "loopmark.targets.sync_depends:build",
         "The sync variant with session, transaction and caller as dependencies.",
         twin="sync",
+        database_driver="psycopg",
     ),
     Variant(
         "async-depends",
@@ -87,6 +104,20 @@ _ROWS = (
         "async-psycopg",
         "loopmark.targets.async_psycopg:build",
         "The async variant on psycopg, the driver of the sync one.",
+        twin="async",
+        database_driver="psycopg",
+    ),
+    Variant(
+        "async-middleware",
+        "loopmark.targets.async_middleware:build",
+        "The async variant behind a middleware that adds a header to each response.",
+        twin="async",
+    ),
+    Variant(
+        "async-plain",
+        "loopmark.targets.async_plain:build",
+        "The async variant with events and uploads as tutorials have them: send_text, emit, "
+        "UploadFile.",
         twin="async",
     ),
 )

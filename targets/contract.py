@@ -56,6 +56,10 @@ WaitSeconds = Annotated[
 ]
 
 
+MAX_REPORT_ROWS = 20_000
+ReportRows = Annotated[int, Query(ge=1, le=MAX_REPORT_ROWS, description="Rows of 200 bytes.")]
+
+
 class WaitOn(StrEnum):
     """What a waiting request holds while it waits."""
 
@@ -153,6 +157,21 @@ class Waited(BaseModel):
     status: Literal["success"] = "success"
     waited_s: float
     on: WaitOn
+
+
+class ReportRow(BaseModel):
+    """A row of a large answer."""
+
+    number: int
+    name: str
+    share: float
+    text: str
+
+
+class Report(BaseModel):
+    """A large answer."""
+
+    rows: list[ReportRow]
 
 
 class Ready(BaseModel):
@@ -364,6 +383,15 @@ WAIT = Endpoint(
     Waited,
     problems=(DATABASE_BUSY,),
 )
+REPORT = Endpoint(
+    "GET",
+    "/api/v2/report",
+    "report",
+    "operation",
+    "Get a large report",
+    "Makes the rows, validates them and writes them as JSON: work for a processor, and no waiting.",
+    Report,
+)
 
 ENDPOINTS = (
     READY,
@@ -374,7 +402,19 @@ ENDPOINTS = (
     UPDATE_USER,
     DELETE_USER,
     WAIT,
+    REPORT,
 )
+
+
+def report_of(rows: int) -> Report:
+    """Return a report with so many rows."""
+    text = "All work, and nothing to wait for. " * 4
+    return Report(
+        rows=[
+            ReportRow(number=number, name=f"row-{number}", share=number / rows, text=text)
+            for number in range(rows)
+        ]
+    )
 
 
 async def _unprocessable(_request: Request, error: Exception) -> Response:

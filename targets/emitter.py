@@ -16,7 +16,7 @@ from loopmark.targets.events import Event
 
 @dataclass(slots=True)
 class Totals:
-    """An emitter's counts since its start, over both protocols.
+    """An emitter's counts since its start, over all protocols.
 
     Attributes:
         emitted: Events emitted, each counted once.
@@ -55,6 +55,37 @@ class Mailbox(ABC):
     @abstractmethod
     def _deliver(self) -> None:
         """Hand to the connection what it accepts now, without waiting."""
+
+
+MOST_TAKEN = 16
+"""Events that a task has in hand for one client, beside those that wait."""
+
+
+class AwaitedMailbox(Mailbox):
+    """The events that wait for one client until a task takes them.
+
+    Args:
+        emitter: The emitter of the events.
+    """
+
+    def __init__(self, emitter: "Emitter") -> None:
+        super().__init__(emitter)
+        self._arrived = asyncio.Event()
+
+    def _deliver(self) -> None:
+        self._arrived.set()
+
+    async def taken(self) -> list[Event]:
+        """Take the first that wait, in their order, once there are any; at most `MOST_TAKEN`."""
+        events = self._events
+        while not events:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return [events.popleft() for _ in range(min(len(events), MOST_TAKEN))]
+
+    def sent(self, count: int) -> None:
+        """So many of them were handed to the client's connection."""
+        self._totals.delivered += count
 
 
 class Emitter:

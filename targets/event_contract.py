@@ -47,7 +47,7 @@ class Processed(BaseModel):
 
 
 class EmitterCounts(BaseModel):
-    """The clients connected now, and what was emitted since the start, over both protocols.
+    """The clients connected now, and what was emitted since the start, over all protocols.
 
     What was queued is delivered, dropped, waiting, or gone with its client.
     """

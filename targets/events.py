@@ -52,6 +52,11 @@ class Event:
         return text_frame(self.text)
 
     @cached_property
+    def block(self) -> bytes:
+        """The lines of a stream of Server-Sent Events; JSON has no ends of lines."""
+        return f"event: {self.name}\ndata: {self._json}\n\n".encode()
+
+    @cached_property
     def packet(self) -> Packet:
         """The Engine.IO packet with the Socket.IO event of the default namespace."""
         return Packet(MESSAGE, f'2["{self.name}",{self._json}]')

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from loopmark.targets import corpus
 from loopmark.targets.schema import create_tables, reset
 from loopmark.targets.settings import Settings
 
-__all__ = ["check", "create_tables", "make_folders", "reset"]
+__all__ = ["MEASURED_ENVIRONMENT", "SERVICES", "check", "create_tables", "make_folders", "reset"]
+
+MEASURED_ENVIRONMENT: Mapping[str, str] = MappingProxyType({"WARM_POOLS": "1"})
+"""Environment variables of a variant that is measured."""
+
+SERVICES: Mapping[str, str] = MappingProxyType({"UPSTREAM_URL": "loopmark.targets.upstream:app"})
+"""What else must run: by the environment variable with which variants find it, the application. It
+answers `/ready`."""
 
 
 def check(environment: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ import uvicorn
 
 from loopmark.targets.catalog import VARIANTS
 from loopmark.targets.settings import Settings, SettingsError
+from loopmark.targets.streaming_protocol import StreamingProtocol
 from loopmark.targets.websocket_protocol import MAX_MESSAGE, WebSocketProtocol
 
 USAGE_ERROR = 2
@@ -41,7 +42,7 @@ def main() -> int:
         host=arguments.host,
         port=arguments.port,
         loop="uvloop",
-        http="httptools",
+        http=StreamingProtocol,
         ws=WebSocketProtocol,
         ws_max_size=MAX_MESSAGE,
         ws_ping_interval=settings.ping_interval_s,

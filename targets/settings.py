@@ -30,6 +30,8 @@ URL_PARAMETERS = frozenset(
 MAX_UPLOAD_BYTES = 256 * 1024**2
 EVENT_QUEUE = 256
 PING_S = 20
+UPSTREAM_TIMEOUT_S = 10
+UPSTREAM_CONNECTIONS = 1000
 
 
 class SettingsError(ValueError):
@@ -60,6 +62,11 @@ class Settings:
         ping_interval_s: Interval of pings to clients that receive events.
         ping_timeout_s: Time limit for the answer; then the connection is closed.
         allowed_origins: Pages of these origins may use this target, beside its own; "*" is any.
+        anonymous_listeners: Whether clients without a token hear the events that concern everybody.
+        warm_pools: Whether connections are opened and threads started before the first request.
+        upstream_url: Where the other service is that a request may ask; empty: there is none.
+        upstream_timeout_s: Time limit for each step of asking it, in seconds.
+        upstream_connections: How many connections to it are open at most, and kept.
     """
 
     database_url: str
@@ -77,6 +84,11 @@ class Settings:
     ping_interval_s: int = PING_S
     ping_timeout_s: int = PING_S
     allowed_origins: tuple[str, ...] = ()
+    anonymous_listeners: bool = False
+    warm_pools: bool = False
+    upstream_url: str = ""
+    upstream_timeout_s: int = UPSTREAM_TIMEOUT_S
+    upstream_connections: int = UPSTREAM_CONNECTIONS
 
     @classmethod
     def from_environment(
@@ -91,8 +103,9 @@ class Settings:
         Args:
             environment: DATABASE_URL, and as needed DATABASE_SCHEMA, INSTANCE, WORKER_THREADS,
                 LOOP_LAG_FILE, CORPUS, UPLOADS, MAX_UPLOAD_BYTES, EVENT_QUEUE, PING_INTERVAL_S,
-                PING_TIMEOUT_S and ALLOWED_ORIGINS (separated by commas). An empty variable counts
-                as absent.
+                PING_TIMEOUT_S, ALLOWED_ORIGINS (separated by commas), UPSTREAM_URL,
+                UPSTREAM_TIMEOUT_S, UPSTREAM_CONNECTIONS, ANONYMOUS_LISTENERS and WARM_POOLS (1:
+                yes). An empty variable counts as absent.
             worker_threads: The variant's own number, when WORKER_THREADS is absent.
             pool_pre_ping: The variant's own choice.
 
@@ -122,6 +135,11 @@ class Settings:
             ping_interval_s=_count(environment, "PING_INTERVAL_S", PING_S),
             ping_timeout_s=_count(environment, "PING_TIMEOUT_S", PING_S),
             allowed_origins=_origins(environment.get("ALLOWED_ORIGINS", "")),
+            anonymous_listeners=_flag(environment, "ANONYMOUS_LISTENERS"),
+            warm_pools=_flag(environment, "WARM_POOLS"),
+            upstream_url=_upstream(environment.get("UPSTREAM_URL", "")),
+            upstream_timeout_s=_count(environment, "UPSTREAM_TIMEOUT_S", UPSTREAM_TIMEOUT_S),
+            upstream_connections=_count(environment, "UPSTREAM_CONNECTIONS", UPSTREAM_CONNECTIONS),
         )
 
 
@@ -131,6 +149,13 @@ def _count(environment: Mapping[str, str], name: str, default: int) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,3}", number):
         raise SettingsError(f"{name}: expected 1 to 9999, got {number!r}")
     return int(number)
+
+
+def _flag(environment: Mapping[str, str], name: str) -> bool:
+    given = environment.get(name) or "0"
+    if given not in {"0", "1"}:
+        raise SettingsError(f"{name}: expected 0 or 1, got {given!r}")
+    return given == "1"
 
 
 def _folder(environment: Mapping[str, str], variable: str) -> Path | None:
@@ -149,6 +174,12 @@ def _origins(text: str) -> tuple[str, ...]:
                 f"ALLOWED_ORIGINS: expected origins such as http://localhost:3000, got {origin!r}"
             )
     return origins
+
+
+def _upstream(url: str) -> str:
+    if url and not re.fullmatch(r"http://[^/\s?#@:]+:[1-9]\d{0,4}/?", url):
+        raise SettingsError(f"UPSTREAM_URL: expected http://host:port, got {url!r}")
+    return url
 
 
 def _database_url(url: str, schema: str, application_name: str) -> str:

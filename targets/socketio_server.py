@@ -307,11 +307,30 @@ class _WebSocket(asgi.WebSocket):  # type: ignore[misc] # Engine.IO has no types
         await _disconnect(self._socket, self._scope, code, reason)
 
 
-class _EngineServer(engineio.AsyncServer):  # type: ignore[misc] # Engine.IO has no types
+class OriginsOfTheTarget:
+    """The part of an Engine.IO server that says whose pages may connect.
+
+    Attributes:
+        allowed_origins: Beside those of this server; "*" is any.
+    """
+
+    allowed_origins: tuple[str, ...]
+
+    def _cors_allowed_origins(self, environ: dict[str, Any]) -> list[str] | None:
+        if "*" in self.allowed_origins:
+            return None
+        own: list[str] = super()._cors_allowed_origins(environ)  # type: ignore[misc]
+        return [*own, *self.allowed_origins]
+
+    def _cors_headers(self, _environ: dict[str, Any]) -> list[tuple[str, str]]:
+        """Leave them to the application's middleware: browsers refuse an answer with two of one."""
+        return []
+
+
+class _EngineServer(OriginsOfTheTarget, engineio.AsyncServer):  # type: ignore[misc] # untyped
     """Engine.IO with bounded queues and checked input."""
 
     emitter: Emitter
-    allowed_origins: tuple[str, ...]
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401
         super().__init__(**options)
@@ -331,15 +350,6 @@ class _EngineServer(engineio.AsyncServer):  # type: ignore[misc] # Engine.IO has
     def create_queue(self, *_args: object, **_options: object) -> PacketQueue:
         """Return the queue of a new client."""
         return PacketQueue(self.emitter)
-
-    def _cors_allowed_origins(self, environ: dict[str, Any]) -> list[str] | None:
-        if "*" in self.allowed_origins:
-            return None
-        return [*super()._cors_allowed_origins(environ), *self.allowed_origins]
-
-    def _cors_headers(self, _environ: dict[str, Any]) -> list[tuple[str, str]]:
-        """Leave them to the application's middleware: browsers refuse an answer with two of one."""
-        return []
 
     def _log_error_once(self, message: str, message_key: str) -> None:
         """Leave it to `_respond`, which logs every refusal, and not the first alone."""
@@ -391,17 +401,7 @@ class EventServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio
         self.on("*", self._on_other)
 
     async def _on_connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
-        try:
-            self._accepted[sid] = await self._identify(_token(environ, auth))
-        except HTTPException as refusal:
-            peer = _peer(environ["asgi.scope"])
-            logger.warning("%s: %s: refused: %s", PATH, peer, refusal.detail)
-            raise Refusal(refusal.detail) from None
-        except (SQLAlchemyError, OSError) as error:
-            # Else python-socketio would answer nothing, and keep the client as half connected.
-            peer, cause = _peer(environ["asgi.scope"]), str(error).partition("\n")[0]
-            logger.warning("%s: %s: nobody could be identified: %s", PATH, peer, cause)
-            raise Refusal("The token could not be looked up; try again.") from None
+        self._accepted[sid] = await user_of(self._identify, environ, auth)
 
     async def _on_disconnect(self, sid: str, *_reason: object) -> None:
         listener = self._listeners.pop(sid, None)
@@ -505,6 +505,29 @@ class _Listener:
 
     queue: PacketQueue
     rooms: tuple[str, ...]
+
+
+async def user_of(identify: Identify, environ: dict[str, Any], auth: object) -> int:
+    """Find the user of a client that connects.
+
+    Args:
+        identify: How the variant finds the user behind a token.
+        environ: Of the connection.
+        auth: What came with the CONNECT packet.
+
+    Raises:
+        Refusal: There is none, or the database cannot be asked.
+    """
+    try:
+        return await identify(_token(environ, auth))
+    except HTTPException as refusal:
+        logger.warning("%s: %s: refused: %s", PATH, _peer(environ["asgi.scope"]), refusal.detail)
+        raise Refusal(refusal.detail) from None
+    except (SQLAlchemyError, OSError) as error:
+        # Else python-socketio would answer nothing, and keep the client as half connected.
+        peer, cause = _peer(environ["asgi.scope"]), str(error).partition("\n")[0]
+        logger.warning("%s: %s: nobody could be identified: %s", PATH, peer, cause)
+        raise Refusal("The token could not be looked up; try again.") from None
 
 
 def _token(environ: dict[str, Any], auth: object) -> str:

@@ -22,6 +22,8 @@ from loopmark.targets import (
     sync_files,
     sync_rows,
     sync_uploads,
+    sync_upstream,
+    warm_pools,
 )
 from loopmark.targets.emitter import Emitter
 from loopmark.targets.operation import Operation
@@ -57,6 +59,12 @@ def wait(
     return contract.Waited(waited_s=seconds, on=on)
 
 
+@contract.REPORT.on(router)
+def report(rows: contract.ReportRows = 5000) -> contract.Report:
+    """Make the rows on a worker thread; the framework writes them as JSON on the event loop."""
+    return contract.report_of(rows)
+
+
 @event_contract.PROCESS.on(router)
 def process(
     job: event_contract.Job,
@@ -83,7 +91,9 @@ def emitter_counts(request: Request) -> event_contract.EmitterCounts:
 
 
 def build(settings: Settings, rows: APIRouter = sync_rows.router) -> FastAPI:
-    """Return the application. It connects to the database when the first request needs it.
+    """Return the application.
+
+    It connects to the database when the first request needs it; with `warm_pools` at its start.
 
     Args:
         settings: Of the target.
@@ -115,15 +125,21 @@ def build(settings: Settings, rows: APIRouter = sync_rows.router) -> FastAPI:
                 loop_lag.recorded(settings.loop_lag_file),
                 event_service.running(settings, identify) as event_state,
                 sync_uploads.opened(settings, sessions) as workplace,
+                sync_upstream.opened(settings) as upstream,
             ):
+                if settings.warm_pools:
+                    await warm_pools.start_threads(settings.worker_threads)
+                    await run_in_threadpool(warm_pools.connect, engine, settings.pool_size)
                 yield {
                     "sessions": sessions,
                     "instance": settings.instance,
                     "workplace": workplace,
+                    "upstream": upstream,
                     **event_state,
                 }
         finally:
             engine.dispose()
 
-    app = contract.application(lifespan, router, rows, sync_files.router, sync_uploads.router)
+    routers = (router, rows, sync_upstream.router, sync_files.router, sync_uploads.router)
+    app = contract.application(lifespan, *routers)
     return event_service.connect(app, settings)

@@ -143,5 +143,5 @@ def delete_user(user_id: contract.UserId, session: Transaction, _caller_id: Call
 
 
 def build(settings: Settings) -> FastAPI:
-    """Return the application. It connects to the database when the first request needs it."""
+    """Return the application."""
     return sync_app.build(settings, router)

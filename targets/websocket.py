@@ -8,6 +8,7 @@ from typing import Final
 
 from fastapi import HTTPException, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse
+from starlette.requests import HTTPConnection
 from starlette.routing import WebSocketRoute
 
 from loopmark.targets.emitter import Emitter, Mailbox
@@ -63,12 +64,12 @@ def parse_action(text: str) -> Action:
     )
 
 
-def bearer_token(websocket: WebSocket) -> str:
-    """Return the token of a handshake: from its header, else from its query; or an empty string."""
-    scheme, _, token = websocket.headers.get("Authorization", "").partition(" ")
+def bearer_token(connection: HTTPConnection) -> str:
+    """Return the token of a client: from its header, else from its query; or an empty string."""
+    scheme, _, token = connection.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    return websocket.query_params.get("token", "")
+    return connection.query_params.get("token", "")
 
 
 class FrameQueue(Mailbox):
@@ -105,15 +106,22 @@ class Listener:
         self._emitter = emitter
         self._rooms = (RESOURCES, user_room(user_id))
         self._user_id = user_id
-        self._connection: WebSocketProtocol = websocket.scope["extensions"][EXTENSION]
-        self._queue = FrameQueue(emitter, self._connection)
+        self._queue = self._mailbox()
+
+    def _mailbox(self) -> Mailbox:
+        return FrameQueue(self._emitter, self._websocket.scope["extensions"][EXTENSION])
+
+    async def _greet(self, greeting: Event) -> None:
+        connection: WebSocketProtocol = self._websocket.scope["extensions"][EXTENSION]
+        # It may have gone already.
+        if connection.is_writable:
+            connection.write_frame(greeting.frame)
 
     async def listen(self) -> None:
         """Serve the client until its connection ends."""
-        greeting = {"user_id": self._user_id, "queue": self._emitter.limit}
-        # It may have gone already.
-        if self._connection.is_writable:
-            self._connection.write_frame(Event("connected", greeting).frame)
+        await self._greet(
+            Event("connected", {"user_id": self._user_id, "queue": self._emitter.limit})
+        )
         self._emitter.connect(self._queue, self._rooms)
         try:
             while True:
@@ -162,13 +170,19 @@ class Listener:
         )
 
 
-def peer(websocket: WebSocket) -> str:
+def peer(connection: HTTPConnection) -> str:
     """Return the client's address for a line of the log."""
-    return f"{websocket.client.host}:{websocket.client.port}" if websocket.client else "unknown"
+    client = connection.client
+    return f"{client.host}:{client.port}" if client else "unknown"
 
 
-async def listen(websocket: WebSocket) -> None:
-    """Authenticate a client as HTTP does, and send it events."""
+async def listen(websocket: WebSocket, kind: type[Listener] = Listener) -> None:
+    """Authenticate a client as HTTP does, and send it events.
+
+    Args:
+        websocket: Its connection.
+        kind: How events are sent.
+    """
     identify: Identify = websocket.state.identify
     emitter: Emitter = websocket.state.emitter
     try:
@@ -181,7 +195,7 @@ async def listen(websocket: WebSocket) -> None:
         return
     with suppress(WebSocketDisconnect):
         await websocket.accept()
-        await Listener(websocket, emitter, user_id).listen()
+        await kind(websocket, emitter, user_id).listen()
 
 
 ROUTE = WebSocketRoute("/ws", listen)

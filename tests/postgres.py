@@ -18,7 +18,7 @@ with warnings.catch_warnings():
 
 # Two processes of tests may each measure several targets at once. What is lost with the power of
 # the machine is of no interest.
-SETTINGS = "max_connections = 500\nfsync = off\n"
+SETTINGS = "max_connections = 1000\nfsync = off\n"
 
 
 def database(folder: Path, name: str) -> str:

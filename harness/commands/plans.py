@@ -142,6 +142,7 @@ def catalog_targets() -> dict[str, Target]:
             variant=row.name,
             ready="/ready",
             description=row.description,
+            connection_test=row.connection_test,
             prepared_by=row.preparation,
         )
         for row in VARIANTS.values()

@@ -24,7 +24,10 @@ from loopmark.harness.vocabulary.record import DatabaseFacts
 URL_VARIABLE = "LOOPMARK_DATABASE_URL"
 SCHEMA_PREFIX = "loopmark_"
 MAX_NAME_LENGTH = 63
+CONNECTIONS_AT_START = 20
 CONNECTIONS_PER_TARGET = 30
+"""Of a target's pool, before the first request and at most."""
+
 CONNECTIONS_OF_HARNESS = 3
 USUAL_CONNECTIONS = 100
 """PostgreSQL's own limit."""
@@ -43,7 +46,16 @@ _SETTINGS = (
 
 
 class Preparation(Protocol):
-    """The module that prepares what an application needs; a row of its catalog names it."""
+    """The module that prepares what an application needs; a row of its catalog names it.
+
+    Attributes:
+        MEASURED_ENVIRONMENT: Environment variables of a target that is measured.
+        SERVICES: What else must run: by the environment variable that is to hold its URL, an
+            application as `package.module:app`, which answers `/ready`.
+    """
+
+    MEASURED_ENVIRONMENT: Mapping[str, str]
+    SERVICES: Mapping[str, str]
 
     def check(self, environment: Mapping[str, str]) -> None:
         """Raise ValueError if it could not run with this environment."""
@@ -146,10 +158,28 @@ def open_database(
     schema = (SCHEMA_PREFIX + re.sub(r"[^a-z0-9]+", "_", run_id.lower()))[:MAX_NAME_LENGTH]
     preparation = cast("Preparation", importlib.import_module(prepared_by))
     if url_text:
-        yield from _in_schema(_external_url(url_text), schema, preparation, embedded=False)
+        url = _external_url(url_text)
+        yield from _in_schema(url, schema, preparation, targets, embedded=False)
     else:
         with _embedded(token, cpus, targets) as url:
-            yield from _in_schema(url, schema, preparation, embedded=True)
+            yield from _in_schema(url, schema, preparation, targets, embedded=True)
+
+
+def _require_connections(targets: int) -> None:
+    """Check that the server which the environment names has those that targets begin with.
+
+    Raises:
+        UserError: It cannot be used, or has too few.
+    """
+    server = external_server()
+    assert server is not None, "the environment names one"
+    facts, free, _ = server
+    needed = targets * CONNECTIONS_AT_START + CONNECTIONS_OF_HARNESS
+    if free < needed:
+        raise UserError(
+            f"{facts.url} has {free} free connections, and {targets} targets begin with {needed}: "
+            "choose fewer targets with --only, raise max_connections, or disconnect other clients"
+        )
 
 
 def connections_for(targets: int) -> int:
@@ -189,7 +219,7 @@ def external_server() -> tuple[DatabaseFacts, int, list[str]] | None:
 
 
 def _in_schema(
-    url: URL, schema: str, preparation: Preparation, *, embedded: bool
+    url: URL, schema: str, preparation: Preparation, targets: int, *, embedded: bool
 ) -> Iterator[Database]:
     try:
         preparation.check(_target_environment(url, schema))
@@ -198,6 +228,8 @@ def _in_schema(
         raise UserError(f"the targets cannot use {_shown(url)}: {message}") from None
     with _connected(url, embedded=embedded):
         pass  # An unusable server is reported here.
+    if not embedded:
+        _require_connections(targets)
     database = Database(url, schema, preparation, embedded=embedded)
     try:
         database._create()  # noqa: SLF001 - the life of the schema is this function's affair

@@ -132,8 +132,8 @@ class Plan:
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """All of its blocks."""
-        return (*self.measure, *self.question)
+        """All of its blocks; what is asked comes first, also in reports."""
+        return (*self.question, *self.measure)
 
     @property
     def timeouts(self) -> Timeouts:
@@ -149,11 +149,18 @@ class Plan:
 def driven_by(drivers: tuple[str, ...], plan: Plan) -> Plan:
     """The plan with these drivers instead of its own.
 
+    What questions then ask anyway is not measured beside them.
+
     Raises:
         UserError: Two of its blocks then have the same cells.
     """
-    blocks = tuple(replace(block, drivers=drivers) for block in plan.measure)
     asks = tuple(replace(block, drivers=drivers) for block in plan.question)
+    asked = {cell.name for block in asks for cell in _cells(block)}
+    blocks = tuple(
+        block
+        for block in (replace(block, drivers=drivers) for block in plan.measure)
+        if not {cell.name for cell in _cells(block)} <= asked
+    )
     if repeated := planned_twice((*blocks, *asks)):
         raise UserError(f"{plan.name} with --driver: {next(iter(repeated.values()))}")
     return replace(plan, measure=blocks, question=asks)

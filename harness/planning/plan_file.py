@@ -134,6 +134,7 @@ def _own_target(target: Target, known: KnownNames) -> Target:
         target,
         ready=row.ready,
         description=target.description or row.description,
+        connection_test=row.connection_test,
         prepared_by=row.prepared_by,
     )
 

@@ -96,6 +96,14 @@ class Response(Protocol):
     def status_code(self) -> int:
         """The HTTP status code."""
 
+    @property
+    def content(self) -> bytes:
+        """The body, decompressed.
+
+        Raises:
+            ValueError: It is not compressed as its headers say.
+        """
+
     def json(self) -> Any:  # noqa: ANN401 - JSON is what the target made it
         """The body, parsed as JSON.
 

@@ -17,8 +17,8 @@ from loopmark.harness.vocabulary.flow import (
     is_client_journey,
 )
 
-EventProtocol: TypeAlias = Literal["websocket", "socketio"]
-"""How events reach a client: plain WebSocket, or Socket.IO."""
+EventProtocol: TypeAlias = Literal["websocket", "socketio", "sse"]
+"""How events reach a client: plain WebSocket, Socket.IO, or Server-Sent Events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ class ScenarioFacts:
         audits: What is counted in the database against the acknowledged writes.
         locustfile: What takes the place of a flow; None where there is a flow.
         waits: Whether its requests mostly wait for a fixed time, which hardly scatters.
+        statements: By step: the statements that a request asks of the database, as of `Scenario`.
     """
 
     name: str
@@ -142,6 +143,7 @@ class ScenarioFacts:
     audits: tuple[Audit, ...] = ()
     locustfile: LocustfileFacts | None = None
     waits: bool = False
+    statements: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_locustfile(cls, name: str, file: LocustfileFacts) -> Self:
@@ -165,6 +167,8 @@ class Scenario:
         audits: What is counted in the database against the acknowledged writes.
         events: Where users receive events; None if they do not.
         waits: Whether its requests mostly wait for a fixed time, which hardly scatters.
+        statements: By step: the statements that a request of it asks of the database, but for the
+            test of the connection. Each is a round trip. Empty where it asks nothing.
         connects: Whether the flow opens that connection itself; otherwise it is open from the
             start.
         broadcast: What fan-out loads publish; None where they do not apply.
@@ -182,6 +186,7 @@ class Scenario:
     broadcast: Broadcast | None = None
     sweep: Sweep | None = None
     waits: bool = False
+    statements: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def facts(self) -> ScenarioFacts:
@@ -194,6 +199,7 @@ class Scenario:
             events=self.events is not None,
             audits=self.audits,
             waits=self.waits,
+            statements=self.statements,
         )
 
 

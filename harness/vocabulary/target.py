@@ -32,6 +32,8 @@ class Target:
         ready: Path that answers 200 when it is ready; empty when it is enough that its port accepts
             connections.
         description: What a reader of the report must know of it.
+        connection_test: The statements with which one of our own tests a connection to the database
+            before each transaction; empty where it does not.
         prepared_by: Module that makes the tables and files which one of our own variants needs.
     """
 
@@ -46,6 +48,7 @@ class Target:
     folder: str = ""
     ready: str = ""
     description: str = ""
+    connection_test: str = ""
     prepared_by: str = ""
 
     @property

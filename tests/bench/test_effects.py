@@ -19,7 +19,10 @@ def test_each_effect_is_named_with_its_interval() -> None:
     assert "| async, with the test of connections | requests per second | create-fresh" in text
     assert text.count("| 1.25 (1.1 to 1.42) | 6 |") == len(effects.WHAT)
     assert "| `POST /api/v2/resource/create` | BEGIN SELECT SELECT INSERT COMMIT | 5 |" in text
-    assert "| asyncpg | async, async-depends | BEGIN ; ROLLBACK | 3 |" in text
+    assert (
+        "| asyncpg | async, async-depends, async-middleware, async-plain | BEGIN ; ROLLBACK | 3 |"
+        in text
+    )
     assert "from 6 pairs of rounds or more" in text
 
 

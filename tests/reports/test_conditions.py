@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from loopmark.harness.vocabulary.conditions import Conditions
-from loopmark.harness.vocabulary.record import SCHEMA_VERSION, ProcessorFacts
+from loopmark.harness.vocabulary.figures import DatabaseUse
+from loopmark.harness.vocabulary.record import SCHEMA_VERSION, Pinning, ProcessorFacts
 from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.harness.vocabulary.target import Target
 from loopmark.reports import conditions, csv_table, html, markdown, terminal
@@ -159,3 +160,32 @@ def test_table_has_every_condition() -> None:
     assert first["observed_s"] == "2.0"
     assert second["steal_share"] == ""
     assert second["rounds_disturbed"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("use", "pinning", "text"),
+    [
+        (
+            DatabaseUse(cpu_fraction=0.9),
+            Pinning((0,), (2,), (1,)),
+            "the database used 90% of its processors, and may be the limit",
+        ),
+        (DatabaseUse(cpu_fraction=0.9), Pinning((0,), (3,), (1, 2)), ""),
+        # Beside the target it takes what the target leaves.
+        (DatabaseUse(cpu_fraction=0.9), Pinning((0,), (1,), (0,)), ""),
+        (DatabaseUse(cpu_fraction=0.9), Pinning((), (), ()), ""),
+        (
+            DatabaseUse(active=10.0, waiting=4.0),
+            Pinning((0,), (1,), (0,)),
+            "40% of the statements waited for a lock, which may be the limit",
+        ),
+        (DatabaseUse(active=10.0, waiting=2.0), Pinning((0,), (1,), (0,)), ""),
+        (DatabaseUse(active=0.2, waiting=0.2), Pinning((0,), (1,), (0,)), ""),
+    ],
+)
+def test_a_database_that_may_be_the_limit_is_named(
+    use: DatabaseUse, pinning: Pinning, text: str
+) -> None:
+    calm = result("sync", ["calm"])
+    found = replace(calm, unjudged=replace(calm.unjudged, database_use=use))
+    assert conditions.of_cell(found, pinning) == text

@@ -301,3 +301,33 @@ def test_golden(results: RunResults) -> None:
         GOLDEN.write_text(text, encoding="utf-8")
     if text != GOLDEN.read_text(encoding="utf-8"):
         pytest.fail(f"the page has changed; look at it, then run again with {UPDATE}=1")
+
+
+def test_a_legend_names_targets_and_their_drivers_where_there_are_several(
+    two_drivers: RunResults,
+) -> None:
+    alone = replace(two_drivers.cells[0], scenario="crud-client", driver="locust")
+    results = replace(two_drivers, cells=(*two_drivers.cells, alone))
+    text = html.render(results)
+    legends = re.findall(r'<ul class="legend">(.*?)</ul>', text, re.DOTALL)
+    keys = [re.findall(r'd="([^"]*)"/></svg> ([^<]*)<', legend) for legend in legends]
+    several = next(one for one in keys if len(one) > 3)
+    paths = {name: path for path, name in several}
+    assert {"async (native)", "async (locust)", "sync (native)"} <= paths.keys()
+    assert len({paths["async (native)"], paths["async (locust)"], paths["sync (native)"]}) == 3
+    # A section with one of them has its marker, and the target's name alone.
+    assert [(paths["async (locust)"], "async")] in keys
+
+
+def test_the_page_says_what_requests_ask_of_the_database_and_how_connections_are_tested(
+    results: RunResults,
+) -> None:
+    scenarios = [replace(one, statements={"wait": "BEGIN SELECT"}) for one in results.run.scenarios]
+    tests = {"sync": ";", "async": "BEGIN ; ROLLBACK"}
+    targets = [replace(one, connection_test=tests.get(one.name, "")) for one in results.run.targets]
+    run = replace(results.run, scenarios=tuple(scenarios), targets=tuple(targets))
+    text = html.render(replace(results, run=run))
+    assert "<dd>BEGIN SELECT (2)</dd>" in text
+    assert "<dt>sync</dt><dd>1 round trip more</dd>" in text
+    assert "<dt>async</dt><dd>3 round trips more</dd>" in text
+    assert "What a request asks of the database" not in html.render(results)

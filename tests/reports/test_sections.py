@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.loads.fan_out import FanOut
 from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import sections
+from loopmark.reports import sections, series_styles
 from loopmark.reports.series_styles import SERIES_STYLES, styles
 
 
@@ -41,6 +41,19 @@ def test_targets_look_different_and_the_known_ones_always_the_same() -> None:
     looks = styles(["blocking-io", "sync", "async", "blocking-db", "sync-one-thread"])
     assert len({(mark.colour, mark.marker) for mark in looks.values()}) == 5
     assert styles(["async"])["async"] == looks["async"] == SERIES_STYLES[0]
+
+
+def test_several_drivers_of_a_target_share_its_colour_and_differ_in_marker_and_line() -> None:
+    drivers = ("native", "httpx", "locust")
+    looks = styles(["async", "sync"], dict.fromkeys(("async", "sync"), drivers))
+    drawn = [
+        series_styles.of(looks, target, one) for target in ("async", "sync") for one in drivers
+    ]
+    assert len({(one.marker, one.path, str(one.line)) for one in drawn}) == 6
+    assert [one.colour for one in drawn] == [1, 1, 1, 2, 2, 2]
+    assert drawn[0] == looks["async"]
+    # Where nothing else is beside it, a driver changes nothing.
+    assert series_styles.of(looks, "async", "websocket") == looks["async"]
 
 
 def test_every_cell_of_a_series_is_in_its_one_section_by_number_then_target(

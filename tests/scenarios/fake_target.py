@@ -30,16 +30,20 @@ from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.scenario import Scenario, is_plain_flow
 from loopmark.scenarios.flows import SEEDED_ACCOUNTS
 from loopmark.targets import contract, event_contract, file_contract
+from tests.targets.endpoints import ENDPOINTS
 
 NOW = "2026-01-01T00:00:00Z"
 CHANGES = TypeAdapter(contract.UserChanges)
-ENDPOINTS = (*contract.ENDPOINTS, *event_contract.ENDPOINTS, *file_contract.ENDPOINTS)
 
 
 @dataclass(frozen=True)
 class Answer:
     status_code: int
     text: str = ""
+
+    @property
+    def content(self) -> bytes:
+        return self.text.encode()
 
     def json(self) -> Any:  # noqa: ANN401 - as in a real response
         return json.loads(self.text)
@@ -152,6 +156,12 @@ class FakeTarget:
             Event("processing_complete", upload | {"status": "analysed", "result": result})
         )
         return upload | {"bytes": len(content), "sha256": "0"}
+
+    def _report(self, request: Request, _caller: VirtualUser) -> object:
+        return contract.report_of(int(str(dict(request.params or {})["rows"])))
+
+    def _fetch(self, request: Request, _caller: VirtualUser) -> object:
+        return {"waited_s": dict(request.params or {})["seconds"]}
 
     def _wait(self, request: Request, _caller: VirtualUser) -> object:
         params = dict(request.params or {})

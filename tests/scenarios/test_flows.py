@@ -16,6 +16,7 @@ from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.scenarios import flows
 from loopmark.targets import contract
 from tests.scenarios.fake_target import Answer, FakeTarget, passed
+from tests.targets.endpoints import ENDPOINTS
 
 FLOWS: dict[str, Flow] = {
     flow.__name__: flow
@@ -26,6 +27,8 @@ FLOWS: dict[str, Flow] = {
         flows.read_mostly,
         flows.wait_timer,
         flows.wait_database,
+        flows.wait_upstream,
+        flows.beside_report,
     )
 }
 every_flow = pytest.mark.parametrize("flow", FLOWS.values(), ids=list(FLOWS))
@@ -70,7 +73,7 @@ def test_flow_expects_the_status_that_the_contract_documents(flow: Flow) -> None
             path = "/api/v2/users/{user_id}" if request.path[-1].isdigit() else request.path
             (status,) = (
                 endpoint.status_code
-                for endpoint in contract.ENDPOINTS
+                for endpoint in ENDPOINTS
                 if (endpoint.method, endpoint.path) == (request.method, path)
             )
             assert request.expect == status
@@ -249,6 +252,24 @@ SPOILT: dict[tuple[str, str], list[Change]] = {
     ],
     ("wait_timer", "wait"): [*WAITED, put("on", value="database")],
     ("wait_database", "wait"): [*WAITED, put("on", value="timer")],
+    ("beside_report", "innocent"): [
+        put("status", value="failure"),
+        put("waited_s", value=1.0),
+        put("on", value="database"),
+        *(without(key) for key in ("status", "waited_s", "on")),
+    ],
+    ("beside_report", "report"): [
+        put("rows", value=[]),
+        without("rows"),
+        lambda _, body: {"rows": body["rows"][:-1]},
+        lambda _, body: {"rows": body["rows"][::-1]},
+    ],
+    ("wait_upstream", "fetch"): [
+        put("status", value="failure"),
+        put("waited_s", value=0.0),
+        without("status"),
+        without("waited_s"),
+    ],
 }
 
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -16,11 +17,12 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import httpx
 import pytest
+import uvicorn
 from sqlalchemy import Engine, create_engine, make_url, text
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loopmark.harness.drivers.process.forked_process import PipedProcess
-from loopmark.targets import corpus, schema
+from loopmark.targets import corpus, schema, upstream
 from loopmark.targets.catalog import VARIANTS
 from loopmark.targets.settings import Settings
 from tests import forked_start
@@ -34,10 +36,20 @@ INHERITED = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name i
 MAX_UPLOAD_BYTES = 4 * 1024**2
 
 
+WRAPPED = ("async-middleware",)
+"""The handlers of another variant, and something around them."""
+
 # Each once: sync-one-thread is sync with one worker thread, which has tests of its own.
 IMPLEMENTATIONS = tuple(
-    {row.factory: row.name for row in reversed(tuple(VARIANTS.values()))}.values()
+    {
+        row.factory: row.name
+        for row in reversed(tuple(VARIANTS.values()))
+        if row.name not in WRAPPED
+    }.values()
 )
+
+STREAMING = tuple(name for name in IMPLEMENTATIONS if name != "async-plain")
+"""Those that take uploads apart themselves, and say of each what is wrong with it."""
 
 SERVERS = ("sync", "async")
 """Of these, those that differ in more than the driver of their database: in what they do to files,
@@ -191,6 +203,18 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def upstream_url() -> Iterator[str]:
+    """Where the service behind `/api/v2/upstream` is."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(upstream.app, lifespan="off", log_level="warning"))
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(HANG_S)
+
+
 @asynccontextmanager
 async def running(
     variant: str, changes: Mapping[str, Any] = MappingProxyType({}), /, **environment: str
@@ -231,7 +255,10 @@ def served_client(url: str, headers: dict[str, str]) -> httpx.AsyncClient:
 
 @pytest.fixture(scope="session")
 def surroundings(
-    database_url: str, corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    database_url: str,
+    corpus_folder: Path,
+    upstream_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Surroundings]:
     """What a target has around it, as fields of Target and as its environment."""
     with ExitStack() as stack:
@@ -253,6 +280,7 @@ def surroundings(
                 "CORPUS": str(corpus_folder),
                 "UPLOADS": str(uploads),
                 "MAX_UPLOAD_BYTES": str(MAX_UPLOAD_BYTES),
+                "UPSTREAM_URL": upstream_url,
             }
             return fields, environment
 

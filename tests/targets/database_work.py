@@ -1,11 +1,11 @@
-"""What each request asks of the database, and what the test of a connection does."""
+"""What each request asks of the database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from loopmark.targets import contract, event_contract, file_contract
+from loopmark.targets import contract, event_contract, file_contract, upstream_contract
 
 USERS = "/api/v2/users"
 CREATE = "/api/v2/resource/create"
@@ -54,6 +54,8 @@ REQUESTS: list[tuple[contract.Endpoint, str, Options, str]] = [
         lambda _: {"json": {"data": "x"}},
         "BEGIN SELECT COMMIT",
     ),
+    (contract.REPORT, "/api/v2/report", lambda _: {"params": {"rows": 1}}, ""),
+    (upstream_contract.FETCH, "/api/v2/upstream", lambda _: {"params": {"seconds": 0}}, ""),
     (event_contract.EMITTER, "/api/v2/emitter", lambda _: {}, ""),
     (
         file_contract.PROCESS_FILES,
@@ -75,14 +77,3 @@ REQUESTS: list[tuple[contract.Endpoint, str, Options, str]] = [
         "BEGIN SELECT SELECT COMMIT",
     ),
 ]
-
-TESTS: Mapping[str, str] = {"psycopg": ";", "asyncpg": "BEGIN ; ROLLBACK"}
-"""By driver: what it asks to test a connection. asyncpg's dialect does so in a transaction."""
-
-DRIVERS: Mapping[str, str] = {
-    "sync": "psycopg",
-    "sync-depends": "psycopg",
-    "async": "asyncpg",
-    "async-depends": "asyncpg",
-    "async-psycopg": "psycopg",
-}

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from loopmark.targets import contract, event_contract, file_contract, schema
+from loopmark.targets import contract, schema
 from tests.hang_limit import HANG_S
 from tests.targets.conftest import (
     SEEDS,
@@ -20,10 +20,10 @@ from tests.targets.conftest import (
     local_client,
     running,
 )
+from tests.targets.endpoints import ENDPOINTS
 
 pytestmark = pytest.mark.anyio
 
-ENDPOINTS = (*contract.ENDPOINTS, *event_contract.ENDPOINTS, *file_contract.ENDPOINTS)
 CREATE = "/api/v2/resource/create"
 USERS = "/api/v2/users"
 WAIT = "/api/v2/wait"
@@ -367,6 +367,27 @@ async def test_waits_overlap(anonymous: httpx.AsyncClient, on: str) -> None:
 
 
 # ---- the document ----
+
+
+async def test_a_report_has_the_rows_that_were_asked_for(client: httpx.AsyncClient) -> None:
+    rows = (await client.get("/api/v2/report", params={"rows": 3})).json()["rows"]
+    assert [row["number"] for row in rows] == [0, 1, 2]
+    assert rows[1].keys() == {"number", "name", "share", "text"}
+    assert 900_000 < len((await client.get("/api/v2/report")).content) < 1_200_000
+    for unusable in ("0", "20001", "x"):
+        answer = await client.get("/api/v2/report", params={"rows": unusable})
+        assert answer.status_code == 422, unusable
+
+
+async def test_a_middleware_adds_its_header_and_nothing_else(surroundings: Surroundings) -> None:
+    _, environment = surroundings()
+    async with (
+        running("async-middleware", {}, **environment) as application,
+        local_client(application, {}) as client,
+    ):
+        answer = await client.get(WAIT, params={"seconds": 0})
+    assert answer.json() == {"status": "success", "waited_s": 0.0, "on": "timer"}
+    assert 0 < float(answer.headers["X-Process-Time"]) < HANG_S
 
 
 async def test_openapi_documents_are_identical_and_complete(

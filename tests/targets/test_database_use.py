@@ -83,6 +83,8 @@ def test_each_variant_sets_the_number_of_its_threads(database_url: str) -> None:
         "async-no-ping": 40,
         "async-depends": 40,
         "async-psycopg": 40,
+        "async-middleware": 40,
+        "async-plain": 40,
     }
 
 

@@ -6,6 +6,7 @@ Seen from outside while they run: statements and round trips by a proxy before t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,19 +15,26 @@ from sqlalchemy import QueuePool
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.util import LRUCache
 
-from loopmark.targets import async_sessions, contract, event_contract, file_contract, schema
+from loopmark.harness.drivers.journey import RIGHT, Journey
+from loopmark.harness.vocabulary.flow import VirtualUser
+from loopmark.harness.vocabulary.scenario import is_plain_flow
+from loopmark.scenarios.catalog import SCENARIOS
+from loopmark.scenarios.flows import SEEDED_ACCOUNTS
+from loopmark.targets import async_sessions, contract, file_contract, schema
 from loopmark.targets.catalog import VARIANTS
 from tests.targets.conftest import (
     IMPLEMENTATIONS,
     SEEDS,
     TOKENS,
+    WRAPPED,
     Application,
     Surroundings,
     local_client,
     running,
 )
 from tests.targets.counting_proxy import counting
-from tests.targets.database_work import DRIVERS, REQUESTS, TESTS
+from tests.targets.database_work import REQUESTS
+from tests.targets.endpoints import ENDPOINTS
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +89,6 @@ async def unfairness(
     with fields["database"].begin() as connection:
         schema.reset(connection, TOKENS, SEEDS)
     row = VARIANTS[variant]
-    test = TESTS[DRIVERS.get(variant) or DRIVERS[row.twin]] if row.pool_pre_ping else ""
     found = []
     async with (
         counting(environment["DATABASE_URL"]) as (url, work),
@@ -95,7 +102,7 @@ async def unfairness(
                 of_number = path.format(upload_id=upload_id, new_user=SEEDS + 1 + number)
                 answer = await client.request(endpoint.method, of_number, **options(number))
             assert answer.is_success, (endpoint, answer.text)
-            declared = expected.replace("BEGIN", f"{test} BEGIN").split()
+            declared = expected.replace("BEGIN", f"{row.connection_test} BEGIN").split()
             asked = [one.split()[0].rstrip(";") or ";" for one in work.statements]
             if asked != declared:
                 found.append(f"{path} asks {' '.join(asked)}")
@@ -113,7 +120,7 @@ async def unfairness(
     return found
 
 
-@pytest.mark.parametrize("variant", [*IMPLEMENTATIONS, *UNTESTED])
+@pytest.mark.parametrize("variant", [*IMPLEMENTATIONS, *WRAPPED, *UNTESTED])
 async def test_a_variant_does_and_has_what_it_declares(
     variant: str, surroundings: Surroundings
 ) -> None:
@@ -121,10 +128,49 @@ async def test_a_variant_does_and_has_what_it_declares(
 
 
 def test_every_endpoint_is_looked_at() -> None:
-    known = (*contract.ENDPOINTS, *event_contract.ENDPOINTS, *file_contract.ENDPOINTS)
-    assert {endpoint.operation_id for endpoint, *_ in REQUESTS} == {
-        endpoint.operation_id for endpoint in known
-    }
+    looked_at = {endpoint.operation_id for endpoint, *_ in REQUESTS}
+    assert looked_at == {endpoint.operation_id for endpoint in ENDPOINTS}
+
+
+PLAIN = {name: one for name, one in SCENARIOS.items() if is_plain_flow(one.flow, one)}
+DIFFERENT = {str(one.statements): name for name, one in reversed(PLAIN.items())}.values()
+"""Of the scenarios that ask the same one is enough."""
+
+PASSES = {"read-mostly": 40, "beside-report": 20}
+"""Where some step is rare. Elsewhere three: the first finds out what the server can do."""
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+async def test_a_scenario_says_what_its_requests_ask(name: str, surroundings: Surroundings) -> None:
+    fields, environment = surroundings()
+    tokens = [f"token-{number}" for number in range(SEEDED_ACCOUNTS)]
+    with fields["database"].begin() as connection:
+        schema.reset(connection, tokens, SEEDED_ACCOUNTS)
+    asked: dict[str, str] = {}
+    async with (
+        counting(environment["DATABASE_URL"]) as (url, work),
+        running("async-no-ping", {}, **(environment | {"DATABASE_URL": url})) as application,
+        local_client(application, {"Authorization": f"Bearer {tokens[0]}"}) as client,
+    ):
+        for number in range(PASSES.get(name, 3)):
+            user = VirtualUser(number, tokens[number], Random(number))
+            flow = PLAIN[name].flow
+            assert is_plain_flow(flow, PLAIN[name])
+            journey = Journey(flow, user)
+            while (request := journey.request) is not None:
+                work.clear()
+                answer = await client.request(
+                    request.method, request.path, params=request.params, json=request.json
+                )
+                asked[request.step] = " ".join(
+                    one.split()[0].rstrip(";") for one in work.statements
+                )
+                assert journey.receive(answer) == RIGHT
+    assert asked == PLAIN[name].statements
+
+
+def test_every_scenario_says_what_it_asks() -> None:
+    assert [name for name, one in SCENARIOS.items() if not one.statements] == []
 
 
 # ---- what it would notice ----

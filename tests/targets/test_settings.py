@@ -20,6 +20,9 @@ def test_defaults() -> None:
     assert settings.event_queue == 256
     assert (settings.ping_interval_s, settings.ping_timeout_s) == (20, 20)
     assert settings.allowed_origins == ()
+    assert settings.upstream_url == ""
+    assert not settings.warm_pools
+    assert (settings.upstream_timeout_s, settings.upstream_connections) == (10, 1000)
 
 
 def test_the_environment_bounds_what_waits_and_says_who_may_come() -> None:
@@ -108,6 +111,13 @@ UNUSABLE: list[tuple[dict[str, str], str]] = [
     ({"DATABASE_URL": URL, "UPLOADS": "/etc/passwd"}, "UPLOADS: no such directory"),
     ({"DATABASE_URL": URL, "MAX_UPLOAD_BYTES": "0"}, "MAX_UPLOAD_BYTES"),
     ({"DATABASE_URL": URL, "MAX_UPLOAD_BYTES": "1 GB"}, "MAX_UPLOAD_BYTES"),
+    ({"DATABASE_URL": URL, "WARM_POOLS": "yes"}, "WARM_POOLS: expected 0 or 1"),
+    ({"DATABASE_URL": URL, "UPSTREAM_URL": "127.0.0.1:8000"}, "UPSTREAM_URL"),
+    ({"DATABASE_URL": URL, "UPSTREAM_URL": "http://a.example:80/api"}, "UPSTREAM_URL"),
+    ({"DATABASE_URL": URL, "UPSTREAM_URL": "http://a.example:port"}, "UPSTREAM_URL"),
+    ({"DATABASE_URL": URL, "UPSTREAM_URL": "https://a.example:443"}, "UPSTREAM_URL"),
+    ({"DATABASE_URL": URL, "UPSTREAM_TIMEOUT_S": "0"}, "UPSTREAM_TIMEOUT_S"),
+    ({"DATABASE_URL": URL, "UPSTREAM_CONNECTIONS": "all"}, "UPSTREAM_CONNECTIONS"),
 ]
 
 

@@ -208,6 +208,23 @@ async def test_the_token_decides(served: ServedTarget, transports: list[str]) ->
 
 
 @pytest.mark.anyio
+async def test_where_it_is_started_so_nobody_needs_a_token(start_target: StartTarget) -> None:
+    target = start_target("async", ANONYMOUS_LISTENERS="1")
+    client = Client()
+    await client.socket.connect(target.url)
+    assert await client.hear() == ("connected", {"user_id": 0, "queue": 256})
+    async with httpx.AsyncClient(base_url=target.url, headers=AUTH, verify=False) as http:
+        await http.post(PROCESS, json={"data": "x", "step_s": 0})
+        await http.post(CREATE, json={"id": "new", "name": "n"})
+    name, data = await client.hear()
+    assert (name, data["resource_id"]) == ("resource_created", "new")
+    await client.socket.disconnect()
+    refused = Client()
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        await refused.socket.connect(target.url, auth={"token": "nobody's"})
+
+
+@pytest.mark.anyio
 async def test_an_inactive_user_is_refused(served: ServedTarget) -> None:
     async with httpx.AsyncClient(base_url=served.url, headers=AUTH, verify=False) as client:
         await client.patch("/api/v2/users/2", json={"is_active": False})

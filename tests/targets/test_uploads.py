@@ -32,6 +32,7 @@ from tests.targets.conftest import (
     MAX_UPLOAD_BYTES,
     SEEDS,
     SERVERS,
+    STREAMING,
     TOKENS,
     LocalTarget,
     ServedProcess,
@@ -289,6 +290,7 @@ CONTENT_TYPES: dict[str, tuple[str, int]] = {
 }
 
 
+@pytest.mark.parametrize("target", STREAMING, indirect=True)
 async def test_what_is_wrong_is_refused_and_leaves_no_file(
     client: httpx.AsyncClient, target: LocalTarget
 ) -> None:
@@ -317,6 +319,7 @@ async def test_after_a_refusal_the_connection_serves_on(served: ServedTarget) ->
     assert served.count("uploads") == 0
 
 
+@pytest.mark.parametrize("target", STREAMING, indirect=True)
 async def test_what_is_not_multipart_is_refused(client: httpx.AsyncClient) -> None:
     for kind, (reason, status) in CONTENT_TYPES.items():
         answer = await send(client, part() + END, {"Content-Type": kind} if kind else {})

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from loopmark.harness.drivers.http.exchange import Failure
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
-from loopmark.harness.drivers.websocket_driver.event_line import EventAddress, EventLine
+from loopmark.harness.drivers.websocket_driver.event_address import EventAddress
+from loopmark.harness.drivers.websocket_driver.event_line import EventLine
 from loopmark.harness.drivers.websocket_driver.publications import Hearer, Publications
 from loopmark.harness.vocabulary.flow import Event
 from loopmark.harness.vocabulary.job import Timeouts

@@ -1,4 +1,4 @@
-"""Decodes events on a WebSocket: plain JSON, or Socket.IO packets.
+"""Decodes events: plain JSON, Socket.IO packets, or Server-Sent Events.
 
 Messages in, values out. Every client of a fan-out receives the same bytes, so a message is parsed
 once and then looked up by its bytes: a hash instead of two parsers, with the same result.
@@ -7,7 +7,7 @@ once and then looked up by its bytes: a hash instead of two parsers, with the sa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -17,7 +17,6 @@ from socketio import packet as socketio
 
 from loopmark.harness.vocabulary.flow import Event
 from loopmark.harness.vocabulary.sample import ErrorKind
-from loopmark.harness.vocabulary.scenario import EventProtocol
 
 LONGEST_KEPT = 4096
 KEPT = 1024
@@ -119,11 +118,24 @@ class SocketIoDialect:
         return None
 
 
-DIALECTS: Mapping[EventProtocol, Callable[[str], Dialect]] = {
-    "websocket": PlainDialect,
-    "socketio": SocketIoDialect,
-}
-"""By protocol: makes the dialect of a connection for a token."""
+class StreamDialect:
+    """Server-Sent Events with a name, and JSON as their data.
+
+    Fields as of the HTML standard, section "Interpreting an event stream".
+
+    Args:
+        token: The user's bearer token.
+    """
+
+    __slots__ = ("headers",)
+    query = ""
+
+    def __init__(self, token: str) -> None:
+        self.headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"}
+
+    def read(self, message: bytes) -> Event | Reply | Ending | None:
+        """The event of a block of lines; None for one without data, such as a comment."""
+        return stream_event(message) if len(message) <= LONGEST_KEPT else _stream_event(message)
 
 
 def _plain_event(message: bytes) -> Event:
@@ -141,8 +153,23 @@ def _socketio_event(message: bytes) -> Event:
     return _event(name, data, message)
 
 
+def _stream_event(message: bytes) -> Event | None:
+    name, data = "message", list[str]()
+    # Not `splitlines`, which knows more ends of lines than the standard.
+    text = message.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    for line in text.split("\n"):
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            data.append(value)
+    return _event(name or "message", json.loads("\n".join(data)), message) if data else None
+
+
 plain_event = lru_cache(KEPT)(_plain_event)
 socketio_event = lru_cache(KEPT)(_socketio_event)
+stream_event = lru_cache(KEPT)(_stream_event)
 
 
 def _event(name: object, data: object, message: bytes) -> Event:

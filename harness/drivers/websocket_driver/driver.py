@@ -11,8 +11,7 @@ from loopmark.harness.drivers.process.run_job import run_job
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.recording.samples import SampleFile
 from loopmark.harness.drivers.users.round import drive_flows
-from loopmark.harness.drivers.websocket_driver.dialects import DIALECTS
-from loopmark.harness.drivers.websocket_driver.event_line import EventAddress
+from loopmark.harness.drivers.websocket_driver.event_address import EventAddress
 from loopmark.harness.drivers.websocket_driver.event_user import EventUser
 from loopmark.harness.drivers.websocket_driver.fan_out import drive_fan_out
 from loopmark.harness.vocabulary.flow import is_client_journey
@@ -49,8 +48,7 @@ def event_address(base_url: str, scenario: Scenario) -> EventAddress:
     endpoint = scenario.events
     assert endpoint is not None, "no plan lets this driver drive plain flows"
     path = httpx.URL(base_url).path.rstrip("/") + endpoint.path
-    dialect = DIALECTS[endpoint.protocol]
-    return EventAddress(origin_of(base_url), path, endpoint.greeting, dialect)
+    return EventAddress(origin_of(base_url), path, endpoint.greeting, endpoint.protocol)
 
 
 def drive_one(job: LoadJob, scenario: Scenario) -> DriverReport | None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-
-from websockets.uri import WebSocketURI
 
 from loopmark.harness.drivers.http.exchange import Failure
-from loopmark.harness.drivers.http.origin import UNCONNECTED, Origin
+from loopmark.harness.drivers.http.origin import UNCONNECTED
 from loopmark.harness.drivers.process import background_tasks
 from loopmark.harness.drivers.recording.clock import clock
-from loopmark.harness.drivers.websocket_driver.dialects import Dialect
+from loopmark.harness.drivers.websocket_driver import protocols
+from loopmark.harness.drivers.websocket_driver.event_address import EventAddress
 from loopmark.harness.drivers.websocket_driver.event_connection import EventConnection, Listener
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.sample import ErrorKind
@@ -24,29 +21,6 @@ FRUGAL_BUFFER_BYTES = 1024
 """Socket options for a client that does not read, as across a network to a small device. With the
 loopback's large segments and buffers the kernel would buffer 4 MiB, which the target would take
 minutes to fill; with these it buffers 60 KiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventAddress:
-    """The address of events, and their dialect.
-
-    Attributes:
-        origin: Where the target listens.
-        path: Path of the address.
-        greeting: Name of the event that comes first on every connection.
-        dialect: Makes the dialect of a connection for a token.
-    """
-
-    origin: Origin
-    path: str
-    greeting: str
-    dialect: Callable[[str], Dialect]
-
-    def uri(self, dialect: Dialect) -> WebSocketURI:
-        """The whole address."""
-        origin = self.origin
-        secure = origin.ssl_context is not None
-        return WebSocketURI(secure, origin.host, origin.port, self.path, dialect.query)
 
 
 class EventLine:
@@ -103,7 +77,7 @@ class EventLine:
 
     @property
     def status(self) -> int:
-        """The status of the handshake; 0 without an answer."""
+        """The status of the answer to the request for events; 0 without one."""
         return self._connection.status if self._connection is not None else 0
 
     @property
@@ -128,7 +102,7 @@ class EventLine:
         elif connection.first_byte_ns == 0 and (
             now_ns - connection.connected_ns >= limits.first_byte_s * 1e9
         ):
-            what = f"the handshake was not answered within {limits.first_byte_s:g} s"
+            what = f"the request for events was not answered within {limits.first_byte_s:g} s"
             connection.fail(ErrorKind.TIMEOUT, what)
 
     def pause(self) -> None:
@@ -152,8 +126,7 @@ class EventLine:
 
     async def _connect(self, token: str) -> None:
         address, limit_s = self._address, self._timeouts.connect_s
-        dialect = address.dialect(token)
-        connection = EventConnection(address.uri(dialect), dialect, address.greeting, self._owner)
+        connection = protocols.connection(address, token, self._owner)
         failure: Failure | None = None
         self._connection = connection
         try:

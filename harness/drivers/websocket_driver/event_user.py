@@ -12,7 +12,8 @@ from loopmark.harness.drivers.pacing.user import Account, nobody_waits
 from loopmark.harness.drivers.recording.clock import clock
 from loopmark.harness.drivers.recording.recording import Recording
 from loopmark.harness.drivers.users.stepping_user import SteppingUser
-from loopmark.harness.drivers.websocket_driver.event_line import EventAddress, EventLine
+from loopmark.harness.drivers.websocket_driver.event_address import EventAddress
+from loopmark.harness.drivers.websocket_driver.event_line import EventLine
 from loopmark.harness.vocabulary.flow import Connect, Event, EventFlow, Listen, Request
 from loopmark.harness.vocabulary.job import Timeouts
 from loopmark.harness.vocabulary.sample import CONNECT_STEP, ErrorKind, sample

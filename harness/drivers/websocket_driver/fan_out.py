@@ -35,7 +35,7 @@ from loopmark.harness.drivers.websocket_driver.clients import (
     StalledClient,
     Tally,
 )
-from loopmark.harness.drivers.websocket_driver.event_line import EventAddress
+from loopmark.harness.drivers.websocket_driver.event_address import EventAddress
 from loopmark.harness.drivers.websocket_driver.publications import Publications
 from loopmark.harness.drivers.websocket_driver.publisher import Publisher
 from loopmark.harness.vocabulary.job import DriverReport, EmitterCounts, FanOutReport, LoadJob

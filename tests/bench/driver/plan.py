@@ -72,7 +72,7 @@ class Plan:
 QUICK = Plan(
     rounds=1,
     users=(10,),
-    window_s=0.2,
+    window_s=0.5,
     warmup_s=0.1,
     stall_s=5.0,
     gathering_s=3.0,

@@ -42,10 +42,20 @@ def test_cells_that_locust_cannot_drive_are_skipped_and_told() -> None:
     smoke = plan_text(None, "smoke")
     request, skipped = request_for(smoke, ("locust",), "*/async/burst-10/*", Workers(2))
     assert skipped == (
-        "--driver locust: 5 of 7 cells skipped: only websocket can drive connect-websocket, "
-        "connect-socketio, process-websocket, process-socketio, upload"
+        "--driver locust: 7 of 10 cells skipped: only websocket can drive connect-websocket, "
+        "connect-socketio, connect-sse, process-websocket, process-socketio, process-sse, upload"
     )
     assert {(cell.scenario, cell.driver) for cell in request.cells} == {
         ("wait-timer", "locust"),
         ("wait-database", "locust"),
+        ("wait-upstream", "locust"),
     }
+
+
+def test_make_bench_measures_the_table_with_all_drivers_of_requests_and_the_native_one_first() -> (
+    None
+):
+    request, _ = request_for(plan_text(None, "quick"), (), None, None)
+    drivers = [cell.driver for cell in request.cells if cell.scenario == "wait-timer"]
+    assert drivers[0] == "native"
+    assert set(drivers) == {"native", "httpx", "locust"}

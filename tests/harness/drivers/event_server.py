@@ -1,4 +1,4 @@
-"""A small target that tells events, on both protocols, and what it does to them when asked to.
+"""A small target that tells events, over each protocol, and what it does to them when asked to.
 
 A real one: Starlette and python-socketio on uvicorn, in a thread of its own.
 """
@@ -19,7 +19,7 @@ import socketio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -69,6 +69,7 @@ class EventServer:
         self._emitted = 0
         self._sockets: dict[int, WebSocket] = {}
         self._sids: dict[int, str] = {}
+        self._streams: dict[int, asyncio.Queue[Message | None]] = {}
         self._sio = socketio.AsyncServer(async_mode="asgi", ping_interval=0.5, ping_timeout=5)
         self._sio.on("connect", self._connect)
         self._sio.on("disconnect", self._disconnect)
@@ -80,7 +81,7 @@ class EventServer:
     @property
     def clients(self) -> int:
         """How many are connected."""
-        return len(self._sockets) + len(self._sids)
+        return len(self._sockets) + len(self._sids) + len(self._streams)
 
     @contextmanager
     def running(self) -> Iterator[str]:
@@ -90,6 +91,7 @@ class EventServer:
             Route("/process", self._process, methods=["POST"]),
             Route("/api/v2/users/{number}", self._user, methods=["GET", "PATCH"]),
             Route("/api/v2/emitter", self._emitter),
+            Route("/events", self._events),
             WebSocketRoute("/ws", self._websocket),
         ]
         app = socketio.ASGIApp(self._sio, Starlette(routes=routes))
@@ -169,7 +171,7 @@ class EventServer:
     async def _tell(self, event: str, data: Message) -> None:
         number, self._emitted = self._emitted, self._emitted + 1
         message = {"event": event, "data": data | {"emitted_ns": time.monotonic_ns()}}
-        for client in [*self._sockets, *self._sids]:
+        for client in [*self._sockets, *self._sids, *self._streams]:
             if client in self.closes:
                 self.closes.discard(client)
                 await self._close(client)
@@ -185,10 +187,14 @@ class EventServer:
             elif client in self._sids:
                 name, data = message.get("event", "garbage"), message.get("data")
                 await self._sio.emit(name, data, to=self._sids[client])
+            elif client in self._streams:
+                self._streams[client].put_nowait(message)
 
     async def _close(self, client: int) -> None:
         if client in self._sockets:
             await self._sockets.pop(client).close(1011, "enough of it")
+        elif client in self._streams:
+            self._streams.pop(client).put_nowait(None)
         else:
             await self._sio.disconnect(self._sids.pop(client))
 
@@ -210,6 +216,26 @@ class EventServer:
             while True:
                 await socket.receive_text()
         self._sockets.pop(number, None)
+
+    async def _events(self, request: Request) -> Response:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not token or token in self.refused:
+            return JSONResponse({"detail": "no"}, 401)
+        number = self._number(token)
+        events = self._streams[number] = asyncio.Queue()
+        if self.greets:
+            events.put_nowait({"event": "connected", "data": {"user_id": 1, "queue": 256}})
+        return StreamingResponse(self._stream(number, events), media_type="text/event-stream")
+
+    async def _stream(
+        self, number: int, events: asyncio.Queue[Message | None]
+    ) -> AsyncIterator[str]:
+        try:
+            while (message := await events.get()) is not None:
+                data = json.dumps(message.get("data"))
+                yield message.get("text") or f"event: {message['event']}\ndata: {data}\n\n"
+        finally:
+            self._streams.pop(number, None)
 
     async def _connect(self, sid: str, _environ: Message, auth: Message | None) -> None:
         token = (auth or {}).get("token", "")

@@ -1,4 +1,4 @@
-"""What messages mean, plainly and in Socket.IO's packets: right ones, and what must be refused."""
+"""What messages mean over each protocol: right ones, and what must be refused."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from loopmark.harness.drivers.websocket_driver import dialects
 from loopmark.harness.drivers.websocket_driver.dialects import (
-    DIALECTS,
     Ending,
     PlainDialect,
     Reply,
     SocketIoDialect,
+    StreamDialect,
 )
+from loopmark.harness.drivers.websocket_driver.protocols import PROTOCOLS
 from loopmark.harness.vocabulary.flow import Event
 from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.scenario import EventProtocol
@@ -35,6 +36,19 @@ def socketio_text(name: str, *data: object) -> bytes:
     return f"4{inner}".encode()
 
 
+def stream_block(name: str, data: object) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data)}".encode()
+
+
+def message_of(protocol: EventProtocol, data: object) -> bytes:
+    """The event `e` with this data."""
+    return {
+        "websocket": json.dumps({"event": "e", "data": data}).encode(),
+        "socketio": socketio_text("e", data),
+        "sse": stream_block("e", data),
+    }[protocol]
+
+
 @given(st.text(), DATA)
 def test_plain_event_is_read(name: str, data: dict[str, object]) -> None:
     message = json.dumps({"event": name, "data": data}, ensure_ascii=False).encode(
@@ -48,28 +62,57 @@ def test_event_in_packets_is_read(name: str, data: dict[str, object]) -> None:
     assert SocketIoDialect("t").read(socketio_text(name, data)) == Event(name, data)
 
 
-@pytest.mark.parametrize("protocol", DIALECTS)
+@given(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"])), DATA)
+def test_event_of_a_stream_is_read(name: str, data: dict[str, object]) -> None:
+    assert StreamDialect("t").read(stream_block(f" {name}", data)) == Event(f" {name}", data)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_lines_of_a_stream_end_as_the_standard_says(end: str) -> None:
+    lines = [": a comment", "id: 3", "event:e", 'data: {"a":', "data:1,", 'data: "\u2028": 2}', "x"]
+    read = StreamDialect("t").read("\ufeff".encode() + end.join(lines).encode())
+    assert read == Event("e", {"a": 1, "\u2028": 2})
+
+
+@pytest.mark.parametrize("block", [b"data: {}", b"event:\ndata: {}", b"data:{}\nevent"])
+def test_an_event_of_a_stream_without_a_name_is_a_message(block: bytes) -> None:
+    assert StreamDialect("t").read(block) == Event("message", {})
+
+
+@pytest.mark.parametrize("block", [b"", b"\n", b": ping", b"event: e", b"retry: 3000", b"id"])
+def test_what_has_no_data_is_no_event_of_a_stream(block: bytes) -> None:
+    assert StreamDialect("t").read(block) is None
+
+
+@pytest.mark.parametrize(
+    "block", [b"data:", b"data: x", b"data: 1", b"data: {}\ndata: {}", b"data: \xff", b"data: [{}]"]
+)
+def test_what_is_no_event_of_a_stream_is_refused(block: bytes) -> None:
+    with pytest.raises(ValueError, match=r"no event|utf-8|data|value"):
+        StreamDialect("t").read(block)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_what_all_clients_are_sent_is_taken_apart_once(protocol: EventProtocol) -> None:
     data = {"text": "for all"}
-    plain = json.dumps({"event": "e", "data": data}).encode()
-    message = plain if protocol == "websocket" else socketio_text("e", data)
-    first, second = (DIALECTS[protocol](token).read(bytes(bytearray(message))) for token in "ab")
+    message = message_of(protocol, data)
+    dialect, _ = PROTOCOLS[protocol]
+    first, second = (dialect(token).read(bytes(bytearray(message))) for token in "ab")
     assert first is second
     assert first == Event("e", data)
 
 
-@pytest.mark.parametrize("protocol", DIALECTS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_message_too_long_to_be_kept_is_read_all_the_same(
-    protocol: str, monkeypatch: pytest.MonkeyPatch
+    protocol: EventProtocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialects, "LONGEST_KEPT", 10)
     data = {"text": "x" * 100}
-    plain = json.dumps({"event": "e", "data": data}).encode()
-    message = plain if protocol == "websocket" else socketio_text("e", data)
-    known = dialects.plain_event.cache_info(), dialects.socketio_event.cache_info()
-    dialect = PlainDialect("t") if protocol == "websocket" else SocketIoDialect("t")
-    assert dialect.read(message) == Event("e", data)
-    assert (dialects.plain_event.cache_info(), dialects.socketio_event.cache_info()) == known
+    kept = (dialects.plain_event, dialects.socketio_event, dialects.stream_event)
+    known = [one.cache_info() for one in kept]
+    dialect, _ = PROTOCOLS[protocol]
+    assert dialect("t").read(message_of(protocol, data)) == Event("e", data)
+    assert [one.cache_info() for one in kept] == known
 
 
 @pytest.mark.parametrize(

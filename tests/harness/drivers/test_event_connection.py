@@ -14,16 +14,20 @@ from websockets.server import ServerProtocol
 
 from loopmark.harness.drivers.http.exchange import Failure
 from loopmark.harness.drivers.http.origin import Origin
-from loopmark.harness.drivers.websocket_driver import event_connection
-from loopmark.harness.drivers.websocket_driver.dialects import PlainDialect, SocketIoDialect
-from loopmark.harness.drivers.websocket_driver.event_connection import EventConnection
-from loopmark.harness.drivers.websocket_driver.event_line import EventAddress
+from loopmark.harness.drivers.websocket_driver import websocket_connection
+from loopmark.harness.drivers.websocket_driver.dialects import (
+    Dialect,
+    PlainDialect,
+    SocketIoDialect,
+)
+from loopmark.harness.drivers.websocket_driver.event_address import EventAddress
+from loopmark.harness.drivers.websocket_driver.websocket_connection import WebSocketConnection
 from loopmark.harness.vocabulary.flow import Event
 from loopmark.harness.vocabulary.sample import ErrorKind
 
 GREETING = '{"event": "connected", "data": {}}'
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-ADDRESS = EventAddress(Origin("127.0.0.1", 80), "/below/events", "connected", PlainDialect)
+ADDRESS = EventAddress(Origin("127.0.0.1", 80), "/below/events", "connected", "websocket")
 
 
 class Transport:
@@ -77,13 +81,11 @@ class Listener:
 class Wire:
     """Both ends: the connection, and websockets' own server without its I/O."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect | None = None) -> None:
         self.listener = Listener()
         self.transport = Transport()
-        dialect = PlainDialect("secret")
-        self.connection = EventConnection(
-            ADDRESS.uri(dialect), dialect, ADDRESS.greeting, self.listener
-        )
+        spoken = dialect or PlainDialect("secret")
+        self.connection = WebSocketConnection(ADDRESS, spoken, self.listener)
         self.connection.connection_made(cast("asyncio.Transport", self.transport))
         self.server = ServerProtocol()
         self.server.receive_data(self.transport.written)
@@ -118,8 +120,8 @@ def test_the_handshake_asks_for_events_with_the_token() -> None:
     assert request.path == "/below/events"
     assert request.headers["Authorization"] == "Bearer secret"
     assert "Sec-WebSocket-Extensions" not in request.headers
-    dialect = SocketIoDialect("secret")
-    assert ADDRESS.uri(dialect).resource_name == "/below/events?EIO=4&transport=websocket"
+    asked = Wire(SocketIoDialect("secret")).request
+    assert cast("Any", asked).path == "/below/events?EIO=4&transport=websocket"
 
 
 SIZES = st.lists(st.sampled_from([0, 1, 20, 50, 100, 1000, 40_000]), max_size=8)
@@ -271,7 +273,7 @@ def test_message_that_is_too_long_ends_it_at_once(
     in_pieces: bool,  # noqa: FBT001 - a parameter
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(event_connection, "MAX_MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr(websocket_connection, "MAX_MESSAGE_BYTES", 100_000)
     wire = Wire()
     wire.greet()
     if in_pieces:

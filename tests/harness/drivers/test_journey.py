@@ -26,6 +26,10 @@ class Answer:
     status_code: int = 200
     text: str = "{}"
 
+    @property
+    def content(self) -> bytes:
+        return self.text.encode()
+
     def json(self) -> Any:  # noqa: ANN401 - as in a real response
         return json.loads(self.text)
 

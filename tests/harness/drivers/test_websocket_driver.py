@@ -1,4 +1,4 @@
-"""The websocket driver as a whole, against a real server that tells events on both protocols."""
+"""The websocket driver as a whole, against a real server that tells events over each protocol."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from loopmark.harness.drivers.process.job_files import read_report, write_job
 from loopmark.harness.drivers.process.job_inputs import accounts
 from loopmark.harness.drivers.process.job_loop import ENDED_EARLY
 from loopmark.harness.drivers.process.run_job import to_its_end
-from loopmark.harness.drivers.websocket_driver import clients, event_connection
+from loopmark.harness.drivers.websocket_driver import clients, websocket_connection
 from loopmark.harness.drivers.websocket_driver.driver import drive
 from loopmark.harness.planning.pacing import arrival_times
 from loopmark.harness.vocabulary.flow import EventFlow
@@ -57,7 +57,7 @@ Driven = tuple[DriverReport, pd.DataFrame]
 BRIEF = Timeouts(connect_s=1.0, first_byte_s=0.5, response_s=1.0)
 
 
-@pytest.fixture(params=["websocket", "socketio"])
+@pytest.fixture(params=list(ENDPOINTS))
 def protocol(request: pytest.FixtureRequest) -> EventProtocol:
     chosen: EventProtocol = request.param
     return chosen
@@ -201,7 +201,7 @@ async def test_a_flow_that_connects_has_a_connection_of_its_own(
     assert counted(samples) == {("connect", ""): 20}
     assert sum(server.connections.values()) == 20
     assert len(server.connections) == 20, "accounts take turns"
-    assert set(samples["status"]) == {101}
+    assert set(samples["status"]) == {200 if protocol == "sse" else 101}
     assert (samples["due_ns"] <= samples["sent_ns"]).all()
     assert (samples["sent_ns"] <= samples["connected_ns"]).all()
     assert (samples["connected_ns"] < samples["first_byte_ns"]).all()
@@ -290,10 +290,13 @@ async def test_a_target_that_refuses_is_not_driven(
     server = EventServer()
     server.refused = {"token-0", "token-1", "token-2"}
     report, samples = await driven(server, scenario(protocol), load, tmp_path)
-    kind = "wrong-status" if protocol == "websocket" else "wrong-answer"
-    what = "answered 401, expected 101" if protocol == "websocket" else "Could not validate"
+    kind, status, what = {
+        "websocket": ("wrong-status", 401, "answered 401, expected 101"),
+        "socketio": ("wrong-answer", 101, "Could not validate"),
+        "sse": ("wrong-status", 401, "answered 401, expected 200"),
+    }[protocol]
     assert counted(samples) == {("connect", kind): 3}
-    assert set(samples["status"]) == ({401} if protocol == "websocket" else {101})
+    assert set(samples["status"]) == {status}
     assert what in report.error_examples[kind][0]
     assert report.window_start_ns == report.window_end_ns
     assert server.requests["/publish"] == 0
@@ -518,7 +521,7 @@ async def test_a_message_that_is_too_long_breaks_the_connection_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clients, "RECONNECT_PAUSE_S", 0.1)
-    monkeypatch.setattr(event_connection, "MAX_MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr(websocket_connection, "MAX_MESSAGE_BYTES", 100_000)
     huge = {"text": json.dumps({"event": "e", "data": {"x": "x" * 10 * 1024**2}})}
     found, samples, report = await faulty_fan_out(
         once(lambda one: [huge, one]), "websocket", tmp_path

@@ -8,7 +8,7 @@ from typing import Any
 
 from loopmark.harness.vocabulary.flow import Connect, Listen, Request, Response, VirtualUser, check
 from loopmark.harness.vocabulary.scenario import Publication
-from loopmark.scenarios.event_scenarios import RESOURCE_CREATED, SOCKETIO, WEBSOCKET
+from loopmark.scenarios.event_scenarios import RESOURCE_CREATED, SOCKETIO, STREAM, WEBSOCKET
 
 Steps = Generator[Request, Response, None]
 
@@ -82,7 +82,7 @@ class Asking:
 
 # ---- flows that hear events ----
 
-ENDPOINTS = {endpoint.protocol: endpoint for endpoint in (WEBSOCKET, SOCKETIO)}
+ENDPOINTS = {endpoint.protocol: endpoint for endpoint in (WEBSOCKET, SOCKETIO, STREAM)}
 
 EventSteps = Generator[Request | Connect | Listen, Any, None]
 

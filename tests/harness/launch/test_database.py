@@ -117,3 +117,10 @@ def test_odd_passwords_reach_the_targets_quoted() -> None:
     url = make_url("postgresql://me:a%20b%2Bc%40d@127.0.0.1:5432/x?host=/run")
     environment = database._target_environment(url, "s")
     assert environment["DATABASE_URL"].startswith("postgresql://me:a%20b%2Bc%40d@127.0.0.1:5432/x")
+
+
+@pytest.mark.usefixtures("database_url")
+def test_too_few_connections_for_all_targets_are_told() -> None:
+    refused = pytest.raises(UserError, match="and 1000 targets begin with 20003: choose fewer")
+    with refused, open_database("unused", "many", PREPARATION, targets=1000):
+        pass

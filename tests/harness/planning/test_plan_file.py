@@ -372,11 +372,12 @@ def test_a_plan_may_define_targets_of_its_own() -> None:
 
 
 def test_a_variant_is_described_by_the_plan_or_else_by_the_catalog() -> None:
-    row = replace(KNOWN.targets["sync"], description="Ours.")
+    row = replace(KNOWN.targets["sync"], description="Ours.", connection_test=";")
     known = replace(KNOWN, targets={**KNOWN.targets, "sync": row})
     tables = '[targets.a]\nvariant = "sync"\n[targets.b]\nvariant = "sync"\ndescription = "Mine."'
     plan = parse_plan(plan_text(tail=f"\n{tables}"), "my.toml", known)
     assert (plan.targets["a"].description, plan.targets["b"].description) == ("Ours.", "Mine.")
+    assert plan.targets["b"].connection_test == ";"
 
 
 @pytest.mark.parametrize(
@@ -391,6 +392,7 @@ def test_a_variant_is_described_by_the_plan_or_else_by_the_catalog() -> None:
         ('[targets.a]\nvariant = "sync"\nready = "/"', "targets.a.ready: has no effect with var"),
         ('[targets.a]\nurl = "http://a"\nready = "up"', "targets.a.ready: a path such as '/ready'"),
         ('[targets.a]\nurl = "http://a"\nprepared_by = "x"', "targets.a: unknown key prepared_by"),
+        ('[targets.a]\nvariant = "sync"\nconnection_test = ";"', "targets.a: unknown key connect"),
     ],
 )
 def test_targets_that_make_no_sense_are_refused(table: str, told: str) -> None:
