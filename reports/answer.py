@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import agreement, formatting, headline, question_groups, questions
+from loopmark.reports import (
+    agreement,
+    conditions,
+    formatting,
+    headline,
+    question_groups,
+    questions,
+)
 from loopmark.reports.headline import ASYNC, SCENARIO, SYNC
 from loopmark.reports.questions import Row
 
@@ -57,7 +64,9 @@ def sentences(results: RunResults) -> tuple[str, ...]:
         f"{topic}: {question_groups.text(tuple(of), named=(base, other) not in names)}"
         for (topic, base, other), of in sorted(topics.items(), key=_rank)
     ]
-    return tuple(f"{one[:1].upper()}{one[1:]}." for one in said[:_MOST_TOPICS])
+    doubt = conditions.holds_while(results)
+    said = [*said[:_MOST_TOPICS], *([doubt] if doubt else [])]
+    return tuple(f"{one[:1].upper()}{one[1:]}." for one in said)
 
 
 def _rank(topic: tuple[tuple[str, str, str], list[Row]]) -> bool:

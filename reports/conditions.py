@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from statistics import median
 
 from loopmark.harness.vocabulary.conditions import Conditions
 from loopmark.harness.vocabulary.figures import RoundResult
@@ -42,6 +43,20 @@ def disturbed(results: RunResults) -> str:
         f"others took the processors during {len(found)} of {_many(len(rounds))} ({by_side}): "
         f"{'; '.join(became)}"
     )
+
+
+def holds_while(results: RunResults) -> str:
+    """Under which conditions the answers hold, if others took processors in most of the rounds.
+
+    What others take does not cost all targets the same (docs/conclusions.md), so a ratio holds for
+    what was taken.
+    """
+    rounds = [one for cell in results.cells for one in _rounds(cell) if one.counts]
+    disturbed = [one.conditions for one in rounds if one.disturbed and one.conditions is not None]
+    shares = [one.outside_share for one in disturbed if one.outside_share is not None]
+    if not shares or 2 * len(disturbed) <= len(rounds):
+        return ""
+    return f"this holds while others take about {formatting.share(median(shares))} of a processor"
 
 
 def shared(run: RunRecord) -> str:

@@ -104,14 +104,19 @@ def svg(chart: Chart, *, name: str, width: int = 360, height: int = 250) -> Mark
 def _draw(axes: Axes, chart: Chart) -> None:
     measured = [line for line in chart.lines if line.style is not None]
     labels = list(dict.fromkeys(line.label for line in measured))
+
+    def at(line: Line) -> Callable[[float], float]:
+        return _dodge(chart, labels.index(line.label) - (len(labels) - 1) / 2)
+
     for line in chart.lines:
         if line.style is None:
             _draw_documented(axes, line)
         else:
-            place = labels.index(line.label) - (len(labels) - 1) / 2
-            _draw_measured(axes, line, _dodge(chart, place))
+            _draw_measured(axes, line, at(line))
     _horizontal_axis(axes, chart)
     _vertical_axis(axes, chart)
+    for line in measured:
+        _mark_cut_whiskers(axes, line, at(line))
 
 
 def _draw_documented(axes: Axes, line: Line) -> None:
@@ -197,6 +202,26 @@ def _draw_measured(axes: Axes, line: Line, at: Callable[[float], float]) -> None
             alpha=alpha if valid else 1.0,
             clip_on=False,
             zorder=3,
+        )
+
+
+def _mark_cut_whiskers(axes: Axes, line: Line, at: Callable[[float], float]) -> None:
+    """An arrow at the edge of the chart, where an interval goes on."""
+    assert line.style is not None
+    low, high = axes.get_ylim()
+    whiskers = [(at(p.x), *p.bounds) for p in line.points if p.bounds is not None]
+    for edge, marker, xs in (
+        (high, "^", [x for x, _, top in whiskers if top > high]),
+        (low, "v", [x for x, bottom, _ in whiskers if bottom < low]),
+    ):
+        axes.plot(
+            xs,
+            [edge] * len(xs),
+            linestyle="none",
+            marker=marker,
+            markersize=5,
+            color=_series(line.style.colour),
+            clip_on=False,
         )
 
 

@@ -32,6 +32,9 @@ MOST_KEPT = 10_000
 """Maximum number of events kept for one pass through a flow; the oldest are dropped. Far more than
 one of our flows receives, and a limit on the driver's memory."""
 
+MOST_SAID = 160
+"""Characters of a refusal's body that an error example shows."""
+
 Step = TypeVar("Step", bound=Request | Connect | Listen)
 
 
@@ -178,7 +181,16 @@ def _wrong_status(request: Request, response: Response) -> Judgement:
     status = response.status_code
     kind = ErrorKind.SERVER_ERROR if status in SERVER_ERRORS else ErrorKind.WRONG_STATUS
     what = f"{request.method} {request.path} answered {status}, expected {request.expect}"
-    return Judgement(kind, what)
+    return Judgement(kind, f"{what}{_why(response)}")
+
+
+def _why(response: Response) -> str:
+    """The beginning of what a refusal says, on one line."""
+    try:
+        text = " ".join(response.content[: 4 * MOST_SAID].decode(errors="replace").split())
+    except ValueError:  # It is not compressed as it says.
+        return ""
+    return f": {text[:MOST_SAID]}" if text else ""
 
 
 def _sent(

@@ -45,8 +45,14 @@ def test_quiet_and_busy_stand_side_by_side() -> None:
     text = page("profiles", [run("quiet", FASTER), run("half", OPEN), run("always", slower)])
     assert "| quiet | 1 | 1 of 1 | 1 of 30 | 361 s | 360 s | 0 |" in text
     assert "| half | 2 | 0 of 1 |" in text
-    assert "contradict a quiet run (both settled, their intervals apart): 1." in text
-    assert "- always: crud, closed-10: async against sync" in text
+    assert "in other words and with intervals that lie apart: 1.\n0 more say the same" in text
+    answers = "0.5 (0.4 to 0.6), less | 2 (1.8 to 2.2), more"
+    assert (
+        f"| always | 3 | crud, closed-10: async against sync | throughput_rps | {answers} |" in text
+    )
+    larger = replace(FASTER, ratio=3.0, low=2.5, high=3.5)
+    of_another_size = page("profiles", [run("quiet", FASTER), run("always", larger)])
+    assert "lie apart: 0.\n1 more say the same" in of_another_size
     row = "2 (1.8 to 2.2), more | 2 (0.7 to 4), open | 0.5 (0.4 to 0.6), less |"
     assert f"| crud, closed-10: async against sync | throughput_rps | {row}" in text
 

@@ -189,3 +189,12 @@ def test_a_database_that_may_be_the_limit_is_named(
     calm = result("sync", ["calm"])
     found = replace(calm, unjudged=replace(calm.unjudged, database_use=use))
     assert conditions.of_cell(found, pinning) == text
+
+
+def test_where_most_rounds_are_disturbed_an_answer_says_what_it_holds_for() -> None:
+    busy = builders.conditions(10.0, outside_s=4.9)
+    half = results(result("sync", ["calm", "disturbed"], None, busy))
+    assert conditions.holds_while(half) == ""
+    most = results(result("sync", ["calm", "disturbed", "disturbed", "aside"], None, busy))
+    assert conditions.holds_while(most) == "this holds while others take about 49% of a processor"
+    assert conditions.holds_while(results(result("sync", ["disturbed"]))) == ""

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import TypeAdapter
 
 from tests.bench.conclusions.neighbours import KINDS
-from tests.bench.conclusions.runs import ROOT, Concluded, concluded
+from tests.bench.conclusions.runs import ROOT, Answer, Concluded, concluded
 
 PAGES = {
     "profiles": ROOT / "docs" / "conclusions.md",
@@ -38,7 +39,11 @@ def main() -> int:
     parser.add_argument("what", choices=PAGES, help="the quick profile, or async against itself")
     parser.add_argument("--runs", type=int, default=1, help="of each kind")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=[*KINDS])
+    parser.add_argument("--of", type=Path, help="write the page anew, of the runs in this folder")
     chosen = parser.parse_args()
+    if chosen.of is not None:
+        PAGES[chosen.what].write_text(page(chosen.what, stored(chosen.of)))
+        return 0
     folder = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     plan = ["--profile", "quick"] if chosen.what == "profiles" else [str(SAME)]
     kinds = chosen.kinds if chosen.what == "profiles" else ["quiet"]
@@ -52,25 +57,39 @@ def main() -> int:
     return 0
 
 
+def stored(folder: Path) -> list[Concluded]:
+    """The runs that an earlier call has kept."""
+    return TypeAdapter(list[Concluded]).validate_json((folder / "runs.json").read_text())
+
+
 def page(what: str, runs: Sequence[Concluded]) -> str:
     by_kind = {kind: [one for one in runs if one.kind == kind] for kind in KINDS}
     quiet = by_kind["quiet"]
-    contradictions = [
-        (one.kind, answer.question)
-        for one in runs
-        for reference in quiet
-        if one is not reference
-        for answer, other in zip(one.answers, reference.answers, strict=True)
-        if answer.contradicts(other)
+    apart = [
+        (run.kind, number, answer, reference)
+        for number, run in enumerate(runs, start=1)
+        for place, answer in enumerate(run.answers)
+        if (
+            reference := _contradicted(
+                answer, [one.answers[place] for one in quiet if one is not run]
+            )
+        )
     ]
     return MARKDOWN.get_template(f"{what}.md.jinja").render(
         runs=runs,
         by_kind={kind: found for kind, found in by_kind.items() if found},
         kinds=KINDS,
-        contradictions=contradictions,
+        contradictions=[row for row in apart if row[2].verdict != row[3].verdict],
+        of_another_size=[row for row in apart if row[2].verdict == row[3].verdict],
         answers=[answer for one in runs for answer in one.answers if answer.has_interval],
         written=f"{datetime.now(UTC):%Y-%m-%d}",
     )
+
+
+def _contradicted(answer: Answer, others: Sequence[Answer]) -> Answer | None:
+    """The first of the others that cannot be true if this one is; one in other words before all."""
+    found = [other for other in others if answer.contradicts(other)]
+    return min(found, key=lambda other: other.verdict == answer.verdict, default=None)
 
 
 if __name__ == "__main__":

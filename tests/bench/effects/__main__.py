@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import TypeAdapter
 
 from loopmark.targets.catalog import CONNECTION_TESTS, VARIANTS
 from tests.bench.conclusions.runs import ROOT, Answer, Concluded, concluded
@@ -28,7 +29,13 @@ MARKDOWN = Environment(
 
 
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--of", type=Path, help="write the page anew, of the run in this folder")
+    chosen = parser.parse_args()
+    if chosen.of is not None:
+        kept = (chosen.of / "run.json").read_text(encoding="utf-8")
+        PAGE.write_text(page(TypeAdapter(Concluded).validate_json(kept)), encoding="utf-8")
+        return 0
     folder = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     run = concluded("quiet", [str(HERE / "effects.toml")], folder)
     (folder / "run.json").write_text(json.dumps(asdict(run), indent=1), encoding="utf-8")
@@ -53,7 +60,7 @@ def page(run: Concluded) -> str:
             for endpoint, path, _, statements in REQUESTS
         ],
         tests=[(driver, with_driver[driver], test) for driver, test in CONNECTION_TESTS.items()],
-        fewest=min(answer.pairs for answer in run.answers),
+        fewest=min(answer.pairs for answer in run.answers if answer.has_interval),
         rows=[_row(answer) for answer in run.answers],
     )
 

@@ -36,6 +36,12 @@ class Answer:
 
 Steps = Generator[Request, Response, None]
 
+SAID = {
+    "": "",
+    '{"detail": "No connection\n was free."}': ': {"detail": "No connection was free."}',
+    "x" * 1000: f": {'x' * 160}",
+}
+
 
 def two_steps(_user: VirtualUser) -> Steps:
     created = yield FIRST
@@ -85,7 +91,7 @@ def test_other_status_is_wrong_and_ends_the_flow(status: int) -> None:
     journey = Journey(two_steps, USER)
     judgement = journey.receive(Answer(status, '{"id": 7}'))
     assert judgement.error == ErrorKind.WRONG_STATUS
-    assert judgement.message == f"POST /things answered {status}, expected 201"
+    assert judgement.message == f"POST /things answered {status}, expected 201: " + '{"id": 7}'
     assert journey.request is None
 
 
@@ -189,3 +195,9 @@ def test_abandoning_twice_or_after_the_end_is_harmless() -> None:
     journey.abandon()
     journey.abandon()
     assert journey.request is None
+
+
+@pytest.mark.parametrize("body", SAID)
+def test_what_a_refusal_says_is_shown_as_far_as_there_is_room(body: str) -> None:
+    judgement = Journey(two_steps, USER).receive(Answer(503, body))
+    assert judgement.message == f"POST /things answered 503, expected 201{SAID[body]}"
