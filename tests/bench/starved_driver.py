@@ -77,9 +77,10 @@ def main(trials: int, name: str) -> None:
             starved: DriverProcess(name, server, folder / f"{starved}.log", pinning.driver)
             for starved in (False, True)
         }
-        _give_way(drivers[True].pid)
         try:
             for load, starved in _order(trials):
+                if starved:  # Each time: a driver that has just been forked begins its session.
+                    _give_way(drivers[True].pid)
                 busy = _busy_loops(pinning.driver) if starved else _nothing()
                 with busy, staying_on(pinning.target):
                     asked = Cell(SCENARIO, TARGET, load, name, 1)
