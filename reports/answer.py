@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import (
-    agreement,
     conditions,
     formatting,
     headline,
@@ -38,12 +37,11 @@ _MOST_TOPICS = 3
 
 
 def text(results: RunResults) -> str:
-    """The answer of any run; see `headline.answer` for one without questions."""
-    if not results.questions:
-        return headline.answer(results)
-    drivers = agreement.summary(results)
-    beside = [f"{drivers[:1].upper()}{drivers[1:]}."] if drivers else []
-    return " ".join([*sentences(results), *beside])
+    """The answer of any run; see `headline.answer` for one without questions.
+
+    Whether drivers agree is not what was asked, and has a section of its own.
+    """
+    return " ".join(sentences(results)) if results.questions else headline.answer(results)
 
 
 def sentences(results: RunResults) -> tuple[str, ...]:
