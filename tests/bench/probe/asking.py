@@ -1,0 +1,82 @@
+"""Asks a route of the corpus, again and again, and learns when the loop stood."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from http.client import HTTPConnection
+
+from loopmark.harness.launch.ports import HOST
+from loopmark.harness.launch.process_reaper import end
+from loopmark.harness.launch.processors import available, staying_on
+from tests.bench.probe.corpus_entries import STARVED, route_of
+from tests.bench.probe.running import Setting
+from tests.bench.probe.tools.catalog import Tool
+from tests.bench.probe.trial import Block, Trial
+
+PAUSE_S = 0.3
+"""Idle time around each block: what is said within it belongs to the block before it."""
+
+PATIENCE_S = 60.0
+OK = 200
+NEIGHBOURS = 24
+"""Busy processes on the target's processor. Each runs for some milliseconds in its turn, so that a
+loop that wakes up waits long for its own."""
+
+
+def trial(tool: Tool, entry: str, setting: Setting, blocks: int) -> Trial:
+    """Start the corpus under a tool, and ask one entry so many times.
+
+    Raises:
+        NotInstalledError: There is no such tool here.
+        TargetFailedError: The target did not come up.
+    """
+    cpus = setting.cpus or available()[:1]
+    around = starving(cpus) if entry == STARVED else nullcontext()
+    with tool.start(setting) as target, around:
+        connection = HTTPConnection(HOST, target.port, timeout=PATIENCE_S)
+        path = f"/{route_of(entry)}"
+        # What a first request loads and fills is no block of the corpus.
+        asked(connection, path)
+        time.sleep(PAUSE_S)
+        began_ns = time.monotonic_ns()
+        stretches = []
+        for _ in range(blocks):
+            stretches.append(asked(connection, path))
+            time.sleep(PAUSE_S)
+        connection.close()
+        said = [one for one in target.accusations() if one.ended_ns >= began_ns]
+    said.sort(key=lambda accusation: accusation.began_ns)
+    return Trial(tool.name, setting.loop, entry, began_ns, stretches, said)
+
+
+def asked(connection: HTTPConnection, path: str) -> Block:
+    """The stretch that the answer tells; that of the whole request if it was refused."""
+    began_ns = time.monotonic_ns()
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status == OK:
+        return Block(**json.loads(body))
+    return Block(began_ns, time.monotonic_ns())
+
+
+@contextmanager
+def starving(cpus: Sequence[int]) -> Iterator[None]:
+    """Have busy processes on these processors."""
+    command = [sys.executable, "-S", "-c", "while True: pass"]
+    with staying_on(cpus):
+        busy = [
+            subprocess.Popen(command, start_new_session=True) for _ in range(NEIGHBOURS * len(cpus))
+        ]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+        for process in busy:
+            end(process)
