@@ -1,0 +1,214 @@
+"""From what was seen of an event loop that stands still to what is to blame."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from loopmark.harness.vocabulary.blocking import (
+    Call,
+    Culprit,
+    Frame,
+    Kind,
+    Occurrence,
+    ProcessEvidence,
+    ProcessFacts,
+    StackSample,
+    Stretch,
+)
+
+SHORTEST_NS = 35_000_000
+"""A stretch that is shorter without what the host took of it is the host's."""
+
+MOSTLY = 0.5
+"""Share of a stretch that decides on its kind."""
+
+BESIDE = 0.7
+"""Share of a stretch for which a thread beside the loop must have stood still too for the GIL to
+have been held; it wants to run every 20 ms, and gets the GIL from Python code within 5 ms."""
+
+FUTEX = "futex"
+
+DEEPEST = 100
+"""Frames of a stack that faulthandler tells."""
+
+FEWEST_SIGHTINGS = 3
+"""Of one line, for it to be accused where it was only seen asleep."""
+
+
+def occurrences(evidence: ProcessEvidence) -> tuple[Occurrence, ...]:
+    """Each time that the loop of a process stood still or was seen asleep, in time order."""
+    facts = evidence.facts
+    stood = [_of_stretch(stretch, facts) for stretch in evidence.stretches]
+    asleep = [
+        seen
+        for sample in evidence.sightings
+        if not _is_within(sample.at_ns, evidence.stretches)
+        and (seen := _of_sighting(sample, facts)) is not None
+    ]
+    return tuple(sorted([*stood, *asleep], key=lambda one: one.at_ns))
+
+
+def culprits(times: Iterable[Occurrence]) -> tuple[Culprit, ...]:
+    """The lines that are to blame, the one that took most time first."""
+    by_line: dict[tuple[str, int], list[Occurrence]] = defaultdict(list)
+    for occurrence in times:
+        blamed = occurrence.application or occurrence.place
+        if blamed is not None and occurrence.kind is not Kind.HOST:
+            by_line[blamed.file, blamed.line].append(occurrence)
+    accused = [_culprit(same) for same in by_line.values() if _is_enough(same)]
+    return tuple(sorted(accused, key=lambda culprit: culprit.total_ms, reverse=True))
+
+
+def _is_enough(same: Sequence[Occurrence]) -> bool:
+    sightings = sum(occurrence.is_sighting for occurrence in same)
+    return sightings < len(same) or sightings >= FEWEST_SIGHTINGS
+
+
+def _culprit(same: Sequence[Occurrence]) -> Culprit:
+    stretches = [occurrence for occurrence in same if not occurrence.is_sighting]
+    kinds, places = Counter[Kind](), Counter[tuple[Frame | None, Frame | None]]()
+    calls = Counter[Call | None]()
+    for occurrence in same:
+        kinds[occurrence.kind] += occurrence.duration_ns
+        places[occurrence.place, occurrence.application] += occurrence.duration_ns
+        calls[occurrence.call] += occurrence.duration_ns
+    place, application = max(places, key=places.__getitem__)
+    assert place is not None, "culprits have a line"
+    return Culprit(
+        kind=max(kinds, key=kinds.__getitem__),
+        place=place,
+        application=application,
+        routes=tuple(sorted({one.route for one in same if one.route})),
+        call=max(calls, key=calls.__getitem__),
+        times=len(stretches),
+        total_ms=sum(occurrence.duration_ns for occurrence in same) / 1e6,
+        worst_ms=max((occurrence.duration_ns for occurrence in stretches), default=0) / 1e6,
+        recurs=len(same) > 1,
+    )
+
+
+# ---- one stretch ----
+
+
+def _of_stretch(stretch: Stretch, facts: ProcessFacts) -> Occurrence:
+    kind = kind_of(stretch)
+    if kind is Kind.HOST:
+        stacks = []
+    elif kind is Kind.GIL_HOG:
+        stacks = [(sample, sample.frames) for sample in stretch.others]
+    else:
+        stacks = [(sample, _steps(sample, facts)) for sample in stretch.samples]
+    sample, steps = _guilty(stacks, facts)
+    return Occurrence(
+        at_ns=stretch.start_ns,
+        duration_ns=stretch.duration_ns,
+        kind=kind,
+        place=steps[0] if steps else None,
+        application=_application(steps, facts),
+        route=_route(steps, facts),
+        call=sample.call if sample is not None and kind is Kind.CALL else None,
+    )
+
+
+def kind_of(stretch: Stretch) -> Kind:
+    """Why a loop stood still.
+
+    What the host took is subtracted first: a process beside it that computes makes a stretch
+    longer, and a short step into a stretch.
+    """
+    if stretch.run_ns is None or stretch.queued_ns is None:
+        return Kind.UNKNOWN
+    own_ns = stretch.duration_ns - stretch.queued_ns - stretch.steal_ns
+    if own_ns < SHORTEST_NS or not stretch.samples:
+        return Kind.HOST
+    all_stood = stretch.beside_ns >= BESIDE * stretch.duration_ns
+    if stretch.collecting_ns >= MOSTLY * own_ns:
+        kind = Kind.COLLECTION
+    elif stretch.run_ns >= MOSTLY * own_ns:
+        kind = Kind.COMPUTING_GIL if all_stood else Kind.COMPUTING
+    elif all_stood and _waited_ns(stretch) >= MOSTLY * stretch.duration_ns:
+        # Who holds the GIL and does not run waits for a processor itself.
+        kind = Kind.GIL_HOG if stretch.others else Kind.HOST
+    else:
+        kind = Kind.CALL
+    return kind
+
+
+def _waited_ns(stretch: Stretch) -> int:
+    """For how long the loop's thread waited for a lock, or was about to."""
+    return sum(
+        sample.weight_ns
+        for sample in stretch.samples
+        if sample.call is None or sample.call.name == FUTEX
+    )
+
+
+Stack = tuple[StackSample, tuple[Frame, ...]]
+"""A sample, and its frames that are to be looked at, innermost first."""
+
+
+def _guilty(
+    stacks: Sequence[Stack], facts: ProcessFacts
+) -> tuple[StackSample | None, tuple[Frame, ...]]:
+    """The stack that shows the line where most of the time went; none if no line stands out.
+
+    Where a loop does many short things in a row, few samples agree: nobody is accused.
+    """
+    weights = Counter[tuple[str, int]]()
+    shown: dict[tuple[str, int], Stack] = {}
+    for sample, steps in stacks:
+        if steps:
+            blamed = _application(steps, facts) or steps[0]
+            line = blamed.file, blamed.line
+            weights[line] += max(1, sample.weight_ns)
+            shown.setdefault(line, (sample, steps))
+    if weights:
+        line, weight = weights.most_common(1)[0]
+        if weight >= MOSTLY * weights.total():
+            return shown[line]
+    return None, ()
+
+
+def _steps(sample: StackSample, facts: ProcessFacts) -> tuple[Frame, ...]:
+    """The frames of what the loop is running, innermost first; none where it is idle."""
+    for index in range(len(sample.frames) - 1, -1, -1):
+        frame = sample.frames[index]
+        if (frame.file, frame.function) == facts.runs_callbacks:
+            return sample.frames[:index]
+    # Of deep stacks only the inner frames are told.
+    return sample.frames if len(sample.frames) >= DEEPEST else ()
+
+
+def _application(steps: Sequence[Frame], facts: ProcessFacts) -> Frame | None:
+    """The innermost line of the application itself."""
+    return next((frame for frame in steps if not facts.is_of_library(frame)), None)
+
+
+def _route(steps: Sequence[Frame], facts: ProcessFacts) -> str:
+    """Path of the route whose function is among the frames; empty if none is."""
+    return next((route.path for frame in steps for route in facts.routes if route.holds(frame)), "")
+
+
+# ---- one sighting ----
+
+
+def _is_within(at_ns: int, stretches: Iterable[Stretch]) -> bool:
+    return any(stretch.start_ns <= at_ns <= stretch.end_ns for stretch in stretches)
+
+
+def _of_sighting(sample: StackSample, facts: ProcessFacts) -> Occurrence | None:
+    """A loop asleep in somebody else's call; None where it is its own wait for events."""
+    steps = _steps(sample, facts)
+    if not steps:
+        return None
+    return Occurrence(
+        at_ns=sample.at_ns,
+        duration_ns=sample.weight_ns,
+        kind=Kind.CALL,
+        place=steps[0],
+        application=_application(steps, facts),
+        route=_route(steps, facts),
+        call=sample.call,
+        is_sighting=True,
+    )

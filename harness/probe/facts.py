@@ -1,0 +1,112 @@
+"""What a probed process tells of itself in a file: routes, lost coroutines, waiting requests."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import CodeType
+
+from . import capacity, coroutines
+
+
+class Facts:
+    """The file of one process.
+
+    Args:
+        path: Of the file.
+        app: The application.
+        loop: The module that the class of its event loop is from.
+        own: Folder of the application, where that is one of an installed package.
+    """
+
+    def __init__(self, path: Path, app: object, loop: str, own: str) -> None:
+        self._path = path
+        self._app = app
+        self._written = ""
+        self._routes: list[dict[str, object]] | None = None
+        self._loop = loop
+        self._own = own
+        self._runs_callbacks = ("", "")
+
+    def runs_callbacks(self, code: CodeType) -> None:
+        """Keep what runs the event loop's callbacks."""
+        self._runs_callbacks = (code.co_filename, code.co_name)
+
+    def write(self) -> None:
+        """Write what has changed. A process that cannot write it goes on without."""
+        if self._routes is None:
+            self._routes = list(routes(self._app))
+        facts = {
+            "python": platform.python_version(),
+            "loop": self._loop,
+            "runs_callbacks": self._runs_callbacks,
+            "routes": self._routes,
+            "lost_coroutines": [
+                {
+                    "coroutine": name,
+                    "file": file,
+                    "line": line,
+                    "function": function,
+                    "times": times,
+                }
+                for (name, file, line, function), times in list(coroutines.lost.items())
+            ],
+            "libraries": coroutines.LIBRARIES,
+            "own": self._own,
+            **capacity.seen(),
+        }
+        text = json.dumps(facts)
+        if text != self._written:
+            new = self._path.with_suffix(".part")
+            with suppress(OSError):
+                new.write_text(text)
+                new.replace(self._path)
+                self._written = text
+
+
+def routes(app: object, prefix: str = "") -> Iterator[dict[str, object]]:
+    """The routes of an application in Starlette's way, middleware around it or not.
+
+    Yields:
+        Of each its path, methods, and the file and lines of what answers it.
+    """
+    listed = getattr(app, "routes", None)
+    while not isinstance(listed, list | tuple):
+        app = getattr(app, "app", None)
+        if app is None:
+            return
+        listed = getattr(app, "routes", None)
+    for route in listed:
+        path = prefix + str(getattr(route, "path", ""))
+        endpoint = getattr(route, "endpoint", None)
+        for function in _functions(endpoint):
+            lines = [line for _, _, line in function.co_lines() if line is not None]
+            yield {
+                "path": path,
+                "methods": sorted(getattr(route, "methods", None) or ()),
+                "file": function.co_filename,
+                "first_line": function.co_firstlineno,
+                "last_line": max(lines, default=function.co_firstlineno),
+            }
+        if endpoint is None:
+            yield from routes(route, path)
+
+
+def _functions(endpoint: object) -> Iterator[CodeType]:
+    """The code of a function, or of the methods of a class, that answers."""
+    while isinstance(endpoint, functools.partial):
+        endpoint = endpoint.func
+    if inspect.isclass(endpoint):
+        for method in vars(endpoint).values():
+            if inspect.isfunction(method):
+                yield method.__code__
+    elif callable(endpoint):
+        function = inspect.unwrap(endpoint)
+        code = getattr(getattr(function, "__func__", function), "__code__", None)
+        if isinstance(code, CodeType):
+            yield code

@@ -1,0 +1,346 @@
+"""Watches the event loops of a probed target from outside, and asks the one that stands still why.
+
+The probe inside shares a page of memory for each process (`loopmark.harness.probe.page`). This
+looks at it every few milliseconds; a loop that gives no sign of life is asked for its stack by a
+signal to its own thread, which answers even where a C function holds the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from loopmark.harness.probe.page import Page, Word
+from loopmark.harness.vocabulary.blocking import (
+    LostCoroutine,
+    ProcessEvidence,
+    ProcessFacts,
+    ResourceUse,
+    Route,
+    StackSample,
+    Stretch,
+)
+from loopmark.harness.watch import thread_state
+from loopmark.harness.watch.thread_signal import StackFile
+
+LOOK_S = 0.005
+"""Between two looks at a page. One takes some 20 microseconds."""
+
+SILENCE_NS = 15_000_000
+"""By how much a sign of life must be late. With the period of the heartbeat, the shortest stretch
+that is certain to be seen is 35 ms."""
+
+FOLDER_S = 0.25
+"""Between two looks for new processes."""
+
+SOON_NS, LATER_NS, MOST_NS = 8_000_000, 25_000_000, 200_000_000
+"""Between two stacks of one stretch: for the first few, for the next, and of a long one."""
+FIRST_FEW, NEXT = 5, 40
+
+MOSTLY = 0.5
+"""Share of the time for which a thread must run to be what keeps the loop from running."""
+
+SIGHTING_NS = 50_000_000
+"""Between two stacks of a loop that is seen asleep for short times."""
+
+
+class LoopWatch:
+    """Watches all probed processes that write into a folder, while the context lasts.
+
+    Args:
+        folder: That the probe was told of.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes: dict[str, _ProcessWatch] = {}
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="loop watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End."""
+        self.end()
+
+    def end(self) -> None:
+        """Look no more, and let go of the pages."""
+        self._ends.set()
+        self._thread.join()
+        for process in self._processes.values():
+            process.close()
+
+    def evidence(self) -> tuple[ProcessEvidence, ...]:
+        """What was seen of each process so far."""
+        return tuple(process.evidence() for process in list(self._processes.values()))
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether a probed process has been seen."""
+        return bool(self._processes)
+
+    def _watch(self) -> None:
+        looked_at_folder = float("-inf")
+        while not self._ends.wait(LOOK_S):
+            if time.monotonic() - looked_at_folder > FOLDER_S:
+                looked_at_folder = time.monotonic()
+                self._find()
+            for process in self._processes.values():
+                process.look()
+
+    def _find(self) -> None:
+        for path in self._folder.glob("*.page"):
+            if path.name not in self._processes:
+                with suppress(OSError, ValueError):
+                    self._processes[path.name] = _ProcessWatch(path)
+
+
+@dataclass(slots=True)
+class _Begun:
+    """What stood at the last sign of life."""
+
+    at_ns: int
+    scheduled: thread_state.Scheduled | None
+    collecting_ns: int
+    is_stretch: bool = False
+    steal_ns: int = 0
+    beside_ns: int = 0
+    samples: list[StackSample] = field(default_factory=list)
+    others: list[StackSample] = field(default_factory=list)
+    next_sample_ns: int = 0
+    ran: Mapping[int, int] = field(default_factory=dict)
+    ran_at_ns: int = 0
+
+
+class _ProcessWatch:
+    """Watches the loop of one process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._page = Page(path)
+        words = self._page.words
+        self._words = words
+        self._pid = words[Word.PID]
+        self._thread = words[Word.LOOP_THREAD]
+        self._stacks = StackFile(self._pid, path.with_suffix(".stacks"))
+        self._life = self._signs()
+        self._looked_ns = time.monotonic_ns()
+        self._begun = self._begin(self._looked_ns, self._looked_ns)
+        self._stretches: list[Stretch] = []
+        self._sightings: list[StackSample] = []
+        self._lags: list[tuple[int, int]] = []
+        self._lags_read = 0
+        self._unsampled_ns = 0
+        self._next_sighting_ns = 0
+        self._has_kinds = thread_state.scheduled(self._pid, self._thread) is not None
+
+    def look(self) -> None:
+        """Take one look."""
+        if not self._words[Word.SIGNAL]:
+            return
+        now_ns = time.monotonic_ns()
+        unwatched_ns = now_ns - self._looked_ns
+        self._looked_ns = now_ns
+        life = self._signs()
+        if life != self._life:
+            self._goes_on(life, now_ns)
+            self._see_asleep(now_ns, unwatched_ns)
+            return
+        begun = self._begun
+        begun.beside_ns = max(begun.beside_ns, now_ns - self._words[Word.HELPER_BEAT_NS])
+        silent_ns = now_ns - begun.at_ns
+        if silent_ns < self._words[Word.PERIOD_NS] + SILENCE_NS:
+            self._see_asleep(now_ns, unwatched_ns)
+        elif now_ns >= begun.next_sample_ns:
+            self._ask_why(now_ns)
+
+    def evidence(self) -> ProcessEvidence:
+        """What was seen so far."""
+        return ProcessEvidence(
+            pid=self._pid,
+            facts=read_facts(self._path.with_suffix(".json")),
+            stretches=tuple(self._stretches),
+            sightings=tuple(self._sightings),
+            lags=tuple(self._lags),
+            has_kinds=self._has_kinds,
+        )
+
+    def close(self) -> None:
+        """Let go of the page."""
+        self._page.close()
+
+    # ---- signs of life ----
+
+    def _signs(self) -> tuple[int, int]:
+        return self._words[Word.BEAT_NS], self._words[Word.MARKS]
+
+    def _begin(self, now_ns: int, at_ns: int) -> _Begun:
+        return _Begun(
+            at_ns=at_ns,
+            scheduled=thread_state.scheduled(self._pid, self._thread),
+            collecting_ns=self._collecting_ns(now_ns),
+        )
+
+    def _collecting_ns(self, now_ns: int) -> int:
+        since = self._words[Word.GC_SINCE_NS]
+        return self._words[Word.GC_TOTAL_NS] + (now_ns - since if since else 0)
+
+    def _goes_on(self, life: tuple[int, int], now_ns: int) -> None:
+        """Keep what was a stretch, and begin anew."""
+        # The beat says when; a mark only that it was since the last look.
+        at_ns = life[0] if life[0] != self._life[0] else now_ns
+        before, self._begun, self._life = self._begun, self._begin(now_ns, at_ns), life
+        self._lags.extend(self._page.lags_from(self._lags_read))
+        self._lags_read = self._words[Word.LAGS_WRITTEN]
+        if before.is_stretch:
+            self._stretches.append(self._stretch(before, self._begun))
+
+    def _stretch(self, begun: _Begun, ended: _Begun) -> Stretch:
+        run_ns = queued_ns = None
+        if begun.scheduled is not None and ended.scheduled is not None:
+            run_ns = ended.scheduled.run_ns - begun.scheduled.run_ns
+            queued_ns = ended.scheduled.queued_ns - begun.scheduled.queued_ns
+        return Stretch(
+            start_ns=begun.at_ns,
+            end_ns=ended.at_ns,
+            run_ns=run_ns,
+            queued_ns=queued_ns,
+            steal_ns=thread_state.steal_ns() - begun.steal_ns,
+            collecting_ns=ended.collecting_ns - begun.collecting_ns,
+            beside_ns=begun.beside_ns,
+            samples=_weighted(begun.samples, begun.at_ns, ended.at_ns),
+            others=tuple(begun.others),
+        )
+
+    # ---- stacks ----
+
+    def _ask_why(self, now_ns: int) -> None:
+        """Take a stack of the loop that stands still, and of a thread that keeps it waiting."""
+        begun = self._begun
+        if not begun.is_stretch:
+            begun.is_stretch = True
+            begun.steal_ns = thread_state.steal_ns()
+        taken = len(begun.samples)
+        step_ns = SOON_NS if taken < FIRST_FEW else LATER_NS if taken < NEXT else MOST_NS
+        begun.next_sample_ns = now_ns + step_ns
+        sample = self._sample(now_ns)
+        if sample is None or self._signs() != self._life:
+            return
+        begun.samples.append(sample)
+        waits = sample.call is not None and sample.call.name == thread_state.FUTEX
+        if waits and now_ns - self._words[Word.HELPER_BEAT_NS] > self._words[Word.PERIOD_NS]:
+            self._ask_who()
+
+    def _ask_who(self) -> None:
+        """Take a stack of the thread that has run for most of the time since the last look."""
+        begun = self._begun
+        ran, at_ns = self._ran(), time.monotonic_ns()
+        if not begun.ran:
+            # What runs is told by two looks: a short time between the first ones.
+            begun.ran, begun.ran_at_ns = ran, at_ns
+            time.sleep(LOOK_S)
+            ran, at_ns = self._ran(), time.monotonic_ns()
+        shares = {
+            thread: (run_ns - begun.ran[thread]) / (at_ns - begun.ran_at_ns)
+            for thread, run_ns in ran.items()
+            if thread in begun.ran
+        }
+        begun.ran, begun.ran_at_ns = ran, at_ns
+        busiest = max(shares, key=lambda thread: shares[thread], default=0)
+        if not busiest or shares[busiest] < MOSTLY:
+            return
+        signal = self._words[Word.SIGNAL]
+        frames = self._stacks.answer() if signal and self._stacks.ask(busiest, signal) else ()
+        if frames and self._signs() == self._life:
+            begun.others.append(StackSample(at_ns, frames, None, at_ns - begun.at_ns))
+
+    def _ran(self) -> dict[int, int]:
+        """CPU time of each thread but the loop's, in ns."""
+        return {
+            thread: spent.run_ns
+            for thread in thread_state.threads(self._pid)
+            if thread != self._thread
+            and (spent := thread_state.scheduled(self._pid, thread)) is not None
+        }
+
+    def _sample(self, now_ns: int) -> StackSample | None:
+        """The loop's stack and call; None if it went on meanwhile: the stack shows another step."""
+        doing = thread_state.doing(self._pid, self._thread)
+        call = None
+        if doing is not None and doing.call is not None:
+            call = thread_state.call_of(self._pid, doing.call)
+        signal = self._words[Word.SIGNAL]
+        if not signal or not self._stacks.ask(self._thread, signal):
+            return None
+        # One that sleeps wakes for the signal at once: what follows does not change its answer.
+        is_the_same = self._signs() == self._life
+        frames = self._stacks.answer()
+        return StackSample(now_ns, frames, call, 0) if frames and is_the_same else None
+
+    def _see_asleep(self, now_ns: int, weight_ns: int) -> None:
+        """Keep the stack of a loop that sleeps in a call of somebody else, from time to time."""
+        doing = thread_state.doing(self._pid, self._thread)
+        if doing is None or doing.call is None:
+            return
+        name = doing.call[0]
+        if name in thread_state.OF_THE_LOOP or name == thread_state.FUTEX:
+            return
+        self._unsampled_ns += weight_ns
+        if now_ns < self._next_sighting_ns:
+            return
+        sample = self._sample(now_ns)
+        # The call must be the same one as before: only then is the stack that of who made it.
+        if sample is None or sample.call is None or sample.call.name != name:
+            return
+        self._next_sighting_ns = now_ns + SIGHTING_NS
+        self._sightings.append(replace(sample, weight_ns=self._unsampled_ns))
+        self._unsampled_ns = 0
+
+
+def _weighted(samples: list[StackSample], start_ns: int, end_ns: int) -> tuple[StackSample, ...]:
+    """Each with the time from the middle to the one before it to the middle to the next."""
+    if not samples:
+        return ()
+    middles = [(one.at_ns + other.at_ns) // 2 for one, other in pairwise(samples)]
+    edges = [start_ns, *middles, end_ns]
+    return tuple(
+        replace(sample, weight_ns=max(0, end - start))
+        for sample, start, end in zip(samples, edges, edges[1:], strict=False)
+    )
+
+
+def read_facts(path: Path) -> ProcessFacts:
+    """What a process tells of itself; nothing where it has not told anything yet."""
+    try:
+        told: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return ProcessFacts()
+    return ProcessFacts(
+        python=told["python"],
+        loop=told["loop"],
+        runs_callbacks=(told["runs_callbacks"][0], told["runs_callbacks"][1]),
+        routes=tuple(
+            Route(**{**route, "methods": tuple(route["methods"])}) for route in told["routes"]
+        ),
+        lost_coroutines=tuple(LostCoroutine(**row) for row in told["lost_coroutines"]),
+        threads=None if told["threads"] is None else ResourceUse(**told["threads"]),
+        pools=tuple(ResourceUse(**row) for row in told["pools"]),
+        libraries=tuple(told["libraries"]),
+        own=told["own"],
+    )

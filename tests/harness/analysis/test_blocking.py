@@ -1,0 +1,182 @@
+"""Who is to blame for a loop that stands still: from what was seen to occurrences and culprits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from loopmark.harness.analysis.blocking import culprits, kind_of, occurrences
+from loopmark.harness.vocabulary.blocking import (
+    Call,
+    Frame,
+    Kind,
+    ProcessEvidence,
+    ProcessFacts,
+    Route,
+    StackSample,
+    Stretch,
+)
+
+MS = 1_000_000
+RUNS = Frame("/python/asyncio/events.py", 84, "_run")
+SERVER = (RUNS, Frame("/python/asyncio/base_events.py", 1936, "_run_once"))
+IDLE = (
+    Frame("/python/selectors.py", 468, "select"),
+    Frame("/python/asyncio/base_events.py", 1898, "_run_once"),
+)
+SHOP = Frame("/app/shop.py", 12, "orders")
+FRAMEWORK = Frame("/venv/lib/python3.11/site-packages/fastapi/routing.py", 300, "run")
+SOCKET = Frame("/python/socket.py", 700, "readinto")
+FACTS = ProcessFacts(
+    runs_callbacks=(RUNS.file, RUNS.function),
+    routes=(Route("/orders", ("GET",), "/app/shop.py", 10, 20),),
+    libraries=("/python",),
+)
+RECEIVES = Call("recvfrom", "127.0.0.1:80")
+WAITS = Call("futex")
+
+
+def sample(*frames: Frame, call: Call | None = None, ms: int = 50) -> StackSample:
+    return StackSample(0, (*frames, *SERVER), call, ms * MS)
+
+
+def stretch(
+    *samples: StackSample,
+    run: int = 0,
+    queued: int = 0,
+    beside: int = 5,
+    ms: int = 100,
+    **rest: int,
+) -> Stretch:
+    return Stretch(
+        start_ns=1000 * MS,
+        end_ns=(1000 + ms) * MS,
+        run_ns=run * MS,
+        queued_ns=queued * MS,
+        steal_ns=rest.get("steal", 0) * MS,
+        collecting_ns=rest.get("collecting", 0) * MS,
+        beside_ns=beside * MS,
+        samples=samples,
+    )
+
+
+def evidence(*stretches: Stretch, sightings: tuple[StackSample, ...] = ()) -> ProcessEvidence:
+    return ProcessEvidence(1, FACTS, stretches, sightings, ())
+
+
+HOG = replace(
+    stretch(sample(SHOP, call=WAITS, ms=100), beside=95),
+    others=(StackSample(0, (Frame("/app/jobs.py", 3, "crunch"),), None, 1),),
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen"),
+    [
+        (Kind.CALL, stretch(sample(SHOP, call=RECEIVES))),
+        (Kind.CALL, stretch(sample(SHOP, call=WAITS), beside=20)),  # a lock of the application
+        (Kind.COMPUTING, stretch(sample(SHOP), run=95, beside=25)),
+        (Kind.COMPUTING_GIL, stretch(sample(SHOP), run=95, beside=95)),
+        (Kind.COLLECTION, stretch(sample(SHOP), run=95, beside=95, collecting=90)),
+        (Kind.GIL_HOG, HOG),
+        (Kind.HOST, replace(HOG, others=())),  # who holds the GIL does not run either
+        (Kind.HOST, stretch(sample(SHOP), run=20, queued=75)),
+        (Kind.HOST, stretch(sample(SHOP), run=90, steal=80)),
+        (Kind.HOST, stretch(run=95)),
+        # Half of it was the host's, and what is left is long enough.
+        (Kind.COMPUTING, stretch(sample(SHOP), run=100, queued=98, ms=200)),
+        (Kind.UNKNOWN, replace(stretch(sample(SHOP)), run_ns=None)),
+    ],
+)
+def test_kind(kind: Kind, seen: Stretch) -> None:
+    assert kind_of(seen) is kind
+
+
+def test_the_innermost_line_of_the_application_is_to_blame() -> None:
+    caller = Frame("/app/shop.py", 15, "orders")
+    seen = evidence(stretch(sample(SOCKET, FRAMEWORK, SHOP, caller, call=RECEIVES)))
+    (one,) = occurrences(seen)
+    assert (one.place, one.application, one.route) == (SOCKET, SHOP, "/orders")
+    assert one.call == RECEIVES
+    assert one.duration_ns == 100 * MS
+
+
+def test_a_library_is_to_blame_where_no_line_of_the_application_runs() -> None:
+    (one,) = occurrences(evidence(stretch(sample(FRAMEWORK), run=95)))
+    assert (one.place, one.application, one.route) == (FRAMEWORK, None, "")
+    assert culprits([one])[0].place == FRAMEWORK
+
+
+def test_the_application_may_be_an_installed_package() -> None:
+    facts = replace(FACTS, own="/venv/lib/python3.11/site-packages/fastapi")
+    seen = replace(evidence(stretch(sample(FRAMEWORK), run=95)), facts=facts)
+    assert occurrences(seen)[0].application == FRAMEWORK
+
+
+def test_the_host_makes_nobody_a_culprit() -> None:
+    (one,) = occurrences(evidence(stretch(sample(SHOP), queued=95)))
+    assert one.place is None
+    assert culprits([one]) == ()
+
+
+def test_most_of_the_time_decides() -> None:
+    other = Frame("/app/shop.py", 13, "orders")
+    seen = evidence(
+        stretch(sample(other, ms=10), sample(SHOP, ms=60), sample(other, ms=30), run=95)
+    )
+    assert occurrences(seen)[0].application == SHOP
+
+
+def test_many_short_things_in_a_row_accuse_nobody() -> None:
+    lines = [sample(Frame("/app/shop.py", line, "step"), ms=20) for line in range(5)]
+    (one,) = occurrences(evidence(stretch(*lines, run=95)))
+    assert one.place is None
+
+
+def test_an_idle_loop_accuses_nobody() -> None:
+    seen = stretch(StackSample(0, IDLE, Call("epoll_wait"), 100 * MS))
+    assert occurrences(evidence(seen))[0].place is None
+
+
+def test_another_thread_is_to_blame_for_holding_the_gil() -> None:
+    (one,) = occurrences(evidence(HOG))
+    assert one.application == Frame("/app/jobs.py", 3, "crunch")
+
+
+def test_short_calls_are_accused_when_seen_often_enough() -> None:
+    seen = tuple(
+        replace(sample(SOCKET, SHOP, call=RECEIVES, ms=5), at_ns=number) for number in range(3)
+    )
+    assert culprits(occurrences(evidence(sightings=seen[:2]))) == ()
+    (culprit,) = culprits(occurrences(evidence(sightings=seen)))
+    assert (culprit.application, culprit.call) == (SHOP, RECEIVES)
+    assert (culprit.times, culprit.total_ms, culprit.worst_ms) == (0, 15.0, 0.0)
+    assert culprit.recurs
+
+
+def test_a_sighting_within_a_stretch_is_counted_once() -> None:
+    within = replace(sample(SHOP, call=RECEIVES), at_ns=1050 * MS)
+    seen = evidence(stretch(sample(SHOP, call=RECEIVES)), sightings=(within,))
+    assert len(occurrences(seen)) == 1
+
+
+def test_the_loops_own_wait_is_no_sighting() -> None:
+    assert occurrences(evidence(sightings=(StackSample(0, IDLE, Call("poll"), 5 * MS),))) == ()
+
+
+def test_culprits_are_lines_the_worst_first() -> None:
+    long = stretch(sample(SHOP, call=RECEIVES), ms=300)
+    other = Frame("/app/jobs.py", 3, "crunch")
+    seen = evidence(long, stretch(sample(other), run=95), stretch(sample(SHOP, call=RECEIVES)))
+    first, second = culprits(occurrences(seen))
+    assert (first.application, first.times, first.total_ms, first.worst_ms) == (SHOP, 2, 400, 300)
+    assert (first.recurs, second.recurs) == (True, False)
+    assert first.routes == ("/orders",)
+    assert (second.application, second.kind) == (other, Kind.COMPUTING)
+
+
+def test_of_a_deep_stack_the_inner_frames_are_enough() -> None:
+    deep = (SHOP, *(Frame("/app/shop.py", 14, "again") for _ in range(99)))
+    (one,) = occurrences(evidence(stretch(StackSample(0, deep, None, MS), run=95)))
+    assert one.application == SHOP

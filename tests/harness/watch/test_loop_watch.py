@@ -1,0 +1,222 @@
+"""A real server, started through the probe and watched from outside."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import loopmark.harness
+from loopmark.harness.analysis.blocking import culprits, occurrences
+from loopmark.harness.launch.ports import HOST, free_port
+from loopmark.harness.vocabulary.blocking import Culprit, Kind, Occurrence, ProcessEvidence
+from loopmark.harness.watch.loop_watch import LoopWatch, read_facts
+
+HERE = Path(__file__).parent
+APPLICATION = HERE / "blocking_application.py"
+START = Path(loopmark.harness.__file__).parent / "probe" / "start"
+PATIENCE_S = 60
+LINES = {
+    marked[1]: number
+    for number, line in enumerate(APPLICATION.read_text().splitlines(), 1)
+    if (marked := re.search(r"# guilty: (\w+)", line))
+}
+
+
+@dataclass
+class Probed:
+    process: subprocess.Popen[bytes]
+    port: int
+    watch: LoopWatch
+
+    def get(self, path: str) -> bytes:
+        with closing(http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE_S)) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().read()
+
+    @property
+    def evidence(self) -> ProcessEvidence:
+        (only,) = self.watch.evidence()
+        return only
+
+    @property
+    def occurrences(self) -> Sequence[Occurrence]:
+        return occurrences(self.evidence)
+
+    @property
+    def culprits(self) -> Sequence[Culprit]:
+        return culprits(self.occurrences)
+
+    def until(self, says: Callable[[Probed], bool]) -> None:
+        """Wait for something that is told a moment later."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not says(self):
+            assert time.monotonic() < deadline, self.watch.evidence()
+
+
+@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+def probed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Probed]:
+    yield from served(tmp_path_factory.mktemp("probe"), "--loop", request.param)
+
+
+def served(folder: Path, *options: str) -> Iterator[Probed]:
+    port = free_port()
+    command = [sys.executable, "-P", "-m", "uvicorn", f"{APPLICATION.stem}:app", *options]
+    command += ["--app-dir", str(HERE), "--port", str(port), "--log-level", "warning"]
+    environment = os.environ | {"PYTHONPATH": str(START), "LOOPMARK_PROBE": str(folder)}
+    with LoopWatch(folder) as watch, subprocess.Popen(command, env=environment) as process:
+        try:
+            one = Probed(process, port, watch)
+            deadline = time.monotonic() + PATIENCE_S
+            while not watch.is_watching:
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                try:
+                    one.get("/clean")
+                except OSError:
+                    continue
+            yield one
+        finally:
+            process.terminate()
+    assert process.returncode in {0, -signal.SIGTERM}
+
+
+@pytest.mark.parametrize(
+    ("route", "guilty", "kind", "call"),
+    [
+        ("/sleep", "sleep", Kind.CALL, "clock_nanosleep"),
+        ("/compute", "compute", Kind.COMPUTING, None),
+        ("/power", "power", Kind.COMPUTING_GIL, None),
+        ("/collect", "collect", Kind.COLLECTION, None),
+        ("/ask", "ask", Kind.CALL, "poll"),
+        ("/lock", "lock", Kind.CALL, "futex"),
+        ("/hog", "hog", Kind.GIL_HOG, None),
+    ],
+)
+def test_a_block_is_found_with_its_line_and_kind(
+    probed: Probed, route: str, guilty: str, kind: Kind, call: str | None
+) -> None:
+    # A busy machine may hide a single block: nobody is accused then, and it is tried again.
+    def accused(of: Probed) -> bool:
+        of.get(route)
+        return any(
+            one.application is not None
+            and not one.is_sighting
+            and (one.application.file, one.application.line) == (str(APPLICATION), LINES[guilty])
+            and one.kind is kind
+            and (one.call.name if one.call else None) == call
+            for one in of.occurrences
+        )
+
+    probed.until(accused)
+    if kind is not Kind.GIL_HOG:
+        blamed = [
+            one
+            for one in probed.culprits
+            if one.application and one.application.line == LINES[guilty]
+        ]
+        assert blamed[0].routes == (route,)
+
+
+def test_short_calls_are_seen_too(probed: Probed) -> None:
+    def accused(of: Probed) -> bool:
+        for _ in range(20):
+            of.get("/sleep?ms=4")
+        return any(
+            one.is_sighting and one.application and one.application.line == LINES["sleep"]
+            for one in of.occurrences
+        )
+
+    probed.until(accused)
+
+
+def test_a_loop_that_runs_is_not_accused(probed: Probed) -> None:
+    before = len(probed.culprits)
+    for _ in range(200):
+        probed.get("/clean")
+    assert len(probed.culprits) == before
+
+
+def test_lost_coroutines_are_counted_by_line(probed: Probed) -> None:
+    probed.get("/lose")
+    probed.get("/lose")
+    probed.until(lambda one: bool(one.evidence.facts.lost_coroutines))
+    (lost,) = probed.evidence.facts.lost_coroutines
+    assert (lost.coroutine, lost.file) == ("nothing", str(APPLICATION))
+    assert (lost.line, lost.function) == (LINES["lose"], "lose")
+    probed.until(lambda one: one.evidence.facts.lost_coroutines[0].times >= 2)
+
+
+def test_the_process_tells_of_itself(probed: Probed) -> None:
+    facts = probed.evidence.facts
+    assert facts.python == ".".join(map(str, sys.version_info[:3]))
+    assert facts.loop.startswith(("asyncio", "uvloop"))
+    assert {"/sleep", "/clean"} <= {route.path for route in facts.routes}
+    assert facts.threads is not None
+    assert facts.threads.limit == 40
+    assert len(probed.evidence.lags) > 2
+
+
+def test_a_signal_of_the_applications_own_is_left_to_it(probed: Probed) -> None:
+    # All of the probe's signals until now were others: none has reached the handler.
+    assert probed.get("/clean") == b"[]"
+    probed.process.send_signal(signal.SIGUSR1)
+    probed.until(lambda one: one.get("/clean") == str([signal.SIGUSR1.value]).encode())
+
+
+def test_each_worker_is_watched(tmp_path: Path) -> None:
+    for one in served(tmp_path, "--workers", "2"):
+        one.until(lambda those: len(those.watch.evidence()) == 2)
+
+
+def test_nothing_is_written_without_a_folder(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "LOOPMARK_PROBE"}
+    environment["PYTHONPATH"] = str(START)
+    code = "import sys; print([name for name in sys.modules if 'loopmark' in name], sys.path)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules, _, path = done.stdout.partition("] ")
+    assert "uvicorn" not in modules
+    assert str(START) not in path
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sitecustomize_of_the_environment_is_imported_as_well(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('theirs')")
+    environment = os.environ | {
+        "PYTHONPATH": f"{START}{os.pathsep}{tmp_path}",
+        "LOOPMARK_PROBE": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "print('main')"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "theirs\nmain\n"
+    assert done.stderr == ""
+
+
+def test_a_process_that_has_not_told_anything_yet(tmp_path: Path) -> None:
+    assert read_facts(tmp_path / "none.json").routes == ()
+    (tmp_path / "torn.json").write_text('{"python": ')
+    assert read_facts(tmp_path / "torn.json").routes == ()
