@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from http.client import HTTPConnection
+from pathlib import Path
 
 from loopmark.harness.launch.ports import HOST
 from loopmark.harness.launch.process_reaper import end
@@ -23,9 +25,10 @@ PAUSE_S = 0.3
 
 PATIENCE_S = 60.0
 OK = 200
-NEIGHBOURS = 24
-"""Busy processes on the target's processor. Each runs for some milliseconds in its turn, so that a
-loop that wakes up waits long for its own."""
+NEIGHBOURS = 8
+LOWEST = 19
+"""Busy processes on the target's processor, and the target's niceness beside them. Among equals a
+loop that wakes up after a sleep is served first, and hardly waits."""
 
 
 def trial(tool: Tool, entry: str, setting: Setting, blocks: int) -> Trial:
@@ -36,8 +39,10 @@ def trial(tool: Tool, entry: str, setting: Setting, blocks: int) -> Trial:
         TargetFailedError: The target did not come up.
     """
     cpus = setting.cpus or available()[:1]
-    around = starving(cpus) if entry == STARVED else nullcontext()
-    with tool.start(setting) as target, around:
+    with (
+        tool.start(setting) as target,
+        starving(target.pid, cpus) if entry == STARVED else nullcontext(),
+    ):
         connection = HTTPConnection(HOST, target.port, timeout=PATIENCE_S)
         path = f"/{route_of(entry)}"
         # What a first request loads and fills is no block of the corpus.
@@ -66,8 +71,12 @@ def asked(connection: HTTPConnection, path: str) -> Block:
 
 
 @contextmanager
-def starving(cpus: Sequence[int]) -> Iterator[None]:
-    """Have busy processes on these processors."""
+def starving(pid: int, cpus: Sequence[int]) -> Iterator[None]:
+    """Have busy processes on these processors, to which a process must give way; Linux only."""
+    os.setpriority(os.PRIO_PROCESS, pid, LOWEST)
+    group = Path(f"/proc/{pid}/autogroup")  # Where there is one, it counts (sched(7)).
+    if group.exists():
+        group.write_text(f"{LOWEST}", encoding="ascii")
     command = [sys.executable, "-S", "-c", "while True: pass"]
     with staying_on(cpus):
         busy = [

@@ -38,9 +38,8 @@ POPULATION: list[object] = []
 
 
 def derive_key(iterations: int) -> bytes:
-    return hashlib.pbkdf2_hmac(
-        "sha256", b"word", b"salt", iterations
-    )  # guilty of hashlib: computing
+    derive = hashlib.pbkdf2_hmac
+    return derive("sha256", b"word", b"salt", iterations)  # guilty of hashlib: computing
 
 
 def compare_lists(copies: int) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tests.bench.probe.corpus_entries import ENTRIES, GUILTY, kind_of
+from tests.bench.probe.corpus_entries import ENTRIES, GUILTY, STARVED, kind_of
 from tests.bench.probe.cost import Cost
 from tests.bench.probe.outcome import Outcome
 from tests.bench.probe.scoring import Score, score, total
@@ -49,8 +50,20 @@ def page(outcome: Outcome) -> str:
         share=share,
         kinds=kinds,
         entry_cell=entry_cell,
+        starved=starved(outcome),
     )
     return f"{text.rstrip()}\n"
+
+
+def starved(outcome: Outcome) -> str:
+    """How long requests took while the host was starved."""
+    took_ms = [
+        (block.ended_ns - block.began_ns) / 1e6
+        for trial in outcome.trials
+        if trial.entry == STARVED
+        for block in trial.blocks
+    ]
+    return f"{median(took_ms):.0f} ms, up to {max(took_ms):.0f} ms" if took_ms else NOTHING
 
 
 def rows(outcome: Outcome) -> list[Row]:
