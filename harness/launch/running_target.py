@@ -28,6 +28,12 @@ _SERVING = ("--log-level", "warning", "--no-access-log", "--backlog", "4096")
 # Longer than any pause between two rounds: no round begins with a closed connection.
 _KEEPING = ("--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "2")
 
+PROBE_START = Path(__file__).resolve().parents[1] / "probe" / "start"
+"""Folder of what Python imports at its start where the target is probed."""
+
+PROBE_FOLDER = "LOOPMARK_PROBE"
+"""Environment variable: tells the probe where to write. Without it there is none."""
+
 
 class TargetFailedError(Exception):
     """The target did not get ready, or has ended.
@@ -53,6 +59,9 @@ class RunningTarget:
         port: To listen on; a free one when None.
         host: Address to listen on.
         awaited: Whether one that was not started here must answer before it is used.
+        probe: Folder for what the probe in it writes; None: it is not probed.
+        python: Interpreter that serves an `asgi` target; None for the one that runs this.
+        serving: Further options of uvicorn for an `asgi` target.
 
     Attributes:
         target: Which.
@@ -76,8 +85,13 @@ class RunningTarget:
         port: int | None = None,
         host: str = HOST,
         awaited: bool = True,
+        probe: Path | None = None,
+        python: Path | None = None,
+        serving: Sequence[str] = (),
     ) -> None:
         self.target = target
+        self._python = python
+        self._serving = serving
         self._is_awaited = awaited or target.is_launched
         self.process: TargetProcess | None = None
         self.base_url = target.url
@@ -91,10 +105,15 @@ class RunningTarget:
         if target.is_ours:
             own = {"INSTANCE": self.session_name, "LOOP_LAG_FILE": str(self.loop_lag_file)}
             told = {**(provided or {}), **told, **own}
+        environment = os.environ | told
+        if probe is not None:
+            others = environment.get("PYTHONPATH")
+            starts = os.pathsep.join([str(PROBE_START), *([others] if others else [])])
+            environment |= {"PYTHONPATH": starts, PROBE_FOLDER: str(probe)}
         command = self._command(host)
         try:
             self.process = TargetProcess(
-                command, folder / f"{label}.log", os.environ | told, target.folder, cpus
+                command, folder / f"{label}.log", environment, target.folder, cpus
             )
         except OSError as error:
             reason = f"{error.filename or command[0]}: {error.strerror}"
@@ -153,7 +172,10 @@ class RunningTarget:
         if self.target.is_ours:
             return [*python, "loopmark.targets.serve", self.target.variant, *address]
         if self.target.asgi:
-            return [*python, "uvicorn", self.target.asgi, *address, *_SERVING, *_KEEPING]
+            if self._python is not None:  # Which may be older than -P.
+                python = [str(self._python), "-m"]
+            served = [self.target.asgi, *address, *_SERVING, *_KEEPING, *self._serving]
+            return [*python, "uvicorn", *served]
         return [self._filled(argument) for argument in self.target.command]
 
     def _filled(self, text: str) -> str:
