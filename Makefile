@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-series bench-driver bench-driver-against bench-locustfiles bench-delays bench-workers bench-events bench-uploads bench-conclusions bench-effects bench-same test test-pythons fuzz mutants check format lock clean
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-series bench-driver bench-driver-against bench-locustfiles bench-delays bench-workers bench-events bench-uploads bench-probe bench-conclusions bench-effects bench-same test test-pythons fuzz mutants check format lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -68,6 +68,9 @@ bench-events: $(STAMP) ## Events to many, and files at once (25 minutes), into d
 
 bench-uploads: $(STAMP) ## What ten uploads of 100 MB at once cost a server (2 minutes), into docs/uploads.md
 	$(BIN)/python -m tests.bench.uploads
+
+bench-probe: $(STAMP) ## Who finds the line that blocks an event loop, and at what cost (25 minutes), into docs/probe.md
+	$(BIN)/python -m tests.bench.probe
 
 bench-conclusions: $(STAMP) ## What `make bench` concludes quiet and beside busy neighbours, three times (an hour), into docs/conclusions.md
 	$(BIN)/python -m tests.bench.conclusions profiles --runs 3

@@ -19,7 +19,7 @@ from loopmark.harness.launch.process_reaper import reaped
 from loopmark.harness.launch.processors import assign, cores, staying_on
 from loopmark.harness.run.machine import fingerprint
 from tests.bench.probe.asking import trial
-from tests.bench.probe.blockers import AMOUNTS_VARIABLE, calibrate
+from tests.bench.probe.corpus.blockers import AMOUNTS_VARIABLE, calibrate
 from tests.bench.probe.corpus_entries import ENTRIES
 from tests.bench.probe.cost import Cost, cost
 from tests.bench.probe.outcome import Outcome, Plan

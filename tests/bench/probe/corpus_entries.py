@@ -6,12 +6,13 @@ from pathlib import Path
 
 from tests.bench.probe.guilty import guilty_lines_of, routes_of
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "corpus"
+APPLICATION = FOLDER / "application.py"
 STARVED = "host-starved"
 """The entry without a route of its own: `/clean`, while others have the target's processor."""
 
-GUILTY = guilty_lines_of(FOLDER / name for name in ("corpus.py", "blockers.py", "slow_module.py"))
-ENTRIES = (*routes_of((FOLDER / "corpus.py").read_text("utf-8")), STARVED)
+GUILTY = guilty_lines_of(sorted(FOLDER.glob("*.py")))
+ENTRIES = (*routes_of(APPLICATION.read_text("utf-8")), STARVED)
 
 
 def route_of(entry: str) -> str:

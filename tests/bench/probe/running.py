@@ -18,6 +18,7 @@ from typing import Protocol
 from loopmark.harness.launch.ports import HOST, free_port
 from loopmark.harness.launch.process_reaper import end
 from loopmark.harness.launch.processors import staying_on
+from tests.bench.probe.corpus_entries import FOLDER
 from tests.bench.probe.recorder import RECORDS_VARIABLE
 from tests.bench.probe.tools.installation import ROOT, folder_of
 from tests.bench.probe.tools.py_spy_dumps import BEAT, HEARTBEAT_VARIABLE, watching
@@ -25,7 +26,6 @@ from tests.bench.probe.tools.tool import Parse, Record
 from tests.bench.probe.trial import Accusation
 
 PACKAGE = "tests.bench.probe"
-FOLDER = Path(__file__).parent
 READY_S = 60.0
 POLL_S = 0.05
 

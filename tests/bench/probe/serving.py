@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.bench.probe.corpus import app
+from tests.bench.probe.corpus.application import app
 
 HOST = "127.0.0.1"
 

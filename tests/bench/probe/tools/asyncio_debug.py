@@ -14,10 +14,10 @@ from tests.bench.probe.tools.tool import THRESHOLD_MS, Record
 from tests.bench.probe.trial import Accusation, Frame, accusation_of
 
 MESSAGE = re.compile(r"Executing (?P<what>.*) took (?P<seconds>[\d.]+) seconds", re.DOTALL)
-PLACE = re.compile(
-    r"(?:coro|cb)=<(?P<function>\S+) (?:\w+ )?(?:at )?(?P<file>/[^:>]+):(?P<line>\d+)"
+PLACE = re.compile(r"coro=<(?P<function>[^ (]+)\(\) [^<>/]*(?:at )?(?P<file>/[^:>]+):(?P<line>\d+)")
+HANDLE = re.compile(
+    r"<\w*Handle (?:when=\S+ )?(?P<function>[^ (]+)\(.*?\) at (?P<file>/[^:>]+):(?P<line>\d+)"
 )
-HANDLE = re.compile(r"<\w*Handle (?P<function>\S+?)\(.*? at (?P<file>/[^:>]+):(?P<line>\d+)")
 
 
 def parse(record: Record, folder: str) -> Accusation | None:

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from loopmark.harness.launch.ports import free_port
 from loopmark.harness.launch.processors import staying_on
-from tests.bench.probe.running import FOLDER, Setting, Target, serving_command, wait_until_ready
+from tests.bench.probe.corpus_entries import FOLDER
+from tests.bench.probe.running import Setting, Target, serving_command, wait_until_ready
 from tests.bench.probe.tools.installation import NotInstalledError
 from tests.bench.probe.trial import Accusation, Frame, accusation_of
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.bench.probe import blockers, corpus, slow_module_duration
+from tests.bench.probe.corpus_entries import APPLICATION, FOLDER
 from tests.bench.probe.recorder import Recorder
 from tests.bench.probe.serving import Within, serve
 from tests.bench.probe.tools.tool import THRESHOLD_MS, Record, traceback_frames
@@ -39,9 +39,8 @@ def main() -> None:
         add_block(self, duration, stack)
 
     _EventLoopBlockDetector._add_block = recorded
-    files = {str(module.__file__) for module in (corpus, blockers, slow_module_duration)}
-    files.add(str(slow_module_duration.__file__).replace("_duration", ""))
-    caller = CallerContext(str(corpus.__file__), "lifespan", files=files)
+    files = {str(file) for file in FOLDER.glob("*.py")}
+    caller = CallerContext(str(APPLICATION), "lifespan", files=files)
 
     @asynccontextmanager
     async def watched() -> AsyncIterator[None]:

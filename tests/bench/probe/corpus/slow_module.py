@@ -2,7 +2,7 @@
 
 import time
 
-from tests.bench.probe import slow_module_duration
+from tests.bench.probe.corpus import slow_module_duration
 
 ends = time.monotonic() + slow_module_duration.seconds
 rounds = 0

@@ -20,12 +20,12 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 
-from tests.bench.probe import blockers, slow_module_duration
-from tests.bench.probe.blockers import BLOCKERS, amount_for
-from tests.bench.probe.late_answers import LateAnswers, late_answers
+from tests.bench.probe.corpus import blockers, slow_module_duration
+from tests.bench.probe.corpus.blockers import BLOCKERS, amount_for
+from tests.bench.probe.corpus.late_answers import LateAnswers, late_answers
 
 DEFAULT_MS = 150.0
-SLOW_MODULE = "tests.bench.probe.slow_module"
+SLOW_MODULE = "tests.bench.probe.corpus.slow_module"
 CPU_MS = 1.0
 
 Stretch = dict[str, int]
