@@ -8,6 +8,10 @@ from loopmark.scenarios.event_scenarios import CREATED, EVENT_SCENARIOS, RESOURC
 from loopmark.scenarios.file_scenarios import FILE_SCENARIOS
 
 USERS = "SELECT count(*) FROM users"
+WITHOUT_RESOURCE = (
+    "SELECT count(*) FROM users WHERE NOT EXISTS "
+    "(SELECT 1 FROM resources WHERE owner_id = users.id)"
+)
 
 READ = "BEGIN SELECT SELECT COMMIT"
 UPDATED = "BEGIN SELECT SELECT UPDATE COMMIT"
@@ -134,6 +138,45 @@ SCENARIOS: dict[str, Scenario] = {
             flow=flows.beside_report,
             warm=flows.no_wait("timer"),
             statements={"report": "", "innocent": ""},
+        ),
+        Scenario(
+            name="beside-create",
+            title="Created resources, and small answers beside them",
+            description=(
+                "Nine users in ten create resources. The tenth asks for next to nothing: its step, "
+                "innocent, shows what it costs others that a request waits for its database."
+            ),
+            flow=flows.beside_create,
+            warm=flows.no_wait("timer"),
+            waits=True,
+            audits=(Audit("resources", RESOURCE_ROWS, {"create-fresh": 1}),),
+            statements={"innocent": "", "create-fresh": CREATED},
+        ),
+        Scenario(
+            name="open-account",
+            title="Open an account: two rows, or none",
+            description=(
+                "A user and its first resource are created in one transaction. One request in "
+                "twenty names a resource that exists: it must be refused with 409, and leave no "
+                "user behind."
+            ),
+            flow=flows.open_account,
+            warm=flows.no_wait("timer"),
+            waits=True,
+            audits=(
+                Audit("user accounts", USERS, {"open": 1, "open-taken": 0}),
+                Audit("resources", RESOURCE_ROWS, {"open": 1, "open-taken": 0}),
+                Audit(
+                    "accounts without their resource",
+                    WITHOUT_RESOURCE,
+                    {"open": 0, "open-taken": 0},
+                    kind="half-applied",
+                ),
+            ),
+            statements={
+                "open": "BEGIN SELECT INSERT INSERT COMMIT",
+                "open-taken": "BEGIN SELECT INSERT INSERT ROLLBACK",
+            },
         ),
         *EVENT_SCENARIOS,
         *FILE_SCENARIOS,

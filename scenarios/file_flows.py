@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from loopmark.harness.vocabulary.flow import Request, VirtualUser, check
-from loopmark.scenarios.flows import Steps, check_fields
+from loopmark.scenarios.flows import Steps, check_fields, innocent
 
 Reader: TypeAlias = Literal["aiofiles", "anyio", "blocking"]
 Pool: TypeAlias = Literal["none", "processes"]
@@ -22,6 +22,7 @@ MIXED = (
 )
 LARGE = tuple(f"1m-{number:03}.txt" for number in range(16))
 LARGEST = tuple(f"10m-{number:03}.txt" for number in range(4))
+FEW = MANY[:4]
 COMPUTED = tuple(f"100k-{number:03}.txt" for number in range(16))
 
 
@@ -63,6 +64,18 @@ class ProcessFiles:
         if self.max_concurrent is not None:
             seen = answer["max_concurrent_seen"]
             check(seen <= self.max_concurrent, f"{seen} files were open at once")
+
+
+FILES_SHARE = 10
+"""One user in so many has files processed, beside others that ask for next to nothing."""
+
+
+def beside_files(user: VirtualUser) -> Steps:
+    """One user in ten has a few small files processed, the others ask for next to nothing."""
+    if user.number % FILES_SHARE == 0:
+        yield from ProcessFiles(FEW, 5)(user)
+    else:
+        yield from innocent()
 
 
 def one_computed(pool: Pool) -> Request:

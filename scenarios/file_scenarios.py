@@ -101,4 +101,16 @@ FILE_SCENARIOS: tuple[Scenario, ...] = (
         )
         for pool, words in POOLS.items()
     ),
+    Scenario(
+        name="beside-files",
+        title="Processed files, and small answers beside them",
+        description=(
+            "One user in ten has four files of 10 KB processed. The others ask for next to "
+            "nothing: their step, innocent, shows what it costs others that a request waits for "
+            "its files."
+        ),
+        flow=file_flows.beside_files,
+        warm=flows.no_wait("timer"),
+        statements={**STATEMENTS, "innocent": ""},
+    ),
 )

@@ -14,6 +14,7 @@ USERS = "/api/v2/users"
 WAIT = "/api/v2/wait"
 UPSTREAM = "/api/v2/upstream"
 REPORT = "/api/v2/report"
+ACCOUNTS = "/api/v2/accounts"
 
 SEEDED_ACCOUNTS = 1000
 """Accounts 1..1000 and resources seed-1..seed-1000 exist at the start of every round."""
@@ -23,6 +24,12 @@ REPORT_ROWS = 5000
 
 REPORT_SHARE = 10
 """One user in so many asks for reports."""
+
+INNOCENT_SHARE = 10
+"""One user in so many asks for next to nothing, beside others that create."""
+
+TAKEN_SHARE = 0.05
+"""Share of the accounts that are opened with a resource that exists."""
 
 WAIT_SECONDS = 0.5
 READ_SHARE = 0.9
@@ -108,9 +115,38 @@ def beside_report(user: VirtualUser) -> Steps:
         last = body[body.rindex(b"{") :]
         check(last.startswith(b'{"number":%d,' % (REPORT_ROWS - 1)), "its last row is another")
     else:
-        params = {"seconds": "0", "on": "timer"}
-        response = yield Request("GET", WAIT, step="innocent", params=params)
-        check_fields(response.json(), {"status": "success", "waited_s": 0, "on": "timer"})
+        yield from innocent()
+
+
+def beside_create(user: VirtualUser) -> Steps:
+    """One user in ten asks for next to nothing, the others create resources."""
+    if user.number % INNOCENT_SHARE == 0:
+        yield from innocent()
+    else:
+        yield from create_fresh(user)
+
+
+def open_account(user: VirtualUser) -> Steps:
+    """Open an account together with its first resource; one in twenty is of another's resource."""
+    account = new_account(user)
+    if user.random.random() < TAKEN_SHARE:
+        resource = new_resource(f"seed-{user.random.randint(1, SEEDED_ACCOUNTS)}")
+        body = {"user": account, "resource": resource}
+        yield Request("POST", ACCOUNTS, step="open-taken", json=body, expect=409)
+        return
+    resource = new_resource(user.unique_id())
+    body = {"user": account, "resource": resource}
+    response = yield Request("POST", ACCOUNTS, step="open", json=body, expect=201)
+    opened = response.json()
+    check_fields(opened["user"], account)
+    check_fields(opened["resource"], resource | {"owner_id": opened["user"]["id"]})
+
+
+def innocent() -> Steps:
+    """Ask for next to nothing: how long it takes is what the requests beside it cost."""
+    params = {"seconds": "0", "on": "timer"}
+    response = yield Request("GET", WAIT, step="innocent", params=params)
+    check_fields(response.json(), {"status": "success", "waited_s": 0, "on": "timer"})
 
 
 def no_delay() -> Request:

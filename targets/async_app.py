@@ -5,8 +5,8 @@ connection.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 
 import asyncpg
@@ -37,19 +37,30 @@ from loopmark.targets.settings import Settings
 router = APIRouter()
 
 
+@asynccontextmanager
+async def nothing_more(_settings: Settings) -> AsyncIterator[Mapping[str, object]]:
+    """Open nothing."""
+    yield {}
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What variants of this one put in another's place.
 
     Attributes:
         rows: The handlers of resources and users.
+        files: The handlers of files.
         uploads: The handlers of uploads.
         events: How events are sent.
+        more: Opens what else handlers need, for as long as the application runs, and yields it by
+            its name in the state of requests.
     """
 
     rows: APIRouter = field(default_factory=lambda: async_rows.router)
+    files: APIRouter = field(default_factory=lambda: async_files.router)
     uploads: APIRouter = field(default_factory=lambda: async_uploads.router)
     events: event_service.EventDelivery = event_service.PREPARED_FRAMES
+    more: Callable[[Settings], AbstractAsyncContextManager[Mapping[str, object]]] = nothing_more
 
 
 @contract.READY.on(router)
@@ -163,6 +174,7 @@ def on_driver(
                 event_service.running(settings, identify, parts.events) as event_state,
                 async_uploads.opened(settings, sessions) as workplace,
                 httpx.AsyncClient(**upstream_contract.client_options(settings)) as upstream,
+                parts.more(settings) as more_state,
             ):
                 if settings.warm_pools:
                     await warm_pools.start_threads(settings.worker_threads)
@@ -173,10 +185,11 @@ def on_driver(
                     "workplace": workplace,
                     "upstream": upstream,
                     **event_state,
+                    **more_state,
                 }
         finally:
             await engine.dispose()
 
-    routers = (router, parts.rows, async_upstream.router, async_files.router, parts.uploads)
+    routers = (router, parts.rows, async_upstream.router, parts.files, parts.uploads)
     app = contract.application(lifespan, *routers)
     return event_service.connect(app, settings, parts.events)

@@ -101,6 +101,26 @@ async def create_user(
     return contract.User.model_validate(user)
 
 
+@contract.OPEN_ACCOUNT.on(router)
+async def open_account(
+    data: contract.AccountData, session: Transaction, _caller_id: Caller
+) -> contract.AccountOpened:
+    """Insert both; a resource that exists rolls back."""
+    user = schema.User(**data.user.model_dump())
+    session.add(user)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise contract.USER_TAKEN.exception() from error
+    resource = await session.scalar(queries.insert_resource(data.resource, user.id))
+    if resource is None:
+        raise contract.RESOURCE_TAKEN.exception()
+    return contract.AccountOpened(
+        user=contract.User.model_validate(user),
+        resource=contract.Resource.model_validate(resource),
+    )
+
+
 @contract.GET_USER.on(router)
 async def get_user(
     user_id: contract.UserId, session: Transaction, _caller_id: Caller

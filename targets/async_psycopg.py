@@ -10,12 +10,17 @@ from loopmark.targets import async_app
 from loopmark.targets.settings import Settings
 
 
-def build(settings: Settings) -> FastAPI:
-    """Return the application."""
+def build(settings: Settings, parts: async_app.Parts | None = None) -> FastAPI:
+    """Return the application.
+
+    Args:
+        settings: Of the target.
+        parts: Those of another variant.
+    """
 
     async def connect() -> psycopg.AsyncConnection:
         return await psycopg.AsyncConnection.connect(
             settings.database_url, connect_timeout=settings.pool_timeout_s
         )
 
-    return async_app.on_driver(settings, "psycopg", connect, async_app.Parts())
+    return async_app.on_driver(settings, "psycopg", connect, parts or async_app.Parts())

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from loopmark.targets import faults
+from loopmark.targets.settings import POOL_SIZE
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -18,6 +21,8 @@ class Variant:
         worker_threads: Size of the thread pool that runs `def` handlers.
         pool_pre_ping: Whether a connection is tested each time it leaves the pool.
         database_driver: What it reaches the database with.
+        pools: How many pools of connections it keeps.
+        fault: The mistake that it makes on purpose; None of those that make none.
         preparation: Module that makes the tables and folders it needs.
     """
 
@@ -28,12 +33,19 @@ class Variant:
     worker_threads: int = 40
     pool_pre_ping: bool = True
     database_driver: str = "asyncpg"
+    pools: int = 1
+    fault: faults.Fault | None = None
     preparation: str = "loopmark.targets.preparation"
 
     @property
     def connection_test(self) -> str:
         """The statements with which a connection is tested; empty where it is not."""
         return CONNECTION_TESTS[self.database_driver] if self.pool_pre_ping else ""
+
+    @property
+    def kept_connections(self) -> int:
+        """How many connections it keeps at most when it has nothing to do."""
+        return POOL_SIZE * self.pools
 
 
 CONNECTION_TESTS: Mapping[str, str] = MappingProxyType(
@@ -119,6 +131,43 @@ _ROWS = (
         "The async variant with events and uploads as tutorials have them: send_text, emit, "
         "UploadFile.",
         twin="async",
+    ),
+    Variant(
+        "blocking-db",
+        "loopmark.targets.blocking_db:build",
+        "A pitfall: the sync variant's database code, called directly from async def handlers.",
+        twin="async-psycopg",
+        database_driver="psycopg",
+        pools=2,
+        fault=faults.BLOCKING_DB,
+    ),
+    Variant(
+        "blocking-io",
+        "loopmark.targets.blocking_io:build",
+        "A pitfall: the sync variant's file processing, called directly from async def handlers.",
+        twin="async",
+        fault=faults.BLOCKING_IO,
+    ),
+    Variant(
+        "missing-await",
+        "loopmark.targets.missing_await:build",
+        "A pitfall: the async variant with a forgotten await.",
+        twin="async",
+        fault=faults.MISSING_AWAIT,
+    ),
+    Variant(
+        "manual-commit",
+        "loopmark.targets.manual_commit:build",
+        "A pitfall: the async variant with commits by hand, without a context manager.",
+        twin="async",
+        fault=faults.MANUAL_COMMIT,
+    ),
+    Variant(
+        "forgotten-commit",
+        "loopmark.targets.forgotten_commit:build",
+        "A pitfall: the async variant without a context manager, and with the commit forgotten.",
+        twin="async",
+        fault=faults.FORGOTTEN_COMMIT,
     ),
 )
 

@@ -19,6 +19,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Query, Req
 from fastapi.encoders import jsonable_encoder
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -97,6 +98,13 @@ class UserData(_Request):
     full_name: FullName = ""
 
 
+class AccountData(_Request):
+    """A user to create, and the first resource that it owns."""
+
+    user: UserData
+    resource: ResourceData
+
+
 # In a TypedDict absent differs from null; a model would need a default that means absent.
 @with_config(ConfigDict(extra="forbid"))
 class UserChanges(TypedDict, total=False):
@@ -149,6 +157,14 @@ class UserPage(BaseModel):
     """One page of users in the order of their ids."""
 
     users: list[User]
+
+
+class AccountOpened(BaseModel):
+    """The new user and its first resource."""
+
+    status: Literal["success"] = "success"
+    user: User
+    resource: Resource
 
 
 class Waited(BaseModel):
@@ -220,6 +236,7 @@ INACTIVE = Problem(403, "The user of this token is inactive.")
 USER_ABSENT = Problem(404, "There is no user with this id.")
 USER_TAKEN = Problem(409, "The username or the email belongs to another user.")
 EMAIL_TAKEN = Problem(409, "The email belongs to another user.")
+RESOURCE_TAKEN = Problem(409, "The resource exists already.")
 USER_OWNS = Problem(409, "The user still owns resources.")
 DATABASE_SILENT = Problem(503, "The database does not answer.")
 DATABASE_BUSY = Problem(503, "No connection to the database was free in time.")
@@ -341,6 +358,17 @@ CREATE_USER = Endpoint(
     status_code=201,
     problems=(*_AUTH, USER_TAKEN),
 )
+OPEN_ACCOUNT = Endpoint(
+    "POST",
+    "/api/v2/accounts",
+    "open_account",
+    "users",
+    "Open an account",
+    "Creates a user together with its first resource in one transaction: both, or neither.",
+    AccountOpened,
+    status_code=201,
+    problems=(*_AUTH, USER_TAKEN, RESOURCE_TAKEN),
+)
 GET_USER = Endpoint(
     "GET",
     "/api/v2/users/{user_id}",
@@ -398,12 +426,31 @@ ENDPOINTS = (
     CREATE_RESOURCE,
     LIST_USERS,
     CREATE_USER,
+    OPEN_ACCOUNT,
     GET_USER,
     UPDATE_USER,
     DELETE_USER,
     WAIT,
     REPORT,
 )
+
+
+def handlers_of(router: APIRouter) -> dict[str, Callable[..., Any]]:
+    """Return the handlers of a router by operation id."""
+    return {
+        route.operation_id: route.endpoint
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.operation_id is not None
+    }
+
+
+def served_by(handlers: Mapping[str, Callable[..., Any]]) -> APIRouter:
+    """Return a router of these handlers, which are given by operation id."""
+    router = APIRouter()
+    for endpoint in ENDPOINTS:
+        if endpoint.operation_id in handlers:
+            endpoint.on(router)(handlers[endpoint.operation_id])
+    return router
 
 
 def report_of(rows: int) -> Report:

@@ -27,6 +27,7 @@ URL_PARAMETERS = frozenset(
     }
 )
 
+POOL_SIZE = 20
 MAX_UPLOAD_BYTES = 256 * 1024**2
 EVENT_QUEUE = 256
 PING_S = 20
@@ -73,7 +74,7 @@ class Settings:
     instance: str = ""
     worker_threads: int = 40
     loop_lag_file: Path | None = None
-    pool_size: int = 20
+    pool_size: int = POOL_SIZE
     max_overflow: int = 10
     pool_pre_ping: bool = True
     pool_timeout_s: int = 30

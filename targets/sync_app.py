@@ -9,9 +9,9 @@ import psycopg
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
 from loopmark.targets import (
     contract,
@@ -90,6 +90,28 @@ def emitter_counts(request: Request) -> event_contract.EmitterCounts:
     return event_contract.EmitterCounts(clients=emitter.clients, **asdict(emitter.totals))
 
 
+def create_pool(settings: Settings) -> Engine:
+    """Return an engine whose pool has the settings' size; it connects when it is first used."""
+
+    def connect() -> psycopg.Connection:
+        return psycopg.connect(settings.database_url, connect_timeout=settings.pool_timeout_s)
+
+    return create_engine(
+        "postgresql+psycopg://",
+        creator=connect,
+        pool_size=settings.pool_size,
+        max_overflow=settings.max_overflow,
+        pool_pre_ping=settings.pool_pre_ping,
+        pool_timeout=settings.pool_timeout_s,
+    )
+
+
+def session_factory(engine: Engine) -> sessionmaker[Session]:
+    """Return what opens sessions on an engine."""
+    # What a commit leaves in an object is what the answer needs: no reload.
+    return sessionmaker(engine, expire_on_commit=False)
+
+
 def build(settings: Settings, rows: APIRouter = sync_rows.router) -> FastAPI:
     """Return the application.
 
@@ -100,22 +122,11 @@ def build(settings: Settings, rows: APIRouter = sync_rows.router) -> FastAPI:
         rows: The handlers of resources and users.
     """
 
-    def connect() -> psycopg.Connection:
-        return psycopg.connect(settings.database_url, connect_timeout=settings.pool_timeout_s)
-
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, object]]:
         current_default_thread_limiter().total_tokens = settings.worker_threads
-        engine = create_engine(
-            "postgresql+psycopg://",
-            creator=connect,
-            pool_size=settings.pool_size,
-            max_overflow=settings.max_overflow,
-            pool_pre_ping=settings.pool_pre_ping,
-            pool_timeout=settings.pool_timeout_s,
-        )
-        # What a commit leaves in an object is what the answer needs: no reload.
-        sessions = sessionmaker(engine, expire_on_commit=False)
+        engine = create_pool(settings)
+        sessions = session_factory(engine)
 
         async def identify(token: str) -> int:
             return await run_in_threadpool(identified, sessions, contract.bearer(token))
@@ -131,7 +142,7 @@ def build(settings: Settings, rows: APIRouter = sync_rows.router) -> FastAPI:
                     await warm_pools.start_threads(settings.worker_threads)
                     await run_in_threadpool(warm_pools.connect, engine, settings.pool_size)
                 yield {
-                    "sessions": sessions,
+                    "sync_sessions": sessions,
                     "instance": settings.instance,
                     "workplace": workplace,
                     "upstream": upstream,

@@ -44,7 +44,7 @@ def process_files(
     file_contract.require_names(asked.files)
 
     def process(name: str) -> ReadFile:
-        return _process_file(folder, name, asked, workplace.processes)
+        return process_file(folder, name, asked, workplace.processes)
 
     threads = min(asked.max_concurrent or len(asked.files), len(asked.files))
     if threads == 1:
@@ -59,9 +59,14 @@ def process_files(
         return file_contract.FilesProcessed.of(list(awaited))
 
 
-def _process_file(
+def process_file(
     folder: Path, name: str, asked: file_contract.FilesToProcess, processes: ProcessPool
 ) -> ReadFile:
+    """Process one file, in the calling thread.
+
+    Raises:
+        HTTPException: It cannot be read, or the process that should has ended.
+    """
     try:
         if asked.by_processes:
             # The process reads the file too: to send it there would cost more than to read it.

@@ -66,6 +66,27 @@ def create_user(
     return contract.User.model_validate(user)
 
 
+@contract.OPEN_ACCOUNT.on(router)
+def open_account(
+    data: contract.AccountData, sessions: Sessions, credentials: contract.Credentials
+) -> contract.AccountOpened:
+    """Insert both in one transaction, which a resource that exists rolls back."""
+    user = schema.User(**data.user.model_dump())
+    try:
+        with transaction(sessions, credentials) as (session, _):
+            session.add(user)
+            session.flush()
+            resource = session.scalar(queries.insert_resource(data.resource, user.id))
+            if resource is None:
+                raise contract.RESOURCE_TAKEN.exception()
+    except IntegrityError as error:
+        raise contract.USER_TAKEN.exception() from error
+    return contract.AccountOpened(
+        user=contract.User.model_validate(user),
+        resource=contract.Resource.model_validate(resource),
+    )
+
+
 @contract.GET_USER.on(router)
 def get_user(
     user_id: contract.UserId, sessions: Sessions, credentials: contract.Credentials

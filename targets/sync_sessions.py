@@ -18,7 +18,7 @@ from loopmark.targets import contract, queries
 
 async def session_factory(request: Request) -> sessionmaker[Session]:
     """Return the application's session factory. A coroutine, to spare a hop into a thread."""
-    factory: sessionmaker[Session] = request.state.sessions
+    factory: sessionmaker[Session] = request.state.sync_sessions
     return factory
 
 

@@ -36,6 +36,11 @@ class EventEndpoint:
     greeting: str
 
 
+AuditKind: TypeAlias = Literal["durable", "half-applied", "idle-in-transaction", "leaked"]
+"""What an audit is about: acknowledged writes that must be in the database, changes of which all or
+none must be, connections left in an open transaction, or more connections than the target keeps."""
+
+
 @dataclass(frozen=True, slots=True)
 class Audit:
     """Rows that must exist, or be gone, after the acknowledged writes.
@@ -44,11 +49,13 @@ class Audit:
         what: What is counted, for the report.
         count: SQL that returns one integer; it is run before and after each round.
         effect: By step: how many rows one acknowledged request adds (negative: removes).
+        kind: What it is about.
     """
 
     what: str
     count: str
     effect: Mapping[str, int]
+    kind: AuditKind = "durable"
 
 
 @dataclass(frozen=True, slots=True)

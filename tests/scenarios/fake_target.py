@@ -105,6 +105,15 @@ class FakeTarget:
         self.users[self._last_id] = _user(self._last_id, **data.model_dump())
         return self.users[self._last_id]
 
+    def _open_account(self, request: Request, caller: VirtualUser) -> object:
+        data = contract.AccountData.model_validate(request.json)
+        if data.resource.id in self.resources:
+            raise contract.RESOURCE_TAKEN.exception()
+        user = self._create_user(request._replace(json=request.json["user"]), caller)
+        resource = _resource(**data.resource.model_dump(), owner_id=self._last_id)
+        self.resources[data.resource.id] = resource
+        return {"user": user, "resource": resource}
+
     def _get_user(self, _request: Request, _caller: VirtualUser, user_id: int) -> object:
         if user_id not in self.users:
             raise contract.USER_ABSENT.exception()

@@ -11,7 +11,7 @@ import pytest
 
 from loopmark.harness.vocabulary.flow import VirtualUser
 from loopmark.harness.vocabulary.scenario import Scenario
-from loopmark.scenarios.catalog import SCENARIOS, USERS
+from loopmark.scenarios.catalog import SCENARIOS, USERS, WITHOUT_RESOURCE
 from loopmark.scenarios.event_scenarios import ANALYSED, RESOURCE_ROWS
 from loopmark.scenarios.file_flows import FILES
 from tests.scenarios.fake_target import FakeTarget, requests_of
@@ -49,7 +49,12 @@ def rows(target: FakeTarget, count: str) -> int:
     """What the SQL of an audit counts."""
     if count == ANALYSED:
         return target.analysed
-    return {USERS: len(target.users), RESOURCE_ROWS: len(target.resources)}[count]
+    owners = {one["owner_id"] for one in target.resources.values()}
+    return {
+        USERS: len(target.users),
+        RESOURCE_ROWS: len(target.resources),
+        WITHOUT_RESOURCE: len(target.users.keys() - owners),
+    }[count]
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

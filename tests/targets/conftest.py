@@ -1,5 +1,6 @@
 """Every implementation on a real PostgreSQL, in a schema of its own: in this process, or served."""
 
+import gc
 import os
 import socket
 import subprocess
@@ -18,12 +19,14 @@ from typing import Any, BinaryIO, TypeVar, cast
 import httpx
 import pytest
 import uvicorn
+from _pytest.mark import ParameterSet
 from sqlalchemy import Engine, create_engine, make_url, text
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loopmark.harness.drivers.process.forked_process import PipedProcess
 from loopmark.targets import corpus, schema, upstream
 from loopmark.targets.catalog import VARIANTS
+from loopmark.targets.faults import Fault
 from loopmark.targets.settings import Settings
 from tests import forked_start
 from tests.forked import TARGETS, fork_server, start
@@ -39,16 +42,29 @@ MAX_UPLOAD_BYTES = 4 * 1024**2
 WRAPPED = ("async-middleware",)
 """The handlers of another variant, and something around them."""
 
-# Each once: sync-one-thread is sync with one worker thread, which has tests of its own.
+
+def fault_of(name: str) -> Fault | None:
+    """The mistake that a variant makes on purpose."""
+    return VARIANTS[name].fault
+
+
+# Each once: sync-one-thread is sync with one worker thread, which has tests of its own. And those
+# whose mistake does not show as long as nothing happens to a request.
 IMPLEMENTATIONS = tuple(
     {
         row.factory: row.name
         for row in reversed(tuple(VARIANTS.values()))
-        if row.name not in WRAPPED
+        if row.name not in WRAPPED and (row.fault is None or row.fault.answers_right)
     }.values()
 )
+CONCURRENT = tuple(
+    name for name in IMPLEMENTATIONS if (fault := fault_of(name)) is None or not fault.blocks_loop
+)
+"""Those in which a request that waits lets others go on."""
 
-STREAMING = tuple(name for name in IMPLEMENTATIONS if name != "async-plain")
+STREAMING = tuple(
+    name for name in IMPLEMENTATIONS if name != "async-plain" and fault_of(name) is None
+)
 """Those that take uploads apart themselves, and say of each what is wrong with it."""
 
 SERVERS = ("sync", "async")
@@ -237,7 +253,8 @@ async def running(
         async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, "state": dict(state)}, receive, send)
 
-        sessions = state["sessions"].kw
+        # Where there are both, resources and users come through these.
+        sessions = (state.get("sync_sessions") or state["sessions"]).kw
         engine = getattr(sessions["bind"], "sync_engine", sessions["bind"])
         yield Application(asgi, engine, expires=sessions["expire_on_commit"])
 
@@ -331,10 +348,25 @@ def with_known_rows(target: AnyTarget) -> AnyTarget:
     return target
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
-def target(request: pytest.FixtureRequest, local_targets: dict[str, LocalTarget]) -> LocalTarget:
+LEAVES_SESSIONS = pytest.mark.filterwarnings(
+    "ignore:The garbage collector is trying to clean up non-checked-in connection"
+)
+
+
+def with_marks(name: str) -> ParameterSet:
+    """One implementation as a parameter, with the warnings that are expected of it."""
+    fault = fault_of(name)
+    return pytest.param(name, marks=[LEAVES_SESSIONS] if fault and fault.leaves_sessions else [])
+
+
+@pytest.fixture(params=map(with_marks, IMPLEMENTATIONS))
+def target(
+    request: pytest.FixtureRequest, local_targets: dict[str, LocalTarget]
+) -> Iterator[LocalTarget]:
     """One implementation in this process, with known rows."""
-    return with_known_rows(local_targets[request.param])
+    yield with_known_rows(local_targets[request.param])
+    if (fault := fault_of(request.param)) is not None and fault.leaves_sessions:
+        gc.collect()  # While what it says of sessions that were never closed is expected.
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from anyio.from_thread import start_blocking_portal
 from sqlalchemy import make_url
 
 _REQUESTS_OF_ENCRYPTION = (80877103, 80877104)
@@ -137,3 +138,13 @@ async def counting(database_url: str) -> AsyncIterator[tuple[str, Work]]:
         listener.close()
         for task in sessions:
             task.cancel()
+
+
+@asynccontextmanager
+async def counting_apart(url: str) -> AsyncIterator[tuple[str, Work]]:
+    """The same in a thread: who blocks this event loop does not wait for its proxy in vain."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(counting(url)) as counted,
+    ):
+        yield counted

@@ -9,6 +9,15 @@ from loopmark.targets import contract, event_contract, file_contract, upstream_c
 
 USERS = "/api/v2/users"
 CREATE = "/api/v2/resource/create"
+ACCOUNTS = "/api/v2/accounts"
+
+
+def account(username: str, resource_id: str) -> dict[str, Any]:
+    """An account to open."""
+    user = {"username": username, "email": f"{username}@example.com"}
+    return {"user": user, "resource": {"id": resource_id, "name": "n"}}
+
+
 # In this order, on the same tables: the endpoint, path and options of its nth request, and what it
 # asks but for the test of the connection. Each statement is a round trip.
 Options = Callable[[int], dict[str, Any]]
@@ -32,6 +41,12 @@ REQUESTS: list[tuple[contract.Endpoint, str, Options, str]] = [
         USERS,
         lambda n: {"json": {"username": f"new-{n}", "email": f"new-{n}@example.com"}},
         "BEGIN SELECT INSERT COMMIT",
+    ),
+    (
+        contract.OPEN_ACCOUNT,
+        ACCOUNTS,
+        lambda n: {"json": account(f"opened-{n}", f"opened-{n}")},
+        "BEGIN SELECT INSERT INSERT COMMIT",
     ),
     (contract.GET_USER, f"{USERS}/2", lambda _: {}, "BEGIN SELECT SELECT COMMIT"),
     (

@@ -11,15 +11,20 @@ import pytest
 from sqlalchemy import text
 
 from loopmark.targets import contract, schema
+from loopmark.targets.faults import Symptom
 from tests.hang_limit import HANG_S
 from tests.targets.conftest import (
+    CONCURRENT,
     SEEDS,
     TOKENS,
     LocalTarget,
     Surroundings,
+    fault_of,
     local_client,
     running,
+    with_marks,
 )
+from tests.targets.database_work import ACCOUNTS, account
 from tests.targets.endpoints import ENDPOINTS
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +39,7 @@ SECURED: list[tuple[str, str, object]] = [
     ("GET", USERS, None),
     ("POST", USERS, {"username": "refused", "email": "refused@example.com"}),
     ("GET", f"{USERS}/1", None),
+    ("POST", ACCOUNTS, account("refused", "refused")),
     ("PATCH", f"{USERS}/1", {"full_name": "refused"}),
     ("DELETE", f"{USERS}/1", None),
     ("POST", "/api/v2/files/process", {"files": ["1k-000.txt"]}),
@@ -164,6 +170,7 @@ async def test_of_concurrent_creates_of_one_id_exactly_one_creates(
     assert target.count("resources") == SEEDS + 1
 
 
+@pytest.mark.parametrize("target", [*map(with_marks, CONCURRENT)], indirect=True)
 async def test_a_create_that_loses_the_race_gets_what_the_winner_stored(
     client: httpx.AsyncClient, target: LocalTarget
 ) -> None:
@@ -272,6 +279,36 @@ async def test_of_concurrent_duplicates_of_a_user_one_is_created(
     answers = await asyncio.gather(*(client.post(USERS, json=data) for _ in range(20)))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 19}
     assert target.count("users") == len(TOKENS) + 1
+
+
+async def test_open_account(client: httpx.AsyncClient, target: LocalTarget) -> None:
+    answer = await client.post(ACCOUNTS, json=account("opened", "first"))
+    assert answer.status_code == 201
+    body = answer.json()
+    assert body["user"]["username"] == "opened"
+    assert (body["resource"]["id"], body["resource"]["owner_id"]) == ("first", body["user"]["id"])
+    assert (target.count("users"), target.count("resources")) == (len(TOKENS) + 1, SEEDS + 1)
+
+
+async def test_an_account_of_a_user_that_exists_is_409(
+    client: httpx.AsyncClient, target: LocalTarget
+) -> None:
+    answer = await client.post(ACCOUNTS, json=account("user-2", "first"))
+    assert answer.status_code == 409
+    assert answer.json() == {"detail": "The username or the email belongs to another user."}
+    assert (target.count("users"), target.count("resources")) == (len(TOKENS), SEEDS)
+
+
+async def test_an_account_whose_resource_exists_is_409_and_leaves_nothing(
+    client: httpx.AsyncClient, target: LocalTarget
+) -> None:
+    answer = await client.post(ACCOUNTS, json=account("opened", "seed-1"))
+    assert answer.status_code == 409
+    assert answer.json() == {"detail": "The resource exists already."}
+    fault = fault_of(target.name)
+    is_half_applied = fault is not None and fault.symptom is Symptom.HALF_APPLIES
+    assert target.count("users") == len(TOKENS) + is_half_applied
+    assert target.count("resources") == SEEDS
 
 
 async def test_get_user_tells_no_secret(client: httpx.AsyncClient) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import QueuePool, text
 
 from loopmark.targets.catalog import VARIANTS
 from tests.hang_limit import HANG_S
-from tests.targets.conftest import LocalTarget, local_client, running
+from tests.targets.conftest import CONCURRENT, LocalTarget, local_client, running, with_marks
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +29,7 @@ def sessions(target: LocalTarget, condition: str = "true") -> int:
         return int(connection.scalar(query, {"name": target.instance}) or 0)
 
 
+@pytest.mark.parametrize("target", [*map(with_marks, CONCURRENT)], indirect=True)
 async def test_thirty_connections_at_most_and_twenty_are_kept(
     target: LocalTarget, client: httpx.AsyncClient
 ) -> None:
@@ -85,6 +86,11 @@ def test_each_variant_sets_the_number_of_its_threads(database_url: str) -> None:
         "async-psycopg": 40,
         "async-middleware": 40,
         "async-plain": 40,
+        "blocking-db": 40,
+        "blocking-io": 40,
+        "missing-await": 40,
+        "manual-commit": 40,
+        "forgotten-commit": 40,
     }
 
 

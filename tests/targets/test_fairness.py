@@ -32,7 +32,7 @@ from tests.targets.conftest import (
     local_client,
     running,
 )
-from tests.targets.counting_proxy import counting
+from tests.targets.counting_proxy import counting, counting_apart
 from tests.targets.database_work import REQUESTS
 from tests.targets.endpoints import ENDPOINTS
 
@@ -91,12 +91,15 @@ async def unfairness(
     row = VARIANTS[variant]
     found = []
     async with (
-        counting(environment["DATABASE_URL"]) as (url, work),
+        counting_apart(environment["DATABASE_URL"]) as (url, work),
         running(variant, changes or {}, **(environment | {"DATABASE_URL": url})) as application,
         local_client(application, {"Authorization": f"Bearer {TOKENS[0]}"}) as client,
     ):
         upload_id = ""
+        left_out = row.fault.shows_in if row.fault else frozenset[str]()
         for endpoint, path, options, expected in REQUESTS:
+            if endpoint.operation_id in left_out:
+                continue
             for number in range(SETTLED_AFTER + 1):
                 work.clear()
                 of_number = path.format(upload_id=upload_id, new_user=SEEDS + 1 + number)
@@ -136,7 +139,7 @@ PLAIN = {name: one for name, one in SCENARIOS.items() if is_plain_flow(one.flow,
 DIFFERENT = {str(one.statements): name for name, one in reversed(PLAIN.items())}.values()
 """Of the scenarios that ask the same one is enough."""
 
-PASSES = {"read-mostly": 40, "beside-report": 20}
+PASSES = {"read-mostly": 40, "beside-report": 20, "open-account": 60, "beside-files": 20}
 """Where some step is rare. Elsewhere three: the first finds out what the server can do."""
 
 
