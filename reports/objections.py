@@ -24,6 +24,13 @@ SENTENCES: Mapping[Code, str] = {
     Code.TARGET_NOT_READY: "{why}",
     Code.ANSWERS_WRONG: "{wrong:,} of {answers:,} responses were wrong",
     Code.ROWS_DIFFER: "{what}: {acknowledged:+,} rows acknowledged, {found:+,} found",
+    Code.HALF_APPLIED: "{found:# request was|# requests were} half-applied: {what}",
+    Code.LEFT_IN_TRANSACTION: (
+        "{found:# connection was|# connections were} left idle in transaction after the round"
+    ),
+    Code.CONNECTIONS_LEAKED: (
+        "{found:# connection was|# connections were} leaked: {what}, after the round"
+    ),
     Code.DRIVER_BUSY: "the driver used {share:.0%} of a CPU core",
     Code.DRIVER_NOT_SCHEDULED: (
         "the driver was runnable but not scheduled: that may be {share:.0%} of the main figure"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from loopmark.harness.analysis import faults
 from loopmark.harness.analysis.comparison import LOOKS, Candidate, candidates, concluded
 from loopmark.harness.analysis.questions import answered, asked, verdict_of
 from loopmark.harness.analysis.series import series_of
@@ -45,6 +46,7 @@ def analyse(folder: RunFolder) -> RunResults:
         comparisons=(*comparisons[: len(found)], *of_series),
         series=tuple(one.result for one in series),
         questions=answered(run.questions, comparisons[len(found) :], round_seconds(folder, run)),
+        faults=faults.findings(run, cells, _never_awaited(folder, run)),
     )
     folder.write_results(results)
     return results
@@ -100,6 +102,19 @@ def round_seconds(folder: RunFolder, run: RunRecord) -> dict[str, float]:
         cell.name: float(np.median(walls))
         for cell in run.cells
         if (walls := _walls(folder.read_rounds(cell)))
+    }
+
+
+def _never_awaited(folder: RunFolder, run: RunRecord) -> dict[str, tuple[str, ...]]:
+    """By cell of a target with a declared fault: Python's warnings of it, each once."""
+    return {
+        cell.name: tuple(
+            dict.fromkeys(
+                warning for one in folder.read_rounds(cell) for warning in one.never_awaited
+            )
+        )
+        for cell in run.cells
+        if run.fault_of(cell.target) is not None
     }
 
 

@@ -56,15 +56,47 @@ def of_round(audit: Audit, record: RoundRecord, samples: pd.DataFrame) -> AuditR
         uncertain=uncertain,
         found=sum(counts),
         ok=bool(counts) and surely + least <= counts[0] <= surely + most,
+        kind=audit.kind,
     )
 
 
-def over_rounds(audit: Audit, rounds: Sequence[AuditResult]) -> AuditResult:
+def of_connections(record: RoundRecord) -> tuple[AuditResult, ...]:
+    """Whether the connections that a target held after a round are as they should be.
+
+    Returns:
+        Nothing for a round that was not measured to its end: requests may have been in flight.
+    """
+    left = record.connections
+    if left is None or record.state != "measured":
+        return ()
+    in_transaction, beyond = left.idle_in_transaction, left.beyond
+    return (
+        AuditResult(
+            "connections left in a transaction",
+            acknowledged=0,
+            uncertain=0,
+            found=in_transaction,
+            ok=not in_transaction,
+            kind="idle-in-transaction",
+        ),
+        AuditResult(
+            f"connections beyond the {left.kept} of its pool",
+            acknowledged=0,
+            uncertain=0,
+            found=beyond,
+            ok=not beyond,
+            kind="leaked",
+        ),
+    )
+
+
+def over_rounds(rounds: Sequence[AuditResult]) -> AuditResult:
     """One audit over all rounds: each round must agree, or errors could cancel out."""
     return AuditResult(
-        what=audit.what,
+        what=rounds[0].what,
         acknowledged=sum(one.acknowledged for one in rounds),
         uncertain=sum(one.uncertain for one in rounds),
         found=sum(one.found for one in rounds),
         ok=all(one.ok for one in rounds),
+        kind=rounds[0].kind,
     )

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from loopmark.harness.analysis.audits import over_rounds
 from loopmark.harness.analysis.littles_law import Balance
 from loopmark.harness.analysis.steady_state import Change
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, RoundObjections
@@ -143,12 +144,7 @@ def _from_answers(load: Load, rounds: Sequence[RoundEvidence]) -> Iterator[Objec
     failed_audits = [audit for one in rounds for audit in one.audits if not audit.ok]
     for what in dict.fromkeys(audit.what for audit in failed_audits):
         alike = [audit for audit in failed_audits if audit.what == what]
-        yield Objection.of(
-            ObjectionCode.ROWS_DIFFER,
-            what=what,
-            acknowledged=sum(audit.acknowledged for audit in alike),
-            found=sum(audit.found for audit in alike),
-        )
+        yield over_rounds(alike).objection
     if failed := sum(n for kind, n in kinds.items() if kind not in _TOLD_ELSEWHERE):
         if load.traits.fans_out:
             # Beside so many deliveries the number of all samples would say nothing.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,7 +60,7 @@ class _Begun:
         requests: All of them.
         missing: Samples that the driver reported but that are not on disk.
         error_kinds: Failed requests by kind.
-        audits: In the order of the scenario's; None for one that could not be held.
+        audits: Those that could be held, in the order of the scenario's; those of connections last.
         measured: Its figures; None where it has none.
     """
 
@@ -68,7 +68,7 @@ class _Begun:
     requests: int
     missing: int
     error_kinds: Counter[str]
-    audits: tuple[AuditResult | None, ...]
+    audits: tuple[AuditResult, ...]
     measured: Round | None
 
     @property
@@ -149,12 +149,7 @@ def summarise(  # noqa: PLR0913, PLR0917 - what a run knows of a cell
         rounds=evidence.ended,
         error_kinds={kind: count for kind, count in error_kinds.most_common() if count},
         error_examples=_examples(records),
-        audits=tuple(
-            audits.over_rounds(audit, found)
-            for n, audit in enumerate(scenario_audits)
-            # One that no round could answer has nothing to say, for or against.
-            if (found := [of for one in begun if (of := one.audits[n]) is not None])
-        ),
+        audits=_over_rounds([one for of_round in begun for one in of_round.audits]),
         validity=validity.judge(load, evidence, thresholds),
         unjudged=figures,
         stderr_tail=next((r.stderr_tail for r in records if r.stderr_tail), ""),
@@ -175,7 +170,7 @@ def _round_evidence(load: Load, begun: _Begun) -> RoundEvidence:
         error_kinds=dict(begun.error_kinds - past),
         requests=begun.requests,
         answers=0,
-        audits=tuple(one for one in begun.audits if one is not None),
+        audits=begun.audits,
         knee_rps=limit,
     )
     if measured is None:
@@ -237,8 +232,25 @@ def _begun(
         requests=len(samples),
         missing=_missing(load, record.driver, samples) if record.driver is not None else 0,
         error_kinds=Counter({str(kind): int(count) for kind, count in kinds.items() if count}),
-        audits=tuple(audits.of_round(audit, record, samples) for audit in scenario_audits),
+        audits=(*_of_rows(record, samples, scenario_audits), *audits.of_connections(record)),
         measured=measured,
+    )
+
+
+def _of_rows(
+    record: RoundRecord, samples: pd.DataFrame, scenario_audits: Sequence[Audit]
+) -> Iterator[AuditResult]:
+    for audit in scenario_audits:
+        result = audits.of_round(audit, record, samples)
+        if result is not None:
+            yield result
+
+
+def _over_rounds(results: Sequence[AuditResult]) -> tuple[AuditResult, ...]:
+    """Each audit over all rounds; one that no round could answer has nothing to say."""
+    return tuple(
+        audits.over_rounds([one for one in results if one.what == what])
+        for what in dict.fromkeys(one.what for one in results)
     )
 
 

@@ -1,10 +1,16 @@
-"""What the exit code of a run says: whether it is complete, and every response was right."""
+"""What the exit code of a run says: whether it is complete, and every response was right.
+
+Of a target with a declared fault: whether the fault has shown.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from loopmark.harness.commands.exits import ExitCode
-from loopmark.harness.vocabulary.cell import Validity
-from loopmark.harness.vocabulary.result import RunResults
+from loopmark.harness.vocabulary.cell import RoundObjections
+from loopmark.harness.vocabulary.fault import Fault, FaultFinding
+from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import objections
 
 
@@ -20,19 +26,30 @@ def exit_code(results: RunResults, *, strict: bool = False) -> ExitCode:
     """
     if results.run.interrupted:
         return ExitCode.INTERRUPTED
-    validities = [cell.validity for cell in results.cells]
-    if any(one.has_failed or (strict and not one.is_valid) for one in validities):
-        return ExitCode.FAILED
-    return ExitCode.OK
+    against = [
+        one
+        for cell in results.cells
+        for one in unexplained(cell, _shown_fault(results, cell))
+        if one.has_failed or (strict and one.round == OF_CELL)
+    ]
+    return ExitCode.FAILED if against or _unseen(results) else ExitCode.OK
 
 
 def failures(results: RunResults) -> tuple[str, ...]:
-    """What failed, in a line for each cell, whatever else is said against it."""
-    return tuple(
+    """What failed, in a line for each cell, whatever else is said against it.
+
+    That a declared fault shows is what was to be seen, and that it does not is a failure.
+    """
+    of_cells = (
         f"failed: {cell.name}: {'; '.join(failed)}"
         for cell in results.cells
-        if (failed := _failed(cell.validity))
+        if (failed := failed_of(unexplained(cell, _shown_fault(results, cell))))
     )
+    unseen = (
+        f"failed: {one.target}: its declared fault has not shown: {one.main.sentence}"
+        for one in _unseen(results)
+    )
+    return (*of_cells, *unseen)
 
 
 MOST_FAILURES = 5
@@ -49,14 +66,45 @@ def shown_failures(results: RunResults, *, verbose: bool) -> tuple[str, ...]:
     return (*failed[:MOST_FAILURES], rest)
 
 
-def _failed(validity: Validity) -> list[str]:
-    """What failed, of the cell, or else of single rounds."""
-    of_cell = [one for one in validity.objections if one.code.state.is_failure]
-    if of_cell:
-        return [objections.sentence(one) for one in of_cell]
+def _unseen(results: RunResults) -> list[FaultFinding]:
+    """The declared faults that should have shown."""
+    return [one for one in results.faults if one.showing == "not-shown"]
+
+
+def _shown_fault(results: RunResults, cell: CellResult) -> Fault | None:
+    """The declared fault of a cell's target, if this cell shows it."""
+    return next(
+        (
+            one.fault
+            for one in results.faults
+            for finding in one.cells
+            if finding.cell == cell.name and finding.showing == "shown"
+        ),
+        None,
+    )
+
+
+def unexplained(cell: CellResult, fault: Fault | None) -> list[RoundObjections]:
+    """What is said against a cell, and against its rounds, but for what a fault explains."""
+    of_cell = RoundObjections(OF_CELL, cell.validity.objections)
     return [
-        f"round {one.round + 1}: {objections.sentence(why)}"
-        for one in validity.rounds
+        RoundObjections(one.round, left)
+        for one in (of_cell, *cell.validity.rounds)
+        if (left := tuple(why for why in one.objections if not (fault and fault.explains(why))))
+    ]
+
+
+OF_CELL = -1
+"""In place of a round's number: the cell as a whole."""
+
+
+def failed_of(against: Sequence[RoundObjections]) -> list[str]:
+    """What failed, of the cell, or else of single rounds."""
+    failed = [
+        (one.round, objections.sentence(why))
+        for one in against
         for why in one.objections
         if why.code.state.is_failure
     ]
+    of_cell = [sentence for number, sentence in failed if number == OF_CELL]
+    return of_cell or [f"round {number + 1}: {sentence}" for number, sentence in failed]

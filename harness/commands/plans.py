@@ -28,12 +28,13 @@ from loopmark.harness.planning.questions import questions_of
 from loopmark.harness.run.request import RunRequest, new_run_id
 from loopmark.harness.vocabulary.address import parse_address
 from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.fault import Fault, Symptom
 from loopmark.harness.vocabulary.job import Workers
 from loopmark.harness.vocabulary.record import DocumentedPoint
 from loopmark.harness.vocabulary.scenario import ScenarioFacts
 from loopmark.harness.vocabulary.target import Target
 from loopmark.scenarios.catalog import SCENARIOS
-from loopmark.targets.catalog import VARIANTS
+from loopmark.targets.catalog import VARIANTS, Variant
 
 
 def parsed(plan: PlanText) -> Plan:
@@ -144,9 +145,19 @@ def catalog_targets() -> dict[str, Target]:
             description=row.description,
             connection_test=row.connection_test,
             prepared_by=row.preparation,
+            kept_connections=row.kept_connections,
+            fault=_fault(row),
         )
         for row in VARIANTS.values()
     }
+
+
+def _fault(row: Variant) -> Fault | None:
+    """The mistake that a variant declares."""
+    if row.fault is None:
+        return None
+    symptom = Symptom(row.fault.symptom.value)
+    return Fault(symptom, row.fault.mistake, row.fault.cure, row.twin)
 
 
 def known_names() -> KnownNames:

@@ -14,6 +14,7 @@ from rich.text import Text
 from loopmark.harness.analysis.analyse import analyse
 from loopmark.harness.commands.console import err, out
 from loopmark.harness.commands.exits import ExitCode
+from loopmark.harness.commands.outcome import failed_of, unexplained
 from loopmark.harness.commands.plans import catalog_targets, scenario_facts
 from loopmark.harness.drivers.catalog import DRIVERS, drivers_for
 from loopmark.harness.planning.plan import Measure, Plan, cells_of
@@ -21,11 +22,12 @@ from loopmark.harness.run.measure import carry_out
 from loopmark.harness.run.request import RunRequest
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
+from loopmark.harness.vocabulary.fault import Fault
 from loopmark.harness.vocabulary.job import Workers
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.record import RoundRecord
 from loopmark.harness.vocabulary.result import CellResult, RunResults
-from loopmark.reports.objections import sentences
+from loopmark.reports.objections import sentence, sentences
 from loopmark.scenarios.catalog import SCENARIOS
 
 PASSES = 3
@@ -52,25 +54,35 @@ def check(targets: Sequence[str], scenarios: Sequence[str]) -> NoReturn:
     )
     if results.run.interrupted:
         sys.exit(ExitCode.INTERRUPTED)
-    problems = {(cell.target, cell.scenario): problem(cell) for cell in results.cells}
+    cells = {(cell.target, cell.scenario): cell for cell in results.cells}
+    faults = {target.name: target.fault for target in results.run.targets}
+    has_failed = False
     for target in targets:
         for scenario in scenarios:
-            wrong = problems[target, scenario]
-            mark = "[red]WRONG[/]" if wrong else "[green]right[/]"
-            out.print(f"{mark}  {target:<16} {scenario}")
+            wrong = problem(cells[target, scenario])
+            fault = faults[target] if wrong else None
+            is_declared = fault is not None and _is_of(fault, cells[target, scenario])
+            has_failed |= bool(wrong) and not is_declared
+            colour, mark = ("yellow", "fault") if is_declared else ("red", "WRONG")
+            if not wrong:
+                colour, mark = "green", "right"
+            out.print(f"[{colour}]{mark}[/]  {target:<16} {scenario}")
+            if fault is not None and is_declared:
+                wrong = f"its declared fault: {fault.mistake}\n{wrong}"
             if wrong:
-                out.print(Text(wrong, "red"), soft_wrap=True)
-    sys.exit(ExitCode.FAILED if any(problems.values()) else ExitCode.OK)
+                out.print(Text(wrong, colour), soft_wrap=True)
+    sys.exit(ExitCode.FAILED if has_failed else ExitCode.OK)
+
+
+def _is_of(fault: Fault, cell: CellResult) -> bool:
+    """Whether a declared fault explains all that has failed."""
+    return bool(cell.rounds) and not failed_of(unexplained(cell, fault))
 
 
 def problem(cell: CellResult) -> str:
     """The problem with the answers of a cell; empty if there is none."""
     wrong = [f"{kind}: {'; '.join(said)}" for kind, said in cell.error_examples.items()]
-    wrong += [
-        f"{audit.what}: {audit.acknowledged:+d} rows acknowledged, {audit.found:+d} found"
-        for audit in cell.audits
-        if not audit.ok
-    ]
+    wrong += [sentence(audit.objection) for audit in cell.audits if not audit.ok]
     if not cell.rounds:
         reasons = sentences(cell.validity)
         # Of a target that did not get ready the first line of these is the reason.

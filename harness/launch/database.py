@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.process_reaper import temporary_folder
 from loopmark.harness.launch.processors import staying_on
-from loopmark.harness.vocabulary.record import DatabaseFacts
+from loopmark.harness.vocabulary.record import ConnectionsLeft, DatabaseFacts
 
 URL_VARIABLE = "LOOPMARK_DATABASE_URL"
 SCHEMA_PREFIX = "loopmark_"
@@ -34,6 +35,16 @@ USUAL_CONNECTIONS = 100
 
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S = 15
+
+SETTLING_S = 1.0
+"""How long a target that was just driven may take to come to rest."""
+
+_SESSIONS = text(
+    "SELECT count(*) AS open, count(*) FILTER (WHERE state = 'active') AS busy,"
+    " count(*) FILTER (WHERE state LIKE 'idle in transaction%') AS idle_in_transaction"
+    " FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name = :name"
+)
 
 _SETTINGS = (
     "fsync",
@@ -116,6 +127,32 @@ class Database:
                 return int(connection.execute(text(query)).scalar_one())
         except DBAPIError as error:
             raise UserError(f"the query '{query}' failed: {_first_line(error)}") from None
+
+    def connections_of(self, session_name: str, kept: int) -> ConnectionsLeft:
+        """The connections of a target that has nothing to do.
+
+        What it was still about to do when the last response arrived gets a moment to end.
+
+        Args:
+            session_name: The `application_name` of its sessions.
+            kept: How many it keeps at most.
+
+        Raises:
+            UserError: The server is gone.
+        """
+        deadline = time.monotonic() + SETTLING_S
+        try:
+            with self._engine.connect() as connection:
+                # Within a transaction PostgreSQL would show the same sessions again and again.
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                while True:
+                    row = connection.execute(_SESSIONS, {"name": session_name}).one()
+                    left = ConnectionsLeft(row.open, kept, row.idle_in_transaction)
+                    if (left.are_clean and not row.busy) or time.monotonic() > deadline:
+                        return left
+                    time.sleep(SETTLING_S / 20)
+        except DBAPIError as error:
+            raise UserError(f"cannot look at connections: {_first_line(error)}") from None
 
     def _create(self) -> None:
         with self._engine.begin() as connection:

@@ -129,6 +129,11 @@ class RunningTarget:
         """Its last lines of output, and how it ended if it has."""
         return "" if self.process is None else self.process.stderr_tail
 
+    @property
+    def never_awaited(self) -> tuple[str, ...]:
+        """Python's warnings in its output, of coroutines that were never awaited."""
+        return () if self.process is None else self.process.never_awaited
+
     def wait_until_ready(self, timeout_s: float | None = None) -> None:
         """Wait until this target, and no other process, answers as expected.
 

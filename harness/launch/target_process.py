@@ -13,6 +13,9 @@ from loopmark.harness.launch.process_reaper import end
 from loopmark.harness.launch.processors import staying_on
 
 STDERR_TAIL_LINES = 20
+_NEVER_AWAITED = re.compile(
+    r"^(.+?):(\d+): RuntimeWarning: (coroutine '.+' was never awaited)$", re.MULTILINE
+)
 _PLACE = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
 
 
@@ -78,6 +81,17 @@ class TargetProcess:
         own = [place for place in places if "site-packages" not in place[0]]
         place = (own or places)[-1:]
         return text.rpartition("\n")[2] + "".join(f" ({file}:{line})" for file, line in place)
+
+    @property
+    def never_awaited(self) -> tuple[str, ...]:
+        """Python's warnings of coroutines that were never awaited, each with its place, once."""
+        text = self._log.read_text(errors="replace")
+        return tuple(
+            dict.fromkeys(
+                f"{what} at {Path(file).name}:{line}"
+                for file, line, what in _NEVER_AWAITED.findall(text)
+            )
+        )
 
     @property
     def ports(self) -> frozenset[int] | None:

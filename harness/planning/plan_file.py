@@ -136,6 +136,8 @@ def _own_target(target: Target, known: KnownNames) -> Target:
         description=target.description or row.description,
         connection_test=row.connection_test,
         prepared_by=row.prepared_by,
+        kept_connections=row.kept_connections,
+        fault=row.fault,
     )
 
 

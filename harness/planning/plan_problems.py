@@ -17,7 +17,7 @@ from loopmark.harness.planning.toml_lines import Place, line_numbers
 from loopmark.harness.vocabulary.load import EventLoad, FlowLoad
 from loopmark.harness.vocabulary.target import Target
 
-NOT_FOR_PLANS = frozenset({"name", "connection_test", "prepared_by"})
+NOT_FOR_PLANS = frozenset({"name", "connection_test", "prepared_by", "kept_connections", "fault"})
 """Fields of a target that are not keys of its table."""
 
 _TABLES: Mapping[str, tuple[type[Any], str]] = {

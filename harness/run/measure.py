@@ -42,6 +42,7 @@ from loopmark.harness.vocabulary.job import LoadJob, LocustfilePart
 from loopmark.harness.vocabulary.record import (
     SCHEMA_VERSION,
     AuditCount,
+    ConnectionsLeft,
     DatabaseReading,
     Pinning,
     RoundRecord,
@@ -321,16 +322,20 @@ class _Measuring:
             driven = driver.drive(job, target.process)
             ended = self._machine.read(pid)
         after = self._counts(audits)
+        connections = self._connections_left(target) if audits else None
         lag: tuple[tuple[int, int], ...] = ()
         stderr_tail = driven.stderr_tail
         failed = driven.state != "measured"
+        never_awaited: tuple[str, ...] = ()
         if driven.report is not None:
             window = driven.report.window_start_ns, driven.report.window_end_ns
             lag = read_loop_lag(target.loop_lag_file, *window)
             if driven.report.error_examples:
                 failed = True
                 stderr_tail = stderr_tail or target.stderr_tail
-        if failed:
+                never_awaited = target.never_awaited
+        # What is open holds locks, and the next round begins with empty tables.
+        if failed or (connections is not None and connections.idle_in_transaction):
             # What it was asked before it may still be working on: the next round gets a new one.
             targets.end(cell.target)
         return RoundRecord(
@@ -348,6 +353,8 @@ class _Measuring:
             ),
             stderr_tail=stderr_tail,
             conditions=conditions_between(began, ended, self._sides),
+            connections=connections,
+            never_awaited=never_awaited,
         )
 
     def _locustfile(
@@ -377,6 +384,13 @@ class _Measuring:
         if self._provided is None:
             return []
         return [self._provided.database.count(audit.count) for audit in audits]
+
+    def _connections_left(self, target: RunningTarget) -> ConnectionsLeft | None:
+        """What a target still holds, now that it has answered all requests; None of a dead one."""
+        if self._provided is None or not target.is_alive:
+            return None
+        kept = target.target.kept_connections
+        return self._provided.database.connections_of(target.session_name, kept)
 
     def _database_readings(
         self, target: RunningTarget

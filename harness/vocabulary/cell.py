@@ -100,6 +100,9 @@ class ObjectionCode(StrEnum):
     TARGET_NOT_READY = "target-not-ready", ValidityState.TARGET_DIED
     ANSWERS_WRONG = "answers-wrong", ValidityState.WRONG_ANSWERS
     ROWS_DIFFER = "rows-differ", ValidityState.WRONG_ANSWERS
+    HALF_APPLIED = "half-applied", ValidityState.WRONG_ANSWERS
+    LEFT_IN_TRANSACTION = "left-in-transaction", ValidityState.WRONG_ANSWERS
+    CONNECTIONS_LEAKED = "connections-leaked", ValidityState.WRONG_ANSWERS
     DRIVER_BUSY = "driver-busy", ValidityState.DRIVER_LIMITED
     DRIVER_NOT_SCHEDULED = "driver-not-scheduled", ValidityState.DRIVER_LIMITED
     LOOP_LAGGED = "loop-lagged", ValidityState.DRIVER_LIMITED

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
 from loopmark.harness.vocabulary.conditions import Conditions
 from loopmark.harness.vocabulary.job import ClockKind
+from loopmark.harness.vocabulary.scenario import AuditKind
 
 Interval = tuple[float, float]
 """Lower and upper bound of a two-sided 95% interval."""
@@ -198,7 +200,7 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """Rows counted against acknowledged writes, over all rounds.
+    """Rows counted against acknowledged writes, or connections after the rounds, over all rounds.
 
     Attributes:
         what: What was counted.
@@ -206,6 +208,7 @@ class AuditResult:
         uncertain: Requests without an answer, which may or may not have been executed.
         found: Change in rows that the database shows.
         ok: Whether they agree, allowing for the uncertain ones.
+        kind: What it is about.
     """
 
     what: str
@@ -213,6 +216,27 @@ class AuditResult:
     uncertain: int
     found: int
     ok: bool
+    kind: AuditKind = "durable"
+
+    @property
+    def objection(self) -> Objection:
+        """What it says where it has failed."""
+        if self.kind in _NONE_ALLOWED:
+            return Objection.of(_NONE_ALLOWED[self.kind], what=self.what, found=self.found)
+        return Objection.of(
+            ObjectionCode.ROWS_DIFFER,
+            what=self.what,
+            acknowledged=self.acknowledged,
+            found=self.found,
+        )
+
+
+_NONE_ALLOWED: Mapping[AuditKind, ObjectionCode] = {
+    "half-applied": ObjectionCode.HALF_APPLIED,
+    "idle-in-transaction": ObjectionCode.LEFT_IN_TRANSACTION,
+    "leaked": ObjectionCode.CONNECTIONS_LEAKED,
+}
+"""By kind of an audit that allows none of what it counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.conditions import Conditions
+from loopmark.harness.vocabulary.fault import Fault
 from loopmark.harness.vocabulary.job import DriverReport
 from loopmark.harness.vocabulary.question import Question
 from loopmark.harness.vocabulary.scenario import Audit, LocustfileFacts, ScenarioFacts
@@ -93,6 +94,31 @@ class AuditCount:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionsLeft:
+    """A target's connections to the database after a round, when no request was in flight.
+
+    Attributes:
+        open: All of them.
+        kept: How many it keeps at most when it has nothing to do; 0 where that is not known.
+        idle_in_transaction: Those that hold a transaction open and wait for the target.
+    """
+
+    open: int
+    kept: int
+    idle_in_transaction: int
+
+    @property
+    def are_clean(self) -> bool:
+        """Whether none is in a transaction, and none too many."""
+        return not self.idle_in_transaction and self.beyond == 0
+
+    @property
+    def beyond(self) -> int:
+        """How many there are beyond those that it keeps; 0 where that is not known."""
+        return max(0, self.open - self.kept) if self.kept else 0
+
+
+@dataclass(frozen=True, slots=True)
 class RoundRecord:
     """One measured stretch of a cell.
 
@@ -110,6 +136,9 @@ class RoundRecord:
         stderr_tail: The last lines of a dead target's or driver's stderr.
         conditions: Under which it was measured; None for one that was not driven, and of runs that
             did not record them.
+        connections: What the target held after it; None of scenarios that are not audited.
+        never_awaited: Python's warnings of coroutines that were never awaited, as far as they are
+            in the target's output; each once, with its place.
     """
 
     round: int
@@ -123,6 +152,8 @@ class RoundRecord:
     audits: tuple[AuditCount, ...]
     stderr_tail: str = ""
     conditions: Conditions | None = None
+    connections: ConnectionsLeft | None = None
+    never_awaited: tuple[str, ...] = ()
 
     @property
     def has_figures(self) -> bool:
@@ -280,6 +311,10 @@ class RunRecord:
     def has_launched(self) -> bool:
         """Whether it started, and thus monitored, a target."""
         return any(target.is_launched for target in self.targets)
+
+    def fault_of(self, target: str) -> Fault | None:
+        """The mistake that a target declares."""
+        return next((one.fault for one in self.targets if one.name == target), None)
 
     def audits_of(self, cell: Cell) -> tuple[Audit, ...]:
         """What is counted in the database around each round of a cell.

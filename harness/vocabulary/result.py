@@ -10,6 +10,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 
 from loopmark.harness.vocabulary.cell import Validity
 from loopmark.harness.vocabulary.comparison import Axis, Comparison, SeriesResult
+from loopmark.harness.vocabulary.fault import FaultFinding
 from loopmark.harness.vocabulary.figures import AuditResult, Figures
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.question import QuestionResult
@@ -97,7 +98,17 @@ _FIGURES = tuple(field.name for field in dataclass_fields(Figures))
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
-    """Everything that a report or a gate needs of a run."""
+    """Everything that a report or a gate needs of a run.
+
+    Attributes:
+        schema_version: Of the file.
+        run: What was run.
+        cells: All of them.
+        comparisons: Of cells that differ in one thing.
+        series: Their conclusions.
+        questions: Their answers.
+        faults: What is seen of the faults that targets declare.
+    """
 
     schema_version: int
     run: RunRecord
@@ -105,6 +116,7 @@ class RunResults:
     comparisons: tuple[Comparison, ...]
     series: tuple[SeriesResult, ...] = ()
     questions: tuple[QuestionResult, ...] = ()
+    faults: tuple[FaultFinding, ...] = ()
 
     def along(self, axis: Axis) -> tuple[Comparison, ...]:
         """The comparisons of cells that differ in one thing."""

@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import ConfigDict
 
+from loopmark.harness.vocabulary.fault import Fault
+
 Way: TypeAlias = Literal["variant", "asgi", "command", "url"]
 """How a target is reached; each is a field of `Target`."""
 
@@ -35,6 +37,9 @@ class Target:
         connection_test: The statements with which one of our own tests a connection to the database
             before each transaction; empty where it does not.
         prepared_by: Module that makes the tables and files which one of our own variants needs.
+        kept_connections: Connections to the database that one of our own keeps at most when it has
+            nothing to do; 0 where that is not known.
+        fault: The mistake that one of our own makes on purpose; None of those that make none.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -50,6 +55,8 @@ class Target:
     description: str = ""
     connection_test: str = ""
     prepared_by: str = ""
+    kept_connections: int = 0
+    fault: Fault | None = None
 
     @property
     def is_launched(self) -> bool:

@@ -1,0 +1,216 @@
+"""Whether the faults that targets declare have shown, cell by cell, beside their twins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from loopmark.harness.vocabulary.cell import ValidityState
+from loopmark.harness.vocabulary.fault import CellFinding, Fault, FaultFinding, Showing, Symptom
+from loopmark.harness.vocabulary.figures import AuditResult, StepResult
+from loopmark.harness.vocabulary.record import RunRecord
+from loopmark.harness.vocabulary.result import CellResult
+from loopmark.harness.vocabulary.scenario import AuditKind
+
+INNOCENT = "innocent"
+"""The step of requests that ask for next to nothing beside those of the fault."""
+
+BLOCKED = 2.0
+"""Ratio of latencies from which on a loop counts as blocked."""
+
+_Said = tuple[Showing, str]
+
+
+def findings(
+    run: RunRecord, cells: Sequence[CellResult], warnings: Mapping[str, Sequence[str]]
+) -> tuple[FaultFinding, ...]:
+    """What the cells of a run show of the faults that its targets declare.
+
+    Args:
+        run: The run.
+        cells: All of its cells.
+        warnings: By cell: Python's warnings of coroutines that were never awaited.
+    """
+    return tuple(
+        FaultFinding(target.name, target.fault, tuple(of_target))
+        for target in run.targets
+        if target.fault is not None
+        and (of_target := list(_of_target(target.name, target.fault, run, cells, warnings)))
+    )
+
+
+def _of_target(
+    name: str,
+    fault: Fault,
+    run: RunRecord,
+    cells: Sequence[CellResult],
+    warnings: Mapping[str, Sequence[str]],
+) -> Iterator[CellFinding]:
+    twins = {target.name for target in run.targets if target.variant == fault.twin}
+    for cell in cells:
+        if cell.target != name:
+            continue
+        twin = next((one for one in cells if one.target in twins and _is_like(one, cell)), None)
+        beside = "" if twin is None else twin.name
+        yield CellFinding(cell.name, *_of_cell(fault, cell, twin, warnings), beside)
+
+
+def _is_like(one: CellResult, other: CellResult) -> bool:
+    """Whether two cells differ in nothing but their targets."""
+    return (one.scenario, one.driver, one.load.label) == (
+        other.scenario,
+        other.driver,
+        other.load.label,
+    )
+
+
+def _of_cell(
+    fault: Fault,
+    cell: CellResult,
+    twin: CellResult | None,
+    warnings: Mapping[str, Sequence[str]],
+) -> _Said:
+    if not cell.rounds:
+        return "unclear", "no round was measured to its end"
+    if fault.symptom is Symptom.WRONG_ANSWERS:
+        return _wrong_answers(cell, warnings.get(cell.name, ()))
+    return _JUDGES[fault.symptom](cell, twin)
+
+
+# ---- blocked loops ----
+
+
+def _blocks_loop(cell: CellResult, twin: CellResult | None) -> _Said:
+    """Compare the innocent requests of both; only a failure or a limited driver forbids it.
+
+    What else makes cells invalid, such as a throughput that comes in bursts, is what a loop that
+    stands still does.
+    """
+    if twin is None:
+        return "unclear", "the plan has no cell of its twin with this scenario, load and driver"
+    for one in (cell, twin):
+        if why := _unusable(one):
+            return "unclear", f"{one.target}: {why}"
+    of_cell, of_twin = _innocent(cell), _innocent(twin)
+    if of_cell is None or of_twin is None:
+        return "unclear", "this scenario has no innocent requests beside those of the fault"
+    p50, twin_p50 = of_cell.latency_ms.p50, of_twin.latency_ms.p50
+    if p50 is None or twin_p50 is None:
+        which = cell.target if p50 is None else twin.target
+        return "unclear", f"{which} answered too few innocent requests for a median"
+    times = p50 / twin_p50
+    compared = f"p50 {_ms(p50)} against {_ms(twin_p50)}"
+    took = f"its innocent requests took {_times(times)} as long as beside {twin.target}"
+    return "shown" if times >= BLOCKED else "not-shown", f"{took} ({compared})"
+
+
+_FORBIDDING = frozenset(
+    {
+        ValidityState.INTERRUPTED,
+        ValidityState.TARGET_DIED,
+        ValidityState.WRONG_ANSWERS,
+        ValidityState.DRIVER_LIMITED,
+        ValidityState.ERRORS,
+    }
+)
+
+
+def _unusable(cell: CellResult) -> str:
+    """Why its latencies prove nothing; empty if they may."""
+    if not cell.rounds:
+        return "no round was measured to its end"
+    against = [state for state in cell.validity.states if state in _FORBIDDING]
+    return f"its cell is invalid ({against[0]})" if against else ""
+
+
+def _innocent(cell: CellResult) -> StepResult | None:
+    steps = cell.figures_despite(cell.validity).steps
+    return next((one for one in steps if one.step == INNOCENT), None)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f} times" if ratio < 9.95 else f"{ratio:.0f} times"  # noqa: PLR2004 - to two digits
+
+
+def _ms(value: float) -> str:
+    return f"{value:.1f} ms" if value < 9.95 else f"{value:.0f} ms"  # noqa: PLR2004
+
+
+# ---- answers and rows ----
+
+
+def _wrong_answers(cell: CellResult, warnings: Sequence[str]) -> _Said:
+    requests = cell.figures_despite(cell.validity).requests
+    examples = [one for said in cell.error_examples.values() for one in said]
+    if not cell.error_kinds:
+        return "not-shown", f"all of its {requests:,} responses were right"
+    example = examples[0] if examples else next(iter(cell.error_kinds))
+    failed = sum(cell.error_kinds.values())
+    sentence = f"refused, its figures do not count: {failed:,} responses were wrong, {example}"
+    warned = warnings[0] if warnings else "its output has no warning of it"
+    return "shown", f"{sentence}; {warned}"
+
+
+def _loses_writes(cell: CellResult, twin: CellResult | None) -> _Said:
+    durable = _audits(cell, "durable")
+    if not durable:
+        return "unclear", "this scenario has no audit of what was acknowledged"
+    lost = [one for one in durable if not one.ok and one.found < one.acknowledged]
+    said = [
+        f"{one.acknowledged - one.found:,} of {one.acknowledged:,} acknowledged {one.what} are "
+        "not in the database"
+        for one in lost
+    ]
+    if not said:
+        acknowledged = sum(one.acknowledged for one in durable)
+        if not acknowledged:
+            return "unclear", "no write was acknowledged"
+        return "not-shown", f"all {acknowledged:,} acknowledged rows are in the database"
+    return "shown", "; ".join([*said, *_connections(cell), *_clean(twin, "durable", "lost")])
+
+
+def _half_applies(cell: CellResult, twin: CellResult | None) -> _Said:
+    halves = _audits(cell, "half-applied")
+    if not halves:
+        return "unclear", "this scenario has no change that could be half-applied"
+    said = [f"{one.found:,} {one.what}" for one in halves if one.found > 0]
+    if not said:
+        if not _has_refused(cell):
+            return "unclear", "no request failed in the middle"
+        return "not-shown", "nothing is half-applied"
+    clean = _clean(twin, "half-applied", "half-applied")
+    return "shown", "; ".join([*said, *_connections(cell), *clean])
+
+
+def _has_refused(cell: CellResult) -> bool:
+    """Whether any request was refused as it should be, after half of its work."""
+    steps = cell.figures_despite(cell.validity).steps
+    return any(one.step.endswith("-taken") and one.requests for one in steps)
+
+
+def _audits(cell: CellResult, kind: AuditKind) -> list[AuditResult]:
+    return [one for one in cell.audits if one.kind == kind]
+
+
+def _connections(cell: CellResult) -> Iterator[str]:
+    """What the audits of connections have found."""
+    for one in _audits(cell, "idle-in-transaction"):
+        if one.found:
+            yield f"{one.found:,} {one.what}"
+    for one in _audits(cell, "leaked"):
+        if one.found:
+            yield f"{one.found:,} {one.what}"
+
+
+def _clean(twin: CellResult | None, kind: AuditKind, word: str) -> Iterator[str]:
+    """What its twin has of it, under the same load."""
+    if twin is None or not (audits := _audits(twin, kind)):
+        return
+    wrong = sum(abs(one.found - one.acknowledged) for one in audits if not one.ok)
+    yield f"{twin.target} under the same load: {wrong:,} {word}"
+
+
+_JUDGES: Mapping[Symptom, Callable[[CellResult, CellResult | None], _Said]] = {
+    Symptom.BLOCKS_LOOP: _blocks_loop,
+    Symptom.LOSES_WRITES: _loses_writes,
+    Symptom.HALF_APPLIES: _half_applies,
+}
