@@ -17,6 +17,10 @@ COMMANDS = {
     "list": ("listing.list_", "List targets, scenarios, drivers and profiles."),
     "verify": ("verify.verify", "Check the responses of TARGETS (default: all) without measuring."),
     "serve": ("serve.serve", "Start a reference target with its database, for any client."),
+    "probe": (
+        "probe.probe",
+        "Say which lines block the event loop of APP (package.module:app), worst first.",
+    ),
     "worker": ("worker.worker", "Drive a share of a run on another machine."),
     "report": (
         "report.report",
@@ -92,8 +96,8 @@ def main() -> None:
     Set LOOPMARK_DATABASE_URL to use your own PostgreSQL instead of the embedded one.
 
     Exit codes: 0 success; 1 wrong responses, errors or a dead target (run, verify), with --strict
-    also an invalid cell, or a missing requirement (doctor); 2 invalid arguments, or an unusable
-    file or database; 130 interrupted.
+    also an invalid cell, a missing requirement (doctor), or a blocked event loop (probe); 2 invalid
+    arguments, or an unusable file or database; 130 interrupted.
     """
     # SIGTERM must clean up like Ctrl-C.
     signal.signal(signal.SIGTERM, _as_interrupt)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from loopmark.harness.vocabulary.probe_result import ProbeResult
     from loopmark.harness.vocabulary.result import RunResults
 
 FORMATS = {
@@ -20,4 +21,19 @@ FORMATS = {
 def render(format_: str, results: RunResults) -> str:
     """Render a report in one of these formats."""
     text: str = import_module(FORMATS[format_]).render(results)
+    return text
+
+
+PROBE_FORMATS = {
+    "text": "loopmark.reports.probe_text",
+    "json": "loopmark.reports.probe_json",
+    "sarif": "loopmark.reports.probe_sarif",
+    "html": "loopmark.reports.probe_html",
+}
+"""The same of what a probe found."""
+
+
+def render_probe(format_: str, result: ProbeResult) -> str:
+    """Render what a probe found in one of these formats."""
+    text: str = import_module(PROBE_FORMATS[format_]).render(result)
     return text

@@ -51,6 +51,14 @@ _UNFIT: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class _OnlyTargets:
+    targets: dict[str, Target]
+
+
+_TARGETS = TypeAdapter(_OnlyTargets)
+
+
+@dataclass(frozen=True, slots=True)
 class KnownNames:
     """The names that a plan may use.
 
@@ -102,6 +110,38 @@ def parse_plan(text: str, source: str, known: KnownNames) -> Plan:
     return replace(
         plan, targets={name: row for name, row in known.targets.items() if name in named} | own
     )
+
+
+def parse_targets(text: str, source: str, known: KnownNames) -> Mapping[str, Target]:
+    """Read only the `[targets]` of a plan, or of a file that has nothing else.
+
+    Args:
+        text: TOML.
+        source: The file's name, for messages.
+        known: The names that exist.
+
+    Raises:
+        UserError: With a line for each problem.
+    """
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(_not_toml(source, str(error))) from None
+    only = {"targets": _with_names(document).get("targets", {})}
+    try:
+        given = _TARGETS.validate_json(json.dumps(only, default=str), strict=True).targets
+        invalid = []
+    except RecursionError:
+        raise UserError(f"{source}: tables nested too deeply") from None
+    except ValidationError as error:
+        given = {}
+        invalid = list(worded(error.errors(include_url=False), document))
+    tables = only["targets"]
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        invalid += _target_problems(name, table, known)
+    if invalid:
+        raise UserError(told(invalid, text, source))
+    return given
 
 
 def _not_toml(source: str, what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -95,3 +96,21 @@ class RouteAnswers:
     max_ms: float | None
     start_ns: int
     end_ns: int
+
+
+def is_same_path(path: str, route: str) -> bool:
+    """Whether the path of an application's route is that of a route that was asked.
+
+    Args:
+        path: As the application has it, such as `/files/{name:path}`.
+        route: Method and path that was asked: as a document has it, or with values in it.
+    """
+    asked = route.partition(" ")[2].partition("?")[0]
+    if "{" in asked:
+        return re.sub(r":\w+\}", "}", path) == asked
+    parts = re.split(r"(\{[^{}]*\})", path)
+    pattern = "".join(
+        (".+" if part.endswith(":path}") else "[^/]+") if part.startswith("{") else re.escape(part)
+        for part in parts
+    )
+    return re.fullmatch(pattern, asked) is not None
