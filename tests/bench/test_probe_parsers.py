@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.bench.probe.kinds import BLOCKING_CALL, COMPUTING, COMPUTING_GIL, GIL_HOG, HOST_STARVED
+from loopmark.harness.vocabulary.blocking import Frame as Place
+from loopmark.harness.vocabulary.blocking import Kind, Occurrence
+from tests.bench.probe.kinds import BLOCKING_CALL, COMPUTING, COMPUTING_GIL, GIL_HOG, KINDS
 from tests.bench.probe.tools import (
     aiocop_events,
     asyncio_debug,
@@ -100,23 +102,31 @@ def test_py_spy_names_the_loop_thread_or_the_holder_of_the_gil() -> None:
     assert 0 < took_ms(asleep) < 1000
 
 
-@dataclass(frozen=True)
-class Seen:
-    at_ns: int
-    duration_ns: int
-    kind: str
-    file: str
-    line: int
-    function: str
+def seen(kind: Kind, line: int, at_ns: int = 5, *, is_sighting: bool = False) -> Occurrence:
+    inner = Place("/usr/lib/json.py", 3, "loads")
+    own = Place(f"{FOLDER}/blockers.py", line, "hold_the_gil")
+    return Occurrence(at_ns, 10, kind, inner, own, "", None, is_sighting)
 
 
-def test_our_probe_says_kinds_and_times() -> None:
-    seen = Seen(5, 10, GIL_HOG, f"{FOLDER}/blockers.py", 78, "hold_the_gil")
-    assert loopmark_probe.accusation(seen, FOLDER) == Accusation(
-        5, 15, (GIL_HOG,), seen.file, 78, "hold_the_gil"
-    )
-    nobody = loopmark_probe.accusation(Seen(5, 10, HOST_STARVED, "", 0, ""), FOLDER)
-    assert (nobody.file, nobody.kinds) == ("", (HOST_STARVED,))
+def test_our_probe_names_the_application_line_the_kind_and_the_time() -> None:
+    accused = loopmark_probe.accusations([seen(Kind.GIL_HOG, 78)], FOLDER)
+    file = f"{FOLDER}/blockers.py"
+    assert accused == [Accusation(5, 15, (GIL_HOG,), file, 78, "hold_the_gil")]
+
+
+def test_our_probe_accuses_nobody_of_a_starved_host_or_without_a_line() -> None:
+    without = replace(seen(Kind.CALL, 1), place=None, application=None)
+    assert loopmark_probe.accusations([seen(Kind.HOST, 2), without], FOLDER) == []
+
+
+def test_our_probe_needs_several_sightings_of_a_line() -> None:
+    rare = [seen(Kind.CALL, 1, at_ns, is_sighting=True) for at_ns in (1, 2)]
+    often = [seen(Kind.CALL, 2, at_ns, is_sighting=True) for at_ns in (1, 2, 3)]
+    assert [one.line for one in loopmark_probe.accusations([*rare, *often], FOLDER)] == [2, 2, 2]
+
+
+def test_kinds_are_called_as_the_probe_calls_them() -> None:
+    assert set(KINDS) == set(Kind) - {Kind.UNKNOWN}
 
 
 def test_the_innermost_line_of_the_application_is_accused() -> None:

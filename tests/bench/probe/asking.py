@@ -23,10 +23,10 @@ from tests.bench.probe.trial import Block, Trial
 PAUSE_S = 0.3
 """Idle time around each block: what is said within it belongs to the block before it."""
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 OK = 200
 NEIGHBOURS = 8
-LOWEST = 19
+NICENESS = 17
 """Busy processes on the target's processor, and the target's niceness beside them. Among equals a
 loop that wakes up after a sleep is served first, and hardly waits."""
 
@@ -39,20 +39,18 @@ def trial(tool: Tool, entry: str, setting: Setting, blocks: int) -> Trial:
         TargetFailedError: The target did not come up.
     """
     cpus = setting.cpus or available()[:1]
-    with (
-        tool.start(setting) as target,
-        starving(target.pid, cpus) if entry == STARVED else nullcontext(),
-    ):
+    with tool.start(setting) as target:
         connection = HTTPConnection(HOST, target.port, timeout=PATIENCE_S)
         path = f"/{route_of(entry)}"
         # What a first request loads and fills is no block of the corpus.
         asked(connection, path)
         time.sleep(PAUSE_S)
-        began_ns = time.monotonic_ns()
-        stretches = []
-        for _ in range(blocks):
-            stretches.append(asked(connection, path))
-            time.sleep(PAUSE_S)
+        with starving(target.pid, cpus) if entry == STARVED else nullcontext():
+            began_ns = time.monotonic_ns()
+            stretches = []
+            for _ in range(blocks):
+                stretches.append(asked(connection, path))
+                time.sleep(PAUSE_S)
         connection.close()
         said = [one for one in target.accusations() if one.ended_ns >= began_ns]
     said.sort(key=lambda accusation: accusation.began_ns)
@@ -73,10 +71,10 @@ def asked(connection: HTTPConnection, path: str) -> Block:
 @contextmanager
 def starving(pid: int, cpus: Sequence[int]) -> Iterator[None]:
     """Have busy processes on these processors, to which a process must give way; Linux only."""
-    os.setpriority(os.PRIO_PROCESS, pid, LOWEST)
+    os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
     group = Path(f"/proc/{pid}/autogroup")  # Where there is one, it counts (sched(7)).
     if group.exists():
-        group.write_text(f"{LOWEST}", encoding="ascii")
+        group.write_text(f"{NICENESS}", encoding="ascii")
     command = [sys.executable, "-S", "-c", "while True: pass"]
     with staying_on(cpus):
         busy = [

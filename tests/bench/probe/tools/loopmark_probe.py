@@ -2,76 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
-from loopmark.harness.launch.ports import free_port
-from loopmark.harness.launch.processors import staying_on
+import loopmark.harness
+from loopmark.harness.analysis.blocking import culprits, occurrences
+from loopmark.harness.vocabulary.blocking import Frame as Place
+from loopmark.harness.vocabulary.blocking import Kind, Occurrence
+from loopmark.harness.watch.loop_watch import LoopWatch
 from tests.bench.probe.corpus_entries import FOLDER
-from tests.bench.probe.running import Setting, Target, serving_command, wait_until_ready
-from tests.bench.probe.tools.installation import NotInstalledError
+from tests.bench.probe.running import Setting, Target, started
 from tests.bench.probe.trial import Accusation, Frame, accusation_of
 
-
-class Occurrence(Protocol):
-    """One standing stretch of the loop and its culprit."""
-
-    @property
-    def at_ns(self) -> int:
-        """When it began; CLOCK_MONOTONIC."""
-
-    @property
-    def duration_ns(self) -> int:
-        """How long the loop stood."""
-
-    @property
-    def kind(self) -> str:
-        """One of `KINDS`."""
-
-    @property
-    def file(self) -> str:
-        """Of the guilty line; empty if nobody is accused."""
-
-    @property
-    def line(self) -> int:
-        """The guilty line; 0 if nobody is accused."""
-
-    @property
-    def function(self) -> str:
-        """The function around it."""
-
-
-class Watched(Protocol):
-    """A target under the probe."""
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-
-    def occurrences(self) -> Sequence[Occurrence]:
-        """What was seen since the start."""
-
-    def stop(self) -> None:
-        """End the target and the watch."""
-
-
-class LoopWatch(Protocol):
-    """The probe's entry for this bench."""
-
-    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> Watched:
-        """Start a target through the probe."""
-
-
-def loop_watch() -> LoopWatch:
-    """The probe.
-
-    Raises:
-        NotInstalledError: It is not a part of this version.
-    """
-    raise NotInstalledError("the probe is not a part of this version")
+START = Path(loopmark.harness.__file__).parent / "probe" / "start"
+FOLDER_VARIABLE = "LOOPMARK_PROBE"
 
 
 @dataclass(frozen=True)
@@ -79,35 +26,56 @@ class WatchedTarget:
     """The corpus under the probe."""
 
     port: int
-    watched: Watched
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self.watched.pid
+    pid: int
+    watch: LoopWatch
 
     def accusations(self) -> Sequence[Accusation]:
         """What was seen since the start."""
-        return [accusation(occurrence, str(FOLDER)) for occurrence in self.watched.occurrences()]
+        seen = [one for process in self.watch.evidence() for one in occurrences(process)]
+        return accusations(seen, str(FOLDER))
 
 
 @contextmanager
 def start(setting: Setting) -> Iterator[Target]:
     """Start the corpus through the probe; see `Start`."""
-    watch, port = loop_watch(), free_port()
-    with staying_on(setting.cpus):
-        watched = watch.start(
-            serving_command("serving", port, setting.loop), {**os.environ, **setting.environment}
-        )
-    try:
-        wait_until_ready(port)
-        yield WatchedTarget(port, watched)
-    finally:
-        watched.stop()
+    with tempfile.TemporaryDirectory(prefix="corpus-") as name:
+        folder = Path(name)
+        environment = {
+            **setting.environment,
+            FOLDER_VARIABLE: name,
+            "PYTHONPATH": str(START),
+        }
+        with (
+            LoopWatch(folder) as watch,
+            started("serving", setting, environment, folder) as (port, pid),
+        ):
+            yield WatchedTarget(port, pid, watch)
 
 
-def accusation(occurrence: Occurrence, folder: str) -> Accusation:
-    """What the probe says, as what a tool of the comparison says."""
-    place = Frame(occurrence.file, occurrence.line, occurrence.function)
+def accusations(seen: Sequence[Occurrence], folder: str) -> list[Accusation]:
+    """The occurrences of the lines that the probe reports, each as an accusation.
+
+    A stretch without a line accuses nobody, and neither does a starved host.
+    """
+    lines = {_line(culprit.application or culprit.place) for culprit in culprits(seen)}
+    return [
+        _accusation(occurrence, folder)
+        for occurrence in seen
+        if occurrence.kind is not Kind.HOST
+        and (blamed := occurrence.application or occurrence.place) is not None
+        and _line(blamed) in lines
+    ]
+
+
+def _accusation(occurrence: Occurrence, folder: str) -> Accusation:
+    frames = [
+        Frame(frame.file, frame.line, frame.function)
+        for frame in (occurrence.place, occurrence.application)
+        if frame is not None
+    ]
     began_ns, ended_ns = occurrence.at_ns, occurrence.at_ns + occurrence.duration_ns
-    return accusation_of([place], folder, began_ns, ended_ns, (occurrence.kind,))
+    return accusation_of(frames, folder, began_ns, ended_ns, (str(occurrence.kind),))
+
+
+def _line(frame: Place) -> tuple[str, int]:
+    return frame.file, frame.line
