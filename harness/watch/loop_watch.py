@@ -45,8 +45,9 @@ SOON_NS, LATER_NS, MOST_NS = 8_000_000, 25_000_000, 200_000_000
 """Between two stacks of one stretch: for the first few, for the next, and of a long one."""
 FIRST_FEW, NEXT = 5, 40
 
-MOSTLY = 0.5
-"""Share of the time for which a thread must run to be what keeps the loop from running."""
+MOSTLY, SCARCELY = 0.5, 0.25
+"""Shares of the time for which a thread must be runnable, and run, to be what keeps the loop
+waiting: less than half of a processor where others compete for it."""
 
 SIGHTING_NS = 50_000_000
 """Between two stacks of a loop that is seen asleep for short times."""
@@ -124,8 +125,8 @@ class _Begun:
     samples: list[StackSample] = field(default_factory=list)
     others: list[StackSample] = field(default_factory=list)
     next_sample_ns: int = 0
-    ran: Mapping[int, int] = field(default_factory=dict)
-    ran_at_ns: int = 0
+    spent: Mapping[int, thread_state.Scheduled] = field(default_factory=dict)
+    spent_at_ns: int = 0
 
 
 class _ProcessWatch:
@@ -248,35 +249,37 @@ class _ProcessWatch:
             self._ask_who()
 
     def _ask_who(self) -> None:
-        """Take a stack of the thread that has run for most of the time since the last look."""
+        """Take a stack of the thread that was runnable most since the last look."""
         begun = self._begun
-        ran, at_ns = self._ran(), time.monotonic_ns()
-        if not begun.ran:
-            # What runs is told by two looks: a short time between the first ones.
-            begun.ran, begun.ran_at_ns = ran, at_ns
+        spent, at_ns = self._others_spent(), time.monotonic_ns()
+        if not begun.spent:
+            # Who runs is told by two looks: a short time between the first ones.
+            begun.spent, begun.spent_at_ns = spent, at_ns
             time.sleep(LOOK_S)
-            ran, at_ns = self._ran(), time.monotonic_ns()
-        shares = {
-            thread: (run_ns - begun.ran[thread]) / (at_ns - begun.ran_at_ns)
-            for thread, run_ns in ran.items()
-            if thread in begun.ran
+            spent, at_ns = self._others_spent(), time.monotonic_ns()
+        before, elapsed_ns = begun.spent, at_ns - begun.spent_at_ns
+        begun.spent, begun.spent_at_ns = spent, at_ns
+        ran_ns = {
+            thread: times.run_ns - before[thread].run_ns
+            for thread, times in spent.items()
+            if thread in before and sum(times) - sum(before[thread]) >= MOSTLY * elapsed_ns
         }
-        begun.ran, begun.ran_at_ns = ran, at_ns
-        busiest = max(shares, key=lambda thread: shares[thread], default=0)
-        if not busiest or shares[busiest] < MOSTLY:
+        busiest = max(ran_ns, key=lambda thread: ran_ns[thread], default=0)
+        # One that hardly ran waits for a processor as well, whatever it holds.
+        if not busiest or ran_ns[busiest] < SCARCELY * elapsed_ns:
             return
         signal = self._words[Word.SIGNAL]
         frames = self._stacks.answer() if signal and self._stacks.ask(busiest, signal) else ()
         if frames and self._signs() == self._life:
-            begun.others.append(StackSample(at_ns, frames, None, at_ns - begun.at_ns))
+            begun.others.append(StackSample(at_ns, frames, None, elapsed_ns))
 
-    def _ran(self) -> dict[int, int]:
-        """CPU time of each thread but the loop's, in ns."""
+    def _others_spent(self) -> dict[int, thread_state.Scheduled]:
+        """The times of each thread but the loop's."""
         return {
-            thread: spent.run_ns
+            thread: times
             for thread in thread_state.threads(self._pid)
             if thread != self._thread
-            and (spent := thread_state.scheduled(self._pid, thread)) is not None
+            and (times := thread_state.scheduled(self._pid, thread)) is not None
         }
 
     def _sample(self, now_ns: int) -> StackSample | None:
