@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,15 +67,15 @@ def measured(plan: Plan, tools: Sequence[Tool], entries: Sequence[str]) -> Outco
     costs: list[Cost] = []
     missing: dict[str, str] = {}
     with staying_on(pinning.driver):
-        for tool in tools:
-            blocks = plan.blocks_ours if tool.name == OURS else plan.blocks_others
+        for tool, loop, blocks in _tools(tools, plan):
+            setting = Setting(loop, pinning.target, environment)
             try:
-                for loop in ("asyncio", "uvloop") if tool.name == OURS else ("asyncio",):
-                    setting = Setting(loop, pinning.target, environment)
-                    trials += _trials(tool, entries, setting, blocks)
-                    _say(f"{tool.name}, {loop}: CPU per request")
+                for entry in entries:
+                    with _reported(f"{tool.name}, {loop}: {entry}", missing):
+                        trials.append(trial(tool, entry, setting, blocks))
+                with _reported(f"{tool.name}, {loop}: CPU per request", missing):
                     costs.append(cost(tool, setting, plan.cost_rounds, plan.cost_requests))
-            except (NotInstalledError, TargetFailedError) as error:
+            except NotInstalledError as error:
                 missing[tool.name] = str(error)
     return Outcome(
         started=started.isoformat(timespec="seconds"),
@@ -87,15 +88,23 @@ def measured(plan: Plan, tools: Sequence[Tool], entries: Sequence[str]) -> Outco
     )
 
 
-def _trials(tool: Tool, entries: Sequence[str], setting: Setting, blocks: int) -> Iterator[Trial]:
-    for entry in entries:
-        _say(f"{tool.name}, {setting.loop}: {entry}")
-        yield trial(tool, entry, setting, blocks)
+def _tools(tools: Sequence[Tool], plan: Plan) -> Iterator[tuple[Tool, str, int]]:
+    """Each tool with its loop and the blocks of an entry: ours on both loops."""
+    for tool in tools:
+        if tool.name == OURS:
+            yield from ((tool, loop, plan.blocks_ours) for loop in ("asyncio", "uvloop"))
+        else:
+            yield tool, "asyncio", plan.blocks_others
 
 
-def _say(what: str) -> None:
-    sys.stderr.write(f"{what}\n")
-    sys.stderr.flush()
+@contextmanager
+def _reported(name: str, missing: dict[str, str]) -> Iterator[None]:
+    """Say what is measured; keep why, if it cannot be."""
+    sys.stderr.write(f"{name}\n")
+    try:
+        yield
+    except TargetFailedError as error:
+        missing[name] = str(error)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,14 +9,14 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from loopmark.harness.launch.ports import HOST
 from loopmark.harness.launch.process_reaper import end
 from loopmark.harness.launch.processors import available, staying_on
 from tests.bench.probe.corpus_entries import STARVED, route_of
-from tests.bench.probe.running import Setting
+from tests.bench.probe.running import Setting, TargetFailedError
 from tests.bench.probe.tools.catalog import Tool
 from tests.bench.probe.trial import Block, Trial
 
@@ -36,7 +36,7 @@ def trial(tool: Tool, entry: str, setting: Setting, blocks: int) -> Trial:
 
     Raises:
         NotInstalledError: There is no such tool here.
-        TargetFailedError: The target did not come up.
+        TargetFailedError: The target did not come up, or did not answer.
     """
     cpus = setting.cpus or available()[:1]
     with tool.start(setting) as target:
@@ -58,11 +58,18 @@ def trial(tool: Tool, entry: str, setting: Setting, blocks: int) -> Trial:
 
 
 def asked(connection: HTTPConnection, path: str) -> Block:
-    """The stretch that the answer tells; that of the whole request if it was refused."""
+    """The stretch that the answer tells; that of the whole request if it was refused.
+
+    Raises:
+        TargetFailedError: There was no answer.
+    """
     began_ns = time.monotonic_ns()
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read()
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, HTTPException) as error:
+        raise TargetFailedError(f"{path}: no answer: {error!r}") from error
     if answer.status == OK:
         return Block(**json.loads(body))
     return Block(began_ns, time.monotonic_ns())

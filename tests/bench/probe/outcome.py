@@ -37,7 +37,7 @@ class Outcome:
         amounts: Of the calibrated blockers, by name.
         trials: In the order in which they were made.
         costs: By tool and loop.
-        missing: Why a tool was not measured, or not to the end, by its name.
+        missing: Why something was not measured, by its name.
     """
 
     started: str
