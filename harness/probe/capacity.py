@@ -59,13 +59,14 @@ def watch_pools(module: ModuleType) -> None:
     Args:
         module: `sqlalchemy.pool.impl`.
     """
-    create = module.QueuePool.__init__
 
-    def create_watched(pool: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
-        create(pool, *args, **kwargs)
+    # Not around __init__: SQLAlchemy reads from its signature what an engine's arguments may be.
+    def create_watched(kind: type[Any], *_args: object, **_kwargs: object) -> object:
+        pool = object.__new__(kind)
         _pools[pool] = Use()
+        return pool
 
-    module.QueuePool.__init__ = create_watched
+    module.QueuePool.__new__ = staticmethod(create_watched)
 
 
 def sample() -> None:
@@ -74,6 +75,8 @@ def sample() -> None:
         statistics = limiter.statistics()
         _threads.note(limiter.total_tokens, statistics.borrowed_tokens, statistics.tasks_waiting)
     for pool, use in list(_pools.items()):
+        if not hasattr(pool, "_pool"):
+            continue  # Another thread is about to make it.
         limit = pool.size() + max(0, getattr(pool, "_max_overflow", 0))
         use.note(limit, pool.checkedout(), _waiting(pool))
 
