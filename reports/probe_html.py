@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -31,6 +31,7 @@ _LEAST_TOP_MS = 50.0
 _LABEL_CHARACTER = 6.5
 """Width of one, for labels that must fit."""
 _THINNEST = 2.0
+_SHOWN_GROWING_MS = 20.0
 _STEPS = (1.0, 2.0, 5.0)
 
 
@@ -121,12 +122,26 @@ def picture(result: ProbeResult) -> LagPicture:
         for one in result.stood_still
     ]
     return LagPicture(
-        points=" ".join(f"{x(at_s):g},{y(ms):g}" for at_s, ms in result.lags),
+        points=" ".join(f"{x(at_s):g},{y(ms):g}" for at_s, ms in _saw(result.lags)),
         routes=tuple(routes),
         still=tuple(still),
         x_ticks=tuple(Tick(x(at), f"{at:g} s") for at in _ticks(end_s, 10)),
         y_ticks=tuple(Tick(y(at), wording.time(at) if at else "0") for at in _ticks(highest, 4)),
     )
+
+
+def _saw(lags: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Each lag as it grew: from nothing, when the heartbeat was due, to what it was at last."""
+    last_s = 0.0
+    for at_s, ms in lags:
+        due_s = at_s - ms / 1e3
+        if ms > _SHOWN_GROWING_MS:
+            yield max(due_s, last_s), 0.0
+            yield at_s, ms
+            yield at_s, 0.0
+        else:
+            yield at_s, ms
+        last_s = at_s
 
 
 def _ticks(end: float, most: int) -> Sequence[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -17,6 +18,7 @@ _SECOND_MS = 1000.0
 _MOST_CODE = 48
 _MOST_ROUTES = 2
 _INSTALLED = ("site-packages", "dist-packages")
+_STANDARD_LIBRARY = re.compile(r"^.*/lib(?:64)?/python3\.\d+t?/")
 
 
 def time(ms: float) -> str:
@@ -27,13 +29,15 @@ def time(ms: float) -> str:
 
 
 def file(path: str, folder: str) -> str:
-    """A file relative to the folder; of an installed package, relative to where those are."""
+    """A file relative to the folder; one of a library, relative to where libraries are."""
     pure = PurePath(path)
     for name in _INSTALLED:
         if name in pure.parts:
             after = len(pure.parts) - pure.parts[::-1].index(name)
             return str(PurePath(*pure.parts[after:]))
-    return str(pure.relative_to(folder)) if is_inside(path, folder) else path
+    if is_inside(path, folder):
+        return str(pure.relative_to(folder))
+    return _STANDARD_LIBRARY.sub("", path)
 
 
 def is_inside(path: str, folder: str) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import linecache
 import os
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from loopmark.harness.analysis.probe_findings import has_answered, result_of
+from loopmark.harness.analysis.probe_findings import UNAUTHORIZED, has_answered, result_of
 from loopmark.harness.commands.console import err
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.interpreter import default_python, require_server
@@ -118,15 +117,17 @@ def _unanswered(name: str, probed: Probed, result: ProbeResult) -> str:
     ]
     said = ", ".join(routes[:_MOST_ROUTES])
     more = f" and {len(routes) - _MOST_ROUTES} more" if len(routes) > _MOST_ROUTES else ""
-    statuses = Counter(status for one in probed.answers for status in one.statuses)
-    if probed.last_words and all(status >= 500 for status in statuses):  # noqa: PLR2004 - HTTP's
-        more += f"; it says: {probed.last_words}"
+    statuses = {status for one in probed.answers for status in one.statuses}
+    if statuses & UNAUTHORIZED:
+        more += f"; {authorization_hint(result.authorization_from)}"
+    elif probed.last_words and all(status >= 500 for status in statuses):  # noqa: PLR2004 - HTTP's
+        more += f"; its last line: {probed.last_words}"
     return f"{name} answers nothing as it should, so nothing was tested: {said}{more}"
 
 
 def _without(secret: str, text: str) -> str:
     """The text without the header, or the part of it that is secret."""
-    for part in {secret, secret.rpartition(" ")[2]}:
+    for part in (secret, secret.partition(" ")[2], secret.rpartition(" ")[2]):
         if part:
             text = text.replace(part, "…")
     return text

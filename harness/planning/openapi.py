@@ -68,12 +68,13 @@ def requests_of(document: object, seed: int, *, write: bool = False) -> Asked:
         raise UserError("not an OpenAPI document: its paths are not a table")
     requests: list[RouteRequest] = []
     skipped: list[SkippedRoute] = []
+    prefix = _prefix(document)
     for method in (*READING, *WRITING):
         for path, item in paths.items():
             operation = _operation(document, item, method)
             if operation is None:
                 continue
-            route = f"{method.upper()} {path}"
+            route = f"{method.upper()} {prefix}{path}"
             if method in WRITING and not write:
                 skipped.append(SkippedRoute(route, WRITES))
                 continue
@@ -192,7 +193,7 @@ def _request(
         lambda match: quoted(_in_path(match[1], given["path", match[1]][1])), path
     )
     return RouteRequest(
-        route=f"{method} {path}",
+        route=f"{method} {_prefix(document)}{path}",
         method=method,
         path=_prefix(document) + _clean(filled),
         query=_encoded(pairs),

@@ -136,7 +136,7 @@ def parse_targets(text: str, source: str, known: KnownNames) -> Mapping[str, Tar
     except ValidationError as error:
         given = {}
         invalid = list(worded(error.errors(include_url=False), document))
-    tables = only["targets"]
+    tables = document.get("targets")
     for name, table in tables.items() if isinstance(tables, dict) else ():
         invalid += _target_problems(name, table, known)
     if invalid:

@@ -238,7 +238,11 @@ class _Pass:
             return UserError(f"{error}; {authorization_hint(self._request.authorization_from)}")
         words = target.process.last_words
         if error.status == HTTPStatus.INTERNAL_SERVER_ERROR and words:
-            return UserError(f"{error}; is it an ASGI application? it says: {words}")
+            name, path = self._request.target.name, self._request.openapi
+            return UserError(
+                f"{name} answers {error.status} to GET {path}; is it an ASGI application? its last "
+                f"line: {words}"
+            )
         return error
 
     def _drive(self, target: RunningTarget, *, mixes: bool) -> tuple[RouteAnswers, ...]:
