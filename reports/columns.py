@@ -21,6 +21,7 @@ WORDS = frozenset(
     {"Target", "Driver", "Validity", "Scenario", "Load", "Figure", "In words", "Request", "Step"}
     | {"Kind", "Kind of error", "Examples", "Worker", "Clock", "Lost", "Cell", "Measured"}
     | {"Answer", "Ratio of", "Of", "What", "Passed"}
+    | {"Mistake", "Symptom, as measured", "Showing"}
 )
 """Headings of columns without figures."""
 

@@ -12,7 +12,7 @@ from loopmark.harness.vocabulary.figures import Figures
 from loopmark.harness.vocabulary.loads.model import DELIVERY, REQUEST
 from loopmark.harness.vocabulary.record import DocumentedPoint
 from loopmark.harness.vocabulary.result import CellResult, Invalid, RunResults
-from loopmark.reports import agreement, formatting, measured, wording
+from loopmark.reports import agreement, formatting, measured, pitfalls, wording
 from loopmark.reports.formatting import Bounds
 from loopmark.reports.sections import sections, several_drivers
 
@@ -176,6 +176,8 @@ def _answer(results: RunResults) -> str:
 
 
 def _without_drivers(results: RunResults) -> str:
+    if results.faults and not ratio_rows(results):
+        return pitfalls.summary(pitfalls.rows(results))
     return _claim_sentence(results) if results.run.documented else measured.answer(results)
 
 

@@ -29,6 +29,7 @@ from loopmark.reports import (
     headline,
     measured,
     objections,
+    pitfalls,
     questions,
     sections,
     series_styles,
@@ -159,6 +160,8 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
             for name, states in results.run.round_states.items()
         },
         clock_notes=clocks.notes(_workers(results)),
+        pitfalls=pitfalls,
+        pitfall_rows=pitfalls.rows(results),
         pairs=agreement.driver_pairs(results),
         agreement=agreement,
         database_statements=_database_statements(results.run),

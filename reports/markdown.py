@@ -16,6 +16,7 @@ from loopmark.reports import (
     headline,
     measured,
     objections,
+    pitfalls,
     questions,
     wording,
 )
@@ -50,6 +51,7 @@ def render(results: RunResults) -> str:
         *_questions(results),
         _bullets(headline.sentences(results)),
     ]
+    blocks += _pitfalls(results)
     blocks.append(_bullets(f"{name}: {value}" for name, value in measured.facts(run)))
     blocks += _agreement(results)
     several = several_drivers(results)
@@ -66,7 +68,7 @@ def _warnings(results: RunResults) -> list[str]:
         blocks.append(f"**This run was interrupted: {wording.interrupted(results.run)}.**")
     if cells := doubtful(results):
         blocks += _folded(
-            wording.invalid_by_state(results.cells),
+            wording.invalid_by_state(results.unexpected),
             (
                 "; ".join(
                     [
@@ -107,6 +109,17 @@ def _questions(results: RunResults) -> list[str]:
         for row in sorted(asked, key=lambda row: topics.index(row.topic))
     ]
     return [_table(["Scenario", "Load", "Answer"], rows), " ".join(lines)]
+
+
+def _pitfalls(results: RunResults) -> list[str]:
+    """The declared mistakes, a line each."""
+    found = pitfalls.rows(results)
+    lines = [
+        [row.target, row.mistake, f"{row.load}: {row.symptom}", pitfalls.SHOWING[row.showing]]
+        for row in found
+    ]
+    headings = ["Target", "Mistake", "Symptom, as measured", "Showing"]
+    return [f"## {pitfalls.TITLE}", _table(headings, lines)] if found else []
 
 
 def _worker_count(workers: int) -> str:

@@ -241,12 +241,12 @@ def side_by_side(results: RunResults) -> Mapping[str, Sequence[str]]:
 
 
 def doubtful(results: RunResults) -> tuple[CellResult, ...]:
-    """The invalid cells, in reading order."""
+    """The invalid cells, in reading order, without those that are so as they declare."""
     return tuple(
         cell
         for section in sections(results)
         for cell in section.cells
-        if not cell.validity.is_valid
+        if not cell.validity.is_valid and not results.is_as_declared(cell)
     )
 
 

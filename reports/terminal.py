@@ -24,6 +24,7 @@ from loopmark.reports import (
     formatting,
     headline,
     objections,
+    pitfalls,
     question_groups,
     questions,
     wording,
@@ -50,7 +51,8 @@ def render(results: RunResults, *, verbose: bool = False, below: int = 0) -> Ren
     asked = {name for one in results.run.questions for name in (one.base, one.other)}
     cells = tuple(cell for cell in results.cells if verbose or cell.name not in asked)
     tables = _tables(replace(results, cells=cells)) if cells else []
-    lines = MOST_LINES - below
+    seen = [Text(row.line) for row in pitfalls.rows(results)]
+    lines = MOST_LINES - below - sum(map(_height, seen))
     most = lines - bool(tables)
     said = _answers(results, most) if results.questions else _headline(results)
     if not (verbose or results.run.locustfiles):
@@ -61,6 +63,7 @@ def render(results: RunResults, *, verbose: bool = False, below: int = 0) -> Ren
             tables = tables[:fitting]
             more = formatting.many(left, "more table")
             said.append(Text(f"{more} in the report; --verbose prints all", "dim"))
+    said += seen
     between = [Text()] if tables and not results.questions else []
     return Group(*parts, *tables, *between, *said)
 
@@ -107,7 +110,7 @@ def _accounts(results: RunResults, rows: Sequence[questions.Row]) -> list[str]:
 
 def _doubts(results: RunResults) -> list[str]:
     """How much is invalid, or does not count."""
-    lines = [invalid] if (invalid := wording.invalid_by_state(results.cells)) else []
+    lines = [invalid] if (invalid := wording.invalid_by_state(results.unexpected)) else []
     if cells := with_bad_rounds(results):
         lines.append(wording.bad_rounds(cells))
     return lines

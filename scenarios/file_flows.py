@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from loopmark.harness.vocabulary.flow import Request, VirtualUser, check
-from loopmark.scenarios.flows import Steps, check_fields, innocent
+from loopmark.scenarios.flows import INNOCENT_SHARE, Steps, check_fields, innocent
 
 Reader: TypeAlias = Literal["aiofiles", "anyio", "blocking"]
 Pool: TypeAlias = Literal["none", "processes"]
@@ -22,7 +22,6 @@ MIXED = (
 )
 LARGE = tuple(f"1m-{number:03}.txt" for number in range(16))
 LARGEST = tuple(f"10m-{number:03}.txt" for number in range(4))
-FEW = MANY[:4]
 COMPUTED = tuple(f"100k-{number:03}.txt" for number in range(16))
 
 
@@ -66,16 +65,12 @@ class ProcessFiles:
             check(seen <= self.max_concurrent, f"{seen} files were open at once")
 
 
-FILES_SHARE = 10
-"""One user in so many has files processed, beside others that ask for next to nothing."""
-
-
 def beside_files(user: VirtualUser) -> Steps:
-    """One user in ten has a few small files processed, the others ask for next to nothing."""
-    if user.number % FILES_SHARE == 0:
-        yield from ProcessFiles(FEW, 5)(user)
-    else:
+    """One user in ten asks for next to nothing, the others have a small file processed."""
+    if user.number % INNOCENT_SHARE == 0:
         yield from innocent()
+    else:
+        yield from ProcessFiles(MANY[:1], 1)(user)
 
 
 def one_computed(pool: Pool) -> Request:

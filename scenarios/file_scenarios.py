@@ -105,12 +105,12 @@ FILE_SCENARIOS: tuple[Scenario, ...] = (
         name="beside-files",
         title="Processed files, and small answers beside them",
         description=(
-            "One user in ten has four files of 10 KB processed. The others ask for next to "
-            "nothing: their step, innocent, shows what it costs others that a request waits for "
-            "its files."
+            "Nine users in ten have a file of 10 KB processed. The tenth asks for next to "
+            "nothing: its step, innocent, shows what it costs others that a request waits for "
+            "its file."
         ),
         flow=file_flows.beside_files,
         warm=flows.no_wait("timer"),
-        statements={**STATEMENTS, "innocent": ""},
+        statements={"innocent": "", **STATEMENTS},
     ),
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from loopmark.harness.vocabulary.cell import ValidityState
 from loopmark.harness.vocabulary.fault import CellFinding, Fault, FaultFinding, Showing, Symptom
 from loopmark.harness.vocabulary.figures import AuditResult, StepResult
 from loopmark.harness.vocabulary.record import RunRecord
 from loopmark.harness.vocabulary.result import CellResult
+from loopmark.harness.vocabulary.sample import ErrorKind
 from loopmark.harness.vocabulary.scenario import AuditKind
 
 INNOCENT = "innocent"
@@ -17,7 +19,13 @@ INNOCENT = "innocent"
 BLOCKED = 2.0
 """Ratio of latencies from which on a loop counts as blocked."""
 
-_Said = tuple[Showing, str]
+
+class _Said(NamedTuple):
+    """Whether it shows, the sentence, and where it shows the same in a few words."""
+
+    showing: Showing
+    sentence: str
+    short: str = ""
 
 
 def findings(
@@ -51,7 +59,8 @@ def _of_target(
             continue
         twin = next((one for one in cells if one.target in twins and _is_like(one, cell)), None)
         beside = "" if twin is None else twin.name
-        yield CellFinding(cell.name, *_of_cell(fault, cell, twin, warnings), beside)
+        said = _of_cell(fault, cell, twin, warnings)
+        yield CellFinding(cell.name, said.showing, said.sentence, said.short, beside)
 
 
 def _is_like(one: CellResult, other: CellResult) -> bool:
@@ -70,7 +79,7 @@ def _of_cell(
     warnings: Mapping[str, Sequence[str]],
 ) -> _Said:
     if not cell.rounds:
-        return "unclear", "no round was measured to its end"
+        return _Said("unclear", "no round was measured to its end")
     if fault.symptom is Symptom.WRONG_ANSWERS:
         return _wrong_answers(cell, warnings.get(cell.name, ()))
     return _JUDGES[fault.symptom](cell, twin)
@@ -86,21 +95,25 @@ def _blocks_loop(cell: CellResult, twin: CellResult | None) -> _Said:
     stands still does.
     """
     if twin is None:
-        return "unclear", "the plan has no cell of its twin with this scenario, load and driver"
+        return _Said(
+            "unclear", "the plan has no cell of its twin with this scenario, load and driver"
+        )
     for one in (cell, twin):
         if why := _unusable(one):
-            return "unclear", f"{one.target}: {why}"
+            return _Said("unclear", f"{one.target}: {why}")
     of_cell, of_twin = _innocent(cell), _innocent(twin)
     if of_cell is None or of_twin is None:
-        return "unclear", "this scenario has no innocent requests beside those of the fault"
+        return _Said("unclear", "this scenario has no innocent requests beside those of the fault")
     p50, twin_p50 = of_cell.latency_ms.p50, of_twin.latency_ms.p50
     if p50 is None or twin_p50 is None:
         which = cell.target if p50 is None else twin.target
-        return "unclear", f"{which} answered too few innocent requests for a median"
+        return _Said("unclear", f"{which} answered too few innocent requests for a median")
     times = p50 / twin_p50
     compared = f"p50 {_ms(p50)} against {_ms(twin_p50)}"
     took = f"its innocent requests took {_times(times)} as long as beside {twin.target}"
-    return "shown" if times >= BLOCKED else "not-shown", f"{took} ({compared})"
+    if times < BLOCKED:
+        return _Said("not-shown", f"{took} ({compared})")
+    return _Said("shown", f"{took} ({compared})", f"innocent requests take {_times(times)} as long")
 
 
 _FORBIDDING = frozenset(
@@ -138,22 +151,28 @@ def _ms(value: float) -> str:
 # ---- answers and rows ----
 
 
+_ANSWERED = (ErrorKind.SERVER_ERROR, *sorted(ErrorKind.WRONG))
+"""Kinds of failures that are responses."""
+
+
 def _wrong_answers(cell: CellResult, warnings: Sequence[str]) -> _Said:
     requests = cell.figures_despite(cell.validity).requests
-    examples = [one for said in cell.error_examples.values() for one in said]
     if not cell.error_kinds:
-        return "not-shown", f"all of its {requests:,} responses were right"
-    example = examples[0] if examples else next(iter(cell.error_kinds))
-    failed = sum(cell.error_kinds.values())
+        return _Said("not-shown", f"all of its {requests:,} responses were right")
+    failed = sum(many for kind, many in cell.error_kinds.items() if kind in _ANSWERED)
+    if not failed:
+        return _Said("unclear", "no response was wrong, but requests failed otherwise")
+    examples = [one for kind in _ANSWERED for one in cell.error_examples.get(kind, ())]
+    example = examples[0] if examples else "without an example"
     sentence = f"refused, its figures do not count: {failed:,} responses were wrong, {example}"
     warned = warnings[0] if warnings else "its output has no warning of it"
-    return "shown", f"{sentence}; {warned}"
+    return _Said("shown", f"{sentence}; {warned}", f"{failed:,} responses wrong, refused")
 
 
 def _loses_writes(cell: CellResult, twin: CellResult | None) -> _Said:
     durable = _audits(cell, "durable")
     if not durable:
-        return "unclear", "this scenario has no audit of what was acknowledged"
+        return _Said("unclear", "this scenario has no audit of what was acknowledged")
     lost = [one for one in durable if not one.ok and one.found < one.acknowledged]
     said = [
         f"{one.acknowledged - one.found:,} of {one.acknowledged:,} acknowledged {one.what} are "
@@ -163,22 +182,27 @@ def _loses_writes(cell: CellResult, twin: CellResult | None) -> _Said:
     if not said:
         acknowledged = sum(one.acknowledged for one in durable)
         if not acknowledged:
-            return "unclear", "no write was acknowledged"
-        return "not-shown", f"all {acknowledged:,} acknowledged rows are in the database"
-    return "shown", "; ".join([*said, *_connections(cell), *_clean(twin, "durable", "lost")])
+            return _Said("unclear", "no write was acknowledged")
+        return _Said("not-shown", f"all {acknowledged:,} acknowledged rows are in the database")
+    rows = sum(one.acknowledged - one.found for one in lost)
+    clean = _clean(twin, "durable", "lost")
+    said += [*_connections(cell), *clean]
+    return _Said("shown", "; ".join(said), f"{rows:,} acknowledged rows are not in the database")
 
 
 def _half_applies(cell: CellResult, twin: CellResult | None) -> _Said:
     halves = _audits(cell, "half-applied")
     if not halves:
-        return "unclear", "this scenario has no change that could be half-applied"
+        return _Said("unclear", "this scenario has no change that could be half-applied")
     said = [f"{one.found:,} {one.what}" for one in halves if one.found > 0]
     if not said:
         if not _has_refused(cell):
-            return "unclear", "no request failed in the middle"
-        return "not-shown", "nothing is half-applied"
+            return _Said("unclear", "no request failed in the middle")
+        return _Said("not-shown", "nothing is half-applied")
     clean = _clean(twin, "half-applied", "half-applied")
-    return "shown", "; ".join([*said, *_connections(cell), *clean])
+    changes = sum(one.found for one in halves)
+    said += [*_connections(cell), *clean]
+    return _Said("shown", "; ".join(said), f"{changes:,} changes are half-applied")
 
 
 def _has_refused(cell: CellResult) -> bool:
@@ -192,13 +216,12 @@ def _audits(cell: CellResult, kind: AuditKind) -> list[AuditResult]:
 
 
 def _connections(cell: CellResult) -> Iterator[str]:
-    """What the audits of connections have found."""
-    for one in _audits(cell, "idle-in-transaction"):
+    """What came of its connections."""
+    for one in (*_audits(cell, "idle-in-transaction"), *_audits(cell, "leaked")):
         if one.found:
-            yield f"{one.found:,} {one.what}"
-    for one in _audits(cell, "leaked"):
-        if one.found:
-            yield f"{one.found:,} {one.what}"
+            yield f"{one.what}: {one.found:,}"
+    if failed := sum(cell.error_kinds.values()):
+        yield f"{failed:,} requests failed"
 
 
 def _clean(twin: CellResult | None, kind: AuditKind, word: str) -> Iterator[str]:

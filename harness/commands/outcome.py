@@ -29,7 +29,7 @@ def exit_code(results: RunResults, *, strict: bool = False) -> ExitCode:
     against = [
         one
         for cell in results.cells
-        for one in unexplained(cell, _shown_fault(results, cell))
+        for one in unexplained(cell, results.shown_fault(cell))
         if one.has_failed or (strict and one.round == OF_CELL)
     ]
     return ExitCode.FAILED if against or _unseen(results) else ExitCode.OK
@@ -43,7 +43,7 @@ def failures(results: RunResults) -> tuple[str, ...]:
     of_cells = (
         f"failed: {cell.name}: {'; '.join(failed)}"
         for cell in results.cells
-        if (failed := failed_of(unexplained(cell, _shown_fault(results, cell))))
+        if (failed := failed_of(unexplained(cell, results.shown_fault(cell))))
     )
     unseen = (
         f"failed: {one.target}: its declared fault has not shown: {one.main.sentence}"
@@ -69,19 +69,6 @@ def shown_failures(results: RunResults, *, verbose: bool) -> tuple[str, ...]:
 def _unseen(results: RunResults) -> list[FaultFinding]:
     """The declared faults that should have shown."""
     return [one for one in results.faults if one.showing == "not-shown"]
-
-
-def _shown_fault(results: RunResults, cell: CellResult) -> Fault | None:
-    """The declared fault of a cell's target, if this cell shows it."""
-    return next(
-        (
-            one.fault
-            for one in results.faults
-            for finding in one.cells
-            if finding.cell == cell.name and finding.showing == "shown"
-        ),
-        None,
-    )
 
 
 def unexplained(cell: CellResult, fault: Fault | None) -> list[RoundObjections]:

@@ -13,9 +13,7 @@ from loopmark.harness.launch.process_reaper import end
 from loopmark.harness.launch.processors import staying_on
 
 STDERR_TAIL_LINES = 20
-_NEVER_AWAITED = re.compile(
-    r"^(.+?):(\d+): RuntimeWarning: (coroutine '.+' was never awaited)$", re.MULTILINE
-)
+_NEVER_AWAITED = re.compile(r"RuntimeWarning: (coroutine '.+' was never awaited)$", re.MULTILINE)
 _PLACE = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
 
 
@@ -78,20 +76,23 @@ class TargetProcess:
         text = self._log.read_text(errors="replace").rstrip()
         places = _PLACE.findall(text)
         # Where it is its own file that is wrong, a library's frames behind it say little.
-        own = [place for place in places if "site-packages" not in place[0]]
-        place = (own or places)[-1:]
+        place = (_own(places) or places)[-1:]
         return text.rpartition("\n")[2] + "".join(f" ({file}:{line})" for file, line in place)
 
     @property
     def never_awaited(self) -> tuple[str, ...]:
-        """Python's warnings of coroutines that were never awaited, each with its place, once."""
+        """Python's warnings of coroutines that were never awaited, each once.
+
+        Python names the line at which a coroutine was freed, anywhere in a server. Of its own lines
+        the last in a traceback before that is named instead: there the coroutine was in use.
+        """
         text = self._log.read_text(errors="replace")
-        return tuple(
-            dict.fromkeys(
-                f"{what} at {Path(file).name}:{line}"
-                for file, line, what in _NEVER_AWAITED.findall(text)
-            )
-        )
+        warned = dict[str, str]()
+        for match in _NEVER_AWAITED.finditer(text):
+            own = _own(_PLACE.findall(text, 0, match.start()))
+            places = [f", in use at {Path(file).name}:{line}" for file, line in own[-1:]]
+            warned.setdefault(match[1], "".join(places))
+        return tuple(f"{what}{place}" for what, place in warned.items())
 
     @property
     def ports(self) -> frozenset[int] | None:
@@ -110,6 +111,11 @@ class TargetProcess:
     def stop(self) -> None:
         """End it and all that it started."""
         end(self._process)
+
+
+def _own(places: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Files and lines that are not a library's."""
+    return [place for place in places if "site-packages" not in place[0]]
 
 
 def last_lines(log: Path) -> list[str]:

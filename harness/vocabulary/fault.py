@@ -68,12 +68,14 @@ class CellFinding:
         cell: Its name.
         showing: Whether the fault shows.
         sentence: The effect, or why the cell does not decide it; without its full stop.
+        short: The effect in a few words; empty where there is none.
         beside: Name of the twin's cell that it was compared with; empty without one.
     """
 
     cell: str
     showing: Showing
     sentence: str
+    short: str = ""
     beside: str = ""
 
 

@@ -138,7 +138,7 @@ class RoundRecord:
             did not record them.
         connections: What the target held after it; None of scenarios that are not audited.
         never_awaited: Python's warnings of coroutines that were never awaited, as far as they are
-            in the target's output; each once, with its place.
+            in the target's output; each once, with a line at which it was in use.
     """
 
     round: int

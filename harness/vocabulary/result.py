@@ -10,7 +10,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 
 from loopmark.harness.vocabulary.cell import Validity
 from loopmark.harness.vocabulary.comparison import Axis, Comparison, SeriesResult
-from loopmark.harness.vocabulary.fault import FaultFinding
+from loopmark.harness.vocabulary.fault import Fault, FaultFinding
 from loopmark.harness.vocabulary.figures import AuditResult, Figures
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.question import QuestionResult
@@ -117,6 +117,28 @@ class RunResults:
     series: tuple[SeriesResult, ...] = ()
     questions: tuple[QuestionResult, ...] = ()
     faults: tuple[FaultFinding, ...] = ()
+
+    def shown_fault(self, cell: CellResult) -> Fault | None:
+        """The declared fault of a cell's target, if this cell shows it."""
+        return next(
+            (
+                one.fault
+                for one in self.faults
+                for finding in one.cells
+                if finding.cell == cell.name and finding.showing == "shown"
+            ),
+            None,
+        )
+
+    def is_as_declared(self, cell: CellResult) -> bool:
+        """Whether a cell is invalid for nothing but its target's declared fault."""
+        fault, against = self.shown_fault(cell), cell.validity.objections
+        return fault is not None and bool(against) and all(map(fault.explains, against))
+
+    @property
+    def unexpected(self) -> tuple[CellResult, ...]:
+        """The cells without those that are invalid as their targets declare."""
+        return tuple(cell for cell in self.cells if not self.is_as_declared(cell))
 
     def along(self, axis: Axis) -> tuple[Comparison, ...]:
         """The comparisons of cells that differ in one thing."""

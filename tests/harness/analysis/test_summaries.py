@@ -25,7 +25,12 @@ from loopmark.harness.vocabulary.figures import (
 from loopmark.harness.vocabulary.job import DriverReport, WorkerReport
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.closed import Closed
-from loopmark.harness.vocabulary.record import AuditCount, RoundRecord, TargetReading
+from loopmark.harness.vocabulary.record import (
+    AuditCount,
+    ConnectionsLeft,
+    RoundRecord,
+    TargetReading,
+)
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import SUMMARISED, ErrorKind
 from loopmark.harness.vocabulary.scenario import Audit
@@ -983,6 +988,46 @@ def test_audit_notices_rows_too_few_and_too_many(change: int) -> None:
     assert not found.ok
     assert result.validity.state == "wrong-answers"
     assert any("resources: +3 rows acknowledged" in one for one in sentences(result.validity))
+
+
+@pytest.mark.parametrize(
+    ("left", "sentence"),
+    [
+        (ConnectionsLeft(20, 20, 0), ""),
+        (ConnectionsLeft(20, 20, 1), "1 connection was left idle in transaction after the round"),
+        (
+            ConnectionsLeft(23, 20, 0),
+            "3 connections were leaked: connections beyond the 20 of its pool, after the round",
+        ),
+        # How many it keeps is not known.
+        (ConnectionsLeft(23, 0, 0), ""),
+    ],
+)
+def test_connections_after_a_round_are_audited(left: ConnectionsLeft, sentence: str) -> None:
+    rows = [sample(sent_ms=0, took_ms=1, step="create")]
+    one = record(0, report(), audits=[AuditCount("resources", 0, 1)])
+    found = summarise(cell(load=closed()), [replace(one, connections=left)], frame(rows), [CREATED])
+    assert [audit.ok for audit in found.audits] == [
+        True,
+        not left.idle_in_transaction,
+        not left.beyond,
+    ]
+    assert (sentence in sentences(found.validity)) == bool(sentence)
+
+
+def test_connections_of_a_round_that_did_not_end_are_not_audited() -> None:
+    one = record(0, None, state="interrupted")
+    one = replace(one, connections=ConnectionsLeft(99, 20, 9))
+    found = summarise(cell(load=closed()), [one], frame([]), [])
+    assert found.audits == ()
+
+
+def test_half_applied_changes_are_none_or_an_error() -> None:
+    audit = Audit("accounts without", "SELECT 1", {"create": 0}, kind="half-applied")
+    found, result = audited(audit, 2, "", "server-error")
+    assert (found.ok, found.found, found.kind) == (False, 2, "half-applied")
+    assert "2 requests were half-applied: accounts without" in sentences(result.validity)
+    assert audited(audit, 0, "", "server-error")[0].ok
 
 
 def test_acknowledgements_outside_of_the_window_count_in_an_audit() -> None:

@@ -15,6 +15,13 @@ from loopmark.harness.vocabulary.cell import (
     Validity,
     ValidityState,
 )
+from loopmark.harness.vocabulary.fault import (
+    CellFinding,
+    Fault,
+    FaultFinding,
+    Showing,
+    Symptom,
+)
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.result import RunResults
 from tests.reports.conftest import VALID, against, cell_result, run_results
@@ -92,3 +99,45 @@ def test_states_are_each_said_once_and_the_most_serious_first() -> None:
     assert many.states == (ValidityState.DRIVER_LIMITED, ValidityState.ERRORS)
     assert VALID.states == (ValidityState.VALID,)
     assert not VALID.has_failed
+
+
+# ---- declared faults ----
+
+
+LOST = Objection.of(ObjectionCode.ROWS_DIFFER, what="rows", acknowledged=2, found=0)
+DIED = Objection(ObjectionCode.TARGET_DIED)
+
+
+def declared(showing: Showing, *against_it: Objection) -> RunResults:
+    """One cell, whose target declares that it loses writes."""
+    found = results(against(*against_it) if against_it else VALID)
+    (cell,) = found.cells
+    finding = CellFinding(cell.name, showing, "2 rows are not in the database")
+    fault = Fault(Symptom.LOSES_WRITES, "A mistake", "A cure", "twin")
+    return replace(found, faults=(FaultFinding("async", fault, (finding,)),))
+
+
+def test_a_declared_fault_that_shows_is_no_error() -> None:
+    found = declared("shown", LOST)
+    assert exit_code(found, strict=True) == ExitCode.OK
+    assert failures(found) == ()
+
+
+def test_a_declared_fault_that_does_not_show_is_one() -> None:
+    found = declared("not-shown")
+    assert exit_code(found) == ExitCode.FAILED
+    assert failures(found) == (
+        "failed: async: its declared fault has not shown: 2 rows are not in the database",
+    )
+
+
+def test_a_declared_fault_that_is_unclear_is_no_error_of_its_own() -> None:
+    assert exit_code(declared("unclear")) == ExitCode.OK
+    # And it explains nothing.
+    assert exit_code(declared("unclear", LOST)) == ExitCode.FAILED
+
+
+def test_a_declared_fault_explains_only_what_it_declares() -> None:
+    found = declared("shown", DIED, LOST)
+    assert exit_code(found) == ExitCode.FAILED
+    assert failures(found) == (f"failed: {found.cells[0].name}: the target exited under load",)

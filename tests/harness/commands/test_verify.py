@@ -58,3 +58,13 @@ def test_target_that_did_not_start_is_told_with_its_last_lines() -> None:
     tail = "async ended at its start\nout of memory"
     dead = replace(RIGHT, rounds=0, validity=died, stderr_tail=tail)
     assert problem(dead) == tail
+
+
+def test_a_declared_fault_is_no_error(invoke: Invoke) -> None:
+    told = invoke("verify", "forgotten-commit", "async", "--scenario", "open-account")
+    assert told.exit_code == 0, told.output
+    lines = told.stdout.splitlines()
+    assert lines[0].split() == ["fault", "forgotten-commit", "open-account"]
+    assert lines[1].startswith("its declared fault: ")
+    assert lines[2] == "user accounts: +3 rows acknowledged, +0 found"
+    assert lines[-1].split() == ["right", "async", "open-account"]

@@ -10,6 +10,7 @@ from loopmark.harness.errors import UserError
 from loopmark.harness.launch import database
 from loopmark.harness.launch.database import URL_VARIABLE, external_server, open_database
 from loopmark.harness.launch.process_reaper import reaped
+from loopmark.harness.vocabulary.record import ConnectionsLeft
 
 PREPARATION = "loopmark.targets.preparation"
 
@@ -124,3 +125,20 @@ def test_too_few_connections_for_all_targets_are_told() -> None:
     refused = pytest.raises(UserError, match="and 1000 targets begin with 20003: choose fewer")
     with refused, open_database("unused", "many", PREPARATION, targets=1000):
         pass
+
+
+def test_connections_that_a_target_holds_are_told(database_url: str) -> None:
+    name = "loopmark-test-holding"
+    with open_database("unused", "holding", PREPARATION) as opened:
+        assert opened.connections_of(name, 1) == ConnectionsLeft(0, 1, 0)
+        with (
+            psycopg.connect(database_url, application_name=name) as idle,
+            psycopg.connect(database_url, application_name=name) as open_,
+        ):
+            open_.execute("SELECT 1")
+            left = opened.connections_of(name, 1)
+            assert left == ConnectionsLeft(open=2, kept=1, idle_in_transaction=1)
+            assert (left.beyond, left.are_clean) == (1, False)
+            open_.rollback()
+            assert opened.connections_of(name, 2).are_clean
+            assert not idle.closed

@@ -1,0 +1,77 @@
+"""The mistakes that targets declare: what is wrong, how it has shown, and what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from loopmark.harness.vocabulary.fault import CellFinding, Showing
+from loopmark.harness.vocabulary.result import RunResults
+from loopmark.reports import formatting, wording
+
+TITLE = "Pitfalls"
+
+SHOWING: Mapping[Showing, str] = MappingProxyType(
+    {"shown": "shown", "not-shown": "not shown", "unclear": "inconclusive"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One declared mistake.
+
+    Attributes:
+        target: Its target.
+        mistake: What is wrong.
+        showing: Whether it has shown.
+        load: Of the cell that says so.
+        symptom: The effect there, or why there is none.
+        cure: What to write instead.
+        cells: By load, what every cell says.
+        line: All of it in a few words.
+    """
+
+    target: str
+    mistake: str
+    showing: Showing
+    load: str
+    symptom: str
+    cure: str
+    cells: tuple[tuple[str, CellFinding], ...]
+    line: str
+
+
+def rows(results: RunResults) -> tuple[Row, ...]:
+    """The declared mistakes of a run, in the order of its targets."""
+    loads = {cell.name: cell.load for cell in results.cells}
+    found = []
+    for one in results.faults:
+        main = one.main
+        load = wording.at_once(loads[main.cell])
+        said = main.short or f"{SHOWING[main.showing]}: {main.sentence}"
+        found.append(
+            Row(
+                target=one.target,
+                mistake=one.fault.mistake,
+                showing=one.showing,
+                load=load,
+                symptom=main.sentence,
+                cure=one.fault.cure,
+                cells=tuple((wording.at_once(loads[cell.cell]), cell) for cell in one.cells),
+                line=f"{one.target}, {load}: {said}",
+            )
+        )
+    return tuple(found)
+
+
+def summary(found: Sequence[Row]) -> str:
+    """How many of the mistakes have shown, in a sentence without its full stop."""
+    shown = sum(row.showing == "shown" for row in found)
+    said = f"{shown} of {formatting.many(len(found), 'documented mistake')} showed"
+    others = [
+        f"{row.target} {'did not' if row.showing == 'not-shown' else 'is inconclusive'}"
+        for row in found
+        if row.showing != "shown"
+    ]
+    return f"{said}; {formatting.listed(others)}" if others else said
