@@ -75,6 +75,10 @@ async def asked(entry: str, ms: float) -> tuple[Block, list[int]]:
         return Block(**answer.raise_for_status().json()), beats
 
 
+def took_ns(block: Block) -> int:
+    return block.ended_ns - block.began_ns
+
+
 def longest_gap_ns(beats: list[int]) -> int:
     return max(after - before for before, after in pairwise(beats))
 
@@ -84,11 +88,9 @@ def longest_gap_ns(beats: list[int]) -> int:
 def test_a_blocker_stops_its_loop_for_as_long_as_it_says(entry: str, loop: str) -> None:
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         block, beats = runner.run(asked(entry, 60.0))
-    took_ns = block.ended_ns - block.began_ns
-    assert took_ns > 0
-    assert longest_gap_ns(beats) > 0.7 * took_ns
+    assert longest_gap_ns(beats) > 0.7 * took_ns(block) > 0
     within = [beat for beat in beats if block.began_ns < beat < block.ended_ns]
-    assert len(within) < took_ns / 1e9 / BEAT_S / 2
+    assert len(within) < took_ns(block) / 1e9 / BEAT_S / 2
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -96,15 +98,16 @@ def test_a_blocker_stops_its_loop_for_as_long_as_it_says(entry: str, loop: str) 
 def test_what_is_innocent_leaves_its_loop_alone(entry: str, loop: str) -> None:
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         block, beats = runner.run(asked(entry, 400.0))
-    assert longest_gap_ns(beats) < (block.ended_ns - block.began_ns) / 2
+    assert longest_gap_ns(beats) < took_ns(block) / 2
 
 
 @pytest.mark.parametrize("entry", [e for e in BLOCKERS if e != "fsync"])
 def test_a_longer_block_is_longer(entry: str) -> None:
     with asyncio.Runner() as runner:
-        short, _ = runner.run(asked(entry, 20.0))
-        long, _ = runner.run(asked(entry, 200.0))
-    assert long.ended_ns - long.began_ns > 2 * (short.ended_ns - short.began_ns)
+        # A busy machine can only make a block longer.
+        short_ns = min(took_ns(runner.run(asked(entry, 20.0))[0]) for _ in range(3))
+        long_ns = took_ns(runner.run(asked(entry, 200.0))[0])
+    assert long_ns > 2 * short_ns
 
 
 # ---- the marks ----
