@@ -56,7 +56,8 @@ class Stretch:
         start_ns: The last sign of life before it.
         end_ns: The first one after it.
         run_ns: CPU time of the loop's thread in it; None where it cannot be read.
-        queued_ns: Time in which that thread was runnable and not scheduled; None as above.
+        queued_ns: Time in which that thread was runnable and not scheduled, or was stopped; None
+            as above.
         steal_ns: What the hypervisor took of all processors, from the first stack on.
         collecting_ns: Garbage collection in it.
         beside_ns: The longest time without a heartbeat of the thread beside the loop.

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from loopmark.harness.probe.page import Page, Word
 from loopmark.harness.vocabulary.blocking import (
+    Call,
     LostCoroutine,
     ProcessEvidence,
     ProcessFacts,
@@ -120,6 +121,7 @@ class _Begun:
     scheduled: thread_state.Scheduled | None
     collecting_ns: int
     is_stretch: bool = False
+    was_stopped: bool = False
     steal_ns: int = 0
     beside_ns: int = 0
     samples: list[StackSample] = field(default_factory=list)
@@ -149,6 +151,7 @@ class _ProcessWatch:
         self._lags_read = 0
         self._unsampled_ns = 0
         self._next_sighting_ns = 0
+        self._asked: tuple[StackSample, list[StackSample]] | None = None
         self._has_kinds = thread_state.scheduled(self._pid, self._thread) is not None
 
     def look(self) -> None:
@@ -159,6 +162,7 @@ class _ProcessWatch:
         unwatched_ns = now_ns - self._looked_ns
         self._looked_ns = now_ns
         life = self._signs()
+        self._take_late_answer(may_wait=life != self._life)
         if life != self._life:
             self._goes_on(life, now_ns)
             self._see_asleep(now_ns, unwatched_ns)
@@ -217,6 +221,8 @@ class _ProcessWatch:
         if begun.scheduled is not None and ended.scheduled is not None:
             run_ns = ended.scheduled.run_ns - begun.scheduled.run_ns
             queued_ns = ended.scheduled.queued_ns - begun.scheduled.queued_ns
+            if begun.was_stopped:
+                queued_ns = ended.at_ns - begun.at_ns - run_ns
         return Stretch(
             start_ns=begun.at_ns,
             end_ns=ended.at_ns,
@@ -240,11 +246,12 @@ class _ProcessWatch:
         taken = len(begun.samples)
         step_ns = SOON_NS if taken < FIRST_FEW else LATER_NS if taken < NEXT else MOST_NS
         begun.next_sample_ns = now_ns + step_ns
-        sample = self._sample(now_ns)
-        if sample is None or self._signs() != self._life:
+        if thread_state.is_stopped(self._pid, self._thread):
+            begun.was_stopped = True
             return
-        begun.samples.append(sample)
-        waits = sample.call is not None and sample.call.name == thread_state.FUTEX
+        call = self._call()
+        self._ask(self._thread, StackSample(now_ns, (), call, 0), begun.samples)
+        waits = call is not None and call.name == thread_state.FUTEX
         if waits and now_ns - self._words[Word.HELPER_BEAT_NS] > self._words[Word.PERIOD_NS]:
             self._ask_who()
 
@@ -268,10 +275,7 @@ class _ProcessWatch:
         # One that hardly ran waits for a processor as well, whatever it holds.
         if not busiest or ran_ns[busiest] < SCARCELY * elapsed_ns:
             return
-        signal = self._words[Word.SIGNAL]
-        frames = self._stacks.answer() if signal and self._stacks.ask(busiest, signal) else ()
-        if frames and self._signs() == self._life:
-            begun.others.append(StackSample(at_ns, frames, None, elapsed_ns))
+        self._ask(busiest, StackSample(at_ns, (), None, elapsed_ns), begun.others)
 
     def _others_spent(self) -> dict[int, thread_state.Scheduled]:
         """The times of each thread but the loop's."""
@@ -281,20 +285,6 @@ class _ProcessWatch:
             if thread != self._thread
             and (times := thread_state.scheduled(self._pid, thread)) is not None
         }
-
-    def _sample(self, now_ns: int) -> StackSample | None:
-        """The loop's stack and call; None if it went on meanwhile: the stack shows another step."""
-        doing = thread_state.doing(self._pid, self._thread)
-        call = None
-        if doing is not None and doing.call is not None:
-            call = thread_state.call_of(self._pid, doing.call)
-        signal = self._words[Word.SIGNAL]
-        if not signal or not self._stacks.ask(self._thread, signal):
-            return None
-        # One that sleeps wakes for the signal at once: what follows does not change its answer.
-        is_the_same = self._signs() == self._life
-        frames = self._stacks.answer()
-        return StackSample(now_ns, frames, call, 0) if frames and is_the_same else None
 
     def _see_asleep(self, now_ns: int, weight_ns: int) -> None:
         """Keep the stack of a loop that sleeps in a call of somebody else, from time to time."""
@@ -307,13 +297,45 @@ class _ProcessWatch:
         self._unsampled_ns += weight_ns
         if now_ns < self._next_sighting_ns:
             return
-        sample = self._sample(now_ns)
-        # The call must be the same one as before: only then is the stack that of who made it.
-        if sample is None or sample.call is None or sample.call.name != name:
-            return
         self._next_sighting_ns = now_ns + SIGHTING_NS
-        self._sightings.append(replace(sample, weight_ns=self._unsampled_ns))
+        sample = StackSample(
+            now_ns, (), thread_state.call_of(self._pid, doing.call), self._unsampled_ns
+        )
         self._unsampled_ns = 0
+        self._ask(self._thread, sample, self._sightings)
+
+    def _call(self) -> Call | None:
+        """The call in which the loop's thread sleeps."""
+        doing = thread_state.doing(self._pid, self._thread)
+        if doing is None or doing.call is None:
+            return None
+        return thread_state.call_of(self._pid, doing.call)
+
+    def _ask(self, thread: int, sample: StackSample, into: list[StackSample]) -> None:
+        """Ask a thread for its stack, and keep it with the sample, now or when it comes.
+
+        A thread runs nothing of its own between the signal and its answer, however late that is: if
+        the loop had not gone on when the signal was sent, the answer is of the same step.
+        """
+        signal = self._words[Word.SIGNAL]
+        if self._asked is not None or not signal or not self._stacks.ask(thread, signal):
+            return
+        if self._signs() != self._life:
+            self._stacks.answer()
+        elif frames := self._stacks.answer():
+            into.append(replace(sample, frames=frames))
+        else:
+            self._asked = sample, into
+
+    def _take_late_answer(self, *, may_wait: bool) -> None:
+        """Keep an answer that has come late; none is expected once the loop goes on."""
+        if self._asked is None:
+            return
+        sample, into = self._asked
+        if frames := self._stacks.answer() if may_wait else self._stacks.answered():
+            into.append(replace(sample, frames=frames))
+        if frames or may_wait:
+            self._asked = None
 
 
 def _weighted(samples: list[StackSample], start_ns: int, end_ns: int) -> tuple[StackSample, ...]:

@@ -13,15 +13,18 @@ from pathlib import Path
 from loopmark.harness.vocabulary.blocking import Frame
 
 PATIENCE_S = 0.006
-"""How long an answer may take: a thread that runs is interrupted at once, one that waits for a
-processor after its turn."""
+"""How long an answer is awaited. A thread that runs is interrupted at once; one that waits for a
+processor answers when it has one, and one in a call that cannot be interrupted (fsync) after it."""
 
 LOOK_AGAIN_S = 0.0003
 
 _TGKILL = {"x86_64": 234, "aarch64": 131}.get(platform.machine())
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
-_OUTERMOST = re.compile(r" in (<module>|_bootstrap)\n$|^  \.\.\.\n\Z", re.MULTILINE)
+_OUTERMOST = re.compile(
+    r" in (<module>|_bootstrap|_run_module_as_main)\n\Z|^  \.\.\.\n\Z", re.MULTILINE
+)
+"""How a stack ends: of a thread, of a program that was started by its file, or by its module."""
 
 
 class StackFile:
@@ -36,6 +39,7 @@ class StackFile:
         self._pid = pid
         self._path = path
         self._read = 0
+        self._text = ""
 
     def ask(self, thread: int, number: int) -> bool:
         """Ask a thread for its stack; returns whether the signal could be sent.
@@ -46,25 +50,27 @@ class StackFile:
         """
         with suppress(OSError):
             self._read = self._path.stat().st_size
+        self._text = ""
         return _signal(self._pid, thread, number)
 
     def answer(self) -> tuple[Frame, ...]:
-        """The stack that was asked for, innermost first; empty when it did not come in time."""
-        text, deadline = "", time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
+        """The stack that was asked for, innermost first; empty when it does not come in time."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (frames := self.answered()) and time.monotonic() < deadline:
             time.sleep(LOOK_AGAIN_S)
-            text = self._new_text()
-            if _OUTERMOST.search(text):
-                break
-        return tuple(
-            Frame(file, int(line), function) for file, line, function in _FRAME.findall(text)
-        )
+        return frames
 
-    def _new_text(self) -> str:
+    def answered(self) -> tuple[Frame, ...]:
+        """The stack that was asked for, innermost first; empty while it is not there as a whole."""
+        before, self._text = self._text, ""
         with suppress(OSError), self._path.open("rb") as file:
             file.seek(self._read)
-            return file.read().decode(errors="replace")
-        return ""
+            self._text = file.read().decode(errors="replace")
+        if not _OUTERMOST.search(self._text) and self._text != before:
+            return ()
+        return tuple(
+            Frame(file, int(line), function) for file, line, function in _FRAME.findall(self._text)
+        )
 
 
 def _signal(pid: int, thread: int, number: int) -> bool:
