@@ -115,7 +115,8 @@ def run(  # noqa: PLR0913, PLR0917 - one for each option
     scenario/target/load/driver: see `loopmark list --cells`.
 
     Exit code 0: the run is complete and every response was right, even if single cells are invalid;
-    1: wrong responses, errors, failed audits, a dead target, or a declared fault that does not show.
+    1: wrong responses, errors, failed audits, a dead target, or a declared fault that does not
+    show.
 
     With --locustfile a locustfile of your own takes the place of the plan, as it is. What follows
     -- is for options that the file itself adds to Locust's command line:

@@ -272,7 +272,10 @@ class _Measuring:
     ) -> None:
         with self._targets(number) as targets:
             for name in sorted({cell.target for cell, _ in block}):
-                targets.launch(name)
+                # Those with a declared fault start when it is their turn: many starts at once would
+                # take the processors from the first rounds of the others.
+                if self._journal.record.fault_of(name) is None:
+                    targets.launch(name)
             self._reserve.block_begins()
             for cell, round_number in block:
                 with self._stopwatch.round():

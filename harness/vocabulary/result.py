@@ -131,9 +131,10 @@ class RunResults:
         )
 
     def is_as_declared(self, cell: CellResult) -> bool:
-        """Whether a cell is invalid for nothing but its target's declared fault."""
-        fault, against = self.shown_fault(cell), cell.validity.objections
-        return fault is not None and bool(against) and all(map(fault.explains, against))
+        """Whether nothing has failed in an invalid cell but what its target's fault explains."""
+        fault = self.shown_fault(cell)
+        failed = [one for one in cell.validity.objections if one.code.state.is_failure]
+        return fault is not None and bool(failed) and all(map(fault.explains, failed))
 
     @property
     def unexpected(self) -> tuple[CellResult, ...]:
