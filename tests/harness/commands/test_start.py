@@ -30,6 +30,10 @@ BAD_OPTIONS = {
     "list --profile nonsense": "unknown profile",
     "verify nonsense": "unknown target",
     "serve nonsense": "unknown target",
+    "probe --help": "Say which lines block",
+    "probe shop": "package.module:app is needed",
+    "probe a:b --format nonsense": "unknown format",
+    "probe a:b --users 0": "0 is not in the range",
     "worker": "Missing option '--master'",
     "doctor --nonsense": "No such option",
 }
@@ -39,6 +43,7 @@ BAD_FILES = {
     "run bad.toml": "bad.toml:1: a plan needs",
     "run --locustfile no.py": "cannot read the locustfile",
     "report .": "run folder",
+    "probe a --targets no.toml": "cannot read the plan",
 }
 START = """
 import json, sys

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from loopmark.harness.errors import UserError
 from loopmark.harness.planning.plan import cells_of
-from loopmark.harness.planning.plan_file import _FORMS, parse_plan
+from loopmark.harness.planning.plan_file import _FORMS, parse_plan, parse_targets
 from loopmark.harness.planning.plan_problems import shown as abbreviated
 from loopmark.harness.planning.toml_lines import line_numbers
 from loopmark.harness.vocabulary.cell import Cell
@@ -605,3 +605,33 @@ def test_scenario_that_publishes_takes_every_load(load: str) -> None:
 )
 def test_fan_out_in_which_nobody_reads_is_refused(load: str) -> None:
     assert "at least one must be active" in refusal(one_load(load))
+
+
+# ---- only the targets ----
+
+
+def test_targets_are_read_without_the_rest_of_a_plan() -> None:
+    text = '[targets.a]\nasgi = "x:y"\n[targets.b]\nurl = "http://h:1"'
+    targets = parse_targets(text, "my.toml", KNOWN)
+    assert targets["a"] == Target(name="a", asgi="x:y")
+    assert targets["b"].url == "http://h:1"
+    assert parse_targets("", "my.toml", KNOWN) == {}
+    whole = plan_text(tail=text, targets='["sync", "a"]')
+    assert parse_targets(whole, "my.toml", KNOWN) == targets
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[targets", "my.toml: not valid TOML"),
+        ("targets = 3", "my.toml:1: targets: 3 is a whole number, a table is needed"),
+        ("[targets]\na = 3", "my.toml:2: targets.a: 3 is a whole number, a table is needed"),
+        ('[targets.a]\nasgi = "x"', "my.toml:2: targets.a.asgi: 'package.module:app' is needed"),
+        ('[targets.sync]\nasgi = "x:y"', "my.toml:1: targets.sync: the catalog has a target"),
+        ("[targets.a]\nasgi = 'x:y'\nname = 'b'", "my.toml:3: targets.a: unknown key name"),
+    ],
+)
+def test_targets_that_are_wrong_are_refused(text: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_targets(text, "my.toml", KNOWN)
+    assert str(caught.value).startswith(message)
