@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import CodeType
 
-from . import capacity, coroutines
+from . import capacity, coroutines, stacks
 
 
 class Facts:
@@ -58,6 +58,7 @@ class Facts:
             ],
             "libraries": coroutines.LIBRARIES,
             "own": self._own,
+            "no_stacks": stacks.objection(),
             **capacity.seen(),
         }
         text = json.dumps(facts)

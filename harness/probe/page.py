@@ -22,8 +22,9 @@ class Word(IntEnum):
     """Index of each integer. Times are of CLOCK_MONOTONIC in nanoseconds.
 
     `MARKS` counts what an application receives and sends: while it increases, the loop runs. The
-    collector runs since `GC_SINCE_NS`; 0: it does not. A signal may be sent while `SIGNAL` is not
-    0. `LAGS_WRITTEN` lags were written in all, the latest of them from `FIRST_LAG` on in a ring.
+    collector runs since `GC_SINCE_NS`; 0: it does not. `SIGNAL` asks for a stack; 0: none may be
+    asked for, nor of any process once `ENDS` is set. `LAGS_WRITTEN` lags were written in all, the
+    latest of them from `FIRST_LAG` on in a ring.
     """
 
     VERSION = 0
@@ -38,6 +39,7 @@ class Word(IntEnum):
     GC_SINCE_NS = 9
     GC_TOTAL_NS = 10
     LAGS_WRITTEN = 11
+    ENDS = 12
     FIRST_LAG = 16
 
 

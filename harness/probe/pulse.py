@@ -88,7 +88,7 @@ class Pulse:
     def _beat_beside(self) -> None:
         self.words[Word.HELPER_THREAD] = threading.get_native_id()
         beats = 0
-        while self.words[Word.SIGNAL]:
+        while not self.words[Word.ENDS]:
             time.sleep(PERIOD_NS / 1e9)
             self.words[Word.HELPER_BEAT_NS] = monotonic_ns()
             if beats % FACTS_EVERY == 0:
@@ -106,6 +106,6 @@ class Pulse:
 
     def _end(self) -> None:
         """No signal from now on: the interpreter is about to take itself apart."""
-        self.words[Word.SIGNAL] = 0
+        self.words[Word.ENDS] = 1
         gc.callbacks.remove(self._collecting)
         self._facts.write()

@@ -182,6 +182,11 @@ class _Pass:
                 f"{request.target.name}: no event loop was seen; the probe needs a server in "
                 "Python 3.10 or newer that is uvicorn or hypercorn, started without -I and -E"
             )
+        for one in evidence:
+            if one.facts.no_stacks:
+                raise UserError(
+                    f"{request.target.name}: {one.facts.no_stacks}; choose another one: --python"
+                )
         return evidence, answers
 
     def _started(self, probe: Path) -> RunningTarget:

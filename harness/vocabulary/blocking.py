@@ -154,6 +154,7 @@ class ProcessFacts:
         pools: SQLAlchemy's pools of connections.
         libraries: Folders of Python and of installed packages.
         own: Folder of the application, where that is one of an installed package.
+        no_stacks: Why it cannot be asked for stacks; empty where it can.
     """
 
     python: str = ""
@@ -165,6 +166,7 @@ class ProcessFacts:
     pools: tuple[ResourceUse, ...] = ()
     libraries: tuple[str, ...] = ()
     own: str = ""
+    no_stacks: str = ""
 
     def is_of_library(self, frame: Frame) -> bool:
         """Whether a line is not the application's own."""

@@ -156,7 +156,7 @@ class _ProcessWatch:
 
     def look(self) -> None:
         """Take one look."""
-        if not self._words[Word.SIGNAL]:
+        if self._words[Word.ENDS]:
             return
         now_ns = time.monotonic_ns()
         unwatched_ns = now_ns - self._looked_ns
@@ -318,7 +318,8 @@ class _ProcessWatch:
         the loop had not gone on when the signal was sent, the answer is of the same step.
         """
         signal = self._words[Word.SIGNAL]
-        if self._asked is not None or not signal or not self._stacks.ask(thread, signal):
+        may_ask = signal and not self._words[Word.ENDS] and self._asked is None
+        if not may_ask or not self._stacks.ask(thread, signal):
             return
         if self._signs() != self._life:
             self._stacks.answer()
@@ -368,4 +369,5 @@ def read_facts(path: Path) -> ProcessFacts:
         pools=tuple(ResourceUse(**row) for row in told["pools"]),
         libraries=tuple(told["libraries"]),
         own=told["own"],
+        no_stacks=told["no_stacks"],
     )

@@ -68,14 +68,17 @@ def one_start(python: str, folder: Path, loop: str, wanted: int) -> tuple[int, i
     command += ["--app-dir", str(HERE), "--port", str(port), "--log-level", "error"]
     environment = os.environ | {"PYTHONPATH": str(START), "LOOPMARK_PROBE": str(folder)}
     process = subprocess.Popen(command, env=environment)
-    ends = threading.Event()
-    clients = [threading.Thread(target=ask_until, args=(port, ends, route)) for route in ROUTES]
-    for client in clients:
-        client.start()
     page = page_of(folder, process.pid)
     path = folder / f"{process.pid}.stacks"
     stacks = StackFile(process.pid, path)
     number, loops = page.words[Word.SIGNAL], page.words[Word.LOOP_THREAD]
+    if not number:
+        process.kill()
+        raise SystemExit(f"{python}: no stacks can be asked for (harness/probe/stacks.py says why)")
+    ends = threading.Event()
+    clients = [threading.Thread(target=ask_until, args=(port, ends, route)) for route in ROUTES]
+    for client in clients:
+        client.start()
     sent = 0
     while sent < wanted and process.poll() is None:
         for thread in (loops, *thread_state.threads(process.pid)[-1:]):
@@ -86,7 +89,7 @@ def one_start(python: str, folder: Path, loop: str, wanted: int) -> tuple[int, i
     # As a watcher does: not once the process has said that it ends.
     deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
-        if page.words[Word.SIGNAL]:
+        if not page.words[Word.ENDS]:
             stacks.ask(loops, number)
         time.sleep(0.001)
     process.kill()
