@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from loopmark.harness.errors import UserError
+from loopmark.harness.vocabulary.blocking import ProcessEvidence
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.folders import LATEST
 from loopmark.harness.vocabulary.record import (
@@ -34,6 +35,7 @@ _OBJECT = TypeAdapter(dict[str, Any])
 _RUN = TypeAdapter(RunRecord)
 _ROUND = TypeAdapter(RoundRecord)
 _RESULTS = TypeAdapter(RunResults)
+_LOOPS = TypeAdapter(tuple[ProcessEvidence, ...])
 
 _PASSWORD = re.compile(rb"""(://[^/\s:@?#'"\\]*):[^/\s?#"\\]*@""")
 
@@ -171,6 +173,20 @@ class RunFolder:
         path = self.make_cell(cell) / f"round-{record.round}.json"
         _write(path, _ROUND.dump_json(record))
 
+    def write_loops(
+        self, cell: Cell, round_number: int, loops: tuple[ProcessEvidence, ...]
+    ) -> None:
+        """Store what was seen of the target's event loops in a round."""
+        _write(self.make_cell(cell) / f"loops-{round_number}.json", _LOOPS.dump_json(loops))
+
+    def read_loops(self, cell: Cell) -> tuple[tuple[ProcessEvidence, ...], ...]:
+        """Load what was seen of the target's event loops, by round; nothing where none was watched.
+
+        Raises:
+            UserError: A file is broken.
+        """
+        return tuple(_loops(path) for path in sorted(self.cell(cell).glob("loops-*.json")))
+
     def read_rounds(self, cell: Cell) -> tuple[RoundRecord, ...]:
         """Load the records of all rounds of a cell, in order.
 
@@ -242,6 +258,13 @@ def _content(path: Path) -> bytes:
 def _round(path: Path) -> RoundRecord:
     try:
         return _ROUND.validate_json(_content(path))
+    except ValidationError as error:
+        raise _broken(path, error) from None
+
+
+def _loops(path: Path) -> tuple[ProcessEvidence, ...]:
+    try:
+        return _LOOPS.validate_json(_content(path))
     except ValidationError as error:
         raise _broken(path, error) from None
 

@@ -20,6 +20,7 @@ from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import (
     agreement,
     answer,
+    blocking,
     charts,
     clocks,
     columns,
@@ -160,6 +161,9 @@ def render(results: RunResults, *, data_root: str = "..") -> str:
             for name, states in results.run.round_states.items()
         },
         clock_notes=clocks.notes(_workers(results)),
+        blocking=blocking,
+        blocking_rows=blocking.rows(results),
+        blocking_sentences=blocking.sentences(results),
         pitfalls=pitfalls,
         pitfall_rows=pitfalls.rows(results),
         pairs=agreement.driver_pairs(results),

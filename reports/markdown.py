@@ -9,6 +9,7 @@ from loopmark.harness.vocabulary.result import CellResult, RunResults
 from loopmark.reports import (
     agreement,
     answer,
+    blocking,
     clocks,
     columns,
     conditions,
@@ -52,6 +53,7 @@ def render(results: RunResults) -> str:
         _bullets(headline.sentences(results)),
     ]
     blocks += _pitfalls(results)
+    blocks += _blocking(results)
     blocks.append(_bullets(f"{name}: {value}" for name, value in measured.facts(run)))
     blocks += _agreement(results)
     several = several_drivers(results)
@@ -120,6 +122,19 @@ def _pitfalls(results: RunResults) -> list[str]:
     ]
     headings = ["Target", "Mistake", "Symptom, as measured", "Showing"]
     return [f"## {pitfalls.TITLE}", _table(headings, lines)] if found else []
+
+
+def _blocking(results: RunResults) -> list[str]:
+    """The lines that block event loops, of targets that were watched."""
+    said = blocking.sentences(results)
+    if not said:
+        return []
+    lines = [
+        [row.cell, row.line, row.why if row.recurs else f"{row.why} (once)", row.times, row.worst]
+        for row in blocking.rows(results)
+    ]
+    table = [_table(["Cell", "Line", "Why", "Times", "Worst, ms"], lines)] if lines else []
+    return [f"## {blocking.TITLE}", " ".join(map(_escaped, said)), *table]
 
 
 def _worker_count(workers: int) -> str:

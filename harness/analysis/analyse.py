@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from loopmark.harness.analysis import faults
+from loopmark.harness.analysis import blocking, faults
 from loopmark.harness.analysis.comparison import LOOKS, Candidate, candidates, concluded
 from loopmark.harness.analysis.questions import answered, asked, verdict_of
 from loopmark.harness.analysis.series import series_of
@@ -129,4 +130,5 @@ def _summary(folder: RunFolder, cell: Cell, run: RunRecord) -> CellResult:
     def samples_of(number: int) -> pd.DataFrame:
         return folder.read_samples(cell, number, SUMMARISED, must_be_whole=number in whole)
 
-    return summarise(cell, records, samples_of, run.audits_of(cell), run.thresholds, run.seed)
+    summary = summarise(cell, records, samples_of, run.audits_of(cell), run.thresholds, run.seed)
+    return replace(summary, blocking=blocking.of_cell(folder.read_loops(cell)))

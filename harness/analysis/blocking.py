@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from loopmark.harness.vocabulary.blocking import (
     Call,
+    CellBlocking,
     Culprit,
     Frame,
     Kind,
+    LostCoroutine,
     Occurrence,
     ProcessEvidence,
     ProcessFacts,
@@ -58,6 +61,35 @@ def culprits(times: Iterable[Occurrence]) -> tuple[Culprit, ...]:
             by_line[blamed.file, blamed.line].append(occurrence)
     accused = [_culprit(same) for same in by_line.values() if _is_enough(same)]
     return tuple(sorted(accused, key=lambda culprit: culprit.total_ms, reverse=True))
+
+
+def of_cell(rounds: Sequence[Sequence[ProcessEvidence]]) -> CellBlocking | None:
+    """What blocks the loops of a cell's target; None where it was not watched.
+
+    Args:
+        rounds: Of each, what was seen of every process.
+    """
+    seen = [one for processes in rounds for one in processes]
+    if not seen:
+        return None
+    times = [occurrence for one in seen for occurrence in occurrences(one)]
+    stood = [one for one in times if not one.is_sighting]
+    by_host = sum(one.kind is Kind.HOST for one in stood)
+    lost = Counter[LostCoroutine]()
+    for one in seen:
+        for coroutine in one.facts.lost_coroutines:
+            lost[replace(coroutine, times=0)] += coroutine.times
+    last = {one.pid: one.facts for one in seen}
+    threads = [facts.threads for facts in last.values() if facts.threads is not None]
+    return CellBlocking(
+        culprits=culprits(times),
+        stretches=len(stood),
+        standing_ms=sum(one.duration_ns for one in stood if one.kind is not Kind.HOST) / 1e6,
+        by_host=by_host,
+        lost_coroutines=tuple(replace(one, times=many) for one, many in lost.most_common()),
+        threads=max(threads, key=lambda use: use.most_waiting, default=None),
+        pools=tuple(pool for facts in last.values() for pool in facts.pools),
+    )
 
 
 def _is_enough(same: Sequence[Occurrence]) -> bool:

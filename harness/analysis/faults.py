@@ -111,9 +111,25 @@ def _blocks_loop(cell: CellResult, twin: CellResult | None) -> _Said:
     times = p50 / twin_p50
     compared = f"p50 {_ms(p50)} against {_ms(twin_p50)}"
     took = f"its innocent requests took {_times(times)} as long as beside {twin.target}"
+    sentence = f"{took} ({compared})"
     if times < BLOCKED:
-        return _Said("not-shown", f"{took} ({compared})")
-    return _Said("shown", f"{took} ({compared})", f"innocent requests take {_times(times)} as long")
+        return _Said("not-shown", sentence)
+    line = _line(cell)
+    sentence += f"; the probe names {line}" if line else ""
+    return _Said("shown", sentence, f"innocent requests take {_times(times)} as long")
+
+
+def _line(cell: CellResult) -> str:
+    """The line that blocked its loop most; empty where none did, or it was not watched."""
+    recurring = (
+        [] if cell.blocking is None else [one for one in cell.blocking.culprits if one.recurs]
+    )
+    if not recurring:
+        return ""
+    worst = recurring[0]
+    blamed = worst.application or worst.place
+    call = "" if worst.call is None else f", {worst.call.name}"
+    return f"{blamed.file.rpartition('/')[2]}:{blamed.line} ({worst.kind.words}{call})"
 
 
 _FORBIDDING = frozenset(
@@ -165,7 +181,12 @@ def _wrong_answers(cell: CellResult, warnings: Sequence[str]) -> _Said:
     examples = [one for kind in _ANSWERED for one in cell.error_examples.get(kind, ())]
     example = examples[0] if examples else "without an example"
     sentence = f"refused, its figures do not count: {failed:,} responses were wrong, {example}"
-    warned = warnings[0] if warnings else "its output has no warning of it"
+    lost = () if cell.blocking is None else cell.blocking.lost_coroutines
+    if lost:
+        where = f"{lost[0].file.rpartition('/')[2]}:{lost[0].line}"
+        counted = f"the probe counted {lost[0].times:,} of {lost[0].coroutine}, dropped at {where}"
+        warnings = (*warnings[:1], counted)
+    warned = "; ".join(warnings[:2]) if warnings else "its output has no warning of it"
     return _Said("shown", f"{sentence}; {warned}", f"{failed:,} responses wrong, refused")
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from loopmark.harness.launch.ports import HOST, free_port
 from loopmark.harness.launch.target_process import TargetProcess
 from loopmark.harness.vocabulary.address import Address
+from loopmark.harness.vocabulary.blocking import ProcessEvidence
 from loopmark.harness.vocabulary.target import Target
 
 READY_TIMEOUT_S = 30.0
@@ -128,6 +129,10 @@ class RunningTarget:
     def stderr_tail(self) -> str:
         """Its last lines of output, and how it ended if it has."""
         return "" if self.process is None else self.process.stderr_tail
+
+    def loops_within(self, start_ns: int, end_ns: int) -> tuple[ProcessEvidence, ...]:  # noqa: ARG002 - of one that is watched
+        """What was seen of its event loops in an interval; nothing of a target not watched."""
+        return ()
 
     @property
     def never_awaited(self) -> tuple[str, ...]:

@@ -114,6 +114,8 @@ class Plan:
         first_byte_timeout_s: Seconds from sending until an answer must begin; None means
             `request_timeout_s`.
         request_timeout_s: Seconds from sending until an answer must be complete.
+        probe: Whether started targets run through the probe, which says what blocks their event
+            loops.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -129,6 +131,7 @@ class Plan:
     connect_timeout_s: TimeoutSeconds = 10.0
     first_byte_timeout_s: TimeoutSeconds | None = None
     request_timeout_s: TimeoutSeconds = REQUEST_TIMEOUT_S
+    probe: bool = False
 
     @property
     def blocks(self) -> tuple[Block, ...]:

@@ -13,6 +13,9 @@ from types import CodeType
 
 from . import capacity, coroutines, stacks
 
+_INNER = ("app", "other_asgi_app", "application", "asgi_app")
+"""What middleware and servers of events call the application that they are around."""
+
 
 class Facts:
     """The file of one process.
@@ -78,7 +81,7 @@ def routes(app: object, prefix: str = "") -> Iterator[dict[str, object]]:
     """
     listed = getattr(app, "routes", None)
     while not isinstance(listed, list | tuple):
-        app = getattr(app, "app", None)
+        app = next((inner for name in _INNER if (inner := getattr(app, name, None))), None)
         if app is None:
             return
         listed = getattr(app, "routes", None)

@@ -23,7 +23,8 @@ class Word(IntEnum):
 
     `MARKS` counts what an application receives and sends: while it increases, the loop runs. The
     collector runs since `GC_SINCE_NS`; 0: it does not. `SIGNAL` asks for a stack; 0: none may be
-    asked for, nor of any process once `ENDS` is set. `LAGS_WRITTEN` lags were written in all, the
+    asked for, nor of any process once `ENDS` is set. What it tells of itself was
+    up to date at `FACTS_NS`. `LAGS_WRITTEN` lags were written in all, the
     latest of them from `FIRST_LAG` on in a ring.
     """
 
@@ -40,6 +41,7 @@ class Word(IntEnum):
     GC_TOTAL_NS = 10
     LAGS_WRITTEN = 11
     ENDS = 12
+    FACTS_NS = 13
     FIRST_LAG = 16
 
 

@@ -25,7 +25,7 @@ PERIOD_NS = 20_000_000
 SAMPLES_EVERY = 5
 """Beats between two looks at tokens and pools."""
 
-FACTS_EVERY = 25
+FACTS_EVERY = 10
 """Beats of the thread between two looks at whether there is something new to write."""
 
 
@@ -92,8 +92,13 @@ class Pulse:
             time.sleep(PERIOD_NS / 1e9)
             self.words[Word.HELPER_BEAT_NS] = monotonic_ns()
             if beats % FACTS_EVERY == 0:
-                self._facts.write()
+                self._tell()
             beats += 1
+
+    def _tell(self) -> None:
+        at_ns = monotonic_ns()
+        self._facts.write()
+        self.words[Word.FACTS_NS] = at_ns
 
     def _collecting(self, phase: str, _info: dict[str, int]) -> None:
         now_ns = monotonic_ns()
@@ -108,4 +113,4 @@ class Pulse:
         """No signal from now on: the interpreter is about to take itself apart."""
         self.words[Word.ENDS] = 1
         gc.callbacks.remove(self._collecting)
-        self._facts.write()
+        self._tell()

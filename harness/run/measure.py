@@ -36,6 +36,7 @@ from loopmark.harness.run.machine import fingerprint
 from loopmark.harness.run.overhead import Overhead, Stopwatch
 from loopmark.harness.run.request import RunRequest
 from loopmark.harness.run.reserve import Reserve
+from loopmark.harness.run.watched_target import WatchedTarget
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import LoadJob, LocustfilePart
@@ -251,7 +252,8 @@ class _Measuring:
         cpus, host = self._journal.record.pinning.target, self._request.host
 
         def start(name: str, number: int) -> RunningTarget:
-            return RunningTarget(
+            kind = WatchedTarget if self._request.plan.probe else RunningTarget
+            return kind(
                 self._request.plan.targets[name],
                 self._folder.logs,
                 f"block-{block}-{number}-{name}",
@@ -333,6 +335,9 @@ class _Measuring:
         if driven.report is not None:
             window = driven.report.window_start_ns, driven.report.window_end_ns
             lag = read_loop_lag(target.loop_lag_file, *window)
+            if loops := target.loops_within(*window):
+                self._folder.write_loops(cell, round_number, loops)
+                lag = lag or loops[0].lags
             if driven.report.error_examples:
                 failed = True
                 stderr_tail = stderr_tail or target.stderr_tail

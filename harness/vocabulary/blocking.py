@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Stretch:
         end_ns: The first one after it.
         run_ns: CPU time of the loop's thread in it; None where it cannot be read.
         queued_ns: Time in which that thread was runnable and not scheduled, or was stopped; None
-            as above.
+            where it cannot be read.
         steal_ns: What the hypervisor took of all processors, from the first stack on.
         collecting_ns: Garbage collection in it.
         beside_ns: The longest time without a heartbeat of the thread beside the loop.
@@ -197,6 +196,28 @@ class ProcessEvidence:
     lags: tuple[tuple[int, int], ...]
     has_kinds: bool = True
 
+    def within(self, start_ns: int, end_ns: int) -> ProcessEvidence:
+        """What of it was seen in an interval; a stretch that reaches into it is part of it."""
+        return replace(
+            self,
+            stretches=tuple(
+                one for one in self.stretches if one.end_ns >= start_ns and one.start_ns <= end_ns
+            ),
+            sightings=tuple(one for one in self.sightings if start_ns <= one.at_ns <= end_ns),
+            lags=tuple(lag for lag in self.lags if start_ns <= lag[0] <= end_ns),
+        )
+
+    def since(self, earlier: ProcessEvidence | None) -> ProcessEvidence:
+        """With the coroutines that were lost since an earlier look at the same process."""
+        lost = () if earlier is None else earlier.facts.lost_coroutines
+        before = {replace(one, times=0): one.times for one in lost}
+        counts = (
+            replace(one, times=one.times - before.get(replace(one, times=0), 0))
+            for one in self.facts.lost_coroutines
+        )
+        new = tuple(one for one in counts if one.times)
+        return replace(self, facts=replace(self.facts, lost_coroutines=new))
+
 
 class Kind(StrEnum):
     """Why a loop stood still."""
@@ -278,5 +299,24 @@ class Culprit:
     recurs: bool
 
 
-ThreadState = Literal["running", "sleeping", "stopped", "unknown"]
-"""What the system says of a thread."""
+@dataclass(frozen=True, slots=True)
+class CellBlocking:
+    """What makes the event loops of a cell's target stand still, over all of its rounds.
+
+    Attributes:
+        culprits: The lines that are to blame, worst first.
+        stretches: How often a loop stood still, whoever is to blame.
+        standing_ms: For how long in all, in milliseconds; that of the host is not in it.
+        by_host: How often the host took the processor.
+        lost_coroutines: By the line where they were lost.
+        threads: Tokens of worker threads, the most of all processes; None without anyio.
+        pools: Pools of connections, those of all processes.
+    """
+
+    culprits: tuple[Culprit, ...]
+    stretches: int
+    standing_ms: float
+    by_host: int
+    lost_coroutines: tuple[LostCoroutine, ...]
+    threads: ResourceUse | None
+    pools: tuple[ResourceUse, ...]

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from loopmark.harness.vocabulary.blocking import CellBlocking
 from loopmark.harness.vocabulary.cell import Validity
 from loopmark.harness.vocabulary.comparison import Axis, Comparison, SeriesResult
 from loopmark.harness.vocabulary.fault import Fault, FaultFinding
@@ -46,6 +47,7 @@ class CellResult:
             makes or stores results uses them without their validity.
         stderr_tail: Last lines of a process that died.
         planned: Rounds that were planned, before any was added or repeated.
+        blocking: What makes its target's event loops stand still; None where none was watched.
     """
 
     name: str
@@ -61,6 +63,7 @@ class CellResult:
     unjudged: Figures
     stderr_tail: str = ""
     planned: int = 1
+    blocking: CellBlocking | None = None
 
     @property
     def figures(self) -> Figures | Invalid:

@@ -42,6 +42,9 @@ that is certain to be seen is 35 ms."""
 FOLDER_S = 0.25
 """Between two looks for new processes."""
 
+FACTS_S = 1.0
+"""How long facts are awaited, which a process writes five times a second."""
+
 SOON_NS, LATER_NS, MOST_NS = 8_000_000, 25_000_000, 200_000_000
 """Between two stacks of one stretch: for the first few, for the next, and of a long one."""
 FIRST_FEW, NEXT = 5, 40
@@ -69,7 +72,7 @@ class LoopWatch:
 
     def __enter__(self) -> Self:
         """Begin."""
-        self._thread.start()
+        self.begin()
         return self
 
     def __exit__(
@@ -81,8 +84,14 @@ class LoopWatch:
         """End."""
         self.end()
 
+    def begin(self) -> None:
+        """Look from now on."""
+        self._thread.start()
+
     def end(self) -> None:
-        """Look no more, and let go of the pages."""
+        """Look no more, and let go of the pages; a second time does nothing."""
+        if self._ends.is_set():
+            return
         self._ends.set()
         self._thread.join()
         for process in self._processes.values():
@@ -91,6 +100,13 @@ class LoopWatch:
     def evidence(self) -> tuple[ProcessEvidence, ...]:
         """What was seen of each process so far."""
         return tuple(process.evidence() for process in list(self._processes.values()))
+
+    def wait_for_facts(self, of_ns: int) -> None:
+        """Wait, for a moment at most, until the processes have told what was so at a time."""
+        deadline = time.monotonic() + FACTS_S
+        for process in list(self._processes.values()):
+            while process.facts_ns < of_ns and time.monotonic() < deadline:
+                time.sleep(LOOK_S)
 
     @property
     def is_watching(self) -> bool:
@@ -185,6 +201,11 @@ class _ProcessWatch:
             lags=tuple(self._lags),
             has_kinds=self._has_kinds,
         )
+
+    @property
+    def facts_ns(self) -> int:
+        """When what the process tells was up to date."""
+        return self._words[Word.FACTS_NS]
 
     def close(self) -> None:
         """Let go of the page."""

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from loopmark.harness.analysis.blocking import culprits, kind_of, occurrences
+from loopmark.harness.analysis.blocking import culprits, kind_of, occurrences, of_cell
 from loopmark.harness.vocabulary.blocking import (
     Call,
     Frame,
     Kind,
+    LostCoroutine,
     ProcessEvidence,
     ProcessFacts,
+    ResourceUse,
     Route,
     StackSample,
     Stretch,
@@ -180,3 +182,43 @@ def test_of_a_deep_stack_the_inner_frames_are_enough() -> None:
     deep = (SHOP, *(Frame("/app/shop.py", 14, "again") for _ in range(99)))
     (one,) = occurrences(evidence(stretch(StackSample(0, deep, None, MS), run=95)))
     assert one.application == SHOP
+
+
+def test_a_cell_that_was_not_watched_has_nothing_to_say() -> None:
+    assert of_cell([]) is None
+    assert of_cell([()]) is None
+
+
+def test_the_rounds_of_a_cell_are_taken_together() -> None:
+    lost = LostCoroutine("get", "/app/shop.py", 12, "orders", times=3)
+    pool = ResourceUse(limit=30, most_used=30, most_waiting=5, used=0)
+    facts = replace(FACTS, lost_coroutines=(lost,), pools=(pool,))
+    first = evidence(stretch(sample(SHOP, call=RECEIVES)), stretch(sample(SHOP), queued=95))
+    second = replace(evidence(stretch(sample(SHOP, call=RECEIVES), ms=200)), facts=facts)
+    of_both = of_cell([(first,), (second, replace(second, pid=2))])
+    assert of_both is not None
+    assert (of_both.stretches, of_both.standing_ms, of_both.by_host) == (4, 500, 1)
+    (culprit,) = of_both.culprits
+    assert (culprit.times, culprit.worst_ms) == (3, 200)
+    assert of_both.lost_coroutines == (replace(lost, times=6),)
+    assert of_both.pools == (pool, pool)
+    assert of_both.threads is None
+
+
+def test_what_was_seen_in_an_interval() -> None:
+    seen = evidence(stretch(sample(SHOP)), sightings=(replace(sample(SHOP), at_ns=5 * MS),))
+    seen = replace(seen, lags=((5 * MS, 1), (2000 * MS, 2)))
+    assert seen.within(0, 10 * MS) == replace(seen, stretches=(), lags=((5 * MS, 1),))
+    # A stretch that reaches into the interval is part of it.
+    assert seen.within(1099 * MS, 3000 * MS) == replace(seen, sightings=(), lags=((2000 * MS, 2),))
+
+
+def test_coroutines_lost_since_an_earlier_look() -> None:
+    lost = LostCoroutine("get", "/app/shop.py", 12, "orders", times=3)
+    other = replace(lost, line=13)
+    earlier = replace(evidence(), facts=replace(FACTS, lost_coroutines=(lost,)))
+    now = replace(lost, times=5)
+    later = replace(evidence(), facts=replace(FACTS, lost_coroutines=(now, other)))
+    assert later.since(earlier).facts.lost_coroutines == (replace(lost, times=2), other)
+    assert later.since(later).facts.lost_coroutines == ()
+    assert later.since(None) == later
