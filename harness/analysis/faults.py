@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from loopmark.harness.vocabulary.cell import ValidityState
 from loopmark.harness.vocabulary.fault import CellFinding, Fault, FaultFinding, Showing, Symptom
-from loopmark.harness.vocabulary.figures import AuditResult, StepResult
+from loopmark.harness.vocabulary.figures import AuditResult
 from loopmark.harness.vocabulary.record import RunRecord
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.sample import ErrorKind
@@ -89,34 +89,31 @@ def _of_cell(
 
 
 def _blocks_loop(cell: CellResult, twin: CellResult | None) -> _Said:
-    """Compare the innocent requests of both; only a failure or a limited driver forbids it.
+    """Compare the innocent requests of both.
 
-    What else makes cells invalid, such as a throughput that comes in bursts, is what a loop that
+    Bursts of throughput do not forbid it, nor do requests that time out: that is what a loop that
     stands still does.
     """
     if twin is None:
-        return _Said(
-            "unclear", "the plan has no cell of its twin with this scenario, load and driver"
-        )
-    for one in (cell, twin):
-        if why := _unusable(one):
-            return _Said("unclear", f"{one.target}: {why}")
-    of_cell, of_twin = _innocent(cell), _innocent(twin)
-    if of_cell is None or of_twin is None:
-        return _Said("unclear", "this scenario has no innocent requests beside those of the fault")
-    p50, twin_p50 = of_cell.latency_ms.p50, of_twin.latency_ms.p50
-    if p50 is None or twin_p50 is None:
-        which = cell.target if p50 is None else twin.target
-        return _Said("unclear", f"{which} answered too few innocent requests for a median")
+        return _Said("unclear", "the plan has no cell of its twin with this scenario and load")
+    p50, twin_p50 = _innocent_p50(cell), _innocent_p50(twin)
+    late = set(cell.error_kinds) == {ErrorKind.TIMEOUT}
+    why = _unusable(cell, *([ValidityState.ERRORS] if late else [])) or _unusable(twin)
+    if why or p50 is None or twin_p50 is None:
+        return _Said("unclear", why)
     times = p50 / twin_p50
-    compared = f"p50 {_ms(p50)} against {_ms(twin_p50)}"
-    took = f"its innocent requests took {_times(times)} as long as beside {twin.target}"
-    sentence = f"{took} ({compared})"
-    if times < BLOCKED:
-        return _Said("not-shown", sentence)
-    line = _line(cell)
-    sentence += f"; the probe names {line}" if line else ""
-    return _Said("shown", sentence, f"innocent requests take {_times(times)} as long")
+    took = (
+        f"its innocent requests took {_times(times)} as long as beside {twin.target} "
+        f"(p50 {_ms(p50)} against {_ms(twin_p50)})"
+    )
+    if times >= BLOCKED:
+        lost = f"; {cell.error_kinds[ErrorKind.TIMEOUT]:,} requests timed out" if late else ""
+        line = f"; the probe names {named}" if (named := _line(cell)) else ""
+        return _Said("shown", took + lost + line, f"innocent requests take {_times(times)} as long")
+    if disturbed := [one.target for one in (cell, twin) if _is_disturbed(one)]:
+        who = " and ".join(disturbed)
+        return _Said("unclear", f"others took the processors of {who}; {took}")
+    return _Said("not-shown", took)
 
 
 def _line(cell: CellResult) -> str:
@@ -143,17 +140,30 @@ _FORBIDDING = frozenset(
 )
 
 
-def _unusable(cell: CellResult) -> str:
-    """Why its latencies prove nothing; empty if they may."""
+def _unusable(cell: CellResult, *despite: ValidityState) -> str:
+    """Why its innocent requests prove nothing; empty if they do."""
+    against = [one for one in cell.validity.states if one in _FORBIDDING and one not in despite]
     if not cell.rounds:
-        return "no round was measured to its end"
-    against = [state for state in cell.validity.states if state in _FORBIDDING]
-    return f"its cell is invalid ({against[0]})" if against else ""
+        why = "no round was measured to its end"
+    elif against:
+        why = f"its cell is invalid ({against[0]})"
+    elif _innocent_p50(cell) is None:
+        why = "too few innocent requests were answered for a median"
+    else:
+        return ""
+    return f"{cell.target}: {why}"
 
 
-def _innocent(cell: CellResult) -> StepResult | None:
+def _is_disturbed(cell: CellResult) -> bool:
+    """Whether others took the processors during any round: that alone makes innocents wait."""
+    rounds = cell.figures_despite(cell.validity).per_round
+    return any(one.disturbed for one in rounds if one.counts)
+
+
+def _innocent_p50(cell: CellResult) -> float | None:
+    """Median of the latency of innocent requests, in milliseconds."""
     steps = cell.figures_despite(cell.validity).steps
-    return next((one for one in steps if one.step == INNOCENT), None)
+    return next((one.latency_ms.p50 for one in steps if one.step == INNOCENT), None)
 
 
 def _times(ratio: float) -> str:

@@ -22,7 +22,7 @@ from loopmark.harness.run.measure import carry_out
 from loopmark.harness.run.request import RunRequest
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
-from loopmark.harness.vocabulary.fault import Fault
+from loopmark.harness.vocabulary.fault import Fault, Symptom
 from loopmark.harness.vocabulary.job import Workers
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.record import RoundRecord
@@ -75,8 +75,9 @@ def check(targets: Sequence[str], scenarios: Sequence[str]) -> NoReturn:
 
 
 def _is_of(fault: Fault, cell: CellResult) -> bool:
-    """Whether a declared fault explains all that has failed."""
-    return bool(cell.rounds) and not failed_of(unexplained(cell, fault))
+    """Whether a declared fault explains all that has failed; a blocked loop answers right."""
+    may_fail = fault.symptom is not Symptom.BLOCKS_LOOP
+    return may_fail and bool(cell.rounds) and not failed_of(unexplained(cell, fault))
 
 
 def problem(cell: CellResult) -> str:

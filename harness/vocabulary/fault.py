@@ -23,7 +23,8 @@ _CONNECTIONS = frozenset({ObjectionCode.LEFT_IN_TRANSACTION, ObjectionCode.CONNE
 _FAILED = frozenset({ObjectionCode.ANSWERS_WRONG, ObjectionCode.REQUESTS_FAILED})
 
 _EXPECTED: Mapping[Symptom, frozenset[ObjectionCode]] = {
-    Symptom.BLOCKS_LOOP: frozenset(),
+    # Behind a loop that stands still requests time out.
+    Symptom.BLOCKS_LOOP: frozenset({ObjectionCode.REQUESTS_FAILED}),
     Symptom.WRONG_ANSWERS: _FAILED,
     # Of what is not there, later requests of the flow are answered 404.
     Symptom.LOSES_WRITES: _FAILED | _CONNECTIONS | {ObjectionCode.ROWS_DIFFER},

@@ -22,6 +22,7 @@ from loopmark.targets import schema
 from loopmark.targets.text_analysis import Analysis, TextAnalysis, most_at_once
 from tests.hang_limit import HANG_S
 from tests.targets.conftest import (
+    CONCURRENT,
     SEEDS,
     SERVERS,
     TOKENS,
@@ -33,6 +34,7 @@ from tests.targets.conftest import (
     served_client,
     serving,
     tables,
+    with_marks,
 )
 
 pytestmark = [
@@ -137,6 +139,7 @@ async def test_the_documented_five_at_once_is_the_default(client: httpx.AsyncCli
     assert 1 <= body["max_concurrent_seen"] <= 5
 
 
+@pytest.mark.parametrize("target", [*map(with_marks, CONCURRENT)], indirect=True)
 async def test_without_a_limit_many_are_open_at_once(client: httpx.AsyncClient) -> None:
     names = [f"{size}-{n:03}.txt" for size in ("1k", "10k") for n in range(250)]
     answer = await client.post(PROCESS, json={"files": names, "max_concurrent": None})

@@ -13,7 +13,7 @@ from loopmark.harness.vocabulary.fault import CellFinding, Fault, FaultFinding, 
 from loopmark.harness.vocabulary.figures import AuditResult, Percentiles, StepResult
 from loopmark.harness.vocabulary.result import CellResult
 from loopmark.harness.vocabulary.target import Target
-from tests.harness.builders import burst, cell, cell_result, closed, run_record
+from tests.harness.builders import burst, cell, cell_result, closed, round_result, run_record
 
 ERRORS = Validity(ValidityState.ERRORS)
 UNSTEADY = Validity(ValidityState.UNSTEADY)
@@ -92,6 +92,17 @@ def test_a_loop_that_is_hardly_slower_is_not_shown() -> None:
     assert "2.0 times" in sentence
 
 
+def test_a_busy_machine_makes_a_loop_that_is_hardly_slower_unclear() -> None:
+    twin = of("t", innocent_ms=5.0)
+    disturbed = replace(round_result(), disturbed=True)
+    busy = replace(twin, unjudged=replace(twin.unjudged, per_round=(disturbed,)))
+    showing, sentence = said(Symptom.BLOCKS_LOOP, of("faulty", innocent_ms=5.5), busy)
+    assert showing == "unclear"
+    assert sentence.startswith("others took the processors of t; ")
+    # An effect as large as this shows all the same.
+    assert said(Symptom.BLOCKS_LOOP, of("faulty", innocent_ms=50.0), busy)[0] == "shown"
+
+
 def test_bursts_of_throughput_are_what_a_blocked_loop_does() -> None:
     blocked = replace(of("faulty", innocent_ms=50.0), validity=UNSTEADY)
     assert said(Symptom.BLOCKS_LOOP, blocked, of("t", innocent_ms=5.0))[0] == "shown"
@@ -106,8 +117,8 @@ def test_bursts_of_throughput_are_what_a_blocked_loop_does() -> None:
             [of("faulty", innocent_ms=50.0), of("t", innocent_ms=5.0, users=100)],
             "no cell of its twin",
         ),
-        ([of("faulty"), of("t", innocent_ms=5.0)], "faulty answered too few innocent"),
-        ([of("faulty", innocent_ms=50.0), of("t")], "t answered too few innocent"),
+        ([of("faulty"), of("t", innocent_ms=5.0)], "faulty: too few innocent"),
+        ([of("faulty", innocent_ms=50.0), of("t")], "t: too few innocent"),
         (
             [replace(of("faulty", innocent_ms=50.0), validity=ERRORS), of("t", innocent_ms=5.0)],
             "faulty: its cell is invalid",
@@ -127,6 +138,15 @@ def test_what_cannot_be_compared_is_unclear(cells: Sequence[CellResult], why: st
     showing, sentence = said(Symptom.BLOCKS_LOOP, *cells)
     assert showing == "unclear"
     assert why in sentence
+
+
+def test_requests_that_time_out_behind_a_blocked_loop_belong_to_it() -> None:
+    late = replace(of("faulty", innocent_ms=50.0), validity=ERRORS, error_kinds={"timeout": 6})
+    showing, sentence = said(Symptom.BLOCKS_LOOP, late, of("t", innocent_ms=5.0))
+    assert showing == "shown"
+    assert sentence.endswith("; 6 requests timed out")
+    other = replace(late, error_kinds={"timeout": 6, "server-error": 1})
+    assert said(Symptom.BLOCKS_LOOP, other, of("t", innocent_ms=5.0))[0] == "unclear"
 
 
 def test_a_scenario_without_innocent_requests_is_unclear() -> None:
