@@ -23,7 +23,8 @@ class Word(IntEnum):
 
     `MARKS` counts what an application receives and sends: while it increases, the loop runs. The
     collector runs since `GC_SINCE_NS`; 0: it does not. `SIGNAL` asks for a stack; 0: none may be
-    asked for, nor of any process once `ENDS` is set. What it tells of itself was
+    asked for, nor of any process once `ENDS` is set; while a thread runs Python code, only with
+    `MAY_INTERRUPT`. What it tells of itself was
     up to date at `FACTS_NS`. `LAGS_WRITTEN` lags were written in all, the
     latest of them from `FIRST_LAG` on in a ring.
     """
@@ -42,6 +43,7 @@ class Word(IntEnum):
     LAGS_WRITTEN = 11
     ENDS = 12
     FACTS_NS = 13
+    MAY_INTERRUPT = 14
     FIRST_LAG = 16
 
 

@@ -60,6 +60,9 @@ class Pulse:
         self.words[Word.PERIOD_NS] = PERIOD_NS
         self.words[Word.BEAT_NS] = self.words[Word.HELPER_BEAT_NS] = monotonic_ns()
         self.words[Word.SIGNAL] = stacks.register(folder / f"{pid}.stacks")
+        self.words[Word.MAY_INTERRUPT] = stacks.may_interrupt()
+        self._loop_thread = threading.get_ident()
+        self._from_beside = (folder / f"{pid}.beside").open("ab", buffering=0)
         coroutines.watch()
         coroutines.track_origins()
         gc.callbacks.append(self._collecting)
@@ -88,9 +91,13 @@ class Pulse:
     def _beat_beside(self) -> None:
         self.words[Word.HELPER_THREAD] = threading.get_native_id()
         beats = 0
+        life = 0, 0
         while not self.words[Word.ENDS]:
             time.sleep(PERIOD_NS / 1e9)
             self.words[Word.HELPER_BEAT_NS] = monotonic_ns()
+            before, life = life, (self.words[Word.BEAT_NS], self.words[Word.MARKS])
+            if life == before and not self.words[Word.MAY_INTERRUPT]:
+                stacks.write_from_beside(self._from_beside, self._loop_thread, *life)
             if beats % FACTS_EVERY == 0:
                 self._tell()
             beats += 1

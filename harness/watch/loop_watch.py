@@ -21,6 +21,7 @@ from typing import Any, Self
 from loopmark.harness.probe.page import Page, Word
 from loopmark.harness.vocabulary.blocking import (
     Call,
+    Frame,
     LostCoroutine,
     ProcessEvidence,
     ProcessFacts,
@@ -158,6 +159,7 @@ class _ProcessWatch:
         self._pid = words[Word.PID]
         self._thread = words[Word.LOOP_THREAD]
         self._stacks = StackFile(self._pid, path.with_suffix(".stacks"))
+        self._beside = path.with_suffix(".beside").open("rb")
         self._life = self._signs()
         self._looked_ns = time.monotonic_ns()
         self._begun = self._begin(self._looked_ns, self._looked_ns)
@@ -210,6 +212,7 @@ class _ProcessWatch:
     def close(self) -> None:
         """Let go of the page."""
         self._page.close()
+        self._beside.close()
 
     # ---- signs of life ----
 
@@ -231,10 +234,13 @@ class _ProcessWatch:
         """Keep what was a stretch, and begin anew."""
         # The beat says when; a mark only that it was since the last look.
         at_ns = life[0] if life[0] != self._life[0] else now_ns
+        life_before = self._life
         before, self._begun, self._life = self._begun, self._begin(now_ns, at_ns), life
         self._lags.extend(self._page.lags_from(self._lags_read))
         self._lags_read = self._words[Word.LAGS_WRITTEN]
         if before.is_stretch:
+            told = self._told_from_beside(life_before)
+            before.samples = before.samples or told
             self._stretches.append(self._stretch(before, self._begun))
 
     def _stretch(self, begun: _Begun, ended: _Begun) -> Stretch:
@@ -271,9 +277,13 @@ class _ProcessWatch:
             begun.was_stopped = True
             return
         call = self._call()
+        beside_ns = now_ns - self._words[Word.HELPER_BEAT_NS]
+        runs_python = call is None and beside_ns < self._words[Word.PERIOD_NS] + SILENCE_NS
+        if runs_python and not self._words[Word.MAY_INTERRUPT]:
+            return  # The thread beside it tells.
         self._ask(self._thread, StackSample(now_ns, (), call, 0), begun.samples)
         waits = call is not None and call.name == thread_state.FUTEX
-        if waits and now_ns - self._words[Word.HELPER_BEAT_NS] > self._words[Word.PERIOD_NS]:
+        if waits and beside_ns > self._words[Word.PERIOD_NS]:
             self._ask_who()
 
     def _ask_who(self) -> None:
@@ -348,6 +358,16 @@ class _ProcessWatch:
             into.append(replace(sample, frames=frames))
         else:
             self._asked = sample, into
+
+    def _told_from_beside(self, life: tuple[int, int]) -> list[StackSample]:
+        """The stacks that the thread beside the loop has written while it stood still."""
+        rows = self._beside.read().splitlines()
+        told = [json.loads(row) for row in rows]
+        return [
+            StackSample(row["at_ns"], tuple(Frame(*frame) for frame in row["frames"]), None, 0)
+            for row in told
+            if tuple(row["life"]) == life
+        ]
 
     def _take_late_answer(self, *, may_wait: bool) -> None:
         """Keep an answer that has come late; none is expected once the loop goes on."""

@@ -82,14 +82,15 @@ def one_start(python: str, folder: Path, loop: str, wanted: int) -> tuple[int, i
     sent = 0
     while sent < wanted and process.poll() is None:
         for thread in (loops, *thread_state.threads(process.pid)[-1:]):
-            sent += stacks.ask(thread, number)
+            if may_ask(page, process.pid, thread):
+                sent += stacks.ask(thread, number)
         time.sleep(0.0001)
     ends.set()
     process.terminate()
     # As a watcher does: not once the process has said that it ends.
     deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
-        if not page.words[Word.ENDS]:
+        if not page.words[Word.ENDS] and may_ask(page, process.pid, loops):
             stacks.ask(loops, number)
         time.sleep(0.001)
     process.kill()
@@ -99,6 +100,14 @@ def one_start(python: str, folder: Path, loop: str, wanted: int) -> tuple[int, i
     written = path.read_bytes().count(b"most recent call first")
     page.close()
     return sent, written, process.returncode not in {0, -signal.SIGTERM}
+
+
+def may_ask(page: Page, pid: int, thread: int) -> bool:
+    """Whether the watcher would ask this thread now: in Python 3.12, not while it runs."""
+    if page.words[Word.MAY_INTERRUPT]:
+        return True
+    doing = thread_state.doing(pid, thread)
+    return doing is not None and doing.call is not None
 
 
 def page_of(folder: Path, pid: int) -> Page:
