@@ -9,6 +9,9 @@ from loopmark.harness.vocabulary.probe_result import Finding, LostFinding, Probe
 from loopmark.reports import probe_wording as wording
 
 WIDTH = 80
+MOST_ONCE = 5
+"""Lines that are shown of those that blocked once."""
+
 _INDENT = 26
 
 
@@ -28,7 +31,9 @@ def _lines(result: ProbeResult) -> Iterator[str]:
     if result.once:
         yield ""
         yield "Happened once (an import, a first use):"
-        yield from _table(result.once, result.folder)
+        yield from _table(result.once[:MOST_ONCE], result.folder)
+        if (more := len(result.once) - MOST_ONCE) > 0:
+            yield f"and {more} more; --format json has them all"
     if notes := list(wording.notes(result)):
         yield ""
         for note in notes:

@@ -132,6 +132,13 @@ def notes(result: ProbeResult) -> Iterator[str]:
             f"Event-loop lag: p50 {time(lag.p50)}, p99 {time(lag.p99)}, max {time(lag.max)}, of a "
             "heartbeat each 20 ms."
         )
+    collected = [one.culprit for one in result.findings if one.culprit.kind is Kind.COLLECTION]
+    if len(collected) > 1:
+        sums = Unblamed(sum(one.times for one in collected), sum(one.total_ms for one in collected))
+        yield (
+            f"Garbage collection stopped it {_often(sums)}, at whichever line was running: "
+            "gc.freeze() after the start makes collections shorter, a higher threshold rarer."
+        )
     if result.starved.times:
         yield f"The host took the processor away {_often(result.starved)}: no line is to blame."
     if result.unnamed.times:

@@ -120,6 +120,8 @@ def _unanswered(name: str, probed: Probed, result: ProbeResult) -> str:
     statuses = {status for one in probed.answers for status in one.statuses}
     if statuses & UNAUTHORIZED:
         more += f"; {authorization_hint(result.authorization_from)}"
+    elif statuses == {404}:
+        more += "; of what is mounted below a path, name the document: --openapi /PATH/openapi.json"
     elif probed.last_words and all(status >= 500 for status in statuses):  # noqa: PLR2004 - HTTP's
         more += f"; its last line: {probed.last_words}"
     return f"{name} answers nothing as it should, so nothing was tested: {said}{more}"

@@ -198,7 +198,7 @@ def test_authorization_is_sent_and_never_shown(
         (["probed_apps:number_of_things"], "is it an ASGI application?"),
         (["probed_apps:bare"], "has no OpenAPI document: GET /openapi.json is 404; name what"),
         (["probed_apps:shop", "--openapi", "/healthy/1"], "not an OpenAPI document of version 3"),
-        (["probed_apps:bare", "--path", "/no"], "answers nothing as it should"),
+        (["probed_apps:bare", "--path", "/no"], "so nothing was tested: GET /no 404; of what is"),
         (["probed_apps:bare", "--path", "no"], "--path: a path such as"),
         (["probed_apps:guarded"], "answers 401 or 403 everywhere; set LOOPMARK_AUTHORIZATION to"),
         (["probed_apps:dying"], "died while GET /die was asked (exit code 3): no life is left"),

@@ -196,6 +196,19 @@ def test_threads_that_decide() -> None:
     assert "still checked out" not in text
 
 
+def test_collections_are_counted_together_and_what_happened_once_is_cut_short() -> None:
+    lines = [replace(OWN, line=number) for number in range(100, 107)]
+    once = [finding(line, line, kind=Kind.COLLECTION, times=1, recurs=False) for line in lines]
+    text = one_line(render_probe("text", replace(EMPTY, findings=tuple(once))))
+    assert "Garbage collection stopped it 7 times (34.3 s), at whichever line was running" in text
+    assert "orders.py:104" in text
+    assert "orders.py:105" not in text
+    assert "and 2 more; --format json has them all" in text
+    text = render_probe("text", replace(EMPTY, findings=tuple(once[:1])))
+    assert "Garbage" not in text
+    assert "more;" not in text
+
+
 # ---- JSON ----
 
 
