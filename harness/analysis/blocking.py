@@ -197,7 +197,9 @@ def _guilty(
             shown.setdefault(line, (sample, steps))
     if weights:
         line, weight = weights.most_common(1)[0]
-        if weight >= MOSTLY * weights.total():
+        # Stacks of the loop's own code count too: there it waits for the GIL, or for the host.
+        whole = sum(max(1, sample.weight_ns) for sample, _ in stacks)
+        if weight >= MOSTLY * whole:
             return shown[line]
     return None, ()
 

@@ -222,3 +222,11 @@ def test_coroutines_lost_since_an_earlier_look() -> None:
     assert later.since(earlier).facts.lost_coroutines == (replace(lost, times=2), other)
     assert later.since(later).facts.lost_coroutines == ()
     assert later.since(None) == later
+
+
+def test_a_loop_that_waits_in_its_own_code_for_most_of_the_time_accuses_nobody_else() -> None:
+    waits = StackSample(0, (SERVER[1],), WAITS, 80 * MS)
+    (seen,) = occurrences(evidence(stretch(waits, sample(SHOP, ms=20))))
+    assert seen.place is None
+    (seen,) = occurrences(evidence(stretch(waits, sample(SHOP, ms=80))))
+    assert seen.place == SHOP
