@@ -12,7 +12,7 @@ from tests.bench.probe.corpus_entries import ENTRIES, GUILTY, STARVED
 from tests.bench.probe.cost import Cost
 from tests.bench.probe.guilty import GuiltyLine
 from tests.bench.probe.kinds import BLOCKING_CALL, COMPUTING, COMPUTING_GIL, HOST_STARVED
-from tests.bench.probe.outcome import Outcome, Plan
+from tests.bench.probe.outcome import Outcome, Plan, joined
 from tests.bench.probe.page import page
 from tests.bench.probe.scoring import LATE_NS, Score, score, total
 from tests.bench.probe.trial import Accusation, Block, Trial
@@ -167,3 +167,12 @@ def test_page_shows_each_tool_and_each_entry() -> None:
 def test_page_says_how_starved_the_host_was() -> None:
     text = page(outcome(trial(entry=STARVED)))
     assert "took 150 ms, up to 150 ms" in " ".join(text.split())
+
+
+def test_runs_of_different_tools_are_joined() -> None:
+    first = outcome(trial(entry="clean"), missing={"b": "no wheel"})
+    second = outcome(replace(trial(entry="clean"), tool="other"))
+    both = joined([first, second])
+    assert [one.tool for one in both.trials] == ["tool", "other"]
+    assert len(both.costs) == 2
+    assert both.missing == first.missing

@@ -23,7 +23,7 @@ from tests.bench.probe.asking import trial
 from tests.bench.probe.corpus.blockers import AMOUNTS_VARIABLE, calibrate
 from tests.bench.probe.corpus_entries import ENTRIES
 from tests.bench.probe.cost import Cost, cost
-from tests.bench.probe.outcome import Outcome, Plan
+from tests.bench.probe.outcome import Outcome, Plan, joined
 from tests.bench.probe.page import page
 from tests.bench.probe.running import Setting, TargetFailedError
 from tests.bench.probe.tools.catalog import OURS, TOOLS, Tool
@@ -38,9 +38,10 @@ INTERRUPTED = 130
 
 def main() -> None:
     chosen = _parser().parse_args()
-    if chosen.of is not None:
-        kept = (chosen.of / "probe.json").read_text(encoding="utf-8")
-        PAGE.write_text(page(TypeAdapter(Outcome).validate_json(kept)), encoding="utf-8")
+    if chosen.of:
+        kept = [(folder / "probe.json").read_text(encoding="utf-8") for folder in chosen.of]
+        outcomes = [TypeAdapter(Outcome).validate_json(text) for text in kept]
+        PAGE.write_text(page(joined(outcomes)), encoding="utf-8")
         return
     tools = [tool for tool in TOOLS if all(word in tool.name for word in chosen.tool)]
     entries = [entry for entry in ENTRIES if not chosen.entry or entry in chosen.entry]
@@ -114,7 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tool", action="append", default=[], help="part of a tool's name")
     parser.add_argument("--entry", action="append", default=[], choices=ENTRIES)
-    parser.add_argument("--of", type=Path, help="write the page anew, of the run in this folder")
+    parser.add_argument(
+        "--of", type=Path, nargs="+", help="write the page anew, of the runs in these folders"
+    )
     return parser
 
 

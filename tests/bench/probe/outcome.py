@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.bench.probe.cost import Cost
 from tests.bench.probe.trial import Trial
@@ -47,3 +47,13 @@ class Outcome:
     trials: Sequence[Trial]
     costs: Sequence[Cost]
     missing: Mapping[str, str]
+
+
+def joined(parts: Sequence[Outcome]) -> Outcome:
+    """Runs of different tools as one, which has the date, machine and plan of the first."""
+    return replace(
+        parts[0],
+        trials=[trial for part in parts for trial in part.trials],
+        costs=[cost for part in parts for cost in part.costs],
+        missing={name: why for part in parts for name, why in part.missing.items()},
+    )
