@@ -179,13 +179,16 @@ class RunFolder:
         """Store what was seen of the target's event loops in a round."""
         _write(self.make_cell(cell) / f"loops-{round_number}.json", _LOOPS.dump_json(loops))
 
-    def read_loops(self, cell: Cell) -> tuple[tuple[ProcessEvidence, ...], ...]:
-        """Load what was seen of the target's event loops, by round; nothing where none was watched.
+    def read_loops(self, cell: Cell) -> dict[int, tuple[ProcessEvidence, ...]]:
+        """Load what was seen of the target's event loops, by number of the round.
+
+        Rounds in which none was watched are not among them.
 
         Raises:
             UserError: A file is broken.
         """
-        return tuple(_loops(path) for path in sorted(self.cell(cell).glob("loops-*.json")))
+        paths = self.cell(cell).glob("loops-*.json")
+        return {int(path.stem.removeprefix("loops-")): _loops(path) for path in paths}
 
     def read_rounds(self, cell: Cell) -> tuple[RoundRecord, ...]:
         """Load the records of all rounds of a cell, in order.

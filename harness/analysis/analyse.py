@@ -131,4 +131,4 @@ def _summary(folder: RunFolder, cell: Cell, run: RunRecord) -> CellResult:
         return folder.read_samples(cell, number, SUMMARISED, must_be_whole=number in whole)
 
     summary = summarise(cell, records, samples_of, run.audits_of(cell), run.thresholds, run.seed)
-    return replace(summary, blocking=blocking.of_cell(folder.read_loops(cell)))
+    return replace(summary, blocking=blocking.of_cell(folder.read_loops(cell).values()))

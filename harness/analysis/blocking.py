@@ -63,7 +63,7 @@ def culprits(times: Iterable[Occurrence]) -> tuple[Culprit, ...]:
     return tuple(sorted(accused, key=lambda culprit: culprit.total_ms, reverse=True))
 
 
-def of_cell(rounds: Sequence[Sequence[ProcessEvidence]]) -> CellBlocking | None:
+def of_cell(rounds: Iterable[Sequence[ProcessEvidence]]) -> CellBlocking | None:
     """What blocks the loops of a cell's target; None where it was not watched.
 
     Args:

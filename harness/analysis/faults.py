@@ -193,8 +193,7 @@ def _wrong_answers(cell: CellResult, warnings: Sequence[str]) -> _Said:
     sentence = f"refused, its figures do not count: {failed:,} responses were wrong, {example}"
     lost = () if cell.blocking is None else cell.blocking.lost_coroutines
     if lost:
-        where = f"{lost[0].file.rpartition('/')[2]}:{lost[0].line}"
-        counted = f"the probe counted {lost[0].times:,} of {lost[0].coroutine}, dropped at {where}"
+        counted = f"the probe counted {lost[0].times:,} of {lost[0].coroutine}"
         warnings = (*warnings[:1], counted)
     warned = "; ".join(warnings[:2]) if warnings else "its output has no warning of it"
     return _Said("shown", f"{sentence}; {warned}", f"{failed:,} responses wrong, refused")
