@@ -6,9 +6,17 @@ from types import MappingProxyType
 
 from loopmark.targets import corpus
 from loopmark.targets.schema import create_tables, reset
-from loopmark.targets.settings import Settings
+from loopmark.targets.settings import CHOICES, Settings
 
-__all__ = ["MEASURED_ENVIRONMENT", "SERVICES", "check", "create_tables", "make_folders", "reset"]
+__all__ = [
+    "MEASURED_ENVIRONMENT",
+    "SERVICES",
+    "SETTINGS",
+    "check",
+    "create_tables",
+    "make_folders",
+    "reset",
+]
 
 MEASURED_ENVIRONMENT: Mapping[str, str] = MappingProxyType({"WARM_POOLS": "1"})
 """Environment variables of a variant that is measured."""
@@ -16,6 +24,9 @@ MEASURED_ENVIRONMENT: Mapping[str, str] = MappingProxyType({"WARM_POOLS": "1"})
 SERVICES: Mapping[str, str] = MappingProxyType({"UPSTREAM_URL": "loopmark.targets.upstream:app"})
 """What else must run: by the environment variable with which variants find it, the application. It
 answers `/ready`."""
+
+SETTINGS = CHOICES
+"""Environment variables that say how a variant is to behave."""
 
 
 def check(environment: Mapping[str, str]) -> None:

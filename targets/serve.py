@@ -53,6 +53,8 @@ def main() -> int:
         log_level="warning",
         access_log=False,
         backlog=4096,
+        # Else the environment would say how many.
+        workers=1,
         # Longer than any pause between two rounds: no round begins with a closed connection.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=2,

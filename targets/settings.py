@@ -27,6 +27,35 @@ URL_PARAMETERS = frozenset(
     }
 )
 
+PROVIDED = frozenset(
+    {
+        "CORPUS",
+        "DATABASE_SCHEMA",
+        "DATABASE_URL",
+        "INSTANCE",
+        "LOOP_LAG_FILE",
+        "UPLOADS",
+        "UPSTREAM_URL",
+    }
+)
+"""The environment variables with what was made for one process."""
+
+CHOICES = frozenset(
+    {
+        "ALLOWED_ORIGINS",
+        "ANONYMOUS_LISTENERS",
+        "EVENT_QUEUE",
+        "MAX_UPLOAD_BYTES",
+        "PING_INTERVAL_S",
+        "PING_TIMEOUT_S",
+        "UPSTREAM_CONNECTIONS",
+        "UPSTREAM_TIMEOUT_S",
+        "WARM_POOLS",
+        "WORKER_THREADS",
+    }
+)
+"""The environment variables that say how a target is to behave."""
+
 POOL_SIZE = 20
 MAX_UPLOAD_BYTES = 256 * 1024**2
 EVENT_QUEUE = 256

@@ -16,6 +16,7 @@ from loopmark.harness.commands.outcome import exit_code, shown_failures
 from loopmark.harness.commands.settling import Settling
 from loopmark.harness.drivers.catalog import WITH_EVENTS
 from loopmark.harness.errors import UserError
+from loopmark.harness.launch.preparation import ignored_settings
 from loopmark.harness.launch.processors import assign, cores
 from loopmark.harness.run.measure import carry_out
 from loopmark.harness.run.preflight import require_open_files, require_targets, require_writable
@@ -40,6 +41,14 @@ def measure(
     require_writable(out_folder)
     require_open_files(max(_connections(cell) for cell in request.cells))
     require_targets(request.targets)
+    if ignored := ignored_settings(request.targets):
+        err.print(
+            Text(
+                f"ignored, set in this shell: {', '.join(ignored)}; a plan sets it for a target: "
+                "[targets.NAME] environment"
+            ),
+            soft_wrap=True,
+        )
     if request.workers is not None:
         _warn_of_crowding(request.workers)
     started = time.monotonic()

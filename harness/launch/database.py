@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
@@ -18,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from loopmark.harness.errors import UserError
+from loopmark.harness.launch.preparation import Preparation, preparation_named
 from loopmark.harness.launch.process_reaper import temporary_folder
 from loopmark.harness.launch.processors import staying_on
 from loopmark.harness.vocabulary.record import ConnectionsLeft, DatabaseFacts
@@ -54,31 +54,6 @@ _SETTINGS = (
     "work_mem",
     "jit",
 )
-
-
-class Preparation(Protocol):
-    """The module that prepares what an application needs; a row of its catalog names it.
-
-    Attributes:
-        MEASURED_ENVIRONMENT: Environment variables of a target that is measured.
-        SERVICES: What else must run: by the environment variable that is to hold its URL, an
-            application as `package.module:app`, which answers `/ready`.
-    """
-
-    MEASURED_ENVIRONMENT: Mapping[str, str]
-    SERVICES: Mapping[str, str]
-
-    def check(self, environment: Mapping[str, str]) -> None:
-        """Raise ValueError if it could not run with this environment."""
-
-    def create_tables(self, connection: Connection) -> None:
-        """Create its tables. The caller owns the transaction."""
-
-    def reset(self, connection: Connection, tokens: Sequence[str], resources: int) -> None:
-        """Reset its tables to their known state. The caller owns the transaction."""
-
-    def make_folders(self, folder: Path) -> dict[str, str]:
-        """Make its folders within this one; return the environment that names them."""
 
 
 class Database:
@@ -193,7 +168,7 @@ def open_database(
     url_text = os.environ.get(URL_VARIABLE, "")
     # PostgreSQL would cut a longer name by itself, and then not find it under the longer one.
     schema = (SCHEMA_PREFIX + re.sub(r"[^a-z0-9]+", "_", run_id.lower()))[:MAX_NAME_LENGTH]
-    preparation = cast("Preparation", importlib.import_module(prepared_by))
+    preparation = preparation_named(prepared_by)
     if url_text:
         url = _external_url(url_text)
         yield from _in_schema(url, schema, preparation, targets, embedded=False)

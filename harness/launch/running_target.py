@@ -14,6 +14,7 @@ from secrets import token_hex
 from urllib.parse import urlsplit
 
 from loopmark.harness.launch.ports import HOST, free_port
+from loopmark.harness.launch.preparation import inherited_environment
 from loopmark.harness.launch.target_process import TargetProcess
 from loopmark.harness.vocabulary.address import Address
 from loopmark.harness.vocabulary.blocking import ProcessEvidence
@@ -106,7 +107,7 @@ class RunningTarget:
         if target.is_ours:
             own = {"INSTANCE": self.session_name, "LOOP_LAG_FILE": str(self.loop_lag_file)}
             told = {**(provided or {}), **told, **own}
-        environment = os.environ | told
+        environment = inherited_environment(target) | told
         if probe is not None:
             others = environment.get("PYTHONPATH")
             starts = os.pathsep.join([str(PROBE_START), *([others] if others else [])])

@@ -29,7 +29,8 @@ class Target:
         command: What starts it; `{port}` stands for the port to listen on, here and in the
             environment.
         url: Where it already runs: it is neither started nor monitored.
-        environment: Environment variables added to the present ones.
+        environment: Environment variables added to the present ones. Of the present ones none that
+            is a setting of our own variants reaches them.
         folder: The folder in which it is started; empty for the present one.
         ready: Path that answers 200 when it is ready; empty when it is enough that its port accepts
             connections.

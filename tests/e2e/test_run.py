@@ -222,9 +222,10 @@ def test_verify_finds_right_answers(loopmark: Loopmark) -> None:
 
 
 def test_serve_says_how_to_try_it_and_its_example_works(
-    start_loopmark: Start, tmp_path: Path
+    start_loopmark: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served = start_loopmark("serve", "async")
+    monkeypatch.setenv("WORKER_THREADS", "none at all")  # Would end it.
+    served = start_loopmark("serve", "async", "--set", "ANONYMOUS_LISTENERS=1")
     lines: list[str] = []
     while not any("curl" in line for line in lines):
         lines.append(served.stdout.readline())
@@ -238,6 +239,9 @@ def test_serve_says_how_to_try_it_and_its_example_works(
     served.send_signal(signal.SIGINT)
     _, err = served.communicate(timeout=HANG_S)
     assert "Traceback" not in err
+    assert (
+        "ignored, set in this shell: WORKER_THREADS; to set it: --set WORKER_THREADS=VALUE" in err
+    )
     assert not started_by(tmp_path)
 
 
@@ -317,6 +321,14 @@ def test_list_names_everything(invoke: Invoke) -> None:
         (("run", "--only", "wait-timr"), "no cell is 'wait-timr'; the nearest: wait-timer, wait-"),
         (("run", "x.toml", "--profile", "smoke"), "name a plan file or a --profile, not both"),
         (("runn",), "unknown command 'runn'; did you mean 'run'?"),
+        (
+            ("serve", "async", "--set", "WORKER_THREADS"),
+            "--set WORKER_THREADS: expected NAME=VALUE",
+        ),
+        (
+            ("serve", "async", "--set", "WORKERS_THREADS=1"),
+            "unknown setting 'WORKERS_THREADS'; did you mean 'WORKER_THREADS'?",
+        ),
         (("serve", "asinc"), "unknown target 'asinc'; did you mean 'async'?"),
         (("verify", "async", "--scenario", "cruud"), "unknown scenario 'cruud'; did you mean"),
         (("report", "--format", "htm"), "unknown format 'htm'; did you mean 'html'?"),

@@ -1,11 +1,12 @@
 """The environment of a target is read once, checked, and told in one line when it is unusable."""
 
+from collections import UserDict
 from pathlib import Path
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from loopmark.targets.settings import Settings, SettingsError
+from loopmark.targets.settings import CHOICES, PROVIDED, Settings, SettingsError
 
 URL = "postgresql://user@localhost/db"
 
@@ -126,3 +127,16 @@ def test_an_unusable_environment_is_told_in_one_line() -> None:
         with pytest.raises(SettingsError, match=reason) as raised:
             Settings.from_environment(environment)
         assert "\n" not in str(raised.value), environment
+
+
+def test_all_that_is_read_is_named() -> None:
+    asked = set[str]()
+
+    class Noting(UserDict[str, str]):
+        def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+            asked.add(name)
+            return super().get(name, default)
+
+    Settings.from_environment(Noting({"DATABASE_URL": URL}))
+    assert asked == CHOICES | PROVIDED
+    assert not CHOICES & PROVIDED

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pytest
 from loopmark.harness.commands.plans import catalog_targets
 from loopmark.harness.errors import UserError
 from loopmark.harness.launch.ports import free_port, require_free
+from loopmark.harness.launch.preparation import ignored_settings
 from loopmark.harness.launch.process_reaper import reaped
 from loopmark.harness.launch.provision import provision
 from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
@@ -84,6 +86,28 @@ def test_ready_watched_and_stopped(provided: Mapping[str, str], tmp_path: Path) 
     assert all(at > 0 and late >= 0 for at, late in lag)
     assert read_loop_lag(target.loop_lag_file, 0, 1) == ()
     assert read_loop_lag(tmp_path / "absent", 0, 2**62) == ()
+
+
+def test_only_the_plan_says_how_one_of_ours_behaves(
+    provided: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_THREADS", "1")
+    monkeypatch.setenv("OTHERS", "stay")
+    chosen = replace(SYNC, name="chosen", environment={"WORKER_THREADS": "7"})
+    theirs = Target(name="theirs", command=(sys.executable, "-m", "http.server", "{port}"))
+    environments = {}
+    for target in (SYNC, chosen, theirs):
+        running = RunningTarget(target, tmp_path, target.name, provided=provided)
+        try:
+            running.wait_until_ready()
+            environments[target.name] = psutil.Process(process_of(running).pid).environ()
+        finally:
+            running.stop()
+    threads = {name: told.get("WORKER_THREADS") for name, told in environments.items()}
+    assert threads == {"sync": None, "chosen": "7", "theirs": "1"}
+    assert {told["OTHERS"] for told in environments.values()} == {"stay"}
+    assert ignored_settings([theirs, SYNC]) == ("WORKER_THREADS",)
+    assert ignored_settings([theirs]) == ()
 
 
 def test_a_pinned_target_stays_on_its_processors(
