@@ -1,14 +1,18 @@
 """How a target process starts, refuses to start, reports on itself and ends."""
 
+import json
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from loopmark.targets import serve
 from loopmark.targets.loop_lag import RECORD
@@ -16,10 +20,13 @@ from tests.hang_limit import HANG_S
 from tests.targets.conftest import (
     IMPLEMENTATIONS,
     INHERITED,
+    SEEDS,
+    TOKENS,
     ServedTarget,
     local_client,
     running,
 )
+from tests.targets.database_work import account
 
 NOWHERE = "postgresql://someone@127.0.0.1:1/nowhere"
 
@@ -61,6 +68,36 @@ async def test_ready_is_503_while_the_database_is_gone(variant: str) -> None:
         detail = answer.json()["detail"]
         assert detail.startswith("The database does not answer. ")
         assert "\n" not in detail
+
+
+def test_a_client_that_leaves_in_the_middle_does_not_stop_its_request(
+    served: ServedTarget,
+) -> None:
+    body = json.dumps(account("gone", "gone")).encode()
+    head = (
+        "POST /api/v2/accounts HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+        f"Authorization: {served.auth()['Authorization']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND "
+        "wait_event_type = 'Lock'"
+    )
+    place = urlsplit(served.url)
+    with served.database.connect() as blocker:
+        blocker.execute(text("LOCK TABLE resources"))
+        with socket.create_connection((str(place.hostname), place.port or 0)) as client:
+            client.sendall(head.encode() + body)
+            _wait_for(lambda: blocker.scalar(waiting, {"name": served.instance}) == 1)
+        blocker.rollback()
+    _wait_for(lambda: served.count("resources") == SEEDS + 1)
+    assert served.count("users") == len(TOKENS) + 1
+
+
+def _wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + HANG_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_loop_lag_is_recorded(served: ServedTarget) -> None:
