@@ -224,7 +224,7 @@ def _half_applies(cell: CellResult, twin: CellResult | None) -> _Said:
     halves = _audits(cell, "half-applied")
     if not halves:
         return _Said("unclear", "this scenario has no change that could be half-applied")
-    said = [f"{one.found:,} {one.what}" for one in halves if one.found > 0]
+    said = [f"{one.what}: {one.found:,}" for one in halves if one.found > 0]
     if not said:
         if not _has_refused(cell):
             return _Said("unclear", "no request failed in the middle")
@@ -232,7 +232,7 @@ def _half_applies(cell: CellResult, twin: CellResult | None) -> _Said:
     clean = _clean(twin, "half-applied", "half-applied")
     changes = sum(one.found for one in halves)
     said += [*_connections(cell), *clean]
-    return _Said("shown", "; ".join(said), f"{changes:,} changes are half-applied")
+    return _Said("shown", "; ".join(said), f"half-applied changes: {changes:,}")
 
 
 def _has_refused(cell: CellResult) -> bool:

@@ -62,7 +62,7 @@ def test_declared_faults_show_and_are_no_error(loopmark: Loopmark, tmp_path: Pat
     }
     half = audits["manual-commit", "accounts without their resource"]["found"]
     assert half > 0
-    assert manual["sentence"].startswith(f"{half} accounts without their resource; ")
+    assert manual["sentence"].startswith(f"accounts without their resource: {half}; ")
     # Each refused request left a connection behind, unless the collector has come by.
     assert audits["manual-commit", "connections left in a transaction"]["found"] <= half
 

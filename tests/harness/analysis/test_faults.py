@@ -215,7 +215,7 @@ def test_half_applied_changes_are_counted_beside_the_twins() -> None:
     showing, sentence = said(Symptom.HALF_APPLIES, half, audited("t", rows(9, 9), halves(0)))
     assert showing == "shown"
     assert sentence == (
-        "3 accounts without; connections left in a transaction: 1; t under the same load: 0 "
+        "accounts without: 3; connections left in a transaction: 1; t under the same load: 0 "
         "half-applied"
     )
 
