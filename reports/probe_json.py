@@ -27,6 +27,7 @@ def render(result: ProbeResult) -> str:
         "pools": [asdict(pool) for pool in result.pools],
         "loop_lag_ms": None if lag is None else asdict(lag),
         "host_starved": asdict(result.starved),
+        "gil_contention": asdict(result.contended),
         "without_a_line": asdict(result.unnamed),
         "users": result.users,
         "asked": [

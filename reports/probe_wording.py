@@ -141,6 +141,9 @@ def notes(result: ProbeResult) -> Iterator[str]:
         )
     if result.starved.times:
         yield f"The host took the processor away {_often(result.starved)}: no line is to blame."
+    if result.contended.times:
+        often = _often(result.contended)
+        yield f"Threads competed for the GIL {often}: the loop waited for its turn."
     if result.unnamed.times:
         yield f"It stood still {_often(result.unnamed)} without one line that took most of it."
     if not result.has_kinds:
@@ -219,6 +222,7 @@ RULES = {
     Kind.COMPUTING_GIL: "Computing on the event loop with the GIL held",
     Kind.GIL_HOG: "Another thread holds the GIL and so stops the event loop",
     Kind.COLLECTION: "Garbage collection stops the event loop",
+    Kind.CONTENTION: "Threads compete for the GIL and so stop the event loop",
     Kind.UNKNOWN: "The event loop stands still",
 }
 """By kind: the finding in general."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 
 from loopmark.harness.vocabulary.blocking import (
     Call,
@@ -132,6 +133,9 @@ def _of_stretch(stretch: Stretch, facts: ProcessFacts) -> Occurrence:
     else:
         stacks = [(sample, _steps(sample, facts)) for sample in stretch.samples]
     sample, steps = _guilty(stacks, facts)
+    if kind is Kind.CALL and not steps and _waited_ns(stretch) >= MOSTLY * stretch.duration_ns:
+        # It waited in its own code, as it takes up the next event: other threads had the GIL.
+        kind = Kind.CONTENTION
     return Occurrence(
         at_ns=stretch.start_ns,
         duration_ns=stretch.duration_ns,
@@ -152,8 +156,10 @@ def kind_of(stretch: Stretch) -> Kind:
     if stretch.run_ns is None or stretch.queued_ns is None:
         return Kind.UNKNOWN
     own_ns = stretch.duration_ns - stretch.queued_ns - stretch.steal_ns
-    if own_ns < SHORTEST_NS or not stretch.samples:
+    if own_ns < SHORTEST_NS:
         return Kind.HOST
+    if not stretch.samples:
+        return Kind.UNKNOWN
     all_stood = stretch.beside_ns >= BESIDE * stretch.duration_ns
     if stretch.collecting_ns >= MOSTLY * own_ns:
         kind = Kind.COLLECTION
@@ -194,7 +200,9 @@ def _guilty(
             blamed = _application(steps, facts) or steps[0]
             line = blamed.file, blamed.line
             weights[line] += max(1, sample.weight_ns)
-            shown.setdefault(line, (sample, steps))
+            # One that tells the call, if any does.
+            if line not in shown or (shown[line][0].call is None and sample.call is not None):
+                shown[line] = sample, steps
     if weights:
         line, weight = weights.most_common(1)[0]
         # Stacks of the loop's own code count too: there it waits for the GIL, or for the host.
@@ -206,12 +214,17 @@ def _guilty(
 
 def _steps(sample: StackSample, facts: ProcessFacts) -> tuple[Frame, ...]:
     """The frames of what the loop is running, innermost first; none where it is idle."""
-    for index in range(len(sample.frames) - 1, -1, -1):
-        frame = sample.frames[index]
-        if (frame.file, frame.function) == facts.runs_callbacks:
-            return sample.frames[:index]
+    frames = tuple(dropwhile(lambda frame: _is_of_probe(frame, facts), sample.frames))
+    for index in range(len(frames) - 1, -1, -1):
+        if (frames[index].file, frames[index].function) == facts.runs_callbacks:
+            return frames[:index]
     # Of deep stacks only the inner frames are told.
-    return sample.frames if len(sample.frames) >= DEEPEST else ()
+    return frames if len(sample.frames) >= DEEPEST else ()
+
+
+def _is_of_probe(frame: Frame, facts: ProcessFacts) -> bool:
+    """Whether it is the probe's own: it is called in the middle of what others do."""
+    return bool(facts.probe) and frame.file.startswith(facts.probe)
 
 
 def _application(steps: Sequence[Frame], facts: ProcessFacts) -> Frame | None:

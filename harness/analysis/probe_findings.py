@@ -98,7 +98,12 @@ def result_of(  # noqa: PLR0913 - all of it is told of one probe
         pools=tuple(pool for one in facts for pool in one.pools),
         lag_ms=_lag(evidence, answers),
         starved=_unblamed(one for one in every if one.kind is Kind.HOST),
-        unnamed=_unblamed(one for one in every if one.kind is not Kind.HOST and one.place is None),
+        contended=_unblamed(one for one in every if one.kind is Kind.CONTENTION),
+        unnamed=_unblamed(
+            one
+            for one in every
+            if one.kind not in {Kind.HOST, Kind.CONTENTION} and one.place is None
+        ),
         answers=tuple(answers),
         skipped=tuple(skipped),
         needs_authorization=bool(statuses) and statuses <= UNAUTHORIZED,

@@ -60,6 +60,7 @@ class Facts:
                 for (name, file, line, function), times in list(coroutines.lost.items())
             ],
             "libraries": coroutines.LIBRARIES,
+            "probe": str(Path(__file__).parent),
             "own": self._own,
             "no_stacks": stacks.objection(),
             **capacity.seen(),
@@ -86,19 +87,30 @@ def routes(app: object, prefix: str = "") -> Iterator[dict[str, object]]:
             return
         listed = getattr(app, "routes", None)
     for route in listed:
-        path = prefix + str(getattr(route, "path", ""))
-        endpoint = getattr(route, "endpoint", None)
-        for function in _functions(endpoint):
-            lines = [line for _, _, line in function.co_lines() if line is not None]
-            yield {
-                "path": path,
-                "methods": sorted(getattr(route, "methods", None) or ()),
-                "file": function.co_filename,
-                "first_line": function.co_firstlineno,
-                "last_line": max(lines, default=function.co_firstlineno),
-            }
-        if endpoint is None:
-            yield from routes(route, path)
+        yield from _of_route(route, prefix)
+
+
+def _of_route(route: object, prefix: str) -> Iterator[dict[str, object]]:
+    """What answers at a route, or at those within it."""
+    # FastAPI's routers that are included know the whole paths of theirs.
+    included = getattr(route, "effective_candidates", None)
+    if included is not None:
+        for inner in included():
+            yield from _of_route(inner, prefix)
+        return
+    path = prefix + str(getattr(route, "path", ""))
+    endpoint = getattr(route, "endpoint", None)
+    if endpoint is None:
+        yield from routes(route, path)
+    for function in _functions(endpoint):
+        lines = [line for _, _, line in function.co_lines() if line is not None]
+        yield {
+            "path": path,
+            "methods": sorted(getattr(route, "methods", None) or ()),
+            "file": function.co_filename,
+            "first_line": function.co_firstlineno,
+            "last_line": max(lines, default=function.co_firstlineno),
+        }
 
 
 def _functions(endpoint: object) -> Iterator[CodeType]:

@@ -152,6 +152,7 @@ class ProcessFacts:
         threads: Tokens of worker threads; None without anyio.
         pools: SQLAlchemy's pools of connections.
         libraries: Folders of Python and of installed packages.
+        probe: Folder of the probe itself.
         own: Folder of the application, where that is one of an installed package.
         no_stacks: Why it cannot be asked for stacks; empty where it can.
     """
@@ -164,6 +165,7 @@ class ProcessFacts:
     threads: ResourceUse | None = None
     pools: tuple[ResourceUse, ...] = ()
     libraries: tuple[str, ...] = ()
+    probe: str = ""
     own: str = ""
     no_stacks: str = ""
 
@@ -223,6 +225,7 @@ class Kind(StrEnum):
     """Why a loop stood still."""
 
     CALL = "blocking-call"
+    CONTENTION = "gil-contention"
     COMPUTING = "computing"
     COMPUTING_GIL = "computing-gil"
     GIL_HOG = "gil-hog"
@@ -238,6 +241,7 @@ class Kind(StrEnum):
 
 _WORDS = {
     Kind.CALL: "blocking call",
+    Kind.CONTENTION: "threads compete for the GIL",
     Kind.COMPUTING: "computing",
     Kind.COMPUTING_GIL: "computing, GIL held",
     Kind.GIL_HOG: "another thread holds the GIL",

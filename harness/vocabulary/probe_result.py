@@ -132,6 +132,7 @@ class ProbeResult:
         pools: Pools of connections of all processes.
         lag_ms: While the routes were asked; None without heartbeats.
         starved: Stretches that the host took.
+        contended: Stretches in which it waited for its turn while other threads had the GIL.
         unnamed: Stretches without a single line that took most of them.
         answers: By route, in the order in which they were asked.
         skipped: Routes that were not asked.
@@ -156,6 +157,7 @@ class ProbeResult:
     pools: tuple[ResourceUse, ...]
     lag_ms: LagPercentiles | None
     starved: Unblamed
+    contended: Unblamed
     unnamed: Unblamed
     answers: tuple[RouteAnswers, ...]
     skipped: tuple[SkippedRoute, ...]

@@ -409,6 +409,7 @@ def read_facts(path: Path) -> ProcessFacts:
         threads=None if told["threads"] is None else ResourceUse(**told["threads"]),
         pools=tuple(ResourceUse(**row) for row in told["pools"]),
         libraries=tuple(told["libraries"]),
+        probe=told["probe"],
         own=told["own"],
         no_stacks=told["no_stacks"],
     )

@@ -71,6 +71,7 @@ EMPTY = ProbeResult(
     pools=(),
     lag_ms=None,
     starved=Unblamed(),
+    contended=Unblamed(),
     unnamed=Unblamed(),
     answers=(),
     skipped=(),
@@ -95,6 +96,7 @@ FULL = replace(
     pools=(ResourceUse(30, 30, 10, 2),),
     lag_ms=LagPercentiles(0.31, 210.0, 1412.0),
     starved=Unblamed(3, 120.0),
+    contended=Unblamed(2, 80.0),
     unnamed=Unblamed(1, 50.0),
     answers=(
         RouteAnswers("GET /orders/{order_id}", 300, {200: 290}, {"timeout": 10}, 2.5, 90.0, 1, 2),

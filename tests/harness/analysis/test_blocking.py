@@ -85,7 +85,7 @@ HOG = replace(
         (Kind.HOST, replace(HOG, others=())),  # who holds the GIL does not run either
         (Kind.HOST, stretch(sample(SHOP), run=20, queued=75)),
         (Kind.HOST, stretch(sample(SHOP), run=90, steal=80)),
-        (Kind.HOST, stretch(run=95)),
+        (Kind.UNKNOWN, stretch(run=95)),
         # Half of it was the host's, and what is left is long enough.
         (Kind.COMPUTING, stretch(sample(SHOP), run=100, queued=98, ms=200)),
         (Kind.UNKNOWN, replace(stretch(sample(SHOP)), run_ns=None)),
@@ -139,6 +139,24 @@ def test_many_short_things_in_a_row_accuse_nobody() -> None:
 def test_an_idle_loop_accuses_nobody() -> None:
     seen = stretch(StackSample(0, IDLE, Call("epoll_wait"), 100 * MS))
     assert occurrences(evidence(seen))[0].place is None
+
+
+def test_a_loop_that_waits_in_its_own_code_waits_for_its_turn() -> None:
+    seen = stretch(StackSample(0, IDLE, WAITS, 100 * MS), beside=20)
+    (one,) = occurrences(evidence(seen))
+    assert (one.kind, one.place) == (Kind.CONTENTION, None)
+
+
+def test_the_probe_is_never_to_blame() -> None:
+    facts = replace(FACTS, probe="/probe")
+    own = Frame("/probe/pulse.py", 110, "_collecting")
+    seen = replace(evidence(stretch(sample(own, SHOP), run=95)), facts=facts)
+    assert occurrences(seen)[0].place == SHOP
+
+
+def test_the_sample_that_tells_the_call_is_shown() -> None:
+    samples = sample(SOCKET, SHOP, ms=60), sample(SOCKET, SHOP, call=RECEIVES, ms=40)
+    assert occurrences(evidence(stretch(*samples)))[0].call == RECEIVES
 
 
 def test_another_thread_is_to_blame_for_holding_the_gil() -> None:

@@ -150,8 +150,8 @@ def test_nobody_is_to_blame_for_the_host_or_without_a_line() -> None:
     scattered = replace(many, samples=())
     found = result(evidence(stretch(1100, ORDERS, queued_ms=90), scattered))
     assert found.findings == ()
-    assert found.starved == Unblamed(2, 200.0)
-    assert found.unnamed == Unblamed()
+    assert found.starved == Unblamed(1, 100.0)
+    assert found.unnamed == Unblamed(1, 100.0)
     idle = replace(many, samples=(replace(many.samples[0], frames=(RUN,)),))
     assert result(evidence(idle)).unnamed == Unblamed(1, 100.0)
 

@@ -9,9 +9,10 @@ import subprocess
 import threading
 import time
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 app = FastAPI()
+included = APIRouter()
 lock = threading.Lock()
 objects = [[number] for number in range(1_500_000)]
 gc.collect()
@@ -20,7 +21,7 @@ signals: list[int] = []
 signal.signal(signal.SIGUSR1, lambda number, _: signals.append(number))
 
 
-@app.get("/sleep")
+@included.get("/sleep")
 async def sleep(ms: float = 150) -> None:
     time.sleep(ms / 1000)  # noqa: ASYNC251  # guilty: sleep
 
@@ -85,3 +86,6 @@ async def lose() -> None:
 async def clean() -> list[int]:
     await asyncio.sleep(0.001)
     return signals
+
+
+app.include_router(included)
