@@ -10,6 +10,7 @@ MISSING = "\N{EN DASH}"
 """Text in place of a missing number."""
 
 _DIGITS = 3
+_MOST_DIGITS = 8
 _SMALLEST = 0.001
 _THOUSAND = 1000.0
 _MINUTE_S = 60.0
@@ -20,16 +21,16 @@ _HALF_A_HUNDREDTH, _HALF_A_TENTH = 0.005, 0.05
 Bounds = tuple[float, float]
 
 
-def number(value: float | None) -> str:
-    """Three significant digits: `1.31`, `50.1`, `1,230`."""
+def number(value: float | None, digits: int = _DIGITS) -> str:
+    """Three significant digits, or as many: `1.31`, `50.1`, `1,230`."""
     if value is None or not math.isfinite(value):
         return MISSING
-    rounded = _rounded(value)
+    rounded = _rounded(value, digits)
     if rounded == 0:
         return "0"
     if abs(rounded) < _SMALLEST:
         return f"<{_SMALLEST}" if rounded > 0 else f">-{_SMALLEST}"
-    decimals = max(0, _DIGITS - 1 - math.floor(math.log10(abs(rounded))))
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     return f"{rounded:,.{decimals}f}"
 
 
@@ -154,6 +155,19 @@ def interval(bounds: Bounds | None, text: Callable[[float], str] = number) -> st
     return f"{low_number} to {high}" if low_unit == high_unit else f"{low} to {high}"
 
 
+def ratio_interval(bounds: Bounds | None) -> str:
+    """Both bounds of a ratio, with another digit where 1.00 would hide on which side of 1 it is."""
+    return interval(bounds, _bound_of_ratio)
+
+
+def _bound_of_ratio(bound: float) -> str:
+    digits = _DIGITS
+    # A difference in the last of many digits is none that anybody measures.
+    while bound != 1 and digits < _MOST_DIGITS and _rounded(bound, digits) == 1:
+        digits += 1
+    return number(bound, digits)
+
+
 def same_as_printed(measured: float, documented: float) -> bool:
     """Whether both are the same in the one digit with which the documentation prints its times."""
     return f"{measured:.0e}" == f"{documented:.0e}"
@@ -198,5 +212,5 @@ def filled(template: str, of: object) -> str:
     return _Filling().format(template, of)
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
+def _rounded(value: float, digits: int = _DIGITS) -> float:
+    return float(f"{value:.{digits}g}")

@@ -154,7 +154,7 @@ def _agreement(results: RunResults) -> list[str]:
                 wording.subject(row.metric, row.load),
                 *agreement.figures(row),
                 formatting.number(row.ratio),
-                formatting.interval(row.ratio_ci),
+                formatting.ratio_interval(row.ratio_ci),
                 agreement.words(row),
             ]
             for group in pair.groups

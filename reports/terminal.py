@@ -280,7 +280,7 @@ def _agreement(pair: DriverPair) -> RenderableType:
         suffix = "/s" if one.metric == "throughput_rps" else ""
         figures = [text if text == MISSING else text + suffix for text in agreement.figures(one)]
         texts = [one.scenario, one.target, _size(one.load), *figures, formatting.number(one.ratio)]
-        interval = formatting.interval(one.ratio_ci).replace(" to ", MISSING)
+        interval = formatting.ratio_interval(one.ratio_ci).replace(" to ", MISSING)
         style = "bold yellow" if one.is_clear else ""
         table.add_row(*map(Text, texts), Text(interval, style=style))
     heading = Text(f"\n{agreement.TITLE}", style="bold")

@@ -276,7 +276,7 @@ def interval_note(bounds: Bounds | None, rounds: int) -> str:
     """The text in brackets after a ratio."""
     if bounds is None:
         return "one round, no interval: it may be chance"
-    return f"95% interval {formatting.interval(bounds)}, {formatting.count(rounds)} rounds"
+    return f"95% interval {formatting.ratio_interval(bounds)}, {formatting.count(rounds)} rounds"
 
 
 def why(comparison: Comparison) -> str:

@@ -1,9 +1,10 @@
 """The sync-depends variant: session, transaction and caller come to handlers as dependencies.
 
 The transaction ends when the handler has returned, and before the response is sent. Each dependency
-is a hop of its own into the thread pool, and a connection is held between them: with more requests
-than connections those that hold one can wait for a thread while all threads wait for a connection,
-until the pool's timeout.
+is a hop of its own into the thread pool, and a connection is held between them. With as many
+requests at once as there are threads and connections together, those that hold a connection can
+wait for a thread while all threads wait for a connection, until the pool's timeout; with more of
+them once for each wave, and so for longer.
 """
 
 from collections.abc import Iterator

@@ -46,7 +46,7 @@ def test_quiet_and_busy_stand_side_by_side() -> None:
     assert "| quiet | 1 | 1 of 1 | 1 of 30 | 361 s | 360 s | 0 |" in text
     assert "| half | 2 | 0 of 1 |" in text
     assert "in other words and with intervals that lie apart: 1.\n0 more say the same" in text
-    answers = "0.5 (0.4 to 0.6), less | 2 (1.8 to 2.2), more"
+    answers = "0.500 (0.400 to 0.600), less | 2.00 (1.80 to 2.20), more"
     assert (
         f"| always | 3 | crud, closed-10: async against sync | throughput_rps | {answers} |" in text
     )

@@ -191,3 +191,19 @@ def test_many_has_its_plural() -> None:
         "1 pair",
         "1,200 pairs",
     ]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text"),
+    [
+        ((0.907, 1.0017), "0.907 to 1.002"),
+        ((0.99996, 1.2), "0.99996 to 1.20"),
+        ((1.0, 1.2), "1.00 to 1.20"),
+        ((1.05, 1.2), "1.05 to 1.20"),
+        (None, ""),
+    ],
+)
+def test_a_bound_of_a_ratio_shows_on_which_side_of_1_it_is(
+    bounds: tuple[float, float] | None, text: str
+) -> None:
+    assert formatting.ratio_interval(bounds) == text

@@ -97,7 +97,7 @@ async def unfairness(
     ):
         upload_id = ""
         left_out = row.fault.shows_in if row.fault else frozenset[str]()
-        for endpoint, path, options, expected in REQUESTS:
+        for endpoint, path, options, expected, _ in REQUESTS:
             if endpoint.operation_id in left_out:
                 continue
             for number in range(SETTLED_AFTER + 1):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loopmark.reports import formatting
 from tests.bench.conclusions.neighbours import neighbours
 
 ROOT = Path(__file__).parents[3]
@@ -52,7 +53,9 @@ class Answer:
             return "no ratio"
         if not self.has_interval:
             return f"{self.ratio:.3g} (no interval)"
-        return f"{self.ratio:.3g} ({self.low:.3g} to {self.high:.3g})"
+        return (
+            f"{formatting.number(self.ratio)} ({formatting.ratio_interval((self.low, self.high))})"
+        )
 
     @property
     def told(self) -> str:

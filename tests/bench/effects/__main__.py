@@ -49,20 +49,32 @@ def page(run: Concluded) -> str:
         driver: ", ".join(
             name
             for name, row in VARIANTS.items()
-            if row.database_driver == driver and row.pool_pre_ping
+            if row.database_driver == driver and row.pool_pre_ping and row.fault is None
         )
         for driver in CONNECTION_TESTS
     }
     return MARKDOWN.get_template("bias.md.jinja").render(
         written=f"{datetime.now(UTC):%Y-%m-%d}",
         requests=[
-            (f"`{endpoint.method} {path}`", statements)
-            for endpoint, path, _, statements in REQUESTS
+            (
+                f"`{one.endpoint.method} {one.endpoint.path}`"
+                + (f" ({one.case})" * bool(one.case)),
+                one.statements,
+            )
+            for one in REQUESTS
         ],
         tests=[(driver, with_driver[driver], test) for driver, test in CONNECTION_TESTS.items()],
         fewest=min(answer.pairs for answer in run.answers if answer.has_interval),
         rows=[_row(answer) for answer in run.answers],
+        threads=next(filter(_is_of_threads, run.answers), None),
     )
+
+
+def _is_of_threads(answer: Answer) -> bool:
+    """Whether it shows what more threads do to requests that compute."""
+    _, _, differs = answer.question.partition(": ")
+    is_shown = answer.has_interval and answer.excludes_one
+    return is_shown and (differs, answer.metric) == (THREADS, "throughput_rps")
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,8 @@ def _row(answer: Answer) -> _Row:
     )
 
 
+THREADS = "sync-threads-100 against sync"
+
 WHAT = {
     "async against async-no-ping": "async, with the test of connections",
     "sync against sync-no-ping": "sync, with the test of connections",
@@ -93,7 +107,7 @@ WHAT = {
     "async-psycopg against sync": "async against sync, both on psycopg",
     "async-depends against async": "async, dependencies instead of one transaction in the handler",
     "sync-depends against sync": "sync, dependencies instead of one transaction in the handler",
-    "sync-threads-100 against sync": "sync, 100 threads against 40",
+    THREADS: "sync, 100 threads against 40",
     "async against sync": "async against sync, each request asks another service",
     "async-middleware against async": "async, behind a middleware that adds a header",
     "async-plain against async": "async, events and uploads as tutorials have them",
