@@ -59,7 +59,7 @@ BLOCKING_IO = Fault(
 MISSING_AWAIT = Fault(
     Symptom.WRONG_ANSWERS,
     "The await before a query is forgotten",
-    "Await it; a type checker finds the line, and so does python -X dev",
+    "Await it, and let tests fail on warnings of coroutines that were never awaited",
     frozenset({"get_user"}),
 )
 MANUAL_COMMIT = Fault(
