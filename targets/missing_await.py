@@ -2,8 +2,8 @@
 
 Fault: `GET /api/v2/users/{id}` calls its query and does not await it. Symptom: what it takes for a
 user is a coroutine, the request fails with status 500, the query is never sent, and Python warns of
-a coroutine that was never awaited. Cure: await it, and let tests fail on that warning. A strict type
-checker is silent here: what takes the coroutine takes anything.
+a coroutine that was never awaited. Cure: await it, and let tests fail on that warning. A strict
+type checker is silent here: what takes the coroutine takes anything.
 """
 
 from fastapi import FastAPI
