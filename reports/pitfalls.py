@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from loopmark.harness.vocabulary.fault import CellFinding, Showing
+from loopmark.harness.vocabulary.fault import CellFinding, Showing, Symptom
 from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import formatting, wording
+from loopmark.reports import formatting, loop_picture, wording
+from loopmark.reports.loop_picture import LagPicture
 
 TITLE = "Pitfalls"
 
@@ -63,6 +64,38 @@ def rows(results: RunResults) -> tuple[Row, ...]:
             )
         )
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The loop of a target with a blocking mistake, and that of its twin, on one scale.
+
+    Attributes:
+        title: What they show.
+        drawn: With the name of each target; the twin last.
+    """
+
+    title: str
+    drawn: tuple[tuple[str, LagPicture], ...]
+
+
+def pictures(results: RunResults) -> Iterator[Pictures]:
+    """For each blocking mistake that has shown, of the cell that is shown first."""
+    cells = {cell.name: cell for cell in results.cells}
+    for one in results.faults:
+        if one.fault.symptom is not Symptom.BLOCKS_LOOP or one.showing != "shown":
+            continue
+        both = [cells[name] for name in (one.main.cell, one.main.beside) if name in cells]
+        timelines = [(cell.target, cell.blocking.timeline) for cell in both if cell.blocking]
+        highest = max((loop_picture.highest_ms(timeline) for _, timeline in timelines), default=0.0)
+        drawn = [
+            (target, picture)
+            for target, timeline in timelines
+            if (picture := loop_picture.drawn(timeline, highest=highest)) is not None
+        ]
+        if drawn:
+            load = wording.at_once(cells[one.main.cell].load)
+            yield Pictures(f"The event loop of {one.target}, {load}, and of its twin", tuple(drawn))
 
 
 def summary(found: Sequence[Row]) -> str:

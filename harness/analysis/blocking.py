@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,11 +14,13 @@ from loopmark.harness.vocabulary.blocking import (
     Culprit,
     Frame,
     Kind,
+    LoopTimeline,
     LostCoroutine,
     Occurrence,
     ProcessEvidence,
     ProcessFacts,
     StackSample,
+    StoodStill,
     Stretch,
 )
 
@@ -35,6 +38,9 @@ FUTEX = "futex"
 
 DEEPEST = 100
 """Frames of a stack that faulthandler tells."""
+
+MOST_POINTS = 600
+"""Of the picture of the lag over time."""
 
 FEWEST_SIGHTINGS = 3
 """Of one line, for it to be accused where it was only seen asleep."""
@@ -70,9 +76,10 @@ def of_cell(rounds: Iterable[Sequence[ProcessEvidence]]) -> CellBlocking | None:
     Args:
         rounds: Of each, what was seen of every process.
     """
-    seen = [one for processes in rounds for one in processes]
-    if not seen:
+    watched = [processes for processes in rounds if processes]
+    if not watched:
         return None
+    seen = [one for processes in watched for one in processes]
     times = [occurrence for one in seen for occurrence in occurrences(one)]
     stood = [one for one in times if not one.is_sighting]
     by_host = sum(one.kind is Kind.HOST for one in stood)
@@ -90,6 +97,39 @@ def of_cell(rounds: Iterable[Sequence[ProcessEvidence]]) -> CellBlocking | None:
         lost_coroutines=tuple(replace(one, times=many) for one, many in lost.most_common()),
         threads=max(threads, key=lambda use: use.most_waiting, default=None),
         pools=tuple(pool for facts in last.values() for pool in facts.pools),
+        timeline=_of_round(watched[0]),
+    )
+
+
+def _of_round(processes: Sequence[ProcessEvidence]) -> LoopTimeline:
+    """The timeline of one round, from its first heartbeat on."""
+    start_ns = min((one.lags[0][0] for one in processes if one.lags), default=0)
+    return timeline(processes, [seen for one in processes for seen in occurrences(one)], start_ns)
+
+
+def timeline(
+    evidence: Sequence[ProcessEvidence], times: Iterable[Occurrence], start_ns: int
+) -> LoopTimeline:
+    """Loops over time, for a picture.
+
+    Args:
+        evidence: Of each process.
+        times: What follows from it.
+        start_ns: The beginning.
+    """
+    lags = sorted(lag for one in evidence for lag in one.lags)
+    size = max(1, math.ceil(len(lags) / MOST_POINTS))
+    parts = [lags[first : first + size] for first in range(0, len(lags), size)]
+    return LoopTimeline(
+        lags=tuple(
+            ((part[0][0] - start_ns) / 1e9, max(lag_ns for _, lag_ns in part) / 1e6)
+            for part in parts
+        ),
+        stood_still=tuple(
+            StoodStill((one.at_ns - start_ns) / 1e9, one.duration_ns / 1e6, one.kind)
+            for one in times
+            if not one.is_sighting
+        ),
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from loopmark.harness.analysis.blocking import culprits, occurrences
+from loopmark.harness.analysis.blocking import culprits, occurrences, timeline
 from loopmark.harness.vocabulary.blocking import (
     Culprit,
     Frame,
@@ -24,7 +24,6 @@ from loopmark.harness.vocabulary.probe_result import (
     LagPercentiles,
     LostFinding,
     ProbeResult,
-    StoodStill,
     Unblamed,
 )
 from loopmark.harness.vocabulary.route_request import (
@@ -32,9 +31,6 @@ from loopmark.harness.vocabulary.route_request import (
     SkippedRoute,
     is_same_path,
 )
-
-MOST_POINTS = 600
-"""Of the picture of the lag over time."""
 
 UNAUTHORIZED = frozenset({401, 403})
 GOOD = range(200, 400)
@@ -110,12 +106,7 @@ def result_of(  # noqa: PLR0913 - all of it is told of one probe
         authorization_from=authorization_from,
         allowed_in_vain=tuple(name for name in allow if name not in used),
         has_kinds=all(one.has_kinds for one in evidence),
-        lags=_over_time(evidence, start_ns),
-        stood_still=tuple(
-            StoodStill((one.at_ns - start_ns) / 1e9, one.duration_ns / 1e6, one.kind)
-            for one in every
-            if not one.is_sighting
-        ),
+        timeline=timeline(evidence, every, start_ns),
         asked=tuple(
             Asked(one.route, (one.start_ns - start_ns) / 1e9, (one.end_ns - start_ns) / 1e9)
             for one in answers
@@ -248,20 +239,3 @@ def _lag(
         return lags[max(0, math.ceil(share * len(lags)) - 1)]  # The nearest rank.
 
     return LagPercentiles(percentile(0.5), percentile(0.99), lags[-1])
-
-
-def _over_time(
-    evidence: Sequence[ProcessEvidence], start_ns: int
-) -> tuple[tuple[float, float], ...]:
-    """The highest lag in each of a number of equal times."""
-    lags = sorted(lag for one in evidence for lag in one.lags)
-    return tuple(
-        ((part[0][0] - start_ns) / 1e9, max(lag_ns for _, lag_ns in part) / 1e6)
-        for part in _parts(lags, MOST_POINTS)
-    )
-
-
-def _parts(lags: Sequence[tuple[int, int]], most: int) -> Iterator[Sequence[tuple[int, int]]]:
-    size = max(1, math.ceil(len(lags) / most))
-    for first in range(0, len(lags), size):
-        yield lags[first : first + size]

@@ -304,6 +304,34 @@ class Culprit:
 
 
 @dataclass(frozen=True, slots=True)
+class StoodStill:
+    """A stretch in which the loop stood still, for the picture.
+
+    Attributes:
+        at_s: When it began, in seconds.
+        duration_ms: How long it took.
+        kind: Why.
+    """
+
+    at_s: float
+    duration_ms: float
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTimeline:
+    """Event loops over time, for a picture.
+
+    Attributes:
+        lags: (seconds, highest lag in milliseconds); at most a few hundred.
+        stood_still: Stretches, in time order.
+    """
+
+    lags: tuple[tuple[float, float], ...]
+    stood_still: tuple[StoodStill, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CellBlocking:
     """What makes the event loops of a cell's target stand still, over all of its rounds.
 
@@ -315,6 +343,7 @@ class CellBlocking:
         lost_coroutines: By the line where they were lost.
         threads: Tokens of worker threads, the most of all processes; None without anyio.
         pools: Pools of connections, those of all processes.
+        timeline: Of its first round, from its first heartbeat on.
     """
 
     culprits: tuple[Culprit, ...]
@@ -324,3 +353,4 @@ class CellBlocking:
     lost_coroutines: tuple[LostCoroutine, ...]
     threads: ResourceUse | None
     pools: tuple[ResourceUse, ...]
+    timeline: LoopTimeline

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from loopmark.harness.vocabulary.blocking import (
     Culprit,
     Frame,
-    Kind,
+    LoopTimeline,
     LostCoroutine,
     ResourceUse,
 )
@@ -86,21 +86,6 @@ class Unblamed:
 
 
 @dataclass(frozen=True, slots=True)
-class StoodStill:
-    """A stretch in which the loop stood still, for the picture.
-
-    Attributes:
-        at_s: When it began, in seconds since the first look.
-        duration_ms: How long it took.
-        kind: Why.
-    """
-
-    at_s: float
-    duration_ms: float
-    kind: Kind
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """A route in the picture.
 
@@ -140,8 +125,7 @@ class ProbeResult:
         authorization_from: Name of the environment variable that may hold the Authorization header.
         allowed_in_vain: Names that were given and accept nothing that was seen.
         has_kinds: Whether the system tells what threads do.
-        lags: (seconds since the first look, highest lag in milliseconds) over time.
-        stood_still: Stretches over time.
+        timeline: Of its loops, from the first look on.
         asked: Routes over time.
     """
 
@@ -165,8 +149,7 @@ class ProbeResult:
     authorization_from: str
     allowed_in_vain: tuple[str, ...]
     has_kinds: bool
-    lags: tuple[tuple[float, float], ...]
-    stood_still: tuple[StoodStill, ...]
+    timeline: LoopTimeline
     asked: tuple[Asked, ...]
 
     @property

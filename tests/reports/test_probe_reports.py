@@ -15,8 +15,10 @@ from loopmark.harness.vocabulary.blocking import (
     Culprit,
     Frame,
     Kind,
+    LoopTimeline,
     LostCoroutine,
     ResourceUse,
+    StoodStill,
 )
 from loopmark.harness.vocabulary.probe_result import (
     Asked,
@@ -24,7 +26,6 @@ from loopmark.harness.vocabulary.probe_result import (
     LagPercentiles,
     LostFinding,
     ProbeResult,
-    StoodStill,
     Unblamed,
 )
 from loopmark.harness.vocabulary.route_request import RouteAnswers, SkippedRoute
@@ -79,8 +80,7 @@ EMPTY = ProbeResult(
     authorization_from="LOOPMARK_AUTHORIZATION",
     allowed_in_vain=(),
     has_kinds=True,
-    lags=(),
-    stood_still=(),
+    timeline=LoopTimeline((), ()),
     asked=(),
 )
 FULL = replace(
@@ -111,8 +111,9 @@ FULL = replace(
     ),
     allowed_in_vain=("gone.py",),
     has_kinds=False,
-    lags=((0.0, 0.3), (0.02, 412.0), (1.0, 0.2)),
-    stood_still=(StoodStill(0.02, 412.0, Kind.CALL),),
+    timeline=LoopTimeline(
+        ((0.0, 0.3), (0.02, 412.0), (1.0, 0.2)), (StoodStill(0.02, 412.0, Kind.CALL),)
+    ),
     asked=(Asked("GET /orders/{order_id}", 0.0, 0.9), Asked("", 0.95, 1.0)),
 )
 

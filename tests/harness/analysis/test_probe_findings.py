@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopmark.harness.analysis.probe_findings import MOST_POINTS, has_answered, result_of
+from loopmark.harness.analysis.blocking import MOST_POINTS
+from loopmark.harness.analysis.probe_findings import has_answered, result_of
 from loopmark.harness.vocabulary.blocking import (
     Call,
     Frame,
@@ -168,7 +169,7 @@ def test_lag_is_of_the_time_in_which_routes_were_asked() -> None:
 @given(st.lists(st.integers(0, 10**9), max_size=3000))
 def test_the_picture_keeps_the_highest_lag(values: list[int]) -> None:
     lags = tuple((at * 20 * MS, lag) for at, lag in enumerate(values))
-    shown = result(replace(evidence(), lags=lags)).lags
+    shown = result(replace(evidence(), lags=lags)).timeline.lags
     assert len(shown) <= MOST_POINTS
     assert [at for at, _ in shown] == sorted(at for at, _ in shown)
     if values:
@@ -178,7 +179,7 @@ def test_the_picture_keeps_the_highest_lag(values: list[int]) -> None:
 
 def test_stretches_are_in_the_picture_where_they_were() -> None:
     found = result(evidence(stretch(1100, ORDERS)))
-    (still,) = found.stood_still
+    (still,) = found.timeline.stood_still
     assert (still.at_s, still.duration_ms, still.kind) == (1.1, 100.0, Kind.CALL)
     assert found.asked[0].start_s == 1.0
 
