@@ -53,7 +53,7 @@ def test_quiet_and_busy_stand_side_by_side() -> None:
     larger = replace(FASTER, ratio=3.0, low=2.5, high=3.5)
     of_another_size = page("profiles", [run("quiet", FASTER), run("always", larger)])
     assert "lie apart: 0.\n1 more say the same" in of_another_size
-    row = "2 (1.8 to 2.2), more | 2 (0.7 to 4), open | 0.5 (0.4 to 0.6), less |"
+    row = "2.00 (1.80 to 2.20), more | 2.00 (0.700 to 4.00), open | 0.500 (0.400 to 0.600), less |"
     assert f"| crud, closed-10: async against sync | throughput_rps | {row}" in text
 
 
