@@ -13,7 +13,7 @@ from tests.bench.probe.cost import Cost
 from tests.bench.probe.guilty import GuiltyLine
 from tests.bench.probe.kinds import BLOCKING_CALL, COMPUTING, COMPUTING_GIL, HOST_STARVED
 from tests.bench.probe.outcome import Outcome, Plan, joined
-from tests.bench.probe.page import page
+from tests.bench.probe.page import section, with_section
 from tests.bench.probe.scoring import LATE_NS, Score, score, total
 from tests.bench.probe.trial import Accusation, Block, Trial
 
@@ -152,7 +152,7 @@ def test_page_shows_each_tool_and_each_entry() -> None:
         Accusation(block.began_ns, block.ended_ns, (line.kind,), line.file, line.line, "sleep")
         for block in BLOCKS[:3]
     ]
-    text = page(
+    text = section(
         outcome(trial(*said), trial(accusation(500, 600), entry="clean"), missing={"b": "no wheel"})
     )
     row = "| tool, asyncio | 3 of 4 (75%) | 3 of 4 (75%) | 3 of 4 (75%) | 0 | 1 in 4 | +10.0% ("
@@ -165,7 +165,7 @@ def test_page_shows_each_tool_and_each_entry() -> None:
 
 
 def test_page_says_how_starved_the_host_was() -> None:
-    text = page(outcome(trial(entry=STARVED)))
+    text = section(outcome(trial(entry=STARVED)))
     assert "took 150 ms, up to 150 ms" in " ".join(text.split())
 
 
@@ -176,3 +176,22 @@ def test_runs_of_different_tools_are_joined() -> None:
     assert [one.tool for one in both.trials] == ["tool", "other"]
     assert len(both.costs) == 2
     assert both.missing == first.missing
+
+
+SECTION = "## Scores\n\nnew\n"
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ("# A\n\ntext\n", "# A\n\ntext\n\n## Scores\n\nnew\n"),
+        ("# A\n\n## Scores\n\nold\n\n### By entry\n", "# A\n\n## Scores\n\nnew\n"),
+        (
+            "# A\n\n## Scores\n\nold\n\n## B\n\ntext\n",
+            "# A\n\n## Scores\n\nnew\n\n## B\n\ntext\n",
+        ),
+    ],
+)
+def test_a_section_takes_the_place_of_the_old_one(document: str, expected: str) -> None:
+    assert with_section(document, SECTION) == expected
+    assert with_section(expected, SECTION) == expected

@@ -1,6 +1,6 @@
 """Who finds what blocks an event loop: `python -m tests.bench.probe [--quick]`.
 
-Writes docs/probe.md, and the raw data under results/bench-probe/.
+Writes a section of docs/probe.md, and the raw data under results/bench-probe/.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.bench.probe.corpus.blockers import AMOUNTS_VARIABLE, calibrate
 from tests.bench.probe.corpus_entries import ENTRIES
 from tests.bench.probe.cost import Cost, cost
 from tests.bench.probe.outcome import Outcome, Plan, joined
-from tests.bench.probe.page import page
+from tests.bench.probe.page import section, with_section
 from tests.bench.probe.running import Setting, TargetFailedError
 from tests.bench.probe.tools.catalog import OURS, TOOLS, Tool
 from tests.bench.probe.tools.installation import ROOT, NotInstalledError
@@ -41,7 +41,7 @@ def main() -> None:
     if chosen.of:
         kept = [(folder / "probe.json").read_text(encoding="utf-8") for folder in chosen.of]
         outcomes = [TypeAdapter(Outcome).validate_json(text) for text in kept]
-        PAGE.write_text(page(joined(outcomes)), encoding="utf-8")
+        _write(section(joined(outcomes)))
         return
     tools = [tool for tool in TOOLS if all(word in tool.name for word in chosen.tool)]
     entries = [entry for entry in ENTRIES if not chosen.entry or entry in chosen.entry]
@@ -50,12 +50,17 @@ def main() -> None:
     folder = RESULTS / f"{datetime.fromisoformat(outcome.started):%Y%m%dT%H%M%SZ}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "probe.json").write_text(json.dumps(asdict(outcome), indent=1), encoding="utf-8")
-    text = page(outcome)
+    text = section(outcome)
     (folder / "probe.md").write_text(text, encoding="utf-8")
     # The figures of a part, or of a quick run, must not replace those of a whole one.
     if not (chosen.quick or chosen.tool or chosen.entry):
-        PAGE.write_text(text, encoding="utf-8")
+        _write(text)
     sys.stdout.write(text)
+
+
+def _write(text: str) -> None:
+    document = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(with_section(document, text), encoding="utf-8")
 
 
 def measured(plan: Plan, tools: Sequence[Tool], entries: Sequence[str]) -> Outcome:

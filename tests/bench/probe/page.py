@@ -1,4 +1,4 @@
-"""The page of an outcome. Pure, but for its template."""
+"""What a document says of an outcome: a section of its own. Pure, but for its template."""
 
 from __future__ import annotations
 
@@ -41,8 +41,20 @@ class Row:
     cost: str
 
 
-def page(outcome: Outcome) -> str:
-    """Everything, as `docs/probe.md`."""
+def with_section(document: str, section: str) -> str:
+    """A document with this section: in the place of the one with its heading, or at the end."""
+    heading, _, _ = section.partition("\n")
+    before, old, rest = document.partition(f"{heading}\n")
+    _, mark, after = rest.partition("\n## ")
+    return (
+        f"{before.rstrip()}\n\n{section.rstrip()}\n{mark}{after}"
+        if old
+        else (f"{document.rstrip()}\n\n{section.rstrip()}\n")
+    )
+
+
+def section(outcome: Outcome) -> str:
+    """Everything, as a section of `docs/probe.md`."""
     text = MARKDOWN.get_template("page.md.jinja").render(
         outcome=outcome,
         rows=rows(outcome),
