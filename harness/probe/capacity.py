@@ -38,6 +38,7 @@ knows_threads = False
 
 _threads = Use()
 _limiter: list[Any] = []
+_epoch = [0]
 _pools: weakref.WeakKeyDictionary[Any, Use] = weakref.WeakKeyDictionary()
 
 
@@ -69,8 +70,16 @@ def watch_pools(module: ModuleType) -> None:
     module.QueuePool.__new__ = staticmethod(create_watched)
 
 
-def sample() -> None:
-    """Take in how many are used and waited for now."""
+def sample(epoch: int) -> None:
+    """Take in how many are used and waited for now.
+
+    Args:
+        epoch: With a new one, the most that was seen is forgotten.
+    """
+    if epoch != _epoch[-1]:
+        _epoch[:] = [epoch]
+        for use in (_threads, *list(_pools.values())):
+            use.most_used = use.most_waiting = 0
     for limiter in _limiter:
         statistics = limiter.statistics()
         _threads.note(limiter.total_tokens, statistics.borrowed_tokens, statistics.tasks_waiting)

@@ -25,7 +25,8 @@ class Word(IntEnum):
     collector runs since `GC_SINCE_NS`; 0: it does not. `SIGNAL` asks for a stack; 0: none may be
     asked for, nor of any process once `ENDS` is set; while a thread runs Python code, only with
     `MAY_INTERRUPT`. What it tells of itself was
-    up to date at `FACTS_NS`. `LAGS_WRITTEN` lags were written in all, the
+    up to date at `FACTS_NS`; the most that was used and waited for is that since its watcher last
+    changed `EPOCH`. `LAGS_WRITTEN` lags were written in all, the
     latest of them from `FIRST_LAG` on in a ring.
     """
 
@@ -44,6 +45,7 @@ class Word(IntEnum):
     ENDS = 12
     FACTS_NS = 13
     MAY_INTERRUPT = 14
+    EPOCH = 15
     FIRST_LAG = 16
 
 
@@ -54,7 +56,7 @@ class Page:
     """An open page.
 
     Attributes:
-        words: Its integers; may be written by the process that created it.
+        words: Its integers. All but `EPOCH` are written by the process that created it.
     """
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
@@ -64,11 +66,10 @@ class Page:
             OSError: It cannot be opened.
             ValueError: It is no page, or one that is being created.
         """
-        with path.open("w+b" if create else "rb") as file:
+        with path.open("w+b" if create else "r+b") as file:
             if create:
                 file.truncate(WORDS * WORD)
-            access = mmap.ACCESS_WRITE if create else mmap.ACCESS_READ
-            self._memory = mmap.mmap(file.fileno(), WORDS * WORD, access=access)
+            self._memory = mmap.mmap(file.fileno(), WORDS * WORD)
         self.words = memoryview(self._memory).cast("q")
         if create:
             self.words[Word.VERSION] = VERSION

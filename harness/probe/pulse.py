@@ -84,7 +84,7 @@ class Pulse:
         # Timers of millisecond resolution may be a little early: that is no lag.
         self._page.add_lag(now_ns, max(0, now_ns - self._due_ns))
         if self._beats % SAMPLES_EVERY == 0:
-            capacity.sample()
+            capacity.sample(self.words[Word.EPOCH])
         self._due_ns = monotonic_ns() + PERIOD_NS
         self._loop.call_later(PERIOD_NS / 1e9, self._beat)
 

@@ -59,6 +59,7 @@ class WatchedTarget(RunningTarget):
         """What was seen of its event loops in an interval, coroutines lost since the last one."""
         self._watch.wait_for_facts(end_ns)
         seen = self._watch.evidence()
+        self._watch.begin_epoch()
         before, self._before = self._before, {one.pid: one for one in seen}
         return tuple(one.within(start_ns, end_ns).since(before.get(one.pid)) for one in seen)
 

@@ -102,6 +102,11 @@ class LoopWatch:
         """What was seen of each process so far."""
         return tuple(process.evidence() for process in list(self._processes.values()))
 
+    def begin_epoch(self) -> None:
+        """From now on the most that is used and waited for is told anew."""
+        for process in list(self._processes.values()):
+            process.begin_epoch()
+
     def wait_for_facts(self, of_ns: int) -> None:
         """Wait, for a moment at most, until the processes have told what was so at a time."""
         deadline = time.monotonic() + FACTS_S
@@ -203,6 +208,10 @@ class _ProcessWatch:
             lags=tuple(self._lags),
             has_kinds=self._has_kinds,
         )
+
+    def begin_epoch(self) -> None:
+        """As of `LoopWatch`."""
+        self._words[Word.EPOCH] += 1
 
     @property
     def facts_ns(self) -> int:
