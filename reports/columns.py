@@ -34,19 +34,29 @@ def shown(cell: CellResult) -> Figures:
 
 
 def errors(cell: CellResult) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """The errors of a cell: by kind, their number as text, and the first few messages.
+    """The errors of a cell: by kind and status, their number as text, and the first few messages.
 
     Failures of a locustfile outside its requests may have a message without a number.
     """
+    alike = [(one.name, formatting.count(one.many), one.examples) for one in cell.failures]
+    told = {one.kind for one in cell.failures}
     beside = [ErrorKind.LOCUSTFILE] if ErrorKind.LOCUSTFILE in cell.error_examples else []
-    return tuple(
+    others = (
         (
             kind,
             formatting.count(cell.error_kinds.get(kind)),
             cell.error_examples.get(kind, ()),
         )
         for kind in dict.fromkeys([*cell.error_kinds, *beside])
+        if kind not in told
     )
+    return (*alike, *others)
+
+
+def several_errors(cell: CellResult) -> str:
+    """How many of each kind there are; empty where a reason says all."""
+    told = [f"{many} {kind}" for kind, many, _ in errors(cell)]
+    return formatting.listed(told) if len(told) > 1 else ""
 
 
 def printed(metric: Metric, value: Value) -> str:

@@ -197,6 +197,14 @@ def _section(section: Section, pinning: Pinning, *, several_drivers: bool) -> li
     if not section.load.traits.has_dues:
         blocks += [_requests(cell) for cell in section.cells]
         blocks += [_errors(cell) for cell in section.cells if columns.errors(cell)]
+    else:
+        blocks.append(
+            _bullets(
+                f"{wording.cell_label(cell, driver=several_drivers)} failed: {told}"
+                for cell in section.cells
+                if (told := columns.several_errors(cell))
+            )
+        )
     if section.workers:
         blocks += [_workers(section), _bullets(clocks.notes([one for _, one in section.workers]))]
     blocks.append(_times(section))

@@ -22,7 +22,9 @@ SENTENCES: Mapping[Code, str] = {
     Code.LOCUSTFILE_ENDED_EARLY: "the locustfile ended early: {why}",
     Code.TARGET_DIED: "the target exited under load{why:?: #}",
     Code.TARGET_NOT_READY: "{why}",
-    Code.ANSWERS_WRONG: "{wrong:,} of {answers:,} responses were wrong",
+    Code.ANSWERS_WRONG: (
+        "{wrong:,} of {answers:,} responses were wrong{why:?: #}{mostly:?, mostly: #}"
+    ),
     Code.ROWS_DIFFER: "{what}: {acknowledged:+,} rows acknowledged, {found:+,} found",
     Code.HALF_APPLIED: "{found:# request was|# requests were} half-applied: {what}",
     Code.LEFT_IN_TRANSACTION: (
@@ -47,9 +49,12 @@ SENTENCES: Mapping[Code, str] = {
         "the driver sent {sent_per_s:level} of {asked_per_s:level} scheduled {what} per second"
     ),
     Code.SENT_LATE: "{what} were sent {late_ms:.1f} ms late ({percentile})",
-    Code.REQUESTS_FAILED: "{failed:,} of {requests:,} requests failed",
+    Code.REQUESTS_FAILED: (
+        "{failed:,} of {requests:,} requests failed{why:?: #}{mostly:?, mostly: #}"
+    ),
     Code.BESIDE_DELIVERIES_FAILED: (
         "{failed:# request or connection|# requests or connections} failed"
+        "{why:?: #}{mostly:?, mostly: #}"
     ),
     Code.REFUSED: "{refused:,} {what} were refused: {limit:,} were already in flight",
     Code.TASKS_RAISED: "tasks raised an exception {times:once|# times}{example:?: #}",

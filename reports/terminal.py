@@ -234,6 +234,12 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
     if not section.load.traits.has_dues:
         found += [_requests(cell) for cell in section.cells if columns.shown(cell).steps]
         found += [_errors(cell) for cell in section.cells if columns.errors(cell)]
+    else:
+        found += [
+            _several_errors(cell, told, several_drivers=several_drivers)
+            for cell in section.cells
+            if (told := columns.several_errors(cell))
+        ]
     return found
 
 
@@ -335,6 +341,11 @@ def _doubt(section: Section, cell: CellResult, *, several_drivers: bool) -> Rend
 def _bad_rounds(cell: CellResult, *, several_drivers: bool) -> RenderableType:
     text = Text(f"{wording.cell_label(cell, driver=several_drivers)}: ")
     text.append("; ".join(objections.of_rounds(cell.validity)))
+    return Padding(text, (0, 0, 0, 2))
+
+
+def _several_errors(cell: CellResult, told: str, *, several_drivers: bool) -> RenderableType:
+    text = Text(f"{wording.cell_label(cell, driver=several_drivers)} failed: {told}")
     return Padding(text, (0, 0, 0, 2))
 
 

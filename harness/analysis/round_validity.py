@@ -15,6 +15,7 @@ from loopmark.harness.analysis.audits import over_rounds
 from loopmark.harness.analysis.littles_law import Balance
 from loopmark.harness.analysis.steady_state import Change
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, RoundObjections
+from loopmark.harness.vocabulary.failure import Failure, joined
 from loopmark.harness.vocabulary.figures import AuditResult
 from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.loads.model import Series
@@ -41,6 +42,7 @@ class RoundEvidence:
             knee of steps and ramps are excluded.
         requests: All requests, those outside of the window included.
         answers: Right answers within the window.
+        failures: Failed requests by kind and status, with examples; those beyond the knee too.
         window_s: Length of the window, in seconds; 0 without one.
         audits: Rows against acknowledged writes.
         users: Users that received an answer, right or wrong, within the window.
@@ -72,6 +74,7 @@ class RoundEvidence:
     reconnects: int = 0
     knee_rps: float | None = None
     window_s: float = 0.0
+    failures: tuple[Failure, ...] = ()
 
     @property
     def has_ended(self) -> bool:
@@ -139,21 +142,35 @@ def _failures(one: RoundEvidence) -> Counter[str]:
 def _from_answers(load: Load, rounds: Sequence[RoundEvidence]) -> Iterator[Objection]:
     kinds = sum(map(_failures, rounds), Counter[str]())
     requests = sum(one.requests for one in rounds)
+    every = joined(one.failures for one in rounds)
     if wrong := sum(n for kind, n in kinds.items() if kind in ErrorKind.WRONG):
-        yield Objection.of(ObjectionCode.ANSWERS_WRONG, wrong=wrong, answers=requests)
+        why = _why([one for one in every if one.kind in ErrorKind.WRONG])
+        yield Objection.of(ObjectionCode.ANSWERS_WRONG, wrong=wrong, answers=requests, **why)
     failed_audits = [audit for one in rounds for audit in one.audits if not audit.ok]
     for what in dict.fromkeys(audit.what for audit in failed_audits):
         alike = [audit for audit in failed_audits if audit.what == what]
         yield over_rounds(alike).objection
-    if failed := sum(n for kind, n in kinds.items() if kind not in _TOLD_ELSEWHERE):
+    others = {kind for kind, n in kinds.items() if n and kind not in _TOLD_ELSEWHERE}
+    if failed := sum(kinds[kind] for kind in others):
+        why = _why([one for one in every if one.kind in others])
         if load.traits.fans_out:
             # Beside so many deliveries the number of all samples would say nothing.
-            yield Objection.of(ObjectionCode.BESIDE_DELIVERIES_FAILED, failed=failed)
+            yield Objection.of(ObjectionCode.BESIDE_DELIVERIES_FAILED, failed=failed, **why)
         else:
-            yield Objection.of(ObjectionCode.REQUESTS_FAILED, failed=failed, requests=requests)
+            yield Objection.of(
+                ObjectionCode.REQUESTS_FAILED, failed=failed, requests=requests, **why
+            )
     if refused := kinds[ErrorKind.REFUSED]:
         what, limit = load.traits.unit.scheduled, load.in_flight_limit
         yield Objection.of(ObjectionCode.REFUSED, refused=refused, what=what, limit=limit)
+
+
+def _why(alike: Sequence[Failure]) -> dict[str, str]:
+    """An example of the most frequent failure, or what it is called; whether it is the only one."""
+    if not alike:
+        return {}
+    first = alike[0]
+    return {"mostly" if alike[1:] else "why": first.examples[0] if first.examples else first.name}
 
 
 def _from_deliveries(load: Load, rounds: Sequence[RoundEvidence]) -> Iterator[Objection]:

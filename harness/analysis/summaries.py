@@ -27,6 +27,7 @@ from loopmark.harness.analysis.rounds import Round, measured_round
 from loopmark.harness.analysis.timeline import over_time
 from loopmark.harness.analysis.worker_use import losses, worker_use
 from loopmark.harness.vocabulary.cell import Cell, Objection, ObjectionCode
+from loopmark.harness.vocabulary.failure import Failure, failures, joined
 from loopmark.harness.vocabulary.figures import (
     AuditResult,
     DriverUse,
@@ -60,6 +61,7 @@ class _Begun:
         requests: All of them.
         missing: Samples that the driver reported but that are not on disk.
         error_kinds: Failed requests by kind.
+        failures: The same by kind and status, with examples.
         audits: Those that could be held, in the order of the scenario's; those of connections last.
         measured: Its figures; None where it has none.
     """
@@ -68,6 +70,7 @@ class _Begun:
     requests: int
     missing: int
     error_kinds: Counter[str]
+    failures: tuple[Failure, ...]
     audits: tuple[AuditResult, ...]
     measured: Round | None
 
@@ -154,6 +157,7 @@ def summarise(  # noqa: PLR0913, PLR0917 - what a run knows of a cell
         unjudged=figures,
         stderr_tail=next((r.stderr_tail for r in records if r.stderr_tail), ""),
         planned=cell.rounds,
+        failures=joined(one.failures for one in begun),
     )
 
 
@@ -172,6 +176,7 @@ def _round_evidence(load: Load, begun: _Begun) -> RoundEvidence:
         answers=0,
         audits=begun.audits,
         knee_rps=limit,
+        failures=begun.failures,
     )
     if measured is None:
         return evidence
@@ -226,15 +231,29 @@ def _begun(
 ) -> _Begun:
     # What becomes of a client that hardly reads is the finding of such a load, and no error.
     wrong = (samples["error"] != "") & (samples["step"] != SLOW_DELIVERY_STEP)
-    kinds = samples.loc[wrong, "error"].value_counts()
+    failed = samples.loc[wrong, ["error", "status"]]
+    counted = Counter(zip(failed["error"].astype(str), failed["status"].astype(int), strict=True))
+    kinds = Counter[str]()
+    for (kind, _), many in counted.items():
+        kinds[kind] += many
     return _Begun(
         record=record,
         requests=len(samples),
         missing=_missing(load, record.driver, samples) if record.driver is not None else 0,
-        error_kinds=Counter({str(kind): int(count) for kind, count in kinds.items() if count}),
+        error_kinds=kinds,
+        failures=failures(counted, _told(record)),
         audits=(*_of_rows(record, samples, scenario_audits), *audits.of_connections(record)),
         measured=measured,
     )
+
+
+def _told(record: RoundRecord) -> dict[str, list[str]]:
+    """Examples of errors by kind, each one printable line."""
+    examples = {} if record.driver is None else record.driver.error_examples
+    return {
+        kind: [" ".join(_printable(message)) for message in messages]
+        for kind, messages in examples.items()
+    }
 
 
 def _of_rows(

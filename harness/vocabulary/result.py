@@ -11,6 +11,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 from loopmark.harness.vocabulary.blocking import CellBlocking
 from loopmark.harness.vocabulary.cell import Validity
 from loopmark.harness.vocabulary.comparison import Axis, Comparison, SeriesResult
+from loopmark.harness.vocabulary.failure import Failure
 from loopmark.harness.vocabulary.fault import Fault, FaultFinding
 from loopmark.harness.vocabulary.figures import AuditResult, Figures
 from loopmark.harness.vocabulary.load import Load
@@ -41,6 +42,7 @@ class CellResult:
         error_kinds: By kind, how many requests failed in all, including those outside of the
             windows, which also make the cell invalid.
         error_examples: By kind, the first few messages.
+        failures: The same by kind and status, the most frequent first; empty of older results.
         audits: Of the scenario.
         validity: Whether the figures count.
         unjudged: The figures. Read them through `figures` or `figures_despite`; only code that
@@ -64,6 +66,7 @@ class CellResult:
     stderr_tail: str = ""
     planned: int = 1
     blocking: CellBlocking | None = None
+    failures: tuple[Failure, ...] = ()
 
     @property
     def figures(self) -> Figures | Invalid:

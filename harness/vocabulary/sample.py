@@ -34,7 +34,7 @@ COLUMNS = (
     Column("connected_ns", "time"),
     Column("first_byte_ns", "time"),
     Column("done_ns", "time"),
-    Column("status", "int16", is_summarised=False),
+    Column("status", "int16"),
     Column("bytes", "int64", is_summarised=False),
     Column("error", "label"),
 )

@@ -113,6 +113,7 @@ def sample(  # noqa: PLR0913 - the columns of a sample
     first_byte_ms: float | None = None,
     step: str = "read",
     error: str = "",
+    status: int = 0,
     round_number: int = 0,
     user: int | None = None,
 ) -> dict[str, Any]:
@@ -132,6 +133,7 @@ def sample(  # noqa: PLR0913 - the columns of a sample
         "first_byte_ns": sent_ns + round(first_byte * MS),
         "done_ns": sent_ns + round(took_ms * MS),
         "error": error,
+        "status": status,
     }
 
 

@@ -10,9 +10,10 @@ from pydantic import TypeAdapter
 from rich.console import Console
 
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode
+from loopmark.harness.vocabulary.failure import Failure
 from loopmark.harness.vocabulary.loads.burst import Burst
 from loopmark.harness.vocabulary.result import RunResults
-from loopmark.reports import csv_table, json_text, markdown, terminal
+from loopmark.reports import columns, csv_table, html, json_text, markdown, terminal
 from loopmark.reports.catalog import FORMATS, render
 from loopmark.reports.formatting import MISSING
 from loopmark.reports.objections import sentences
@@ -267,3 +268,30 @@ def test_a_terminal_has_no_column_without_figures() -> None:
     assert "p50" in without
     assert not {"p99", "95%"} & set(without.split())
     assert {"p99", "95%"} <= set(with_all.split())
+
+
+def test_failures_of_several_kinds_are_told_apart_everywhere(results: RunResults) -> None:
+    lost = Failure("server-error", 502, 1, ("GET /x answered 502, expected 200",))
+    slow = Failure("server-error", 504, 3, ("GET /x answered 504, expected 200",))
+    cell = replace(results.cells[0], error_kinds={"server-error": 4}, failures=(slow, lost))
+    failed = replace(results, cells=(cell, *results.cells[1:]))
+    told = "failed: 3 server-error 504 and 1 server-error 502"
+    assert told in markdown.render(failed)
+    assert told in " ".join(printed(failed, 80).split())
+    page = html.render(failed)
+    for one in (lost, slow):
+        assert re.search(rf">{one.name}</td>\s*<td>{one.many}</td>\s*.*{one.examples[0]}", page)
+
+
+def test_errors_without_a_request_stand_beside_the_failures(results: RunResults) -> None:
+    slow = Failure("server-error", 504, 3, ("GET /x answered 504, expected 200",))
+    cell = replace(
+        results.cells[0],
+        error_kinds={"server-error": 3, "locustfile": 2},
+        error_examples={"server-error": slow.examples, "locustfile": ("ValueError",)},
+        failures=(slow,),
+    )
+    assert columns.errors(cell) == (
+        ("server-error 504", "3", slow.examples),
+        ("locustfile", "2", ("ValueError",)),
+    )

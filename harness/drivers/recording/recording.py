@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from loopmark.harness.drivers.recording.samples import SampleRows
 
 MAX_EXAMPLES = 3
@@ -12,13 +14,14 @@ class Recording:
 
     Attributes:
         add: Records one request; bound to the samples to save a call.
-        examples: By error kind, the first few messages.
+        examples: By error kind, the first few messages of each status.
     """
 
     def __init__(self, samples: SampleRows) -> None:
         self._samples = samples
         self.add = samples.append
         self.examples: dict[str, list[str]] = {}
+        self._kept = Counter[tuple[str, int]]()
 
     @property
     def requests(self) -> int:
@@ -30,8 +33,9 @@ class Recording:
         """When the latest request was done (CLOCK_MONOTONIC)."""
         return self._samples.last_done_ns
 
-    def explain(self, error: str, message: str) -> None:
-        """Keep the message of an error, if it is among the first of its kind."""
-        examples = self.examples.setdefault(error, [])
-        if len(examples) < MAX_EXAMPLES and message not in examples:
+    def explain(self, error: str, message: str, status: int = 0) -> None:
+        """Keep the message of an error, if it is among the first of its kind and status."""
+        kept = self._kept[error, status]
+        if kept < MAX_EXAMPLES and message not in (examples := self.examples.setdefault(error, [])):
             examples.append(message)
+            self._kept[error, status] = kept + 1

@@ -287,7 +287,8 @@ class _RecordingTransport(httpx.AsyncBaseTransport):
             if self._pending.error:
                 return
             self._pending.error = error
-        self._recording.explain(error, message)
+        status = 0 if self._pending is None else self._pending.status
+        self._recording.explain(error, message, status)
 
     def has_answered(self, problem: httpx.TransportError) -> bool:
         """Whether the client raised this for the last answer, such as an invalid redirect."""

@@ -78,7 +78,7 @@ class FlowSteps:
         if error or not self._only_errors:
             self._record(request, exchange, error, status, len(body))
         if error:
-            self._recording.explain(error, judgement.message)
+            self._recording.explain(error, judgement.message, status)
         self.request = request = journey.request
         if request is None:
             return False

@@ -249,7 +249,7 @@ class EventUser(SteppingUser):
     ) -> None:
         """Record a completed step, right or wrong."""
         if judgement.error:
-            self._recording.explain(judgement.error, judgement.message)
+            self._recording.explain(judgement.error, judgement.message, status)
         elif self._only_errors:
             return
         self._add(step, due_ns, times, status, size, judgement.error)

@@ -292,7 +292,7 @@ def test_what_is_heard_of_a_publication_that_failed_is_no_second_publication() -
     assert failed == 2
     found = summary(LOAD, rows)
     assert figures(found).offered_rps == pytest.approx(20)
-    assert sentences(found.validity) == ("2 requests or connections failed",)
+    assert sentences(found.validity) == ("2 requests or connections failed: timeout",)
 
 
 def test_growing_response_times_are_unsteady() -> None:
@@ -438,6 +438,7 @@ def test_four_hundred_thousand_deliveries_are_no_matter_of_minutes() -> None:
             "connected_ns": 0,
             "first_byte_ns": sent,
             "done_ns": sent + 5_000_000 + np.maximum(place, 0) * 20_000,
+            "status": 200,
             "error": pd.Categorical([""] * len(due)),
         }
     )

@@ -450,6 +450,65 @@ def test_examples_of_errors_are_joined_without_repetition() -> None:
     assert found.error_examples == {"timeout": ("a", "b", "c"), "reset": ("e",)}
 
 
+BUSY, LOST, SLOW = (
+    f"GET /x answered {code}, expected 200: {why}"
+    for code, why in ((503, "no connection was free"), (502, "reset"), (504, "\x1b[31mtoo late"))
+)
+
+
+def failing(*statuses: int, kind: str = "server-error") -> list[dict[str, Any]]:
+    """Ten right answers, and one failure of each status."""
+    right = [sample(sent_ms=n, took_ms=1, status=200) for n in range(10)]
+    wrong = [sample(sent_ms=n, took_ms=1, status=s, error=kind) for n, s in enumerate(statuses)]
+    return right + wrong
+
+
+def test_why_requests_failed_is_part_of_the_reason() -> None:
+    driver = report(requests=13, examples={"server-error": (BUSY,)})
+    found = summarise(cell(rounds=1), [record(0, driver)], frame(failing(503, 503, 503)), ())
+    assert f"3 of 13 requests failed: {BUSY}" in sentences(found.validity)
+    assert [one.name for one in found.failures] == ["server-error 503"]
+
+
+def test_of_several_failures_the_reason_has_the_most_frequent_with_its_own_example() -> None:
+    driver = report(requests=16, examples={"server-error": (LOST, SLOW), "timeout": ("late",)})
+    rows = [
+        *failing(502, 504, 504, 504),
+        *(sample(sent_ms=n, took_ms=1, error="timeout") for n in range(2)),
+    ]
+    found = summarise(cell(rounds=1), [record(0, driver)], frame(rows), ())
+    (reason,) = [one for one in sentences(found.validity) if "failed" in one]
+    shown = SLOW.replace("\x1b", "")
+    assert reason == f"6 of 16 requests failed, mostly: {shown}"
+    assert [(one.name, one.many, one.examples) for one in found.failures] == [
+        ("server-error 504", 3, (shown,)),
+        ("timeout", 2, ("late",)),
+        ("server-error 502", 1, (LOST,)),
+    ]
+
+
+def test_wrong_responses_have_their_reason_too() -> None:
+    driver = report(requests=12, examples={"wrong-status": ("GET /x answered 404, expected 200",)})
+    rows = frame(failing(404, 404, kind="wrong-status"))
+    found = summarise(cell(rounds=1), [record(0, driver)], rows, ())
+    what = "2 of 12 responses were wrong: GET /x answered 404, expected 200"
+    assert what in sentences(found.validity)
+
+
+def test_failures_of_several_rounds_are_added_up() -> None:
+    records = [
+        record(n, report(requests=12, examples={"server-error": (text,)}))
+        for n, text in enumerate((LOST, BUSY))
+    ]
+    rows = failing(502, 503) + [row | {"round": 1} for row in failing(503, 503)]
+    found = summarise(cell(rounds=2), records, frame(rows), ())
+    assert f"4 of 24 requests failed, mostly: {BUSY}" in sentences(found.validity)
+    assert [(one.name, one.many) for one in found.failures] == [
+        ("server-error 503", 3),
+        ("server-error 502", 1),
+    ]
+
+
 # ---- percentiles ----
 
 

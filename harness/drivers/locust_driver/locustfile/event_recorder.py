@@ -113,7 +113,7 @@ class EventRecorder:
                 message = f"its event has the response_time {_text(response_time)}"
             step = self._step(request_type, name)
             if error:
-                self._recording.explain(error, f"{step}: {message}")
+                self._recording.explain(error, f"{step}: {message}", status)
             # Locust's clients do not tell when they were connected, nor when an answer began.
             self._recording.add(
                 sample(

@@ -229,13 +229,17 @@ class Deliveries:
             part.lost = f"{sent - part.rows} of its {sent} samples did not arrive"
 
 
+_MOST_JOINED = 4 * MAX_EXAMPLES
+"""Of a kind that has several statuses."""
+
+
 def joined(all_: Sequence[dict[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
     """The first examples of each kind, each message once."""
     found: dict[str, dict[str, None]] = {}
     for examples in all_:
         for kind, messages_ in examples.items():
             found.setdefault(kind, {}).update(dict.fromkeys(messages_))
-    return {kind: tuple(messages_)[:MAX_EXAMPLES] for kind, messages_ in found.items()}
+    return {kind: tuple(messages_)[:_MOST_JOINED] for kind, messages_ in found.items()}
 
 
 def _worker_report(part: Part) -> WorkerReport:
