@@ -279,6 +279,9 @@ class _ProcessWatch:
         if not begun.is_stretch:
             begun.is_stretch = True
             begun.steal_ns = thread_state.steal_ns()
+            if self._asked is not None:
+                # Asked when it was only asleep, and not yet answered: it is of this stretch.
+                self._asked = self._asked[0], begun.samples
         taken = len(begun.samples)
         step_ns = SOON_NS if taken < FIRST_FEW else LATER_NS if taken < NEXT else MOST_NS
         begun.next_sample_ns = now_ns + step_ns
