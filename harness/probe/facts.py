@@ -31,7 +31,7 @@ class Facts:
         self._path = path
         self._app = app
         self._written = ""
-        self._routes: list[dict[str, object]] | None = None
+        self._constant = ""
         self._loop = loop
         self._own = own
         self._runs_callbacks = ("", "")
@@ -42,13 +42,10 @@ class Facts:
 
     def write(self) -> None:
         """Write what has changed. A process that cannot write it goes on without."""
-        if self._routes is None:
-            self._routes = list(routes(self._app))
-        facts = {
-            "python": platform.python_version(),
-            "loop": self._loop,
+        if not self._constant:
+            self._constant = self._of_the_application()
+        changing = {
             "runs_callbacks": self._runs_callbacks,
-            "routes": self._routes,
             "lost_coroutines": [
                 {
                     "coroutine": name,
@@ -59,19 +56,30 @@ class Facts:
                 }
                 for (name, file, line, function), times in list(coroutines.lost.items())
             ],
-            "libraries": coroutines.LIBRARIES,
-            "probe": str(Path(__file__).parent),
-            "own": self._own,
-            "no_stacks": stacks.objection(),
             **capacity.seen(),
         }
-        text = json.dumps(facts)
+        # What does not change is made once: there may be hundreds of routes.
+        text = f"{self._constant[:-1]}, {json.dumps(changing)[1:]}"
         if text != self._written:
             new = self._path.with_suffix(".part")
             with suppress(OSError):
                 new.write_text(text)
                 new.replace(self._path)
                 self._written = text
+
+    def _of_the_application(self) -> str:
+        """What does not change, as JSON."""
+        return json.dumps(
+            {
+                "python": platform.python_version(),
+                "loop": self._loop,
+                "routes": list(routes(self._app)),
+                "libraries": coroutines.LIBRARIES,
+                "probe": str(Path(__file__).parent),
+                "own": self._own,
+                "no_stacks": stacks.objection(),
+            }
+        )
 
 
 def routes(app: object, prefix: str = "") -> Iterator[dict[str, object]]:
