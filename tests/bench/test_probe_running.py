@@ -47,7 +47,7 @@ def test_without_a_tool_nothing_is_accused() -> None:
 
 
 def test_cost_is_taken_in_pairs() -> None:
-    taken = cost(WITHOUT, SETTING, rounds=2, requests=40)
+    taken = cost(WITHOUT, SETTING, starts=2, requests=40)
     assert len(taken.with_it_us) == len(taken.without_us) == 2
     assert all(us > 0 for us in (*taken.with_it_us, *taken.without_us))
 

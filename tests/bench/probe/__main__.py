@@ -32,7 +32,7 @@ from tests.bench.probe.trial import Trial
 
 PAGE = ROOT / "docs" / "probe.md"
 RESULTS = ROOT / "results" / "bench-probe"
-QUICK = Plan(blocks_ours=2, blocks_others=2, cost_rounds=3, cost_requests=500)
+QUICK = Plan(blocks_ours=2, blocks_others=2, cost_starts=3, cost_requests=500)
 INTERRUPTED = 130
 
 
@@ -80,7 +80,7 @@ def measured(plan: Plan, tools: Sequence[Tool], entries: Sequence[str]) -> Outco
                     with _reported(f"{tool.name}, {loop}: {entry}", missing):
                         trials.append(trial(tool, entry, setting, blocks))
                 with _reported(f"{tool.name}, {loop}: CPU per request", missing):
-                    costs.append(cost(tool, setting, plan.cost_rounds, plan.cost_requests))
+                    costs.append(cost(tool, setting, plan.cost_starts, plan.cost_requests))
             except NotInstalledError as error:
                 missing[tool.name] = str(error)
     return Outcome(

@@ -1,9 +1,10 @@
-"""What a tool costs the target: CPU per request with it and without, in rounds that take turns."""
+"""What a tool costs the target: CPU per request with it and without, in turn, of several starts."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from statistics import fmean
 
 from loopmark.harness.launch.ports import HOST
 from loopmark.harness.watch.process_counters import cpu_clock_ns
@@ -17,7 +18,7 @@ WARMUP = 300
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU per request of one tool, in microseconds, by round; each pair was measured in turn.
+    """CPU per request of one tool, in microseconds, by start of both, measured in turn.
 
     Attributes:
         tool: Its name.
@@ -32,22 +33,29 @@ class Cost:
     without_us: list[float]
 
 
-def cost(tool: Tool, setting: Setting, rounds: int, requests: int) -> Cost:
-    """Drive two targets in turn, one under the tool.
+def cost(tool: Tool, setting: Setting, starts: int, requests: int) -> Cost:
+    """Drive two targets in turn, one under the tool; new ones for each pair.
+
+    Processes of one program differ by some percent for as long as they live.
 
     Raises:
         NotInstalledError: There is no such tool here.
         TargetFailedError: A target did not come up.
     """
+    pairs = [_pair(tool, setting, requests, number) for number in range(starts)]
+    return Cost(tool.name, setting.loop, [one for one, _ in pairs], [one for _, one in pairs])
+
+
+def _pair(tool: Tool, setting: Setting, requests: int, number: int) -> tuple[float, float]:
+    """CPU per request in microseconds with the tool and without, of one start of each."""
     with tool.start(setting) as with_it, WITHOUT.start(setting) as without:
-        for target in (with_it, without):
+        both = (with_it, without) if number % 2 else (without, with_it)
+        for target in both:
             cpu_us_per_request(target, WARMUP)
         taken: dict[int, list[float]] = {with_it.pid: [], without.pid: []}
-        for number in range(rounds):
-            both = (with_it, without) if number % 2 else (without, with_it)
-            for target in both:
-                taken[target.pid].append(cpu_us_per_request(target, requests))
-    return Cost(tool.name, setting.loop, taken[with_it.pid], taken[without.pid])
+        for target in (*both, *reversed(both)):
+            taken[target.pid].append(cpu_us_per_request(target, requests))
+    return fmean(taken[with_it.pid]), fmean(taken[without.pid])
 
 
 def cpu_us_per_request(target: Target, requests: int) -> float:

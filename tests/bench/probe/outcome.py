@@ -16,13 +16,13 @@ class Plan:
     Attributes:
         blocks_ours: Blocks of each entry, of Loopmark's own probe, on each loop.
         blocks_others: Blocks of each entry, of the other tools, on asyncio.
-        cost_rounds: Pairs of rounds for the CPU per request.
-        cost_requests: Requests of each round.
+        cost_starts: Of a target with the tool and one without, for the CPU per request.
+        cost_requests: Requests of each round; there are two in each start.
     """
 
     blocks_ours: int = 20
     blocks_others: int = 5
-    cost_rounds: int = 12
+    cost_starts: int = 12
     cost_requests: int = 2000
 
 
