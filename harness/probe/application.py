@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class ProbedApplication:
         self._app = app
         self._folder = folder
         self._own = own
-        self._pulse: Pulse | None = None
+        self._words: memoryview[int] | list[int] | None = None
 
     def __getattr__(self, name: str) -> object:
         """What the application has beside; servers look at it."""
@@ -45,13 +46,13 @@ class ProbedApplication:
 
         No coroutine of its own here and below: each would cost a frame for every await within.
         """
-        if self._pulse is None:
-            self._pulse = Pulse(asyncio.get_running_loop(), self._folder, self._app, self._own)
+        if self._words is None:
+            self._words = self._begin()
         if scope["type"] == "lifespan":
             return self._app(scope, receive, send)
         if not capacity.knows_threads:
             capacity.watch_threads()
-        words = self._pulse.words
+        words = self._words
         words[_MARKS] += 1
 
         def marked_receive() -> Awaitable[Message]:
@@ -63,3 +64,15 @@ class ProbedApplication:
             return send(message)
 
         return self._app(scope, marked_receive, marked_send)
+
+    def _begin(self) -> memoryview[int] | list[int]:
+        """Start the pulse; returns the integers that tell of it.
+
+        An application that cannot be probed goes on without: nobody looks at what it marks.
+        """
+        try:
+            return Pulse(asyncio.get_running_loop(), self._folder, self._app, self._own).words
+        except Exception as error:  # noqa: BLE001 - whatever it is, the application has no part in it
+            logging.getLogger(__name__).warning("loopmark: not probed: %r", error)
+            capacity.knows_threads = True
+            return [0] * Word.FIRST_LAG

@@ -6,6 +6,7 @@ import faulthandler
 import json
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic_ns
 from typing import BinaryIO
@@ -59,8 +60,9 @@ def register(path: Path) -> int:
     number = 0 if objection() else next(filter(_is_free, _candidates()), 0)
     if number:
         # What is there before is restored at the interpreter's end: a late signal then ends
-        # nothing.
-        signal.signal(number, signal.SIG_IGN)
+        # nothing. Only the main thread may say so; a server may run in another one.
+        with suppress(ValueError):
+            signal.signal(number, signal.SIG_IGN)
         file = path.open("ab", buffering=0)
         _files.append(file)
         # Never all threads: walking stacks that others change has crashed (cpython#116008).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import os
 import re
@@ -19,6 +20,7 @@ import pytest
 import loopmark.harness
 from loopmark.harness.analysis.blocking import culprits, occurrences
 from loopmark.harness.launch.ports import HOST, free_port
+from loopmark.harness.probe.application import Message, ProbedApplication, Receive, Send
 from loopmark.harness.vocabulary.blocking import Culprit, Kind, Occurrence, ProcessEvidence
 from loopmark.harness.watch.loop_watch import LoopWatch, read_facts
 
@@ -26,9 +28,11 @@ HERE = Path(__file__).parent
 APPLICATION = HERE / "blocking_application.py"
 START = Path(loopmark.harness.__file__).parent / "probe" / "start"
 PATIENCE_S = 60
+THREADED = HERE / "threaded_server.py"
 LINES = {
     marked[1]: number
-    for number, line in enumerate(APPLICATION.read_text().splitlines(), 1)
+    for path in (APPLICATION, THREADED)
+    for number, line in enumerate(path.read_text().splitlines(), 1)
     if (marked := re.search(r"# guilty: (\w+)", line))
 }
 
@@ -75,6 +79,10 @@ def served(folder: Path, *options: str) -> Iterator[Probed]:
     port = free_port()
     command = [sys.executable, "-P", "-m", "uvicorn", f"{APPLICATION.stem}:app", *options]
     command += ["--app-dir", str(HERE), "--port", str(port), "--log-level", "warning"]
+    yield from started(folder, command, port)
+
+
+def started(folder: Path, command: Sequence[str], port: int) -> Iterator[Probed]:
     environment = os.environ | {"PYTHONPATH": str(START), "LOOPMARK_PROBE": str(folder)}
     with LoopWatch(folder) as watch, subprocess.Popen(command, env=environment) as process:
         try:
@@ -179,6 +187,46 @@ def test_a_signal_of_the_applications_own_is_left_to_it(probed: Probed) -> None:
 def test_each_worker_is_watched(tmp_path: Path) -> None:
     for one in served(tmp_path, "--workers", "2"):
         one.until(lambda those: len(those.watch.evidence()) == 2)
+
+
+def test_a_server_in_another_thread_is_watched(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, str(THREADED), str(port)]
+    for one in started(tmp_path, command, port):
+        one.get("/sleep")
+        one.until(lambda those: any(found.worst_ms > 100 for found in those.culprits))
+        (sleeping,) = (found for found in one.culprits if found.worst_ms > 100)
+        assert (sleeping.place.line, sleeping.kind) == (LINES["threaded"], Kind.CALL)
+
+
+@pytest.mark.parametrize("spoilt", ["folder", "file"])
+def test_an_application_that_cannot_be_probed_is_served_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, spoilt: str
+) -> None:
+    folder = tmp_path / "gone"
+    if spoilt == "file":
+        folder.write_text("")
+    reached = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        reached.append((scope["type"], await receive()))
+        await send({})
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(_: Message) -> None:
+        pass
+
+    async def serve() -> None:
+        probed = ProbedApplication(app, folder)
+        for kind in ("lifespan", "http", "http"):
+            await probed({"type": kind}, receive, send)
+
+    asyncio.run(serve())
+    assert [kind for kind, _ in reached] == ["lifespan", "http", "http"]
+    (told,) = caplog.messages
+    assert told.startswith("loopmark: not probed: ")
 
 
 def test_nothing_is_written_without_a_folder(tmp_path: Path) -> None:
