@@ -39,6 +39,31 @@ _SUBJECTS: Mapping[str, str] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
+class _Times:
+    """How a ratio is told.
+
+    Attributes:
+        base: The denominator of a ratio that is above 1 where async is faster.
+        words: The ratio in words.
+    """
+
+    base: str
+    words: str
+
+
+_TIMES: Mapping[str, _Times] = MappingProxyType(
+    {
+        "throughput_rps": _Times(SYNC, "{times} times the throughput"),
+        "makespan_s": _Times(ASYNC, "{times} times as fast to the last response"),
+    }
+)
+"""By metric that says how fast a target is."""
+
+_MOST_ROWS = 8
+"""Of more comparisons the tables tell more than sentences do."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimingRow:
     """One concurrency of the documented timing table.
 
@@ -55,12 +80,13 @@ class TimingRow:
 
 @dataclass(frozen=True, slots=True)
 class RatioRow:
-    """The throughput of async divided by that of sync, under one load.
+    """How many times as fast async was as sync, under one load, by the load's main metric.
 
     Attributes:
         anchor: Id of the section in the page.
         title: Title of the scenario.
         load: The load in words.
+        metric: Key of the metric: the throughput, or of a burst the time to the last response.
         ratio: None when inconclusive.
         bounds: Its interval.
         rounds: Number of pairs of rounds.
@@ -71,6 +97,7 @@ class RatioRow:
     anchor: str
     title: str
     load: str
+    metric: str
     ratio: float | None
     bounds: Bounds | None
     rounds: int
@@ -118,15 +145,18 @@ def ratio_rows(results: RunResults) -> tuple[RatioRow, ...]:
         if section.places:
             continue
         for one in section.comparisons:
-            if one.metric != "throughput_rps" or {one.base.label, one.other.label} != {SYNC, ASYNC}:
+            if one.metric != one.load.traits.main or one.metric not in _TIMES:
                 continue
-            ratio, bounds = wording.oriented(one, SYNC)
+            if {one.base.label, one.other.label} != {SYNC, ASYNC}:
+                continue
+            ratio, bounds = wording.oriented(one, _TIMES[one.metric].base)
             load = wording.at_once(one.load)
             found.append(
                 RatioRow(
                     section.anchor,
                     section.title,
                     f"{load}, {one.driver}" if several else load,
+                    one.metric,
                     ratio,
                     bounds,
                     one.rounds,
@@ -150,23 +180,25 @@ def sentences(results: RunResults) -> tuple[str, ...]:
     # The drivers come first where there are several; what the plan compares is then one of the
     # things behind it.
     found = [_without_drivers(results)] if results.along("driver") else []
-    if results.run.documented:
+    if timing_cells(results):
         found += [
             _documented_sentence(results.run.documented),
             *_timing_sentences(results),
             _timing_ratio_sentence(results),
             _elsewhere_sentence(results),
         ]
+    elif results.run.documented:
+        found += _rows_told(ratio_rows(results))
     else:
         found += measured.sentences(results)
     return tuple(f"{_capitalised(one)}." for one in found if one)
 
 
 def answer(results: RunResults) -> str:
-    """The answer in one sentence: does the measured advantage reach the documented one?
+    """The answer in one sentence: how often was async faster, or slower?
 
-    For a run with several drivers: do they agree? Without documented figures: the results of the
-    targets.
+    Where the run repeated the documented table: does that reach the documented advantage? For a run
+    with several drivers: do they agree? Without documented figures: the results of the targets.
     """
     return f"{_capitalised(_answer(results))}."
 
@@ -175,16 +207,19 @@ def _answer(results: RunResults) -> str:
     return agreement.summary(results) or _without_drivers(results)
 
 
-def _without_drivers(results: RunResults) -> str:
+def _without_drivers(results: RunResults, *, ranges: bool = True) -> str:
     if results.faults and not ratio_rows(results):
         return pitfalls.summary(pitfalls.rows(results))
-    return _claim_sentence(results) if results.run.documented else measured.answer(results)
+    if results.run.documented:
+        return _claim_sentence(results, ranges=ranges)
+    return measured.answer(results)
 
 
 def short(results: RunResults) -> tuple[str, ...]:
     """The answer in a few lines; without the documented table where the run did not repeat it."""
-    found = [_without_drivers(results), agreement.summary(results)]
-    if timing_cells(results):
+    has_times = bool(timing_cells(results))
+    found = [_without_drivers(results, ranges=not has_times), agreement.summary(results)]
+    if has_times:
         found = [_short_documented(results.run.documented), _short_measured(results), *found]
     return tuple(f"{_capitalised(one)}." for one in found if one)
 
@@ -312,66 +347,110 @@ def _timing_ratio(comparison: Comparison) -> str:
 def _elsewhere_sentence(results: RunResults) -> str:
     anchors = {one.anchor for one in sections(results) if one.name == SCENARIO}
     rows = [row for row in ratio_rows(results) if row.anchor not in anchors]
-    ratios = [row.ratio for row in rows if row.ratio is not None]
-    if not ratios:
-        return ""
-    low, high = (formatting.number(bound) for bound in (min(ratios), max(ratios)))
-    between = f"{low} times" if low == high else f"between {low} and {high} times"
-    single = sum(row.ratio is not None and row.bounds is None for row in rows)
-    unclear = sum(row.bounds is not None and not wording.is_clear(row.bounds) for row in rows)
-    notes = []
+    if len(rows) == 1:
+        return next(iter(_rows_told(rows)))
+    return f"in the other scenarios async {_counted(rows)}" if rows else ""
+
+
+def _rows_told(rows: Sequence[RatioRow]) -> list[str]:
+    """A sentence for each comparison, if there are few."""
+    return [f"{row.title}, {row.load}: {_told(row)}" for row in rows if len(rows) <= _MOST_ROWS]
+
+
+def _told(row: RatioRow) -> str:
+    if row.ratio is None:
+        return f"not comparable ({'; '.join(row.reasons)})"
+    note = wording.interval_note(row.bounds, row.rounds)
+    times = _TIMES[row.metric].words.format(times=formatting.number(row.ratio))
+    if row.bounds is None:
+        return f"async {times} ({note})"
+    if not wording.is_clear(row.bounds):
+        return f"no clear difference (async {times}, {note})"
+    return f"async was {'faster' if row.ratio > 1 else 'slower'}, {times} ({note})"
+
+
+def _counted(rows: Sequence[RatioRow], *, ranges: bool = True) -> str:
+    """How often async was faster, slower, or neither; ranges of what is clear only."""
+    clear = [row for row in rows if wording.is_clear(row.bounds)]
+    faster = [row for row in clear if (row.ratio or 0) > 1]
+    slower = [row for row in clear if row not in faster]
+    alone = [row for row in rows if row.ratio is not None and row.bounds is None]
+    without = [row for row in rows if row.ratio is None]
+    unclear = len(rows) - len(clear) - len(alone) - len(without)
+    named = (("faster", faster), ("slower", slower))
+    parts = [
+        f"was {word} in {len(of)}" + (f" ({_range(of)})" if ranges else "")
+        for word, of in named
+        if of
+    ]
     if unclear:
-        notes.append(f"no significant difference in {unclear} of {len(ratios)} comparisons")
-    if single:
-        notes.append(f"{single} of {len(ratios)} rest on one round and may be chance")
-    sentence = f"in the other scenarios async had {between} the throughput of sync"
-    return "; ".join([sentence, *notes])
+        parts.append(f"showed no clear difference in {unclear}")
+    if alone:
+        parts.append(f"was measured in one round only in {len(alone)}")
+    if without:
+        parts.append(f"was not comparable in {len(without)}")
+    return formatting.listed(parts)
 
 
-def _claim_sentence(results: RunResults) -> str:
+def _range(rows: Sequence[RatioRow]) -> str:
+    """The smallest and the largest ratio in each metric."""
+    parts = []
+    for metric, times in _TIMES.items():
+        if ratios := [row.ratio for row in rows if row.metric == metric and row.ratio is not None]:
+            ends = dict.fromkeys(formatting.number(end) for end in (min(ratios), max(ratios)))
+            parts.append(times.words.format(times=" to ".join(ends)))
+    return ", ".join(parts)
+
+
+def _claim_sentence(results: RunResults, *, ranges: bool) -> str:
     rows = ratio_rows(results)
-    ratios = [row.ratio for row in rows if row.ratio is not None]
-    least = formatting.printed(CLAIM[0])
     if not rows:
-        same = {(cell.target, cell.scenario, cell.load.label) for cell in results.cells}
-        both = [
-            cell
-            for cell in results.cells
-            if cell.target == ASYNC and (SYNC, cell.scenario, cell.load.label) in same
-        ]
-        scheduled = [cell.load.traits.unit for cell in both if cell.load.traits.is_scheduled]
-        if REQUEST in scheduled:
-            return (
-                "async and sync were compared at fixed arrival rates; their maximum throughput was "
-                "not measured"
-            )
-        if DELIVERY in scheduled:
-            return (
-                "async and sync published the same events to the same clients at fixed rates; "
-                "throughput is not compared"
-            )
-        series = {fact.name for fact in results.run.scenarios if fact.sweep is not None}
-        if any(cell.scenario in series for cell in both):
-            return (
-                "async and sync were compared within parameter series only, which the documented "
-                "claim does not cover"
-            )
-        return "async and sync were not measured under the same load"
-    if not ratios:
+        return _why_without_rows(results)
+    if not any(row.ratio is not None for row in rows):
         return (
             f"no comparison of async with the default sync pool is conclusive ({len(rows)} tried)"
         )
-    verdicts = [_reaches(row.bounds, CLAIM[0]) for row in rows if row.ratio is not None]
-    parts = []
+    if len(rows) == 1:
+        return f"compared with the default sync pool, {_told(rows[0])}"
+    said = _counted(rows, ranges=ranges)
+    sentence = f"of {len(rows)} comparisons with the default sync pool, async {said}"
+    return sentence + (_reached(rows) if timing_cells(results) else "")
+
+
+def _why_without_rows(results: RunResults) -> str:
+    same = {(cell.target, cell.scenario, cell.load.label) for cell in results.cells}
+    both = [
+        cell
+        for cell in results.cells
+        if cell.target == ASYNC and (SYNC, cell.scenario, cell.load.label) in same
+    ]
+    scheduled = [cell.load.traits.unit for cell in both if cell.load.traits.is_scheduled]
+    if REQUEST in scheduled:
+        return (
+            "async and sync were compared at fixed arrival rates; their maximum throughput was "
+            "not measured"
+        )
+    if DELIVERY in scheduled:
+        return (
+            "async and sync published the same events to the same clients at fixed rates; "
+            "throughput is not compared"
+        )
+    series = {fact.name for fact in results.run.scenarios if fact.sweep is not None}
+    if any(cell.scenario in series for cell in both):
+        return (
+            "async and sync were compared within parameter series only, which the documented "
+            "claim does not cover"
+        )
+    return "async and sync were not measured under the same load"
+
+
+def _reached(rows: Sequence[RatioRow]) -> str:
+    """How many reach what the documentation promises; empty where that is open."""
+    verdicts = [_reaches(row.bounds, CLAIM[0]) for row in rows]
+    least = formatting.printed(CLAIM[0])
     if reached := verdicts.count(True):
-        parts.append(f"reached {least} times the throughput in {reached}")
-    if missed := verdicts.count(False):
-        mark = "that" if reached else f"{least} times the throughput"
-        parts.append(f"stayed below {mark} in {missed}")
-    if inconclusive := verdicts.count(None) + len(rows) - len(ratios):
-        parts.append(f"was inconclusive in {inconclusive}")
-    many = "the one comparison" if len(rows) == 1 else f"{len(rows)} comparisons"
-    return f"of {many} with the default sync pool, async {formatting.listed(parts)}"
+        return f"; {reached} reached the documented {least} times"
+    return "" if None in verdicts else f"; none reached the documented {least} times"
 
 
 def _reaches(bounds: Bounds | None, least: float) -> bool | None:
