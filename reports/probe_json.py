@@ -25,6 +25,7 @@ def render(result: ProbeResult) -> str:
         "not_awaited": [_lost(one) for one in result.lost],
         "threads": None if result.threads is None else asdict(result.threads),
         "pools": [asdict(pool) for pool in result.pools],
+        "held_connections": [asdict(one) for one in result.held],
         "loop_lag_ms": None if lag is None else asdict(lag),
         "host_starved": asdict(result.starved),
         "gil_contention": asdict(result.contended),

@@ -178,7 +178,12 @@ def _waits(result: ProbeResult) -> Iterator[str]:
             )
     if used := sum(one.used for one in result.pools):
         limit = sum(one.limit for one in result.pools)
-        yield f"{used} of {limit:g} connections are still checked out at the end."
+        taken = "; ".join(
+            f"{one.times} taken at {place(Frame(one.file, one.line, one.function), result.folder)}"
+            for one in result.held
+        )
+        by = f": {taken}" if taken else ""
+        yield f"{used} of {limit:g} connections are still checked out at the end{by}."
 
 
 def asked(result: ProbeResult) -> str:

@@ -11,6 +11,7 @@ from loopmark.harness.analysis.blocking import culprits, occurrences, timeline
 from loopmark.harness.vocabulary.blocking import (
     Culprit,
     Frame,
+    HeldConnection,
     Kind,
     LostCoroutine,
     Occurrence,
@@ -44,6 +45,7 @@ def result_of(  # noqa: PLR0913 - all of it is told of one probe
     answers: Sequence[RouteAnswers],
     *,
     origins: Sequence[LostCoroutine],
+    held: Sequence[HeldConnection],
     skipped: Sequence[SkippedRoute],
     application: str,
     folder: str,
@@ -58,6 +60,7 @@ def result_of(  # noqa: PLR0913 - all of it is told of one probe
         evidence: Of each process.
         answers: Of each route, in time order.
         origins: Lost coroutines by the line that creates them, of a second pass.
+        held: Connections still out after it, by the line that took them.
         skipped: Routes that were not asked.
         application: Its name.
         folder: That its files are shown relative to.
@@ -92,6 +95,7 @@ def result_of(  # noqa: PLR0913 - all of it is told of one probe
             (one.threads for one in facts if one.threads is not None), key=_wanted, default=None
         ),
         pools=tuple(pool for one in facts for pool in one.pools),
+        held=tuple(held),
         lag_ms=_lag(evidence, answers),
         starved=_unblamed(one for one in every if one.kind is Kind.HOST),
         contended=_unblamed(one for one in every if one.kind is Kind.CONTENTION),

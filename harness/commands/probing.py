@@ -91,6 +91,7 @@ def _result(options: ProbeOptions) -> ProbeResult:
         probed.evidence,
         probed.answers,
         origins=probed.origins,
+        held=probed.held,
         skipped=probed.skipped,
         application=target.name,
         folder=target.folder,

@@ -56,7 +56,7 @@ def _place(
         (file, line, name) for file, line, name in getattr(coroutine, "cr_origin", None) or ()
     ]
     dropped = []
-    while frame is not None and not _runs_steps(frame.f_code):
+    while frame is not None and not runs_steps(frame.f_code):
         code: CodeType = frame.f_code
         dropped.append((code.co_filename, frame.f_lineno, code.co_name))
         frame = frame.f_back
@@ -67,7 +67,7 @@ def _place(
     )
 
 
-def _runs_steps(code: CodeType) -> bool:
+def runs_steps(code: CodeType) -> bool:
     """Whether it runs steps of tasks: what called it has nothing to do with them."""
     return "asyncio" in code.co_filename and code.co_name in {"_run", "run", "run_forever"}
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import CodeType
 
-from . import capacity, coroutines, stacks
+from . import capacity, checkouts, coroutines, stacks
 
 _INNER = ("app", "other_asgi_app", "application", "asgi_app")
 """What middleware and servers of events call the application that they are around."""
@@ -56,6 +56,7 @@ class Facts:
                 }
                 for (name, file, line, function), times in list(coroutines.lost.items())
             ],
+            "held_connections": checkouts.held(),
             **capacity.seen(),
         }
         # What does not change is made once: there may be hundreds of routes.

@@ -55,9 +55,10 @@ def _around_hypercorn(folder: Path) -> Callable[[ModuleType], None]:
 
 
 def _around_pools(module: ModuleType) -> None:
-    from . import capacity  # noqa: PLC0415 - not before it is needed
+    from . import capacity, checkouts  # noqa: PLC0415 - not before they are needed
 
     capacity.watch_pools(module)
+    checkouts.watch(module)
 
 
 def _probed(app: Any, folder: Path, own: str = "") -> Any:  # noqa: ANN401 - any ASGI application

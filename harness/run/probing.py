@@ -15,7 +15,12 @@ from loopmark.harness.launch.process_reaper import reaped, temporary_folder
 from loopmark.harness.launch.running_target import RunningTarget, TargetFailedError
 from loopmark.harness.planning.openapi import request_of_path, requests_of
 from loopmark.harness.run import openapi_document, route_driving
-from loopmark.harness.vocabulary.blocking import Frame, LostCoroutine, ProcessEvidence
+from loopmark.harness.vocabulary.blocking import (
+    Frame,
+    HeldConnection,
+    LostCoroutine,
+    ProcessEvidence,
+)
 from loopmark.harness.vocabulary.route_request import (
     RouteAnswers,
     RouteJob,
@@ -80,6 +85,7 @@ class Probed:
         answers: By route.
         skipped: Routes that were not asked.
         origins: Lost coroutines by the line that creates them; empty where none was lost.
+        held: Connections that were still out after the last request, by the line that took them.
         last_words: The last line that the target wrote.
     """
 
@@ -87,6 +93,7 @@ class Probed:
     answers: tuple[RouteAnswers, ...]
     skipped: tuple[SkippedRoute, ...]
     origins: tuple[LostCoroutine, ...]
+    held: tuple[HeldConnection, ...]
     last_words: str
 
 
@@ -121,8 +128,10 @@ def probe(request: ProbeRequest, told: Told) -> Probed:
             if route.holds(Frame(lost.file, lost.line, lost.function))
         }
         origins: tuple[LostCoroutine, ...] = ()
-        if any(one.facts.lost_coroutines for one in evidence):
-            told("once more, for the lines that create lost coroutines")
+        held: tuple[HeldConnection, ...] = ()
+        leaks = any(pool.used for one in evidence for pool in one.facts.pools)
+        if leaks or any(one.facts.lost_coroutines for one in evidence):
+            told("once more, for the lines that lose coroutines or keep connections")
             guilty = tuple(
                 one
                 for one in first.requests
@@ -133,9 +142,12 @@ def probe(request: ProbeRequest, told: Told) -> Probed:
                 request, target=replace(request.target, environment=told_origins), openapi=""
             )
             again = _Pass(tracked, temporary_folder(token, "origins"), told)
-            seen, _ = again.run(guilty or first.requests, mixes=False)
+            # Which route keeps connections is not known.
+            asked_again = first.requests if leaks else guilty or first.requests
+            seen, _ = again.run(asked_again, mixes=False)
             origins = tuple(lost for one in seen for lost in one.facts.lost_coroutines)
-    return Probed(evidence, asked, first.skipped, origins, first.last_words)
+            held = tuple(kept for one in seen for kept in one.facts.held_connections)
+    return Probed(evidence, asked, first.skipped, origins, held, first.last_words)
 
 
 class _Pass:

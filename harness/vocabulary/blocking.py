@@ -123,6 +123,23 @@ class LostCoroutine:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldConnection:
+    """Connections that are out of a pool.
+
+    Attributes:
+        file: Of the line that took them.
+        line: Of that file.
+        function: Of that line.
+        times: How many.
+    """
+
+    file: str
+    line: int
+    function: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceUse:
     """A limited resource of a process that requests wait for.
 
@@ -149,6 +166,8 @@ class ProcessFacts:
         runs_callbacks: File and function of what runs the loop's callbacks.
         routes: Of the application, as far as it names them.
         lost_coroutines: By the line where they were lost.
+        held_connections: Those that are out of a pool now, by the line that took them; in a second
+            pass only.
         threads: Tokens of worker threads; None without anyio.
         pools: SQLAlchemy's pools of connections.
         libraries: Folders of Python and of installed packages.
@@ -162,6 +181,7 @@ class ProcessFacts:
     runs_callbacks: tuple[str, str] = ("", "")
     routes: tuple[Route, ...] = ()
     lost_coroutines: tuple[LostCoroutine, ...] = ()
+    held_connections: tuple[HeldConnection, ...] = ()
     threads: ResourceUse | None = None
     pools: tuple[ResourceUse, ...] = ()
     libraries: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from loopmark.harness.vocabulary.blocking import (
     Culprit,
     Frame,
+    HeldConnection,
     LoopTimeline,
     LostCoroutine,
     ResourceUse,
@@ -115,6 +116,7 @@ class ProbeResult:
         lost: Coroutines that were not awaited, the most frequent first.
         threads: Worker threads of the process in which most waited for one; None without anyio.
         pools: Pools of connections of all processes.
+        held: Connections that were still out after the last request, by the line that took them.
         lag_ms: While the routes were asked; None without heartbeats.
         starved: Stretches that the host took.
         contended: Stretches in which it waited for its turn while other threads had the GIL.
@@ -139,6 +141,7 @@ class ProbeResult:
     lost: tuple[LostFinding, ...]
     threads: ResourceUse | None
     pools: tuple[ResourceUse, ...]
+    held: tuple[HeldConnection, ...]
     lag_ms: LagPercentiles | None
     starved: Unblamed
     contended: Unblamed

@@ -22,6 +22,7 @@ from loopmark.harness.probe.page import Page, Word
 from loopmark.harness.vocabulary.blocking import (
     Call,
     Frame,
+    HeldConnection,
     LostCoroutine,
     ProcessEvidence,
     ProcessFacts,
@@ -418,6 +419,7 @@ def read_facts(path: Path) -> ProcessFacts:
             Route(**{**route, "methods": tuple(route["methods"])}) for route in told["routes"]
         ),
         lost_coroutines=tuple(LostCoroutine(**row) for row in told["lost_coroutines"]),
+        held_connections=tuple(HeldConnection(**row) for row in told["held_connections"]),
         threads=None if told["threads"] is None else ResourceUse(**told["threads"]),
         pools=tuple(ResourceUse(**row) for row in told["pools"]),
         libraries=tuple(told["libraries"]),

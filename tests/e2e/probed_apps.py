@@ -80,7 +80,7 @@ def pooled() -> int:
 @shop.get("/keeping")
 def keeping() -> int:
     if not kept:
-        kept.append(engine.connect())
+        kept.append(engine.connect())  # KEEPS
     return len(kept)
 
 

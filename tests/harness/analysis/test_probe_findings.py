@@ -64,7 +64,7 @@ ANSWERS = (
 
 
 def result(*seen: ProcessEvidence, allow: tuple[str, ...] = (), **rest: Any) -> ProbeResult:  # noqa: ANN401 - any argument
-    told = {"answers": ANSWERS, "origins": (), "skipped": (), **rest}
+    told = {"answers": ANSWERS, "origins": (), "held": (), "skipped": (), **rest}
     return result_of(
         seen,
         **told,
