@@ -46,6 +46,10 @@ FEWEST_SIGHTINGS = 3
 """Of one line, for it to be accused where it was only seen asleep."""
 
 
+ENDLESS_NS = 5_000_000_000
+"""A loop that has not gone on for so long, and still stands when it is looked at last, hangs."""
+
+
 def occurrences(evidence: ProcessEvidence) -> tuple[Occurrence, ...]:
     """Each time that the loop of a process stood still or was seen asleep, in time order."""
     facts = evidence.facts
@@ -157,7 +161,7 @@ def _culprit(same: Sequence[Occurrence]) -> Culprit:
         times=len(stretches),
         total_ms=sum(occurrence.duration_ns for occurrence in same) / 1e6,
         worst_ms=max((occurrence.duration_ns for occurrence in stretches), default=0) / 1e6,
-        recurs=len(same) > 1,
+        recurs=len(same) > 1 or any(occurrence.is_endless for occurrence in same),
     )
 
 
@@ -184,6 +188,7 @@ def _of_stretch(stretch: Stretch, facts: ProcessFacts) -> Occurrence:
         application=_application(steps, facts),
         route=_route(steps, facts),
         call=sample.call if sample is not None and kind is Kind.CALL else None,
+        is_endless=not stretch.has_ended and stretch.duration_ns >= ENDLESS_NS,
     )
 
 

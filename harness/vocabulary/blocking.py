@@ -62,6 +62,7 @@ class Stretch:
         beside_ns: The longest time without a heartbeat of the thread beside the loop.
         samples: Stacks of the loop's thread, in time order.
         others: Stacks of a thread that ran for most of the time while the loop's waited for a lock.
+        has_ended: False where the loop still stood when it was looked at last.
     """
 
     start_ns: int
@@ -73,6 +74,7 @@ class Stretch:
     beside_ns: int
     samples: tuple[StackSample, ...]
     others: tuple[StackSample, ...] = ()
+    has_ended: bool = True
 
     @property
     def duration_ns(self) -> int:
@@ -284,6 +286,7 @@ class Occurrence:
         route: Path of the request; empty where it is not known.
         call: In which it slept.
         is_sighting: Whether it was seen asleep only, and may have been short.
+        is_endless: Whether the loop had not gone on when it was looked at last, for long.
     """
 
     at_ns: int
@@ -294,6 +297,7 @@ class Occurrence:
     route: str
     call: Call | None
     is_sighting: bool = False
+    is_endless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +313,7 @@ class Culprit:
         times: Stretches; 0 where it was only seen asleep for short times.
         total_ms: Of all occurrences, in milliseconds.
         worst_ms: The longest stretch, in milliseconds; 0 without any.
-        recurs: Whether it happened more than once.
+        recurs: Whether it happened more than once, or did not end.
     """
 
     kind: Kind

@@ -25,7 +25,7 @@ class Finding:
     Attributes:
         culprit: The line, and what was seen of it.
         routes: Method and path of the routes that were asked meanwhile.
-        recurs: Whether it happened more than once in a process.
+        recurs: Whether it happened more than once in a process, or did not end.
         allowed_by: What accepts it, of the names that were given; empty where nothing does.
         code: Of the application's line; empty where it cannot be read.
     """

@@ -200,11 +200,11 @@ class _ProcessWatch:
             self._ask_why(now_ns)
 
     def evidence(self) -> ProcessEvidence:
-        """What was seen so far."""
+        """What was seen so far, and of a loop that stands still now, until now."""
         return ProcessEvidence(
             pid=self._pid,
             facts=read_facts(self._path.with_suffix(".json")),
-            stretches=tuple(self._stretches),
+            stretches=tuple(self._stretches_until_now()),
             sightings=tuple(self._sightings),
             lags=tuple(self._lags),
             has_kinds=self._has_kinds,
@@ -221,6 +221,8 @@ class _ProcessWatch:
 
     def close(self) -> None:
         """Let go of the page."""
+        self._stretches = self._stretches_until_now()
+        self._begun.is_stretch = False
         self._page.close()
         self._beside.close()
 
@@ -252,6 +254,17 @@ class _ProcessWatch:
             told = self._told_from_beside(life_before)
             before.samples = before.samples or told
             self._stretches.append(self._stretch(before, self._begun))
+
+    def _stretches_until_now(self) -> list[Stretch]:
+        """Those that were kept, and that of a loop that stands still now."""
+        begun, now_ns = self._begun, time.monotonic_ns()
+        stretches = list(self._stretches)
+        stands = begun.is_stretch and self._signs() == self._life
+        # The thread that looks may have kept it in between.
+        if stands and not any(one.start_ns == begun.at_ns for one in stretches):
+            so_far = self._stretch(begun, self._begin(now_ns, now_ns))
+            stretches.append(replace(so_far, has_ended=False))
+        return stretches
 
     def _stretch(self, begun: _Begun, ended: _Begun) -> Stretch:
         run_ns = queued_ns = None

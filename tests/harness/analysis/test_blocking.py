@@ -248,3 +248,18 @@ def test_a_loop_that_waits_in_its_own_code_for_most_of_the_time_accuses_nobody_e
     assert seen.place is None
     (seen,) = occurrences(evidence(stretch(waits, sample(SHOP, ms=80))))
     assert seen.place == SHOP
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state", "recurs"), [(6, "stands", True), (6, "ended", False), (1, "stands", False)]
+)
+def test_a_loop_that_never_goes_on_is_more_than_a_first_use(
+    seconds: int,
+    state: str,
+    recurs: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    blocked = stretch(sample(SHOP, call=WAITS), ms=seconds * 1000)
+    seen = replace(blocked, has_ended=state == "ended")
+    (culprit,) = culprits(occurrences(evidence(seen)))
+    assert culprit.times == 1
+    assert culprit.recurs is recurs

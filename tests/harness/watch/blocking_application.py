@@ -77,6 +77,12 @@ async def nothing() -> None:
     pass
 
 
+@app.get("/deadlock")
+async def deadlock() -> None:
+    own = asyncio.get_running_loop()
+    asyncio.run_coroutine_threadsafe(nothing(), own).result(timeout=30)  # guilty: deadlock
+
+
 @app.get("/lose")
 async def lose() -> None:
     nothing()  # type: ignore[unused-coroutine]  # guilty: lose

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,17 +88,17 @@ def started(folder: Path, command: Sequence[str], port: int) -> Iterator[Probed]
         try:
             one = Probed(process, port, watch)
             deadline = time.monotonic() + PATIENCE_S
-            while not watch.is_watching:
+            answers = False
+            while not (answers and watch.is_watching):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
-                try:
+                with suppress(OSError):
                     one.get("/clean")
-                except OSError:
-                    continue
+                    answers = True
             yield one
         finally:
             process.terminate()
-    assert process.returncode in {0, -signal.SIGTERM}
+    assert process.returncode in {0, -signal.SIGTERM, -signal.SIGKILL}
 
 
 @pytest.mark.parametrize(
@@ -197,6 +197,18 @@ def test_a_server_in_another_thread_is_watched(tmp_path: Path) -> None:
         one.until(lambda those: any(found.worst_ms > 100 for found in those.culprits))
         (sleeping,) = (found for found in one.culprits if found.worst_ms > 100)
         assert (sleeping.place.line, sleeping.kind) == (LINES["threaded"], Kind.CALL)
+
+
+def test_a_loop_is_accused_while_it_still_stands(tmp_path: Path) -> None:
+    for one in served(tmp_path):
+        with closing(http.client.HTTPConnection(HOST, one.port)) as connection:
+            connection.request("GET", "/deadlock")
+            one.until(lambda those: any(row.total_ms > 100 for row in those.culprits))
+            hung = max(one.culprits, key=lambda row: row.total_ms)
+            assert hung.application is not None
+            assert (hung.application.line, hung.kind) == (LINES["deadlock"], Kind.CALL)
+            assert [row.has_ended for row in one.evidence.stretches][-1:] == [False]
+            one.process.kill()
 
 
 @pytest.mark.parametrize("spoilt", ["folder", "file"])
