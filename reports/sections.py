@@ -33,6 +33,7 @@ class Section:
         series: Of a series: its conclusion.
         disturbances: Of a fan-out: the effect of slow and stalled clients on active ones.
         events: Whether its users receive events.
+        bystander: The step that shows what the others cost it; empty without one.
     """
 
     anchor: str
@@ -46,6 +47,7 @@ class Section:
     series: tuple[SeriesResult, ...]
     disturbances: tuple[Comparison, ...]
     events: bool
+    bystander: str
 
     @property
     def swept(self) -> str:
@@ -85,12 +87,19 @@ class Section:
 
     @property
     def is_step_by_step(self) -> bool:
-        """Whether its steps are the main figures: the times of the answer and of the events."""
+        """Whether its steps are the main figures: times of events, or of one beside the others."""
         return (
-            self.events
+            (self.events or bool(self.bystander))
             and not self.fans_out
             and any(len(cell.figures_despite(cell.validity).steps) > 1 for cell in self.cells)
         )
+
+    @property
+    def steps_note(self) -> str:
+        """What the times of its steps are."""
+        if self.bystander:
+            return f"The times of {self.bystander} show what the requests beside it cost it."
+        return "Times of the response and of each event, from the time the request was sent."
 
     @property
     def load(self) -> Load:
@@ -205,6 +214,7 @@ def _section(
         ),
         disturbances=tuple(filter(belongs, results.along("disturbance"))),
         events=any(fact.events for fact in facts),
+        bystander=next((fact.bystander for fact in facts if fact.bystander), ""),
     )
 
 

@@ -231,6 +231,8 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
         Padding(Text(f"{wording.series_sentence(one, section.swept)}."), (0, 0, 0, 2))
         for one in section.series
     ]
+    if section.is_step_by_step:
+        found.append(_steps(section, several_drivers=several_drivers))
     if not section.load.traits.has_dues:
         found += [_requests(cell) for cell in section.cells if columns.shown(cell).steps]
         found += [_errors(cell) for cell in section.cells if columns.errors(cell)]
@@ -241,6 +243,24 @@ def _section(section: Section, *, several_drivers: bool) -> list[RenderableType]
             if (told := columns.several_errors(cell))
         ]
     return found
+
+
+def _steps(section: Section, *, several_drivers: bool) -> RenderableType:
+    """The times of every step, where these are the main figures."""
+    table = _table()
+    for name in ("target", *["driver"] * several_drivers, "at", "step"):
+        table.add_column(name, no_wrap=True)
+    for name in ("requests", "p50", "p95", "p99"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell in section.cells:
+        of = [cell.target, *[cell.driver] * several_drivers, _size(cell.load)]
+        for step in columns.shown(cell).steps:
+            found = step.latency_ms
+            texts = map(formatting.milliseconds, (found.p50, found.p95, found.p99))
+            style = "" if cell.validity.is_valid else "dim"
+            row = [*of, step.step, formatting.count(step.requests), *texts]
+            table.add_row(*(Text(text) for text in row), style=style)
+    return Padding(Group(table, Text(section.steps_note, "dim")), (1, 0, 0, 0))
 
 
 def _requests(cell: CellResult) -> RenderableType:

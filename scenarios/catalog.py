@@ -137,7 +137,8 @@ SCENARIOS: dict[str, Scenario] = {
             ),
             flow=flows.beside_report,
             warm=flows.no_wait("timer"),
-            statements={"report": "", "innocent": ""},
+            statements={"report": "", flows.INNOCENT: ""},
+            bystander=flows.INNOCENT,
         ),
         Scenario(
             name="beside-create",
@@ -150,7 +151,8 @@ SCENARIOS: dict[str, Scenario] = {
             warm=flows.no_wait("timer"),
             waits=True,
             audits=(Audit("resources", RESOURCE_ROWS, {"create-fresh": 1}),),
-            statements={"innocent": "", "create-fresh": CREATED},
+            statements={flows.INNOCENT: "", "create-fresh": CREATED},
+            bystander=flows.INNOCENT,
         ),
         Scenario(
             name="open-account",

@@ -111,6 +111,7 @@ FILE_SCENARIOS: tuple[Scenario, ...] = (
         ),
         flow=file_flows.beside_files,
         warm=flows.no_wait("timer"),
-        statements={"innocent": "", **STATEMENTS},
+        statements={flows.INNOCENT: "", **STATEMENTS},
+        bystander=flows.INNOCENT,
     ),
 )

@@ -25,6 +25,9 @@ REPORT_ROWS = 5000
 REPORT_SHARE = 10
 """One user in so many asks for reports."""
 
+INNOCENT = "innocent"
+"""The step that asks for next to nothing."""
+
 INNOCENT_SHARE = 10
 """One user in so many asks for next to nothing, beside others that create."""
 
@@ -145,7 +148,7 @@ def open_account(user: VirtualUser) -> Steps:
 def innocent() -> Steps:
     """Ask for next to nothing: how long it takes is what the requests beside it cost."""
     params = {"seconds": "0", "on": "timer"}
-    response = yield Request("GET", WAIT, step="innocent", params=params)
+    response = yield Request("GET", WAIT, step=INNOCENT, params=params)
     check_fields(response.json(), {"status": "success", "waited_s": 0, "on": "timer"})
 
 

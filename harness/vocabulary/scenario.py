@@ -140,6 +140,7 @@ class ScenarioFacts:
         locustfile: What takes the place of a flow; None where there is a flow.
         waits: Whether its requests mostly wait for a fixed time, which hardly scatters.
         statements: By step: the statements that a request asks of the database, as of `Scenario`.
+        bystander: As of `Scenario`.
     """
 
     name: str
@@ -151,6 +152,7 @@ class ScenarioFacts:
     locustfile: LocustfileFacts | None = None
     waits: bool = False
     statements: Mapping[str, str] = field(default_factory=dict)
+    bystander: str = ""
 
     @classmethod
     def of_locustfile(cls, name: str, file: LocustfileFacts) -> Self:
@@ -180,6 +182,8 @@ class Scenario:
             start.
         broadcast: What fan-out loads publish; None where they do not apply.
         sweep: Its place in a series; None outside of any.
+        bystander: The step that asks for next to nothing beside the others, and shows what they
+            cost it; empty without one.
     """
 
     name: str
@@ -194,6 +198,7 @@ class Scenario:
     sweep: Sweep | None = None
     waits: bool = False
     statements: Mapping[str, str] = field(default_factory=dict)
+    bystander: str = ""
 
     @property
     def facts(self) -> ScenarioFacts:
@@ -207,6 +212,7 @@ class Scenario:
             audits=self.audits,
             waits=self.waits,
             statements=self.statements,
+            bystander=self.bystander,
         )
 
 

@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 
 from loopmark.harness.vocabulary.cell import Objection, ObjectionCode, RoundObjections
-from loopmark.harness.vocabulary.figures import DatabaseUse
+from loopmark.harness.vocabulary.figures import DatabaseUse, Percentiles, StepResult
 from loopmark.harness.vocabulary.loads.closed import Closed
 from loopmark.harness.vocabulary.result import RunResults
+from loopmark.harness.vocabulary.scenario import ScenarioFacts
 from loopmark.reports import html, markdown, terminal
 from loopmark.reports.formatting import MISSING
-from tests.reports.conftest import page_of, with_figures
+from tests.reports.conftest import page_of, with_figures, with_scenarios
 
 GOLDEN = Path(__file__).parent / "golden" / "page.html"
 UPDATE = "LOOPMARK_UPDATE_GOLDEN"
@@ -255,6 +256,34 @@ def test_steps_of_a_flow_that_hears_events_are_in_no_drawer(swept: RunResults) -
     assert process.index("last-event") < process.index("<details")
     series = text[text.index('id="sweep-files-limit"') : text.index('id="scenario-process"')]
     assert series.index(">only<") > series.index("<details")
+
+
+def test_steps_with_one_beside_the_others_are_shown_everywhere(swept: RunResults) -> None:
+    # The scenario that has no steps of events, and so would have them in a drawer.
+    (cell,) = [one for one in swept.cells if one.scenario == "process" and one.target == "async"]
+    steps = (
+        StepResult("report", 30, 0, Percentiles(p50=80.0)),
+        StepResult("small", 270, 0, Percentiles(p50=71.5, p95=77.7)),
+    )
+    load = Closed(users=10, duration_s=1.0)
+    cell = with_figures(replace(cell, scenario="mixed", load=load, driver="native"), steps=steps)
+    for bystander in ("", "small"):
+        fact = ScenarioFacts("mixed", "Small ones beside large ones", "", bystander=bystander)
+        found = replace(with_scenarios(swept, fact), cells=(cell,), comparisons=(), series=())
+        page = page_of(found)
+        section = page[page.index('id="scenario-mixed"') :]
+        is_open = bool(bystander)
+        assert (section.index("71.5 ms") < section.index("<details")) == is_open
+        note = "The times of small show what the requests beside it cost it."
+        text = markdown.render(found)
+        assert ("| small | 270 |" in text) == is_open
+        assert (note in section) == is_open
+        console = Console(width=80, file=io.StringIO(), color_system=None)
+        with console.capture() as capture:
+            console.print(terminal.render(found, verbose=True))
+        shown = capture.get()
+        assert ("77.7 ms" in shown) == is_open
+        assert (note in shown) == is_open
 
 
 def test_rounds_that_do_not_count_are_told_and_the_cell_is_valid(results: RunResults) -> None:

@@ -14,6 +14,7 @@ from loopmark.harness.vocabulary.scenario import Scenario
 from loopmark.scenarios.catalog import SCENARIOS, USERS, WITHOUT_RESOURCE
 from loopmark.scenarios.event_scenarios import ANALYSED, RESOURCE_ROWS
 from loopmark.scenarios.file_flows import FILES
+from loopmark.scenarios.flows import INNOCENT
 from tests.scenarios.fake_target import FakeTarget, requests_of
 
 PASSES = 60
@@ -156,3 +157,10 @@ def test_documented_timing_table_is_the_documentations() -> None:
         ("async", 10): 0.5,
         ("async", 100): 0.6,
     }
+
+
+def test_a_scenario_with_a_step_beside_the_others_names_it() -> None:
+    named = {name for name, one in SCENARIOS.items() if one.bystander}
+    assert named == {name for name, one in SCENARIOS.items() if INNOCENT in one.statements}
+    assert named == {"beside-report", "beside-create", "beside-files"}
+    assert {SCENARIOS[name].facts.bystander for name in named} == {INNOCENT}
