@@ -17,6 +17,9 @@ FORMATS = {
 }
 """By name: the module that renders the format, imported on use: charts are slow to import."""
 
+TEXT = "text"
+"""What a run prints at its end, with all tables and failures; `terminal` renders it."""
+
 
 def render(format_: str, results: RunResults) -> str:
     """Render a report in one of these formats."""

@@ -62,7 +62,9 @@ def render(results: RunResults, *, verbose: bool = False, below: int = 0) -> Ren
         if left := len(tables) - fitting:
             tables = tables[:fitting]
             more = formatting.many(left, "more table")
-            said.append(Text(f"{more} in the report; --verbose prints all", "dim"))
+            said.append(
+                Text(f"{more} in the report; loopmark report --format text prints all", "dim")
+            )
     said += seen
     between = [Text()] if tables and not results.questions else []
     return Group(*parts, *tables, *between, *said)

@@ -13,7 +13,7 @@ from loopmark.harness.commands.outcome import shown_failures
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import terminal
-from loopmark.reports.catalog import render
+from loopmark.reports.catalog import TEXT, render
 
 
 def show(folder: RunFolder, format_: str) -> None:
@@ -21,6 +21,10 @@ def show(folder: RunFolder, format_: str) -> None:
     results = analyse(folder)
     if format_ == "html":
         out.print(Text(str(write_html(folder, results))), soft_wrap=True)
+    elif format_ == TEXT:
+        out.print(terminal.render(results, verbose=True))
+        for line in shown_failures(results, verbose=True):
+            out.print(Text(line), soft_wrap=True)
     else:
         click.echo(render(format_, results), nl=False)
 

@@ -62,7 +62,7 @@ def shown_failures(results: RunResults, *, verbose: bool) -> tuple[str, ...]:
     more = len(failed) - MOST_FAILURES
     if verbose or more <= 0:
         return failed
-    rest = f"and {more} more failed, see the report; --verbose names them"
+    rest = f"and {more} more failed, see the report; loopmark report --format text names them"
     return (*failed[:MOST_FAILURES], rest)
 
 

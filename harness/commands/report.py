@@ -9,7 +9,7 @@ import click
 
 from loopmark.harness.errors import UserError, require_known, unknown_name
 from loopmark.harness.vocabulary.folders import LATEST, RESULTS
-from loopmark.reports.catalog import FORMATS
+from loopmark.reports.catalog import FORMATS, TEXT
 
 if TYPE_CHECKING:
     from loopmark.harness.store import RunFolder
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     metavar="FORMAT",
     default="html",
     show_default=True,
-    help="html (written to RUN/report/), or md, csv, json (printed).",
+    help="html (written to RUN/report/), or text, md, csv, json (printed).",
 )
 @click.option(
     "--out",
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 )
 def report(run_folder: Path | None, format_: str, out_folder: Path) -> None:
     """Analyse RUN again and show it; RUN is a folder or a run id (default: the latest)."""
-    require_known("format", (format_,), FORMATS)
+    require_known("format", (format_,), (TEXT, *FORMATS))
     folder = find_run(run_folder, out_folder)
     from loopmark.harness.commands.conclusion import show  # noqa: PLC0415 - slow, and not for --help
 

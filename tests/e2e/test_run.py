@@ -139,6 +139,10 @@ def test_a_plan_is_measured_and_reported(
 
     # The same run, analysed again and shown otherwise.
     csv = invoke("report", "--format", "csv")
+    text = invoke("report", "--format", "text").stdout
+    for scenario in ("wait-timer", "create-fresh", "crud"):
+        assert f"  {scenario}\n" in text
+    assert "prints all" not in text
     assert csv.exit_code == 0
     assert len(csv.stdout.splitlines()) == 8
     again = json.loads(invoke("report", run["run_id"], "--format", "json").stdout)

@@ -225,7 +225,7 @@ def test_tables_beside_the_answers_have_what_room_these_leave(asked: RunResults)
     beside = cell_result("create-existing", "async", Burst(10, 1.0), figure=0.5)
     lines = lines_of(terminal.render(replace(asked, cells=(*asked.cells, beside))))
     assert len(lines) < MOST_LINES
-    assert lines[-1] == "1 more table in the report; --verbose prints all"
+    assert lines[-1] == "1 more table in the report; loopmark report --format text prints all"
 
 
 @pytest.mark.parametrize("room", [4, 9, 15, 24])

@@ -239,9 +239,9 @@ def test_tables_are_shown_as_far_as_they_fit_into_a_terminal(many: RunResults) -
     lines = capture.get().splitlines()
     assert len(lines) <= terminal.MOST_LINES
     assert lines[1].startswith("The documented timing table")
-    assert lines[-1] == "6 more tables in the report; --verbose prints all"
+    assert lines[-1] == "6 more tables in the report; loopmark report --format text prints all"
     assert not [line for line in lines if line.startswith("Create a resource")]
-    assert "--verbose" not in printed(many, 80)
+    assert "prints all" not in printed(many, 80)
 
 
 def test_the_terminal_names_what_is_invalid(results: RunResults) -> None:
