@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ class ProbedApplication:
         self._app = app
         self._folder = folder
         self._own = own
+        self._pulse: Pulse | None = None
         self._words: memoryview[int] | list[int] | None = None
+        os.register_at_fork(after_in_child=self._leave_to_parent)
 
     def __getattr__(self, name: str) -> object:
         """What the application has beside; servers look at it."""
@@ -71,8 +74,15 @@ class ProbedApplication:
         An application that cannot be probed goes on without: nobody looks at what it marks.
         """
         try:
-            return Pulse(asyncio.get_running_loop(), self._folder, self._app, self._own).words
+            self._pulse = Pulse(asyncio.get_running_loop(), self._folder, self._app, self._own)
         except Exception as error:  # noqa: BLE001 - whatever it is, the application has no part in it
             logging.getLogger(__name__).warning("loopmark: not probed: %r", error)
             capacity.knows_threads = True
             return [0] * Word.FIRST_LAG
+        return self._pulse.words
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the pulse is its parent's. It has one of its own if it serves."""
+        if self._pulse is not None:
+            self._pulse.leave_to_parent()
+        self._pulse = self._words = None

@@ -29,8 +29,10 @@ lost: Counter[tuple[str, str, int, str]] = Counter()
 
 
 def watch() -> None:
-    """Count them from now on, and warn as before."""
+    """Count them from now on, and warn as before; a second time does nothing."""
     warn = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]  # noqa: SLF001 - Python looks it up each time
+    if getattr(warn, "__module__", "") == __name__:
+        return
 
     def count_and_warn(coroutine: CoroutineType[Any, Any, Any]) -> None:
         lost[coroutine.__qualname__, *_place(coroutine, sys._getframe(1))] += 1  # noqa: SLF001

@@ -116,6 +116,12 @@ class Pulse:
             self.words[Word.GC_TOTAL_NS] += now_ns - self._collecting_since
             self.words[Word.GC_SINCE_NS] = self._collecting_since = 0
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: write no more into the page, which is the parent's too."""
+        atexit.unregister(self._end)
+        gc.callbacks.remove(self._collecting)
+        coroutines.lost.clear()
+
     def _end(self) -> None:
         """No signal from now on: the interpreter is about to take itself apart."""
         self.words[Word.ENDS] = 1

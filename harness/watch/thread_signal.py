@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from loopmark.harness.vocabulary.blocking import Frame
+from loopmark.harness.watch import thread_state
 
 PATIENCE_S = 0.006
 """How long an answer is awaited. A thread that runs is interrupted at once; one that waits for a
@@ -44,10 +45,15 @@ class StackFile:
     def ask(self, thread: int, number: int) -> bool:
         """Ask a thread for its stack; returns whether the signal could be sent.
 
+        It is not where the process has no handler for it (any more): after `exec`, at its end, or
+        where another process has got its number, a signal would end it.
+
         Args:
             thread: Its id in the system.
             number: Of the signal.
         """
+        if not thread_state.handles_signal(self._pid, number):
+            return False
         with suppress(OSError):
             self._read = self._path.stat().st_size
         self._text = ""

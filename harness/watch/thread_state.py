@@ -120,6 +120,16 @@ def is_stopped(pid: int, thread: int) -> bool:
     return text.rpartition(")")[2].split()[0] in {"T", "t"}
 
 
+def handles_signal(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal; True where the system does not tell."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return not Path("/proc/self/status").exists()
+    caught = int(text.partition("\nSigCgt:")[2].split(maxsplit=1)[0], 16)
+    return bool(caught >> (number - 1) & 1)
+
+
 def threads(pid: int) -> list[int]:
     """The threads of a process; none where the system does not tell."""
     try:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
+import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -75,6 +78,21 @@ async def start_hog() -> None:
 
 async def nothing() -> None:
     pass
+
+
+@app.get("/fork")
+async def fork() -> int:
+    if not (child := os.fork()):
+        gc.collect()
+        atexit._run_exitfuncs()  # As a child ends that is not of multiprocessing.
+        os._exit(0)
+    return os.waitpid(child, 0)[1]  # noqa: ASYNC222
+
+
+@app.get("/exec")
+async def become_another_program() -> None:
+    program = "import time; time.sleep(1); raise SystemExit(7)"
+    os.execv(sys.executable, [sys.executable, "-S", "-c", program])
 
 
 @app.get("/deadlock")

@@ -98,7 +98,7 @@ def started(folder: Path, command: Sequence[str], port: int) -> Iterator[Probed]
             yield one
         finally:
             process.terminate()
-    assert process.returncode in {0, -signal.SIGTERM, -signal.SIGKILL}
+    assert process.returncode in {0, 7, -signal.SIGTERM, -signal.SIGKILL}
 
 
 @pytest.mark.parametrize(
@@ -209,6 +209,20 @@ def test_a_loop_is_accused_while_it_still_stands(tmp_path: Path) -> None:
             assert (hung.application.line, hung.kind) == (LINES["deadlock"], Kind.CALL)
             assert [row.has_ended for row in one.evidence.stretches][-1:] == [False]
             one.process.kill()
+
+
+def test_a_forked_child_leaves_the_watch_to_its_parent(tmp_path: Path) -> None:
+    for one in served(tmp_path):
+        assert one.get("/fork") == b"0"
+        one.get("/sleep")
+        one.until(lambda those: any(row.worst_ms > 100 for row in those.culprits))
+
+
+def test_another_program_in_the_place_of_the_target_gets_no_signal(tmp_path: Path) -> None:
+    for one in served(tmp_path):
+        with suppress(http.client.RemoteDisconnected):
+            one.get("/exec")
+        assert one.process.wait(PATIENCE_S) == 7
 
 
 @pytest.mark.parametrize("spoilt", ["folder", "file"])
