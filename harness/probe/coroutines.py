@@ -35,7 +35,7 @@ def watch() -> None:
         return
 
     def count_and_warn(coroutine: CoroutineType[Any, Any, Any]) -> None:
-        lost[coroutine.__qualname__, *_place(coroutine, sys._getframe(1))] += 1  # noqa: SLF001
+        lost[coroutine.__qualname__, *_place(coroutine, sys._getframe().f_back)] += 1  # noqa: SLF001 - there may be none behind
         warn(coroutine)
 
     warnings._warn_unawaited_coroutine = count_and_warn  # type: ignore[attr-defined]  # noqa: SLF001

@@ -16,6 +16,9 @@ from . import capacity, checkouts, coroutines, stacks
 _INNER = ("app", "other_asgi_app", "application", "asgi_app")
 """What middleware and servers of events call the application that they are around."""
 
+_DEEPEST = 100
+"""Layers of middleware that are looked into: one that answers to any name would have no end."""
+
 
 class Facts:
     """The file of one process.
@@ -70,11 +73,14 @@ class Facts:
 
     def _of_the_application(self) -> str:
         """What does not change, as JSON."""
+        listed: list[dict[str, object]] = []
+        with suppress(Exception):  # Whatever an application does where it is asked for attributes.
+            listed.extend(routes(self._app))
         return json.dumps(
             {
                 "python": platform.python_version(),
                 "loop": self._loop,
-                "routes": list(routes(self._app)),
+                "routes": listed,
                 "libraries": coroutines.LIBRARIES,
                 "probe": str(Path(__file__).parent),
                 "own": self._own,
@@ -89,14 +95,13 @@ def routes(app: object, prefix: str = "") -> Iterator[dict[str, object]]:
     Yields:
         Of each its path, methods, and the file and lines of what answers it.
     """
-    listed = getattr(app, "routes", None)
-    while not isinstance(listed, list | tuple):
-        app = next((inner for name in _INNER if (inner := getattr(app, name, None))), None)
-        if app is None:
-            return
+    for _ in range(_DEEPEST):
         listed = getattr(app, "routes", None)
-    for route in listed:
-        yield from _of_route(route, prefix)
+        if isinstance(listed, list | tuple):
+            for route in listed:
+                yield from _of_route(route, prefix)
+            return
+        app = next((inner for name in _INNER if (inner := getattr(app, name, None))), None)
 
 
 def _of_route(route: object, prefix: str) -> Iterator[dict[str, object]]:

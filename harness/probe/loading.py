@@ -15,11 +15,17 @@ from typing import Any
 FOLDER = "LOOPMARK_PROBE"
 """Environment variable: the folder for what the probe writes. Without it there is no probe."""
 
+OLDEST = (3, 10)
+"""Version of Python."""
+
 
 def begin() -> None:
-    """Look out for the modules that matter. Nothing else is imported before they are."""
+    """Look out for the modules that matter. Nothing else is imported before they are.
+
+    An older Python, of a program that the target starts, is left alone.
+    """
     folder = os.environ.get(FOLDER)
-    if folder:
+    if folder and sys.version_info >= OLDEST:
         _After.put_in_place(
             {
                 "uvicorn.config": _around_uvicorn(Path(folder)),

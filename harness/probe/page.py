@@ -68,7 +68,10 @@ class Page:
         """
         with path.open("w+b" if create else "r+b") as file:
             if create:
-                file.truncate(WORDS * WORD)
+                # Written, not only made longer: without room for it, a write to the memory would
+                # end the process (SIGBUS).
+                file.write(bytes(WORDS * WORD))
+                file.flush()
             self._memory = mmap.mmap(file.fileno(), WORDS * WORD)
         self.words = memoryview(self._memory).cast("q")
         if create:

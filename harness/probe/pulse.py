@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic_ns
 
@@ -84,7 +85,8 @@ class Pulse:
         # Timers of millisecond resolution may be a little early: that is no lag.
         self._page.add_lag(now_ns, max(0, now_ns - self._due_ns))
         if self._beats % SAMPLES_EVERY == 0:
-            capacity.sample(self.words[Word.EPOCH])
+            with suppress(Exception):  # Pools may be of any kind; the heart is to beat on.
+                capacity.sample(self.words[Word.EPOCH])
         self._due_ns = monotonic_ns() + PERIOD_NS
         self._loop.call_later(PERIOD_NS / 1e9, self._beat)
 

@@ -22,6 +22,7 @@ LOOK_AGAIN_S = 0.0003
 _TGKILL = {"x86_64": 234, "aarch64": 131}.get(platform.machine())
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
+_ESCAPED = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}")
 _OUTERMOST = re.compile(
     r" in (<module>|_bootstrap|_run_module_as_main)\n\Z|^  \.\.\.\n\Z", re.MULTILINE
 )
@@ -75,8 +76,14 @@ class StackFile:
         if not _OUTERMOST.search(self._text) and self._text != before:
             return ()
         return tuple(
-            Frame(file, int(line), function) for file, line, function in _FRAME.findall(self._text)
+            Frame(_unescaped(file), int(line), _unescaped(function))
+            for file, line, function in _FRAME.findall(self._text)
         )
+
+
+def _unescaped(text: str) -> str:
+    """A name as Python has it: faulthandler writes what is not ASCII as an escape sequence."""
+    return _ESCAPED.sub(lambda escaped: chr(int(escaped[0].lstrip("\\xuU"), 16)), text)
 
 
 def _signal(pid: int, thread: int, number: int) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,8 +22,11 @@ import loopmark.harness
 from loopmark.harness.analysis.blocking import culprits, occurrences
 from loopmark.harness.launch.ports import HOST, free_port
 from loopmark.harness.probe.application import Message, ProbedApplication, Receive, Send
-from loopmark.harness.vocabulary.blocking import Culprit, Kind, Occurrence, ProcessEvidence
+from loopmark.harness.probe.facts import Facts
+from loopmark.harness.probe.page import Page
+from loopmark.harness.vocabulary.blocking import Culprit, Frame, Kind, Occurrence, ProcessEvidence
 from loopmark.harness.watch.loop_watch import LoopWatch, read_facts
+from loopmark.harness.watch.thread_signal import StackFile
 
 HERE = Path(__file__).parent
 APPLICATION = HERE / "blocking_application.py"
@@ -253,6 +257,51 @@ def test_an_application_that_cannot_be_probed_is_served_all_the_same(
     assert [kind for kind, _ in reached] == ["lifespan", "http", "http"]
     (told,) = caplog.messages
     assert told.startswith("loopmark: not probed: ")
+
+
+class Evasive:
+    """Has whatever attribute it is asked for, but no routes."""
+
+    def __getattr__(self, name: str) -> object:
+        if name == "routes":
+            raise RuntimeError(name)
+        return self
+
+
+def middleware_without_end() -> SimpleNamespace:
+    app = SimpleNamespace()
+    app.app = app
+    return app
+
+
+@pytest.mark.parametrize("app", [Evasive(), middleware_without_end()])
+def test_facts_are_told_of_an_application_that_hides_its_routes(
+    tmp_path: Path, app: object
+) -> None:
+    Facts(tmp_path / "1.json", app, "asyncio", "/own").write()
+    facts = read_facts(tmp_path / "1.json")
+    assert (facts.routes, facts.own) == ((), "/own")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_page_without_room_is_refused_where_it_is_made(tmp_path: Path) -> None:
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        Page(tmp_path / "full", create=True)
+
+
+def test_names_that_are_not_ascii_are_read_as_they_are(tmp_path: Path) -> None:
+    script = tmp_path / "größe_日本_🐍.py"
+    script.write_text(
+        "import faulthandler, sys\n"
+        "def mäh():\n"
+        "    faulthandler.dump_traceback(open(sys.argv[1], 'wb'), all_threads=False)\n"
+        "mäh()\n"
+    )
+    written = tmp_path / "1.stacks"
+    subprocess.run([sys.executable, "-X", "utf8", script, written], check=True)
+    answer = StackFile(1, written).answer()
+    assert answer == (Frame(str(script), 3, "mäh"), Frame(str(script), 4, "<module>"))
 
 
 def test_nothing_is_written_without_a_folder(tmp_path: Path) -> None:
