@@ -26,7 +26,8 @@ class Word(IntEnum):
     asked for, nor of any process once `ENDS` is set; while a thread runs Python code, only with
     `MAY_INTERRUPT`. What it tells of itself was
     up to date at `FACTS_NS`; the most that was used and waited for is that since its watcher last
-    changed `EPOCH`. `LAGS_WRITTEN` lags were written in all, the
+    changed `EPOCH`; its watcher sets `FROM_BESIDE` where the thread beside the loop is to tell the
+    stack, as a signal would do harm. `LAGS_WRITTEN` lags were written in all, the
     latest of them from `FIRST_LAG` on in a ring.
     """
 
@@ -46,7 +47,8 @@ class Word(IntEnum):
     FACTS_NS = 13
     MAY_INTERRUPT = 14
     EPOCH = 15
-    FIRST_LAG = 16
+    FROM_BESIDE = 16
+    FIRST_LAG = 17
 
 
 WORDS = Word.FIRST_LAG + 2 * LAGS
@@ -56,7 +58,8 @@ class Page:
     """An open page.
 
     Attributes:
-        words: Its integers. All but `EPOCH` are written by the process that created it.
+        words: Its integers. All but `EPOCH` and `FROM_BESIDE` are written by the process that
+            created it.
     """
 
     def __init__(self, path: Path, *, create: bool = False) -> None:

@@ -98,7 +98,8 @@ class Pulse:
             time.sleep(PERIOD_NS / 1e9)
             self.words[Word.HELPER_BEAT_NS] = monotonic_ns()
             before, life = life, (self.words[Word.BEAT_NS], self.words[Word.MARKS])
-            if life == before and not self.words[Word.MAY_INTERRUPT]:
+            by_signal = self.words[Word.MAY_INTERRUPT] and not self.words[Word.FROM_BESIDE]
+            if life == before and not by_signal:
                 stacks.write_from_beside(self._from_beside, self._loop_thread, *life)
             if beats % FACTS_EVERY == 0:
                 self._tell()

@@ -150,6 +150,7 @@ class _Begun:
     samples: list[StackSample] = field(default_factory=list)
     others: list[StackSample] = field(default_factory=list)
     next_sample_ns: int = 0
+    call: Call | None = None
     spent: Mapping[int, thread_state.Scheduled] = field(default_factory=dict)
     spent_at_ns: int = 0
 
@@ -251,7 +252,8 @@ class _ProcessWatch:
         self._lags.extend(self._page.lags_from(self._lags_read))
         self._lags_read = self._words[Word.LAGS_WRITTEN]
         if before.is_stretch:
-            told = self._told_from_beside(life_before)
+            self._words[Word.FROM_BESIDE] = 0
+            told = _told_from_beside(self._beside.read(), life_before, before.call)
             before.samples = before.samples or told
             self._stretches.append(self._stretch(before, self._begun))
 
@@ -262,8 +264,11 @@ class _ProcessWatch:
         stands = begun.is_stretch and self._signs() == self._life
         # The thread that looks may have kept it in between.
         if stands and not any(one.start_ns == begun.at_ns for one in stretches):
-            so_far = self._stretch(begun, self._begin(now_ns, now_ns))
-            stretches.append(replace(so_far, has_ended=False))
+            rows = self._path.with_suffix(".beside").read_bytes()
+            samples = begun.samples or _told_from_beside(rows, self._life, begun.call)
+            so_far = replace(begun, samples=samples)
+            stood = self._stretch(so_far, self._begin(now_ns, now_ns))
+            stretches.append(replace(stood, has_ended=False))
         return stretches
 
     def _stretch(self, begun: _Begun, ended: _Begun) -> Stretch:
@@ -302,7 +307,13 @@ class _ProcessWatch:
         if thread_state.is_stopped(self._pid, self._thread):
             begun.was_stopped = True
             return
-        call = self._call()
+        doing = thread_state.doing(self._pid, self._thread)
+        slept = None if doing is None else doing.call
+        call = None if slept is None else thread_state.call_of(self._pid, slept)
+        if doing is not None and not doing.restarts:
+            begun.call = call
+            self._words[Word.FROM_BESIDE] = 1
+            return
         beside_ns = now_ns - self._words[Word.HELPER_BEAT_NS]
         runs_python = call is None and beside_ns < self._words[Word.PERIOD_NS] + SILENCE_NS
         if runs_python and not self._words[Word.MAY_INTERRUPT]:
@@ -346,7 +357,7 @@ class _ProcessWatch:
     def _see_asleep(self, now_ns: int, weight_ns: int) -> None:
         """Keep the stack of a loop that sleeps in a call of somebody else, from time to time."""
         doing = thread_state.doing(self._pid, self._thread)
-        if doing is None or doing.call is None:
+        if doing is None or doing.call is None or not doing.restarts:
             return
         name = doing.call[0]
         if name in thread_state.OF_THE_LOOP or name == thread_state.FUTEX:
@@ -360,13 +371,6 @@ class _ProcessWatch:
         )
         self._unsampled_ns = 0
         self._ask(self._thread, sample, self._sightings)
-
-    def _call(self) -> Call | None:
-        """The call in which the loop's thread sleeps."""
-        doing = thread_state.doing(self._pid, self._thread)
-        if doing is None or doing.call is None:
-            return None
-        return thread_state.call_of(self._pid, doing.call)
 
     def _ask(self, thread: int, sample: StackSample, into: list[StackSample]) -> None:
         """Ask a thread for its stack, and keep it with the sample, now or when it comes.
@@ -385,16 +389,6 @@ class _ProcessWatch:
         else:
             self._asked = sample, into
 
-    def _told_from_beside(self, life: tuple[int, int]) -> list[StackSample]:
-        """The stacks that the thread beside the loop has written while it stood still."""
-        rows = self._beside.read().splitlines()
-        told = [json.loads(row) for row in rows]
-        return [
-            StackSample(row["at_ns"], tuple(Frame(*frame) for frame in row["frames"]), None, 0)
-            for row in told
-            if tuple(row["life"]) == life
-        ]
-
     def _take_late_answer(self, *, may_wait: bool) -> None:
         """Keep an answer that has come late; none is expected once the loop goes on."""
         if self._asked is None:
@@ -404,6 +398,25 @@ class _ProcessWatch:
             into.append(replace(sample, frames=frames))
         if frames or may_wait:
             self._asked = None
+
+
+def _told_from_beside(rows: bytes, life: tuple[int, int], call: Call | None) -> list[StackSample]:
+    """The stacks that the thread beside the loop has written while it stood still.
+
+    Args:
+        rows: As they are in its file; one that is not yet there as a whole is left out.
+        life: The last sign of life.
+        call: In which the loop slept, if it did.
+    """
+    told = []
+    for row in rows.splitlines():
+        with suppress(ValueError):
+            told.append(json.loads(row))
+    return [
+        StackSample(row["at_ns"], tuple(Frame(*frame) for frame in row["frames"]), call, 0)
+        for row in told
+        if tuple(row["life"]) == life
+    ]
 
 
 def _weighted(samples: list[StackSample], start_ns: int, end_ns: int) -> tuple[StackSample, ...]:

@@ -68,6 +68,8 @@ _WITH_DESCRIPTOR = frozenset(
 )
 _POLLING = frozenset({"poll", "ppoll"})
 _DESCRIPTOR_BYTES = 4
+_UNTIL_A_TIME = 1
+"""TIMER_ABSTIME."""
 
 
 class Scheduled(NamedTuple):
@@ -83,10 +85,14 @@ class Doing(NamedTuple):
     Attributes:
         state: Letter of the system, `R` for running or runnable; empty where it is not told.
         call: In which it sleeps: name and first argument; None while it runs.
+        restarts: Whether a signal does that call no harm. It would end a relative sleep, as of
+            usleep, which C code does not take up again: SQLite would wait less for a lock than
+            it was told. Python sleeps until a time, and looks again.
     """
 
     state: str
     call: tuple[str, int] | None
+    restarts: bool = True
 
 
 def scheduled(pid: int, thread: int) -> Scheduled | None:
@@ -108,7 +114,11 @@ def doing(pid: int, thread: int) -> Doing | None:
     if not words or words[0] == "running" or words[0] == "-1":
         return Doing("R", None)
     number = int(words[0])
-    return Doing("S", (_NAMES.get(number, f"system call {number}"), int(words[1], 16)))
+    name = _NAMES.get(number, f"system call {number}")
+    is_relative = name == "nanosleep" or (
+        name == "clock_nanosleep" and not int(words[2], 16) & _UNTIL_A_TIME
+    )
+    return Doing("S", (name, int(words[1], 16)), restarts=not is_relative)
 
 
 def is_stopped(pid: int, thread: int) -> bool:

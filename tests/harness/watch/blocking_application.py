@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import ctypes
 import gc
 import os
 import signal
@@ -78,6 +79,13 @@ async def start_hog() -> None:
 
 async def nothing() -> None:
     pass
+
+
+@app.get("/usleep")
+async def sleep_in_c() -> float:
+    start = time.perf_counter()
+    ctypes.CDLL(None).usleep(200_000)  # guilty: usleep
+    return time.perf_counter() - start
 
 
 @app.get("/fork")

@@ -112,6 +112,7 @@ def started(folder: Path, command: Sequence[str], port: int) -> Iterator[Probed]
         ("/compute", "compute", Kind.COMPUTING, None),
         ("/power", "power", Kind.COMPUTING_GIL, None),
         ("/collect", "collect", Kind.COLLECTION, None),
+        ("/usleep", "usleep", Kind.CALL, "clock_nanosleep"),
         ("/ask", "ask", Kind.CALL, "poll"),
         ("/lock", "lock", Kind.CALL, "futex"),
         ("/hog", "hog", Kind.GIL_HOG, None),
@@ -140,6 +141,10 @@ def test_a_block_is_found_with_its_line_and_kind(
             if one.application and one.application.line == LINES[guilty]
         ]
         assert blamed[0].routes == (route,)
+
+
+def test_a_sleep_of_c_code_is_not_cut_short(probed: Probed) -> None:
+    assert float(probed.get("/usleep")) >= 0.2
 
 
 def test_short_calls_are_seen_too(probed: Probed) -> None:
