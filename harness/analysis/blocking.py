@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import dropwhile
 
 from loopmark.harness.vocabulary.blocking import (
+    GIL,
     Call,
     CellBlocking,
     Culprit,
@@ -35,6 +36,12 @@ BESIDE = 0.7
 have been held; it wants to run every 20 ms, and gets the GIL from Python code within 5 ms."""
 
 FUTEX = "futex"
+
+STARTING = 3
+"""Innermost frames of a thread that waits for one that it starts: two of the wait."""
+
+FEWEST_COLLECTIONS = 3
+"""At one line, for it to be what brings them on: else the collector ran where it ran by chance."""
 
 DEEPEST = 100
 """Frames of a stack that faulthandler tells."""
@@ -161,8 +168,16 @@ def _culprit(same: Sequence[Occurrence]) -> Culprit:
         times=len(stretches),
         total_ms=sum(occurrence.duration_ns for occurrence in same) / 1e6,
         worst_ms=max((occurrence.duration_ns for occurrence in stretches), default=0) / 1e6,
-        recurs=len(same) > 1 or any(occurrence.is_endless for occurrence in same),
+        recurs=_recurs(same),
     )
+
+
+def _recurs(same: Sequence[Occurrence]) -> bool:
+    """Whether a line does it again and again, or for ever."""
+    collections = Counter(one.place for one in same if one.kind is Kind.COLLECTION)
+    is_chance = max(collections.values(), default=0) < FEWEST_COLLECTIONS
+    times = len(same) - (collections.total() if is_chance else 0)
+    return times > 1 or any(occurrence.is_endless for occurrence in same)
 
 
 # ---- one stretch ----
@@ -170,7 +185,7 @@ def _culprit(same: Sequence[Occurrence]) -> Culprit:
 
 def _of_stretch(stretch: Stretch, facts: ProcessFacts) -> Occurrence:
     kind = kind_of(stretch)
-    if kind is Kind.HOST:
+    if kind in {Kind.HOST, Kind.CONTENTION}:
         stacks = []
     elif kind is Kind.GIL_HOG:
         stacks = [(sample, sample.frames) for sample in stretch.others]
@@ -213,6 +228,8 @@ def kind_of(stretch: Stretch) -> Kind:
     elif all_stood and _waited_ns(stretch) >= MOSTLY * stretch.duration_ns:
         # Who holds the GIL and does not run waits for a processor itself.
         kind = Kind.GIL_HOG if stretch.others else Kind.HOST
+    elif _contended_ns(stretch) >= MOSTLY * stretch.duration_ns:
+        kind = Kind.CONTENTION
     else:
         kind = Kind.CALL
     return kind
@@ -225,6 +242,23 @@ def _waited_ns(stretch: Stretch) -> int:
         for sample in stretch.samples
         if sample.call is None or sample.call.name == FUTEX
     )
+
+
+def _contended_ns(stretch: Stretch) -> int:
+    """For how long the loop's thread waited for the GIL, at whichever line it was to go on.
+
+    One that starts a thread waits until that has had the GIL.
+    """
+    return sum(
+        sample.weight_ns
+        for sample in stretch.samples
+        if (sample.call is not None and sample.call.peer == GIL)
+        or any(map(_starts_thread, sample.frames[:STARTING]))
+    )
+
+
+def _starts_thread(frame: Frame) -> bool:
+    return frame.function == "start" and frame.file.endswith("/threading.py")
 
 
 Stack = tuple[StackSample, tuple[Frame, ...]]

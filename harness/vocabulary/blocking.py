@@ -15,6 +15,10 @@ class Frame:
     function: str
 
 
+GIL = "the interpreter's lock"
+"""Peer of a call that waits for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """The system call in which a thread sleeps.

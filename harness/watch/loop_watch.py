@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from loopmark.harness.probe.page import Page, Word
 from loopmark.harness.vocabulary.blocking import (
+    GIL,
     Call,
     Frame,
     HeldConnection,
@@ -54,6 +55,9 @@ FIRST_FEW, NEXT = 5, 40
 MOSTLY, SCARCELY = 0.5, 0.25
 """Shares of the time for which a thread must be runnable, and run, to be what keeps the loop
 waiting: less than half of a processor where others compete for it."""
+
+GIL_BYTES = 256
+"""Within which the interpreter keeps all that a thread waits on for its lock."""
 
 SIGHTING_NS = 50_000_000
 """Between two stacks of a loop that is seen asleep for short times."""
@@ -176,6 +180,7 @@ class _ProcessWatch:
         self._lags_read = 0
         self._unsampled_ns = 0
         self._next_sighting_ns = 0
+        self._gil = -GIL_BYTES
         self._asked: tuple[StackSample, list[StackSample]] | None = None
         self._has_kinds = thread_state.scheduled(self._pid, self._thread) is not None
 
@@ -314,6 +319,8 @@ class _ProcessWatch:
             begun.call = call
             self._words[Word.FROM_BESIDE] = 1
             return
+        if slept is not None and self._is_gil(slept):
+            call = Call(thread_state.FUTEX, GIL)
         beside_ns = now_ns - self._words[Word.HELPER_BEAT_NS]
         runs_python = call is None and beside_ns < self._words[Word.PERIOD_NS] + SILENCE_NS
         if runs_python and not self._words[Word.MAY_INTERRUPT]:
@@ -322,6 +329,19 @@ class _ProcessWatch:
         waits = call is not None and call.name == thread_state.FUTEX
         if waits and beside_ns > self._words[Word.PERIOD_NS]:
             self._ask_who()
+
+    def _is_gil(self, slept: tuple[str, int]) -> bool:
+        """Whether a call waits for the interpreter's lock.
+
+        The thread beside the loop waits for nothing else; where it is in memory does not change.
+        """
+        name, address = slept
+        if name != thread_state.FUTEX:
+            return False
+        beside = thread_state.doing(self._pid, self._words[Word.HELPER_THREAD])
+        if beside is not None and beside.call is not None and beside.call[0] == name:
+            self._gil = beside.call[1]
+        return abs(address - self._gil) < GIL_BYTES
 
     def _ask_who(self) -> None:
         """Take a stack of the thread that was runnable most since the last look."""

@@ -8,6 +8,7 @@ import pytest
 
 from loopmark.harness.analysis.blocking import culprits, kind_of, occurrences, of_cell
 from loopmark.harness.vocabulary.blocking import (
+    GIL,
     Call,
     Frame,
     Kind,
@@ -37,6 +38,9 @@ FACTS = ProcessFacts(
 )
 RECEIVES = Call("recvfrom", "127.0.0.1:80")
 WAITS = Call("futex")
+TURN = Call("futex", GIL)
+START = Frame("/python/threading.py", 900, "start")
+WAIT = Frame("/python/threading.py", 327, "wait")
 
 
 def sample(*frames: Frame, call: Call | None = None, ms: int = 50) -> StackSample:
@@ -263,3 +267,31 @@ def test_a_loop_that_never_goes_on_is_more_than_a_first_use(
     (culprit,) = culprits(occurrences(evidence(seen)))
     assert culprit.times == 1
     assert culprit.recurs is recurs
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        stretch(sample(SHOP, call=TURN, ms=80), beside=40),
+        stretch(sample(WAIT, WAIT, START, SHOP, call=WAITS, ms=80), beside=40),
+    ],
+    ids=["its turn", "a thread that starts"],
+)
+def test_no_line_is_accused_where_threads_compete_for_the_gil(seen: Stretch) -> None:
+    (only,) = occurrences(evidence(seen))
+    assert (only.kind, only.place) == (Kind.CONTENTION, None)
+    assert culprits([only]) == ()
+
+
+def collected(*frames: Frame, at: int) -> Stretch:
+    seen = stretch(sample(*frames, ms=100), run=95, beside=95, collecting=90)
+    return replace(seen, start_ns=seen.start_ns + at, end_ns=seen.end_ns + at)
+
+
+def test_collections_that_come_by_chance_do_not_recur() -> None:
+    places = [replace(FRAMEWORK, line=number) for number in range(5)]
+    chance = [collected(place, SHOP, at=at) for at, place in enumerate(places)]
+    (by_chance,) = culprits(occurrences(evidence(*chance)))
+    assert (by_chance.kind, by_chance.times, by_chance.recurs) == (Kind.COLLECTION, 5, False)
+    (called,) = culprits(occurrences(evidence(*(collected(SHOP, at=at) for at in range(3)))))
+    assert (called.kind, called.times, called.recurs) == (Kind.COLLECTION, 3, True)
