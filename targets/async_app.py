@@ -184,6 +184,7 @@ def on_driver(
                     "instance": settings.instance,
                     "workplace": workplace,
                     "upstream": upstream,
+                    "upstream_call_timeout_s": settings.upstream_call_timeout_s,
                     **event_state,
                     **more_state,
                 }

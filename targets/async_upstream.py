@@ -1,5 +1,7 @@
 """Another service asked by the async variant: httpx.AsyncClient, one for all requests."""
 
+import asyncio
+
 import httpx
 from fastapi import APIRouter, Request
 
@@ -12,6 +14,13 @@ router = APIRouter()
 async def fetch(request: Request, seconds: contract.WaitSeconds = 0.5) -> upstream_contract.Fetched:
     """Suspend this request until the upstream has answered."""
     client: httpx.AsyncClient = request.state.upstream
+    arguments = upstream_contract.request_arguments(seconds)
+    body = upstream_contract.Body()
     with upstream_contract.problems_told():
-        response = await client.get(**upstream_contract.request_arguments(seconds))
-    return upstream_contract.fetched(response)
+        async with (
+            asyncio.timeout(request.state.upstream_call_timeout_s),
+            client.stream(**arguments) as response,
+        ):
+            async for part in response.aiter_bytes():
+                body.add(part)
+    return upstream_contract.fetched(response.status_code, body.content)

@@ -218,7 +218,8 @@ class Problem:
         """Return the exception to raise; its detail ends with the first line of the cause."""
         detail = self.detail
         if cause is not None:
-            detail += f" {type(cause).__name__}: {cause}".partition("\n")[0]
+            said = str(cause).partition("\n")[0]
+            detail += f" {type(cause).__name__}" + (f": {said}" if said else "")
         return HTTPException(self.status, detail, dict(self.headers) or None)
 
     def response(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ CHOICES = frozenset(
         "MAX_UPLOAD_BYTES",
         "PING_INTERVAL_S",
         "PING_TIMEOUT_S",
+        "UPSTREAM_CALL_TIMEOUT_S",
         "UPSTREAM_CONNECTIONS",
         "UPSTREAM_TIMEOUT_S",
         "WARM_POOLS",
@@ -61,6 +62,7 @@ MAX_UPLOAD_BYTES = 256 * 1024**2
 EVENT_QUEUE = 256
 PING_S = 20
 UPSTREAM_TIMEOUT_S = 10
+UPSTREAM_CALL_TIMEOUT_S = 30
 UPSTREAM_CONNECTIONS = 1000
 
 
@@ -96,6 +98,8 @@ class Settings:
         warm_pools: Whether connections are opened and threads started before the first request.
         upstream_url: Where the other service is that a request may ask; empty: there is none.
         upstream_timeout_s: Time limit for each step of asking it, in seconds.
+        upstream_call_timeout_s: Time limit for all steps together, in seconds: each of many could
+            be in time.
         upstream_connections: How many connections to it are open at most, and kept.
     """
 
@@ -118,6 +122,7 @@ class Settings:
     warm_pools: bool = False
     upstream_url: str = ""
     upstream_timeout_s: int = UPSTREAM_TIMEOUT_S
+    upstream_call_timeout_s: int = UPSTREAM_CALL_TIMEOUT_S
     upstream_connections: int = UPSTREAM_CONNECTIONS
 
     @classmethod
@@ -134,8 +139,8 @@ class Settings:
             environment: DATABASE_URL, and as needed DATABASE_SCHEMA, INSTANCE, WORKER_THREADS,
                 LOOP_LAG_FILE, CORPUS, UPLOADS, MAX_UPLOAD_BYTES, EVENT_QUEUE, PING_INTERVAL_S,
                 PING_TIMEOUT_S, ALLOWED_ORIGINS (separated by commas), UPSTREAM_URL,
-                UPSTREAM_TIMEOUT_S, UPSTREAM_CONNECTIONS, ANONYMOUS_LISTENERS and WARM_POOLS (1:
-                yes). An empty variable counts as absent.
+                UPSTREAM_TIMEOUT_S, UPSTREAM_CALL_TIMEOUT_S, UPSTREAM_CONNECTIONS,
+                ANONYMOUS_LISTENERS and WARM_POOLS (1: yes). An empty variable counts as absent.
             worker_threads: The variant's own number, when WORKER_THREADS is absent.
             pool_pre_ping: The variant's own choice.
 
@@ -169,6 +174,9 @@ class Settings:
             warm_pools=_flag(environment, "WARM_POOLS"),
             upstream_url=_upstream(environment.get("UPSTREAM_URL", "")),
             upstream_timeout_s=_count(environment, "UPSTREAM_TIMEOUT_S", UPSTREAM_TIMEOUT_S),
+            upstream_call_timeout_s=_count(
+                environment, "UPSTREAM_CALL_TIMEOUT_S", UPSTREAM_CALL_TIMEOUT_S
+            ),
             upstream_connections=_count(environment, "UPSTREAM_CONNECTIONS", UPSTREAM_CONNECTIONS),
         )
 

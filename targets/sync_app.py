@@ -146,6 +146,7 @@ def build(settings: Settings, rows: APIRouter = sync_rows.router) -> FastAPI:
                     "instance": settings.instance,
                     "workplace": workplace,
                     "upstream": upstream,
+                    "upstream_call_timeout_s": settings.upstream_call_timeout_s,
                     **event_state,
                 }
         finally:

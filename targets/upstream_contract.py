@@ -44,12 +44,44 @@ FETCH = contract.Endpoint(
 
 ENDPOINTS = (FETCH,)
 
+_SHARE_OF_WAIT = 0.8
+
+MAX_BYTES = 64 * 1024
+"""Size of the largest answer of the upstream that is read."""
+
+
+class Body:
+    """The upstream's answer, part by part."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, part: bytes) -> None:
+        """Keep a part.
+
+        Raises:
+            HTTPException: There is too much.
+        """
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size > MAX_BYTES:
+            raise UPSTREAM_FAILED.exception(httpx.HTTPError(f"more than {MAX_BYTES} bytes"))
+
+    @property
+    def content(self) -> bytes:
+        """All of it."""
+        return b"".join(self._parts)
+
 
 def client_options(settings: Settings) -> Mapping[str, Any]:
     """Return how every variant makes its httpx client: one for all requests, with a pool."""
+    step_s = settings.upstream_timeout_s
     return {
         "base_url": settings.upstream_url,
-        "timeout": settings.upstream_timeout_s,
+        # Waits for a connection do not end together with reads that began at the same time: between
+        # threads httpcore loses a connection that becomes free just when a wait for it ends.
+        "timeout": httpx.Timeout(step_s, pool=_SHARE_OF_WAIT * step_s),
         "limits": httpx.Limits(
             max_connections=settings.upstream_connections,
             max_keepalive_connections=settings.upstream_connections,
@@ -61,8 +93,8 @@ def client_options(settings: Settings) -> Mapping[str, Any]:
 
 
 def request_arguments(seconds: float) -> Mapping[str, Any]:
-    """Return what to call the client's `get` with."""
-    return {"url": upstream.DELAY, "params": {"seconds": seconds}}
+    """Return what to call the client's `stream` with."""
+    return {"method": "GET", "url": upstream.DELAY, "params": {"seconds": seconds}}
 
 
 @contextmanager
@@ -78,22 +110,22 @@ def problems_told() -> Iterator[None]:
         raise UPSTREAM_ABSENT.exception() from error
     except httpx.PoolTimeout as error:
         raise UPSTREAM_BUSY.exception() from error
-    except httpx.TimeoutException as error:
+    except (httpx.TimeoutException, TimeoutError) as error:
         raise UPSTREAM_SLOW.exception(error) from error
     except httpx.HTTPError as error:
         raise UPSTREAM_FAILED.exception(error) from error
 
 
-def fetched(response: httpx.Response) -> Fetched:
+def fetched(status: int, content: bytes) -> Fetched:
     """Read what the upstream has answered.
 
     Raises:
         HTTPException: It is another status than 200, or another body.
     """
-    if response.status_code != HTTPStatus.OK:
-        cause = httpx.HTTPError(f"status {response.status_code}")
+    if status != HTTPStatus.OK:
+        cause = httpx.HTTPError(f"status {status}")
         raise UPSTREAM_FAILED.exception(cause)
     try:
-        return Fetched(waited_s=Delayed.model_validate_json(response.content).waited_s)
+        return Fetched(waited_s=Delayed.model_validate_json(content).waited_s)
     except ValidationError as error:
         raise UPSTREAM_FAILED.exception(error) from error

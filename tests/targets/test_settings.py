@@ -24,6 +24,7 @@ def test_defaults() -> None:
     assert settings.upstream_url == ""
     assert not settings.warm_pools
     assert (settings.upstream_timeout_s, settings.upstream_connections) == (10, 1000)
+    assert settings.upstream_call_timeout_s == 30
 
 
 def test_the_environment_bounds_what_waits_and_says_who_may_come() -> None:
@@ -118,6 +119,7 @@ UNUSABLE: list[tuple[dict[str, str], str]] = [
     ({"DATABASE_URL": URL, "UPSTREAM_URL": "http://a.example:port"}, "UPSTREAM_URL"),
     ({"DATABASE_URL": URL, "UPSTREAM_URL": "https://a.example:443"}, "UPSTREAM_URL"),
     ({"DATABASE_URL": URL, "UPSTREAM_TIMEOUT_S": "0"}, "UPSTREAM_TIMEOUT_S"),
+    ({"DATABASE_URL": URL, "UPSTREAM_CALL_TIMEOUT_S": "x"}, "UPSTREAM_CALL_TIMEOUT_S"),
     ({"DATABASE_URL": URL, "UPSTREAM_CONNECTIONS": "all"}, "UPSTREAM_CONNECTIONS"),
 ]
 

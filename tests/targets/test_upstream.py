@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from loopmark.targets.upstream_contract import MAX_BYTES
 from tests.hang_limit import HANG_S
 from tests.targets.conftest import SERVERS, LocalTarget, Surroundings, local_client, running
 
@@ -19,6 +20,10 @@ PATH = "/api/v2/upstream"
 TIMEOUT_S = 2.0
 """Of a target that meets an upstream which does not answer."""
 
+CALL_S = 3.0
+"""And that goes on answering."""
+
+PIECE_S = 0.1
 CONNECTIONS = 4
 AT_ONCE = 12
 """More than there are connections: one that is lost would be missed."""
@@ -29,7 +34,12 @@ def http(body: bytes, status: bytes = b"200 OK", length: int | None = None) -> b
     return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, size, body)
 
 
-SILENT = b""
+SILENT, RESET, ENDLESS = b"", b"reset", b"endless"
+SLOW_HEAD, SLOW_BODY = b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
+"""What begins like this goes on byte by byte."""
+
+TIMED_OUT = (SILENT, SLOW_HEAD, SLOW_BODY)
+TOO_LARGE = f"more than {MAX_BYTES} bytes"
 RIGHT = http(b'{"waited_s": 0}')
 # What it sends, and the answer to that.
 WRONG = {
@@ -39,8 +49,12 @@ WRONG = {
     "another JSON": (http(b'{"waited_s": "soon"}'), 502, "Delayed"),
     "no HTTP": (b"hello\r\n\r\n", 502, "RemoteProtocolError"),
     "cut short": (http(b"{", length=15), 502, "RemoteProtocolError"),
-    "reset": (b"reset", 502, "Error"),
+    "reset": (RESET, 502, "Error"),
     "silence": (SILENT, 504, "ReadTimeout"),
+    "a byte of a header now and then": (SLOW_HEAD, 504, "Timeout"),
+    "a byte of the body now and then": (SLOW_BODY, 504, "Timeout"),
+    "too large": (http(b"1" * (MAX_BYTES + 1)), 502, TOO_LARGE),
+    "endless": (ENDLESS, 502, TOO_LARGE),
 }
 
 
@@ -58,7 +72,14 @@ class Upstream:
             while await reader.readuntil(b"\r\n\r\n"):
                 if self.answer == SILENT:
                     await reader.read()
-                elif self.answer == b"reset":
+                elif self.answer in {SLOW_HEAD, SLOW_BODY}:
+                    await self.dribble(reader, writer)
+                elif self.answer == ENDLESS:
+                    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    while True:
+                        writer.write(b"400\r\n%b\r\n" % (b"1" * 1024))
+                        await writer.drain()
+                elif self.answer == RESET:
                     linger = struct.pack("ii", 1, 0)
                     connection = writer.get_extra_info("socket")
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -73,6 +94,14 @@ class Upstream:
         finally:
             self.open -= 1
             writer.close()
+
+    async def dribble(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Go on sending a byte now and then until the other side leaves."""
+        writer.write(self.answer)
+        left = asyncio.ensure_future(reader.read())
+        while not (await asyncio.wait({left}, timeout=PIECE_S))[0]:
+            writer.write(b"1")
+            await writer.drain()
 
 
 @asynccontextmanager
@@ -89,7 +118,11 @@ async def asking(
     variant: str, url: str, surroundings: Surroundings
 ) -> AsyncIterator[httpx.AsyncClient]:
     _, environment = surroundings()
-    limits = {"upstream_timeout_s": TIMEOUT_S, "upstream_connections": CONNECTIONS}
+    limits = {
+        "upstream_timeout_s": TIMEOUT_S,
+        "upstream_call_timeout_s": CALL_S,
+        "upstream_connections": CONNECTIONS,
+    }
     async with (
         running(variant, limits, **(environment | {"UPSTREAM_URL": url})) as application,
         local_client(application, {}) as client,
@@ -131,11 +164,12 @@ async def test_what_fails_is_told_and_nothing_is_lost(
             other.answer = wrong
             found = await answers()
             # Behind four that wait in vain the others get no connection in time.
-            expected = {status, 503} if wrong == SILENT else {status}
+            expected = {status, 503} if wrong in TIMED_OUT else {status}
             assert {one.status_code for one in found} <= expected, manner
             told = next(one for one in found if one.status_code == status)
             assert reason in told.json()["detail"], manner
             assert "\n" not in told.json()["detail"]
+            assert not told.json()["detail"].endswith((":", ": ")), manner
             # All connections are there again. Not at once: between threads httpcore now and then
             # closes a connection that another one has just begun to use (ReadError).
             other.answer = RIGHT
