@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -22,7 +23,7 @@ _MARKS = int(Word.MARKS)  # Looked up for each message: members of an enumeratio
 
 
 class ProbedApplication:
-    """An ASGI application; each message that it receives or sends is counted as a sign of life.
+    """An ASGI application; each request and each message that it sends is a sign of life.
 
     The pulse begins with the first call, on the event loop that serves the application.
 
@@ -38,6 +39,7 @@ class ProbedApplication:
         self._own = own
         self._pulse: Pulse | None = None
         self._words: memoryview[int] | list[int] | None = None
+        self._numbers = itertools.count(1).__next__
         os.register_at_fork(after_in_child=self._leave_to_parent)
 
     def __getattr__(self, name: str) -> object:
@@ -47,39 +49,32 @@ class ProbedApplication:
     def __call__(self, scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection, request or lifespan.
 
-        No coroutine of its own here and below: each would cost a frame for every await within.
+        As little as can be, and no coroutine of its own: each would cost a frame for every await
+        within. What is received is not counted: a step that follows on it ends in something sent.
         """
-        if self._words is None:
-            self._words = self._begin()
-        if scope["type"] == "lifespan":
-            return self._app(scope, receive, send)
-        if not capacity.knows_threads:
-            capacity.watch_threads()
-        words = self._words
-        words[_MARKS] += 1
-
-        def marked_receive() -> Awaitable[Message]:
-            words[_MARKS] += 1
-            return receive()
+        words, number = self._words or self._begin(), self._numbers
+        words[_MARKS] = number()
 
         def marked_send(message: Message) -> Awaitable[None]:
-            words[_MARKS] += 1
+            words[_MARKS] = number()
             return send(message)
 
-        return self._app(scope, marked_receive, marked_send)
+        return self._app(scope, receive, marked_send)
 
     def _begin(self) -> memoryview[int] | list[int]:
-        """Start the pulse; returns the integers that tell of it.
+        """Start the pulse; returns the integers that tell of it, from now on.
 
         An application that cannot be probed goes on without: nobody looks at what it marks.
         """
         try:
             self._pulse = Pulse(asyncio.get_running_loop(), self._folder, self._app, self._own)
+            capacity.watch_threads()
         except Exception as error:  # noqa: BLE001 - whatever it is, the application has no part in it
             logging.getLogger(__name__).warning("loopmark: not probed: %r", error)
-            capacity.knows_threads = True
-            return [0] * Word.FIRST_LAG
-        return self._pulse.words
+            self._words = [0] * Word.FIRST_LAG
+        else:
+            self._words = self._pulse.words
+        return self._words
 
     def _leave_to_parent(self) -> None:
         """In a forked child: the pulse is its parent's. It has one of its own if it serves."""

@@ -33,9 +33,6 @@ class Use:
         self.most_waiting = max(self.most_waiting, waiting)
 
 
-knows_threads = False
-"""Whether `watch_threads` has been called."""
-
 _threads = Use()
 _limiter: list[Any] = []
 _epoch = [0]
@@ -47,8 +44,6 @@ def watch_threads() -> None:
 
     To be called by a task of the event loop.
     """
-    global knows_threads  # noqa: PLW0603 - asked for each request: a call would cost more
-    knows_threads = True
     to_thread = sys.modules.get("anyio.to_thread")
     if to_thread is not None:
         _limiter.append(to_thread.current_default_thread_limiter())

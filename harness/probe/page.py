@@ -21,7 +21,7 @@ LAGS = 2048
 class Word(IntEnum):
     """Index of each integer. Times are of CLOCK_MONOTONIC in nanoseconds.
 
-    `MARKS` counts what an application receives and sends: while it increases, the loop runs. The
+    `MARKS` counts requests and what an application sends: while it increases, the loop runs. The
     collector runs since `GC_SINCE_NS`; 0: it does not. `SIGNAL` asks for a stack; 0: none may be
     asked for, nor of any process once `ENDS` is set; while a thread runs Python code, only with
     `MAY_INTERRUPT`. What it tells of itself was
