@@ -10,6 +10,16 @@ class UserError(Exception):
     """An error that the user can fix; the CLI prints it and exits with 2, without a traceback."""
 
 
+class UnwritableError(UserError):
+    """A file cannot be written, such as on a full disk."""
+
+    def __init__(self, path: object, error: OSError) -> None:
+        super().__init__(
+            f"cannot write {path}: {error.strerror}; make room there, or name another folder with "
+            "--out"
+        )
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """The message for an unknown name, with the closest valid one."""
     names = sorted(known)

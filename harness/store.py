@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from loopmark.harness.errors import UserError
+from loopmark.harness.errors import UnwritableError, UserError
 from loopmark.harness.vocabulary.blocking import ProcessEvidence
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.folders import LATEST
@@ -132,7 +135,8 @@ class RunFolder:
     def make_cell(self, cell: Cell) -> Path:
         """The folder of a cell, created if missing."""
         path = self.cell(cell)
-        path.mkdir(exist_ok=True)
+        with writing_to(path):
+            path.mkdir(exist_ok=True)
         return path
 
     def samples_file(self, cell: Cell, round_number: int) -> Path:
@@ -156,17 +160,22 @@ class RunFolder:
             fields = _OBJECT.validate_json(content)
             match fields.get("schema_version"):
                 case 1:
-                    return _renamed(_completed(fields))
+                    run = _renamed(_completed(fields))
                 case 2:
-                    return _renamed(_RUN.validate_json(content))
+                    run = _renamed(_RUN.validate_json(content))
                 case version if version != SCHEMA_VERSION:
                     raise UserError(
                         f"{path}: schema version {version!r}; this Loopmark reads versions 1 to "
                         f"{SCHEMA_VERSION}"
                     )
-            return _RUN.validate_json(content)
+                case _:
+                    run = _RUN.validate_json(content)
         except ValidationError as error:
             raise _broken(path, error) from None
+        names = Counter(cell.name for cell in run.cells)
+        if twice := [name for name, many in names.items() if many > 1]:
+            raise UserError(f"{path}: cells: {twice[0]} stands there more than once")
+        return run
 
     def write_round(self, cell: Cell, record: RoundRecord) -> None:
         """Store the record of a round beside its samples."""
@@ -228,8 +237,55 @@ class RunFolder:
         return pd.DataFrame(columns=list(columns))
 
     def write_results(self, results: RunResults) -> None:
-        """Store `results.json`."""
+        """Store `results.json`.
+
+        Raises:
+            UnwritableError: It cannot be written.
+        """
         _write(self.results_file, _RESULTS.dump_json(results, indent=1))
+
+    def write_page(self, text: str) -> Path:
+        """Store the HTML report, and return its path.
+
+        Raises:
+            UnwritableError: It cannot be written.
+        """
+        page = self.report / "index.html"
+        with writing_to(page):
+            self.report.mkdir(exist_ok=True)
+        _write(page, text.encode())
+        return page
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@contextmanager
+def no_space_told(path: Path) -> Iterator[None]:
+    """Say of which folder it was that no space was left.
+
+    Raises:
+        UnwritableError: There was none, on the disk or in the quota.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise UnwritableError(error.filename or path, error) from None
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Say which file could not be written.
+
+    Raises:
+        UnwritableError: It could not.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UnwritableError(path, error) from None
 
 
 def _samples(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -237,9 +293,14 @@ def _samples(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     table = pq.read_table(path, columns=list(columns))
-    for name in LABELS:
-        if name in columns and not pa.types.is_dictionary(table.schema.field(name).type):
+    for name in columns:
+        if name not in table.column_names:
+            raise ValueError(f"it has no column '{name}'")
+        kind = table.schema.field(name).type
+        if name in LABELS and not pa.types.is_dictionary(kind):
             raise ValueError(f"the column '{name}' holds no labels")
+        if name not in LABELS and not pa.types.is_integer(kind):
+            raise ValueError(f"the column '{name}' holds no integers")
     frame: pd.DataFrame = table.to_pandas()
     return frame
 
@@ -247,8 +308,13 @@ def _samples(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 def _write(path: Path, content: bytes) -> None:
     # Through another name: a reader, or a crash in between, never meets half a file.
     part = path.with_suffix(path.suffix + ".part")
-    part.write_bytes(content)
-    part.replace(path)
+    with writing_to(path):
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def _content(path: Path) -> bytes:

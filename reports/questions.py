@@ -221,11 +221,14 @@ def settled(found: Sequence[Row]) -> str:
             cells = row.question.base, row.question.other
             needs[cells] = max(needs.get(cells, 0.0), row.result.needs_s)
     needed_s = sum(needs.values())
-    verb = "question is" if len(found) == 1 else "questions are"
-    sentence = f"{many} of {len(found)} {verb} settled"
+    if len(found) == 1:
+        sentence, rest = f"the question is{'' if many else ' not'} settled", "it"
+    else:
+        sentence = f"{many} of {len(found)} questions are settled"
+        rest = "others" if many else "some of them"
     if many == len(found) or not needed_s:
         return sentence
-    return f"{sentence}; about {_time(needed_s)} more would settle others"
+    return f"{sentence}; about {_time(needed_s)} more would settle {rest}"
 
 
 def by_chance(found: Iterable[Row]) -> str:

@@ -44,4 +44,5 @@ def event(stored: StoredFile, outcome: Outcome, user_id: int) -> Event:
 
 def first_line(error: Exception) -> str:
     """Return an error's message, for a log of one line per event."""
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
+    said = str(error).partition("\n")[0]
+    return type(error).__name__ + (f": {said}" if said else "")

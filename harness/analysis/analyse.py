@@ -30,6 +30,17 @@ def analyse(folder: RunFolder) -> RunResults:
     """Summarise and compare all cells of a run, and store the results beside it.
 
     Raises:
+        UserError: A file of the run is broken, or the results cannot be written.
+    """
+    results = analysed(folder)
+    folder.write_results(results)
+    return results
+
+
+def analysed(folder: RunFolder) -> RunResults:
+    """Summarise and compare all cells of a run.
+
+    Raises:
         UserError: A file of the run is broken.
     """
     run = folder.read_run()
@@ -40,7 +51,7 @@ def analyse(folder: RunFolder) -> RunResults:
     # Together, as like comparisons know more of their scatter.
     comparisons = concluded([*found, *questions])
     of_series = (one for among in series for one in among.comparisons.values())
-    results = RunResults(
+    return RunResults(
         schema_version=SCHEMA_VERSION,
         run=run,
         cells=cells,
@@ -49,8 +60,6 @@ def analyse(folder: RunFolder) -> RunResults:
         questions=answered(run.questions, comparisons[len(found) :], round_seconds(folder, run)),
         faults=faults.findings(run, cells, _never_awaited(folder, run)),
     )
-    folder.write_results(results)
-    return results
 
 
 class AnswersSoFar:

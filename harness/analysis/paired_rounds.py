@@ -10,6 +10,7 @@ from loopmark.harness.analysis import moderation
 from loopmark.harness.analysis.moderation import Scatter
 from loopmark.harness.analysis.statistics import CONFIDENCE
 from loopmark.harness.vocabulary.figures import Figures, Interval
+from loopmark.harness.vocabulary.load import Load
 from loopmark.harness.vocabulary.metrics import Metric
 from loopmark.harness.vocabulary.result import CellResult, Invalid
 
@@ -95,7 +96,7 @@ def paired_rounds(
     chosen = calm if len(calm) >= min(base.planned, other.planned) else blocks
     pairs = [(bases[at], others[at]) for at in chosen]
     if not pairs or any(one.least <= 0 for pair in pairs for one in pair):
-        return PairedRounds((), (f"no rounds with {metric.key} in both",))
+        return PairedRounds((), (_lacking(metric, base.load),))
     logs = tuple(math.log(other.measured / base.measured) for base, other in pairs)
     lows = [math.log(other.least / base.most) for base, other in pairs]
     highs = [math.log(other.most / base.least) for base, other in pairs]
@@ -132,3 +133,12 @@ def _by_block(figures: Figures, metric: Metric) -> dict[int, _Figure]:
             either = (measured, measured if undelayed is None else undelayed)
             found[one.block] = _Figure(measured, min(either), max(either), bool(one.disturbed))
     return found
+
+
+def _lacking(metric: Metric, load: Load) -> str:
+    """Why no pair of rounds has the figure."""
+    percentile = metric.key.removeprefix("latency_ms.")
+    if percentile == metric.key:
+        return f"no pair of rounds has {metric.subject}"
+    answers = load.traits.unit.many if load.traits.fans_out else "responses"
+    return f"too few {answers} for a {percentile}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 from rich.text import Text
 
-from loopmark.harness.analysis.analyse import analyse
+from loopmark.harness.analysis.analyse import analyse, analysed
 from loopmark.harness.commands.console import err, out
 from loopmark.harness.commands.outcome import shown_failures
+from loopmark.harness.errors import UnwritableError
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.result import RunResults
 from loopmark.reports import terminal
@@ -20,7 +22,7 @@ def show(folder: RunFolder, format_: str) -> None:
     """Analyse a run again, and print its report or, for HTML, where the page is."""
     results = analyse(folder)
     if format_ == "html":
-        out.print(Text(str(write_html(folder, results))), soft_wrap=True)
+        out.print(Text(str(folder.write_page(render(format_, results)))), soft_wrap=True)
     elif format_ == TEXT:
         out.print(terminal.render(results, verbose=True))
         for line in shown_failures(results, verbose=True):
@@ -29,28 +31,39 @@ def show(folder: RunFolder, format_: str) -> None:
         click.echo(render(format_, results), nl=False)
 
 
-def conclude(folder: RunFolder, *, verbose: bool = False) -> tuple[RunResults, Path]:
-    """Analyse, report and show a run that has ended.
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a run has come to.
+
+    Attributes:
+        results: Of the run.
+        page: The report; None if it could not be written.
+        trouble: Why it could not.
+    """
+
+    results: RunResults
+    page: Path | None = None
+    trouble: UnwritableError | None = None
+
+
+def conclude(folder: RunFolder, *, verbose: bool = False) -> Conclusion:
+    """Analyse, report and show a run that has ended; show it also where no file can be written.
 
     Args:
         folder: Of the run.
         verbose: Whether to print all tables.
 
-    Returns:
-        The results, and where the page is.
+    Raises:
+        UserError: A file of the run is broken.
     """
     with err.status("analysing", spinner="dots"):
-        results = analyse(folder)
-        page = write_html(folder, results)
-    failed = shown_failures(results, verbose=verbose)
+        found = Conclusion(analysed(folder))
+        try:
+            folder.write_results(found.results)
+            found = replace(found, page=folder.write_page(render("html", found.results)))
+        except UnwritableError as error:
+            found = replace(found, trouble=error)
+    failed = shown_failures(found.results, verbose=verbose)
     below = sum(1 + len(line) // terminal.WIDTH for line in failed)
-    out.print(terminal.render(results, verbose=verbose, below=below))
-    return results, page
-
-
-def write_html(folder: RunFolder, results: RunResults) -> Path:
-    """Write the page of a run into its folder, and print its path."""
-    folder.report.mkdir(exist_ok=True)
-    page = folder.report / "index.html"
-    page.write_text(render("html", results), encoding="utf-8")
-    return page
+    out.print(terminal.render(found.results, verbose=verbose, below=below))
+    return found

@@ -6,6 +6,7 @@ from loopmark.harness.commands.console import out, print_rows
 from loopmark.harness.commands.run_time import minutes
 from loopmark.harness.planning.plan import expected_seconds
 from loopmark.harness.run.request import RunRequest
+from loopmark.harness.run.reserve import whole_reserve_s
 from loopmark.reports import formatting
 
 
@@ -22,7 +23,10 @@ def show(request: RunRequest) -> None:
     if request.budget_s is None:
         out.print(f"{counts}: about {expected}")
     else:
+        asked = formatting.many(len(request.questions), "question")
         out.print(
-            f"{counts} for {len(request.questions)} questions: about {expected}, then more rounds "
-            f"where ratios are known least, until {minutes(request.budget_s)}"
+            f"{counts} for {asked}: about {expected}, then more rounds where ratios are known "
+            f"least, until {minutes(request.budget_s)}"
         )
+    if reserve_s := whole_reserve_s(request):
+        out.print(f"Repeating disturbed rounds may add up to {minutes(reserve_s)}")

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from rich.text import Text
 
-from loopmark.harness.commands.conclusion import conclude
+from loopmark.harness.commands.conclusion import Conclusion, conclude
 from loopmark.harness.commands.console import err, out
 from loopmark.harness.commands.exits import ExitCode
 from loopmark.harness.commands.outcome import exit_code, shown_failures
@@ -22,6 +22,7 @@ from loopmark.harness.run.measure import carry_out
 from loopmark.harness.run.preflight import require_open_files, require_targets, require_writable
 from loopmark.harness.run.progress import ProgressBar
 from loopmark.harness.run.request import RunRequest
+from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Workers
 from loopmark.harness.vocabulary.loads.model import REQUEST
@@ -41,14 +42,7 @@ def measure(
     require_writable(out_folder)
     require_open_files(max(_connections(cell) for cell in request.cells))
     require_targets(request.targets)
-    if ignored := ignored_settings(request.targets):
-        err.print(
-            Text(
-                f"ignored, set in this shell: {', '.join(ignored)}; a plan sets it for a target: "
-                "[targets.NAME] environment"
-            ),
-            soft_wrap=True,
-        )
+    _warn_of_ignored(request)
     if request.workers is not None:
         _warn_of_crowding(request.workers)
     started = time.monotonic()
@@ -68,21 +62,42 @@ def measure(
         trouble = error  # What was measured before is not lost.
     assert bar.folder is not None
     try:
-        results, page = conclude(bar.folder, verbose=verbose)
+        concluded = conclude(bar.folder, verbose=verbose)
     except KeyboardInterrupt:
         command = f"loopmark report {bar.folder.path}"
         err.print(Text(f"interrupted; to report what was measured: {command}"), soft_wrap=True)
         sys.exit(ExitCode.INTERRUPTED)
-    took, planned = time.monotonic() - started, results.run.planned_s
-    shapes = any(cell.load.traits.is_at_most for cell in request.cells)
-    most = "at most " if shapes else ""
-    line = f"Took {took:.0f} s, {most}{planned:.0f} s of measuring planned. Report: {page}"
-    out.print(Text(line), soft_wrap=True)
+    results = concluded.results
+    took_s = time.monotonic() - started
+    out.print(Text(_closing_line(request, concluded, bar.folder, took_s)), soft_wrap=True)
+    trouble = trouble or concluded.trouble
     if trouble is not None:
         raise trouble
     for line in shown_failures(results, verbose=verbose):
         err.print(Text(line), soft_wrap=True)
     sys.exit(exit_code(results, strict=strict))
+
+
+def _closing_line(
+    request: RunRequest, concluded: Conclusion, folder: RunFolder, took_s: float
+) -> str:
+    most = "at most " if any(cell.load.traits.is_at_most for cell in request.cells) else ""
+    planned_s = concluded.results.run.planned_s
+    line = f"Took {took_s:.0f} s, {most}{planned_s:.0f} s of measuring planned."
+    if concluded.page is None:
+        return f"{line} No report; with room for it: loopmark report {folder.path}"
+    return f"{line} Report: {concluded.page}"
+
+
+def _warn_of_ignored(request: RunRequest) -> None:
+    if ignored := ignored_settings(request.targets):
+        err.print(
+            Text(
+                f"ignored, set in this shell: {', '.join(ignored)}; a plan sets it for a target: "
+                "[targets.NAME] environment"
+            ),
+            soft_wrap=True,
+        )
 
 
 def _connections(cell: Cell) -> int:

@@ -38,6 +38,9 @@ def plan_text(path: Path | None, profile: str | None) -> PlanText:
     if profile is not None:
         raise UserError("name a plan file or a --profile, not both")
     try:
+        # Reading from a pipe would wait for whoever writes into it.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(f"cannot read the plan {path}: not a regular file")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -225,6 +225,12 @@ def _unknown_names(
                 yield Problem(place, unknown_name(kind, name, names), (*place, number))
 
 
+def _listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    first = ", ".join(names[:-1])
+    return f"{first} and {names[-1]}" if first else names[-1]
+
+
 def _unfit(place: Place, block: Block, known: KnownNames) -> Iterator[Problem]:
     """Combinations in a block that its drivers or scenarios do not support."""
     for scenario in block.scenarios:
@@ -234,7 +240,7 @@ def _unfit(place: Place, block: Block, known: KnownNames) -> Iterator[Problem]:
                 yield Problem(
                     (*place, "drivers"),
                     f"'{driver}' cannot drive the scenario '{scenario}', only "
-                    f"{' and '.join(able)} can; give '{scenario}' a [[{place[0]}]] of its own "
+                    f"{_listed(able)} can; give '{scenario}' a [[{place[0]}]] of its own "
                     f"with drivers = {json.dumps(able)}",
                 )
         for number, load in enumerate(block.loads):

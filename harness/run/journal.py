@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
 
-from loopmark.harness.errors import UserError
+from loopmark.harness.errors import UnwritableError, UserError
 from loopmark.harness.store import RunFolder
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import Workers
@@ -92,7 +92,12 @@ class RunJournal:
         if isinstance(error, KeyboardInterrupt | UserError):
             self.interrupted = True
         wall_s = time.monotonic() - self._started
-        self.folder.write_run(replace(self.record, wall_s=wall_s, finished=now()))
+        try:
+            self.folder.write_run(replace(self.record, wall_s=wall_s, finished=now()))
+        except UnwritableError:
+            # What could not be written first is what is told.
+            if not isinstance(error, UnwritableError):
+                raise
         return isinstance(error, KeyboardInterrupt)
 
     def keep(self, cell: Cell, record: RoundRecord) -> None:

@@ -37,7 +37,7 @@ from loopmark.harness.run.overhead import Overhead, Stopwatch
 from loopmark.harness.run.request import RunRequest
 from loopmark.harness.run.reserve import Reserve
 from loopmark.harness.run.watched_target import WatchedTarget
-from loopmark.harness.store import RunFolder
+from loopmark.harness.store import RunFolder, no_space_told
 from loopmark.harness.vocabulary.cell import Cell
 from loopmark.harness.vocabulary.job import LoadJob, LocustfilePart
 from loopmark.harness.vocabulary.record import (
@@ -101,7 +101,7 @@ def carry_out(
             reserve = Reserve(request, started)
             measuring = _Measuring(request, journal, provided, servers, reserve)
             # What reads the target must not take the driver's processor from it.
-            with staying_on(pinning.target):
+            with staying_on(pinning.target), no_space_told(folder.path):
                 measuring.all_blocks(allocation)
 
 

@@ -31,11 +31,11 @@ class Reserve:
     def __init__(
         self, request: RunRequest, started: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        planned_s = request.budget_s or expected_seconds(request.cells)
+        planned_s = _planned_s(request)
         self._cells = {cell.name: cell for cell in request.cells}
         self._pairs = pairs_of(request.cells, request.questions)
         self._clock = clock
-        self._whole_s = request.plan.reserve * planned_s
+        self._whole_s = whole_reserve_s(request)
         self._used_s = 0.0
         self._planned_end = started + planned_s - CLOSING_S
         self._blocks: list[dict[str, bool]] = []
@@ -89,3 +89,12 @@ class Reserve:
 
     def _round_s(self, name: str) -> float:
         return self._cells[name].load.planned_s + ROUND_S
+
+
+def whole_reserve_s(request: RunRequest) -> float:
+    """Seconds by which repeats may prolong a run."""
+    return request.plan.reserve * _planned_s(request)
+
+
+def _planned_s(request: RunRequest) -> float:
+    return request.budget_s or expected_seconds(request.cells)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from loopmark.harness.errors import UserError
-from loopmark.harness.store import RunFolder
+from loopmark.harness.store import RunFolder, no_space_told
 from loopmark.harness.vocabulary.cell import Cell, Validity
 from loopmark.harness.vocabulary.comparison import Comparison, Side
 from loopmark.harness.vocabulary.load import Load
@@ -265,7 +267,7 @@ def test_failed_write_leaves_the_old_file_whole(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", half)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match="No space left"):
         folder.write_run(replace(RUN, title="another"))
     assert folder.read_run() == RUN
 
@@ -412,6 +414,56 @@ def test_sample_file_without_a_column_is_the_users_error(folder: RunFolder) -> N
     assert "no_such" in refusal(
         lambda: folder.read_samples(CELL, 0, ["round", "no_such"], must_be_whole=True), path
     )
+
+
+@pytest.mark.parametrize("column", ["due_ns", "error"])
+def test_a_column_of_another_type_is_the_users_error(folder: RunFolder, column: str) -> None:
+    path = write_samples(folder, 0, [("read", "")])
+    table = pq.read_table(path)
+    place = table.column_names.index(column)
+    pq.write_table(table.set_column(place, column, pa.array(["x"])), path)
+    assert f"the column '{column}' holds no" in refusal(lambda: read(folder), path)
+
+
+def test_a_cell_that_stands_there_twice_is_the_users_error(folder: RunFolder) -> None:
+    folder.write_run(RUN)
+    path = folder.path / "run.json"
+    changed(path, lambda run: run["cells"].append(run["cells"][0]))
+    assert "stands there more than once" in refusal(folder.read_run, path)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_what_cannot_be_written_is_named(
+    folder: RunFolder, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write_run(RUN)
+
+    def fail(_path: Path, _content: bytes) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    for path, write in (
+        (folder.path / "run.json", lambda: folder.write_run(RUN)),
+        (folder.results_file, lambda: folder.write_results(RESULTS)),
+        (folder.report / "index.html", lambda: folder.write_page("x")),
+    ):
+        message = refusal(write, path)
+        assert os.strerror(code) in message
+        assert "--out" in message
+    monkeypatch.undo()
+    assert folder.read_run() == RUN, "what was there is whole"
+
+
+def test_no_space_elsewhere_in_a_run_names_its_folder(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with (
+        pytest.raises(UserError, match=f"cannot write {tmp_path}: No space left"),
+        no_space_told(tmp_path),
+    ):
+        raise full
+    other = OSError(errno.ECONNRESET, "reset")
+    with pytest.raises(OSError, match="reset"), no_space_told(tmp_path):
+        raise other
 
 
 def test_what_a_killed_driver_left_unfinished_is_no_error(folder: RunFolder) -> None:

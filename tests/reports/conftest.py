@@ -703,7 +703,7 @@ def agreement(
         ratio=ratio if bounds else None,
         ratio_ci=bounds,
         rounds=3 if bounds else 0,
-        reasons=states if states or bounds else (f"no rounds with {metric} in both",),
+        reasons=states if states or bounds else ("too few responses for a p99",),
     )
 
 

@@ -182,6 +182,16 @@ def test_how_far_the_answers_go(asked: RunResults) -> None:
     assert questions.settled(rows) == (
         "20 of 23 questions are settled; about 2 minutes more would settle others"
     )
+    (open_,) = [row for row in rows if not row.is_settled][:1]
+    needing = replace(open_, result=replace(open_.result, needs_s=61.0)) if open_.result else open_
+    assert questions.settled([needing]) == (
+        "the question is not settled; about 1 minute more would settle it"
+    )
+    assert questions.settled([needing] * 2) == (
+        "0 of 2 questions are settled; about 1 minute more would settle some of them"
+    )
+    (closed, *_) = [row for row in rows if row.is_settled]
+    assert questions.settled([closed]) == "the question is settled"
     # The three of the series hold together, and two have no interval.
     assert questions.by_chance(rows) == "expected false differences: 0.9 of 18"
     assert not questions.by_chance(questions.rows(asked.run))

@@ -28,7 +28,10 @@ def read_job(path: Path) -> LoadJob:
 
 def write_report(report: DriverReport, path: Path) -> None:
     """Store a driver's report."""
-    path.write_bytes(_REPORT.dump_json(report))
+    # Through another name: of a full disk half a report would be left.
+    part = path.with_suffix(f"{path.suffix}.part")
+    part.write_bytes(_REPORT.dump_json(report))
+    part.replace(path)
 
 
 def read_report(path: Path) -> DriverReport | None:

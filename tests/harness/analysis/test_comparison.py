@@ -175,7 +175,7 @@ def test_metric_that_no_round_has_is_inconclusive() -> None:
     cells = [cell_result(cell(name), [round_result(cpu=None)]) for name in ("sync", "async")]
     (found,) = (one for one in compare(cells) if one.metric == "cpu_ms_per_request")
     assert found.ratio is None
-    assert found.reasons == ("no rounds with cpu_ms_per_request in both",)
+    assert found.reasons == ("no pair of rounds has CPU per request",)
 
 
 def test_throughput_of_nothing_has_no_ratio() -> None:

@@ -180,4 +180,4 @@ def test_figure_that_no_single_round_can_carry_is_shown_without_a_ratio() -> Non
     ]
     found = of_metric(along_driver(cells), "latency_ms.p99")
     assert (found.base.figure, found.other.figure, found.ratio) == (9.0, 9.0, None)
-    assert found.reasons == ("no rounds with latency_ms.p99 in both",)
+    assert found.reasons == ("too few responses for a p99",)

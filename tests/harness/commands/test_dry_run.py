@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,31 @@ def test_questions_are_counted_and_the_budget_is_told(invoke: Invoke) -> None:
     done = invoke("run", "--profile", "quick", "--time", "9m30s", "--dry-run")
     assert " questions: about " in " ".join(done.stdout.split())
     assert "until 9m30s" in " ".join(done.stdout.split())
+    assert "Repeating disturbed rounds may add up to 4m45s" in done.stdout
+
+
+QUESTION = """
+name = "one"
+title = "One?"
+reserve = 0
+
+[[question]]
+scenarios = ["wait-timer"]
+targets = ["sync", "async"]
+loads = [{ model = "burst", n = 2 }]
+"""
+
+
+def test_a_single_question_and_a_run_without_a_reserve(invoke: Invoke) -> None:
+    Path("one.toml").write_text(QUESTION)
+    done = invoke("run", "one.toml", "--dry-run")
+    assert " for 1 question: about " in " ".join(done.stdout.split())
+    assert "may add" not in done.stdout
+
+
+def test_a_plan_that_is_a_pipe_is_refused(invoke: Invoke) -> None:
+    os.mkfifo("plan.toml")
+    assert_refused(invoke("run", "plan.toml"), "cannot read the plan plan.toml: not a regular file")
 
 
 def test_what_is_chosen_is_what_would_be_measured(invoke: Invoke) -> None:
