@@ -122,11 +122,15 @@ class Pulse:
     def leave_to_parent(self) -> None:
         """In a forked child: write no more into the page, which is the parent's too."""
         atexit.unregister(self._end)
-        gc.callbacks.remove(self._collecting)
+        self._watch_no_collections()
         coroutines.lost.clear()
 
     def _end(self) -> None:
         """No signal from now on: the interpreter is about to take itself apart."""
         self.words[Word.ENDS] = 1
-        gc.callbacks.remove(self._collecting)
+        self._watch_no_collections()
         self._tell()
+
+    def _watch_no_collections(self) -> None:
+        with suppress(ValueError):  # An application may have cleared the list.
+            gc.callbacks.remove(self._collecting)

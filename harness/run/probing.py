@@ -192,7 +192,7 @@ class _Pass:
         if not evidence:
             raise UserError(
                 f"{request.target.name}: no event loop was seen; the probe needs a server in "
-                "Python 3.10 or newer that is uvicorn or hypercorn, started without -I and -E"
+                "Python 3.10 or newer that is uvicorn or hypercorn, started without -I, -E and -S"
             )
         for one in evidence:
             if one.facts.no_stacks:

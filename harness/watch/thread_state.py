@@ -136,8 +136,8 @@ def handles_signal(pid: int, number: int) -> bool:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return not Path("/proc/self/status").exists()
-    caught = int(text.partition("\nSigCgt:")[2].split(maxsplit=1)[0], 16)
-    return bool(caught >> (number - 1) & 1)
+    told = text.partition("\nSigCgt:")[2].split(maxsplit=1)
+    return not told or bool(int(told[0], 16) >> (number - 1) & 1)
 
 
 def threads(pid: int) -> list[int]:
