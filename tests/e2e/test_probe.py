@@ -149,7 +149,8 @@ def test_paths_are_asked_without_a_document_or_lifespan(invoke: Invoke, tmp_path
     wanted = ("--path", "/slow", "--path", "/no", "--format", "json", "--out", str(out))
     done = invoke("probe", "probed_apps:bare", *SHORT, *wanted, "--", "--lifespan", "off")
     assert done.exit_code == 1
-    assert culprits(done, out)[line("BARE")]["routes"] == ["GET /slow"]
+    # Told by the time at which it was asked: a late answer may reach into the next route's.
+    assert "GET /slow" in culprits(done, out)[line("BARE")]["routes"]
     assert "GET /no: only 404." in done.stdout
 
 
