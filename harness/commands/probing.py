@@ -60,7 +60,8 @@ def show(options: ProbeOptions, format_: str, out: Path | None) -> bool:
         raise UserError(_without(secret, str(error))) from None
     text = _without(secret, render_probe(format_, result))
     if out is not None:
-        out.write_text(text, encoding="utf-8")
+        # Names of files may be no UTF-8; an escape sequence is JSON as well.
+        out.write_text(text, encoding="utf-8", errors="backslashreplace")
         text = _without(secret, render_probe("text", result))
     click.echo(text, nl=False)
     return result.is_guilty

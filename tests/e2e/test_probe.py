@@ -118,6 +118,19 @@ def test_a_clean_application_is_not_accused(invoke: Invoke) -> None:
     assert "Event-loop lag: p50" in done.stdout
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are UTF-8 elsewhere")
+def test_a_folder_whose_name_is_no_utf_8(invoke: Invoke, tmp_path: Path) -> None:
+    folder = tmp_path / "\udcff"
+    folder.mkdir()
+    shutil.copy(APPS, folder)
+    out = tmp_path / "probe.json"
+    options = ("--path", "/sleepy", "--seconds", "0.4", "--folder", str(folder))
+    done = invoke("probe", "probed_apps:shop", *options, "--format", "json", "--out", str(out))
+    assert done.exit_code == 1, done.output
+    (row,) = (row for row in json.loads(out.read_text())["culprits"] if row["recurring"])
+    assert row["application_file"] == str(folder / APPS.name)
+
+
 def test_a_factory_served_by_a_loop_of_choice(invoke: Invoke, tmp_path: Path) -> None:
     out = tmp_path / "probe.json"
     wanted = ("--format", "json", "--out", str(out), "--factory")
