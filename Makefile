@@ -6,7 +6,7 @@ STAMP := $(VENV)/.complete
 SOURCES := targets scenarios harness reports loopmark tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-series bench-driver bench-driver-against bench-locustfiles bench-delays bench-workers bench-events bench-uploads bench-probe bench-conclusions bench-effects bench-same test test-pythons fuzz mutants check format lock clean bench-pitfalls bench-probe-signals
+.PHONY: help setup bench smoke bench-report bench-recording bench-starved bench-disturbed bench-steady-state bench-series bench-driver bench-driver-against bench-locustfiles bench-delays bench-workers bench-events bench-uploads bench-probe bench-conclusions bench-effects bench-same test test-pythons fuzz mutants check format lock clean bench-pitfalls bench-probe-short bench-probe-signals
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -100,6 +100,9 @@ test-pythons: ## On each Python from 3.11 that is found: fast tests, and the smo
 
 bench-pitfalls: $(STAMP) ## Is every pitfall detected and no twin accused, quiet and busy? (25 minutes), into docs/pitfalls-detected.md
 	$(BIN)/python -m tests.bench.pitfalls
+
+bench-probe-short: $(STAMP) ## Does the probe find a block of 60 ms that comes once a second? (2 minutes)
+	$(BIN)/python -m tests.bench.probe.short_blocks
 
 # Of each Python as above.
 bench-probe-signals: $(STAMP) ## Do signals that ask for stacks crash a busy target? 100,000 on each Python (10 minutes)

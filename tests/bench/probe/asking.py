@@ -31,8 +31,18 @@ NICENESS = 17
 loop that wakes up after a sleep is served first, and hardly waits."""
 
 
-def trial(tool: Tool, entry: str, setting: Setting, blocks: int) -> Trial:
+def trial(  # noqa: PLR0913, PLR0917 - what is asked of what, and how
+    tool: Tool, entry: str, setting: Setting, blocks: int, query: str = "", pause_s: float = PAUSE_S
+) -> Trial:
     """Start the corpus under a tool, and ask one entry so many times.
+
+    Args:
+        tool: Which.
+        entry: Of the corpus.
+        setting: Of the target.
+        blocks: How often.
+        query: Of the requests; empty for the route's own duration.
+        pause_s: Idle time after each, in seconds.
 
     Raises:
         NotInstalledError: There is no such tool here.
@@ -41,7 +51,7 @@ def trial(tool: Tool, entry: str, setting: Setting, blocks: int) -> Trial:
     cpus = setting.cpus or available()[:1]
     with tool.start(setting) as target:
         connection = HTTPConnection(HOST, target.port, timeout=PATIENCE_S)
-        path = f"/{route_of(entry)}"
+        path = f"/{route_of(entry)}{query}"
         # What a first request loads and fills is no block of the corpus.
         asked(connection, path)
         time.sleep(PAUSE_S)
@@ -50,7 +60,7 @@ def trial(tool: Tool, entry: str, setting: Setting, blocks: int) -> Trial:
             stretches = []
             for _ in range(blocks):
                 stretches.append(asked(connection, path))
-                time.sleep(PAUSE_S)
+                time.sleep(pause_s)
         connection.close()
         said = [one for one in target.accusations() if one.ended_ns >= began_ns]
     said.sort(key=lambda accusation: accusation.began_ns)
