@@ -40,8 +40,9 @@ FUTEX = "futex"
 STARTING = 3
 """Innermost frames of a thread that waits for one that it starts: two of the wait."""
 
-FEWEST_COLLECTIONS = 3
-"""At one line, for it to be what brings them on: else the collector ran where it ran by chance."""
+FEWEST_CHANCES = 3
+"""At one line, for it to be no chance: collections, which begin anywhere, and computing stretches
+with a single stack, which may be of many short steps in a row."""
 
 DEEPEST = 100
 """Frames of a stack that faulthandler tells."""
@@ -175,8 +176,12 @@ def _culprit(same: Sequence[Occurrence]) -> Culprit:
 def _recurs(same: Sequence[Occurrence]) -> bool:
     """Whether a line does it again and again, or for ever."""
     collections = Counter(one.place for one in same if one.kind is Kind.COLLECTION)
-    is_chance = max(collections.values(), default=0) < FEWEST_COLLECTIONS
-    times = len(same) - (collections.total() if is_chance else 0)
+    times = len(same)
+    if max(collections.values(), default=0) < FEWEST_CHANCES:
+        times -= collections.total()
+    by_one_stack = sum(one.by_one_stack for one in same)
+    if by_one_stack < FEWEST_CHANCES:
+        times -= by_one_stack
     return times > 1 or any(occurrence.is_endless for occurrence in same)
 
 
@@ -204,6 +209,7 @@ def _of_stretch(stretch: Stretch, facts: ProcessFacts) -> Occurrence:
         route=_route(steps, facts),
         call=sample.call if sample is not None and kind is Kind.CALL else None,
         is_endless=not stretch.has_ended and stretch.duration_ns >= ENDLESS_NS,
+        by_one_stack=kind is Kind.COMPUTING and len(stacks) == 1,
     )
 
 

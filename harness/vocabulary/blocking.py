@@ -291,6 +291,7 @@ class Occurrence:
         call: In which it slept.
         is_sighting: Whether it was seen asleep only, and may have been short.
         is_endless: Whether the loop had not gone on when it was looked at last, for long.
+        by_one_stack: Whether a single stack of a loop that computed shows the line.
     """
 
     at_ns: int
@@ -302,6 +303,7 @@ class Occurrence:
     call: Call | None
     is_sighting: bool = False
     is_endless: bool = False
+    by_one_stack: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,3 +295,10 @@ def test_collections_that_come_by_chance_do_not_recur() -> None:
     assert (by_chance.kind, by_chance.times, by_chance.recurs) == (Kind.COLLECTION, 5, False)
     (called,) = culprits(occurrences(evidence(*(collected(SHOP, at=at) for at in range(3)))))
     assert (called.kind, called.times, called.recurs) == (Kind.COLLECTION, 3, True)
+
+
+@pytest.mark.parametrize(("stacks", "times", "recurs"), [(1, 2, False), (1, 3, True), (2, 2, True)])
+def test_one_stack_of_a_computing_loop_may_be_chance(stacks: int, times: int, recurs: bool) -> None:
+    computing = stretch(*(sample(SHOP) for _ in range(stacks)), run=95, beside=25)
+    (culprit,) = culprits(occurrences(evidence(*[computing] * times)))
+    assert culprit.recurs is recurs
