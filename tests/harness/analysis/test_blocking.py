@@ -298,7 +298,9 @@ def test_collections_that_come_by_chance_do_not_recur() -> None:
 
 
 @pytest.mark.parametrize(("stacks", "times", "recurs"), [(1, 2, False), (1, 3, True), (2, 2, True)])
-def test_one_stack_of_a_computing_loop_may_be_chance(stacks: int, times: int, recurs: bool) -> None:
+def test_one_stack_of_a_computing_loop_may_be_chance(
+    stacks: int, times: int, *, recurs: bool
+) -> None:
     computing = stretch(*(sample(SHOP) for _ in range(stacks)), run=95, beside=25)
     (culprit,) = culprits(occurrences(evidence(*[computing] * times)))
     assert culprit.recurs is recurs
