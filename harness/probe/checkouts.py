@@ -53,10 +53,10 @@ def held() -> list[dict[str, object]]:
 
 def _place(frame: FrameType) -> tuple[str, int, str]:
     """The innermost line of the application, else of the library that asked."""
-    first = frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+    first = frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name
     for outer in _outward(frame):
         if not coroutines.is_of_library(outer.f_code.co_filename):
-            return outer.f_code.co_filename, outer.f_lineno, outer.f_code.co_name
+            return outer.f_code.co_filename, outer.f_lineno or 0, outer.f_code.co_name
     return first
 
 

@@ -60,7 +60,8 @@ def _place(
     dropped = []
     while frame is not None and not runs_steps(frame.f_code):
         code: CodeType = frame.f_code
-        dropped.append((code.co_filename, frame.f_lineno, code.co_name))
+        # Code that Cython or a compiler made may have no line.
+        dropped.append((code.co_filename, frame.f_lineno or 0, code.co_name))
         frame = frame.f_back
     places = origin or dropped
     return next(

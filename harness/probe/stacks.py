@@ -38,7 +38,7 @@ def write_from_beside(file: BinaryIO, thread: int, beat_ns: int, marks: int) -> 
     frames = []
     while frame is not None:
         code = frame.f_code
-        frames.append((code.co_filename, frame.f_lineno, code.co_name))
+        frames.append((code.co_filename, frame.f_lineno or 0, code.co_name))
         frame = frame.f_back
     row = {"at_ns": monotonic_ns(), "life": (beat_ns, marks), "frames": frames}
     file.write(json.dumps(row).encode() + b"\n")

@@ -186,12 +186,12 @@ def _detected(
 
 
 def _named(one: CellResult, symptom: Symptom) -> str:
-    """The line that the probe names for the fault, where the fault is one of lines."""
+    """What the probe tells of the fault: a line, or a coroutine."""
     if one.blocking is None:
         return ""
     if symptom is Symptom.WRONG_ANSWERS:
-        lost = one.blocking.lost_coroutines
-        return f"{Path(lost[0].file).name}:{lost[0].line}" if lost else ""
+        # Where it was freed is somewhere in the server: no line to tell.
+        return next((f"{lost.coroutine} not awaited" for lost in one.blocking.lost_coroutines), "")
     if symptom is not Symptom.BLOCKS_LOOP:
         return ""
     return next((_place(culprit) for culprit in one.blocking.culprits if culprit.recurs), "")
