@@ -43,7 +43,7 @@ SILENCE_NS = 15_000_000
 that is certain to be seen is 35 ms."""
 
 FOLDER_S = 0.25
-"""Between two looks for new processes."""
+"""Between two looks for new processes, once there is one."""
 
 FACTS_S = 1.0
 """How long facts are awaited, which a process writes five times a second."""
@@ -127,7 +127,9 @@ class LoopWatch:
     def _watch(self) -> None:
         looked_at_folder = float("-inf")
         while not self._ends.wait(LOOK_S):
-            if time.monotonic() - looked_at_folder > FOLDER_S:
+            # What an application does at its start is over soon.
+            pause_s = FOLDER_S if self._processes else 2 * LOOK_S
+            if time.monotonic() - looked_at_folder > pause_s:
                 looked_at_folder = time.monotonic()
                 self._find()
             for process in self._processes.values():

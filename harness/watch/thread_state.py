@@ -136,7 +136,12 @@ def handles_signal(pid: int, number: int) -> bool:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return not Path("/proc/self/status").exists()
-    told = text.partition("\nSigCgt:")[2].split(maxsplit=1)
+    return is_handled(text, number)
+
+
+def is_handled(status: str, number: int) -> bool:
+    """Whether the status of a process names a handler for a signal; True where it does not tell."""
+    told = status.partition("\nSigCgt:")[2].split(maxsplit=1)
     return not told or bool(int(told[0], 16) >> (number - 1) & 1)
 
 

@@ -101,7 +101,8 @@ def test_what_is_innocent_leaves_its_loop_alone(entry: str, loop: str) -> None:
     assert longest_gap_ns(beats) < took_ns(block) / 2
 
 
-@pytest.mark.parametrize("entry", [e for e in BLOCKERS if e != "fsync"])
+# fsync takes as long as the disk does, and gc also for all else that this process holds.
+@pytest.mark.parametrize("entry", [e for e in BLOCKERS if e not in {"fsync", "gc"}])
 def test_a_longer_block_is_longer(entry: str) -> None:
     with asyncio.Runner() as runner:
         # A busy machine can only make a block longer.

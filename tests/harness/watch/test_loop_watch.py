@@ -27,7 +27,7 @@ from loopmark.harness.probe.page import Page
 from loopmark.harness.vocabulary.blocking import Culprit, Frame, Kind, Occurrence, ProcessEvidence
 from loopmark.harness.watch.loop_watch import LoopWatch, read_facts
 from loopmark.harness.watch.thread_signal import StackFile
-from loopmark.harness.watch.thread_state import handles_signal
+from loopmark.harness.watch.thread_state import is_handled
 
 HERE = Path(__file__).parent
 APPLICATION = HERE / "blocking_application.py"
@@ -319,11 +319,8 @@ def test_names_that_are_not_ascii_are_read_as_they_are(tmp_path: Path) -> None:
     ],
     ids=["handled", "another one handled", "not told"],
 )
-def test_whether_a_signal_is_handled_is_read_from_the_status(
-    monkeypatch: pytest.MonkeyPatch, status: str, handles: object
-) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda _: status)
-    assert handles_signal(1, 10) is handles
+def test_whether_a_signal_is_handled_is_read_from_the_status(status: str, handles: object) -> None:
+    assert is_handled(status, 10) is handles
 
 
 def test_nothing_is_written_without_a_folder(tmp_path: Path) -> None:
