@@ -31,6 +31,7 @@ sendto            44  206
 recvfrom          45  207
 sendmsg           46  211
 recvmsg           47  212
+execve            59  221
 wait4             61  260
 fcntl             72   25
 flock             73   32
@@ -118,7 +119,9 @@ def doing(pid: int, thread: int) -> Doing | None:
     is_relative = name == "nanosleep" or (
         name == "clock_nanosleep" and not int(words[2], 16) & _UNTIL_A_TIME
     )
-    return Doing("S", (name, int(words[1], 16)), restarts=not is_relative)
+    # What is sent to a thread that becomes another program would reach that, and end it.
+    takes_signals = not is_relative and name != "execve"
+    return Doing("S", (name, int(words[1], 16)), restarts=takes_signals)
 
 
 def is_stopped(pid: int, thread: int) -> bool:

@@ -27,6 +27,7 @@ from tests.bench.probe.corpus_entries import (
 from tests.bench.probe.guilty import GuiltyLine, guilty_lines, routes_of
 from tests.bench.probe.kinds import KINDS
 from tests.bench.probe.trial import Block
+from tests.patience import tried_again
 
 BEAT_S = 0.005
 BLOCKERS = [entry for entry in ENTRIES if kind_of(entry)]
@@ -85,6 +86,7 @@ def longest_gap_ns(beats: list[int]) -> int:
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("entry", BLOCKERS)
+@tried_again
 def test_a_blocker_stops_its_loop_for_as_long_as_it_says(entry: str, loop: str) -> None:
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         block, beats = runner.run(asked(entry, 60.0))
@@ -95,6 +97,7 @@ def test_a_blocker_stops_its_loop_for_as_long_as_it_says(entry: str, loop: str) 
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("entry", CLEAN)
+@tried_again
 def test_what_is_innocent_leaves_its_loop_alone(entry: str, loop: str) -> None:
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         block, beats = runner.run(asked(entry, 400.0))
@@ -103,6 +106,7 @@ def test_what_is_innocent_leaves_its_loop_alone(entry: str, loop: str) -> None:
 
 # fsync takes as long as the disk does, and gc also for all else that this process holds.
 @pytest.mark.parametrize("entry", [e for e in BLOCKERS if e not in {"fsync", "gc"}])
+@tried_again
 def test_a_longer_block_is_longer(entry: str) -> None:
     with asyncio.Runner() as runner:
         # A busy machine can only make a block longer.

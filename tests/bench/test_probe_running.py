@@ -16,6 +16,7 @@ from tests.bench.probe.cost import cost
 from tests.bench.probe.running import Setting, TargetFailedError, started
 from tests.bench.probe.scoring import score
 from tests.bench.probe.tools.catalog import OURS, TOOLS, WITHOUT
+from tests.patience import tried_again
 
 TOOL = {tool.name: tool for tool in TOOLS}
 SETTING = Setting("asyncio", (), {AMOUNTS_VARIABLE: json.dumps({"unused": 1})})
@@ -27,6 +28,7 @@ def nothing_stays() -> Iterator[None]:
         yield
 
 
+@tried_again
 def test_debug_mode_sees_a_block_and_names_another_line() -> None:
     seen = trial(TOOL["asyncio debug mode"], "sleep", SETTING, 2)
     counted = score(seen, GUILTY)
@@ -35,6 +37,7 @@ def test_debug_mode_sees_a_block_and_names_another_line() -> None:
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@tried_again
 def test_our_probe_names_the_line_and_the_kind(loop: str) -> None:
     setting = Setting(loop, (), SETTING.environment)
     counted = score(trial(TOOL[OURS], "sleep", setting, 2), GUILTY)

@@ -14,6 +14,7 @@ import pytest
 from click.testing import Result
 
 from tests.conftest import Invoke, assert_refused
+from tests.patience import tried_again
 
 HERE = Path(__file__).parent
 APPS = HERE / "probed_apps.py"
@@ -61,6 +62,7 @@ def culprits(done: Result, out: Path) -> dict[int, dict[str, Any]]:
     }
 
 
+@tried_again
 def test_what_blocks_is_named_worst_first_and_all_else_is_told(
     invoke: Invoke, tmp_path: Path
 ) -> None:
@@ -131,6 +133,7 @@ def test_a_folder_whose_name_is_no_utf_8(invoke: Invoke, tmp_path: Path) -> None
     assert row["application_file"] == str(folder / APPS.name)
 
 
+@tried_again
 def test_a_factory_served_by_a_loop_of_choice(invoke: Invoke, tmp_path: Path) -> None:
     out = tmp_path / "probe.json"
     wanted = ("--format", "json", "--out", str(out), "--factory")
@@ -140,6 +143,7 @@ def test_a_factory_served_by_a_loop_of_choice(invoke: Invoke, tmp_path: Path) ->
         assert json.loads(out.read_text())["loop"].startswith(loop)
 
 
+@tried_again
 def test_what_writes_is_asked_if_wanted_and_accepted_if_allowed(
     invoke: Invoke, tmp_path: Path
 ) -> None:
@@ -157,6 +161,7 @@ def test_what_writes_is_asked_if_wanted_and_accepted_if_allowed(
     assert done.exit_code == 0, done.output
 
 
+@tried_again
 def test_paths_are_asked_without_a_document_or_lifespan(invoke: Invoke, tmp_path: Path) -> None:
     out = tmp_path / "probe.json"
     wanted = ("--path", "/slow", "--path", "/no", "--format", "json", "--out", str(out))
@@ -167,6 +172,7 @@ def test_paths_are_asked_without_a_document_or_lifespan(invoke: Invoke, tmp_path
     assert "GET /no: only 404." in done.stdout
 
 
+@tried_again
 def test_a_mounted_application_is_asked_through_its_own_document(
     invoke: Invoke, tmp_path: Path
 ) -> None:
@@ -177,6 +183,7 @@ def test_a_mounted_application_is_asked_through_its_own_document(
     assert culprits(done, out)[line("DEEP")]["routes"] == ["GET /inner/deep/{number}"]
 
 
+@tried_again
 def test_each_worker_of_a_command_is_watched(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(PLAN)
     out = tmp_path / "probe.json"
